@@ -1,0 +1,533 @@
+//! What goes into the protocol core and what comes out of it.
+//!
+//! The driver owns time, sockets and disk. It calls [`Core::handle`] with every [`Input`], then
+//! drains [`Core::poll`] until it returns `None`, and calls again at [`Core::next_timeout`].
+
+use serde::{Deserialize, Serialize};
+use wire::{Identity, MachineBoot, NodeId, ProcessBoot};
+
+/// Microseconds on CLOCK_BOOTTIME; the only clock of the protocol.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Time(pub u64);
+
+/// A network link (ring) between nodes, `ringnumber` / `ringX_addr` in corosync.conf(5): 0..=7.
+pub type LinkId = u8;
+
+/// Names one configuration operation for its whole life, so that a client may ask again what became
+/// of it: 16 random bytes drawn by the client's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OpId(pub [u8; 16]);
+
+/// A coordinator's number: higher counter wins, then higher node.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Ballot {
+    /// Grows with every attempt to lead.
+    pub counter: u64,
+    /// Node that leads it; 0 before the first.
+    pub node: u32,
+}
+
+/// One member of a [`View`], as the log names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Member {
+    /// Node, boots and incarnation.
+    pub identity: Identity,
+    /// Votes it brings.
+    pub votes: u32,
+}
+
+/// A membership epoch, persisted before anything relies on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Ballot under which it was formed.
+    pub ballot: Ballot,
+    /// Strictly growing number.
+    pub view_no: u64,
+    /// Ascending by node id.
+    pub members: Vec<Member>,
+}
+
+/// Proves by what authority a command was given; an executor refuses one below the highest it saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Token {
+    /// The DC's ballot.
+    pub ballot: Ballot,
+    /// The DC's view.
+    pub view_no: u64,
+    /// The DC's process.
+    pub dc: ProcessBoot,
+    /// Count of commands under this ballot.
+    pub act_no: u64,
+}
+
+/// A body of the replicated log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EntryBody {
+    /// First entry of a ballot.
+    Noop,
+    /// A new membership epoch.
+    View(View),
+    /// Voter sets: joint while `next` is set (R3).
+    Config(ConfigEntry),
+    /// The application's: opaque here.
+    App {
+        /// The operation's name.
+        op: OpId,
+        /// The node whose client asked.
+        origin: NodeId,
+        /// What the application wrote.
+        payload: Vec<u8>,
+    },
+    /// A node is about to be fenced (I16): committed before the agent runs.
+    FenceIntent(FenceIntent),
+    /// A fencing ended (R10); committed before recovery starts.
+    FenceResult(FenceResult),
+    /// A VIP's ownership (R12).
+    Grant(Grant),
+    /// Members stop echoing a grant; free after its hold (R12).
+    Revoke {
+        /// Grant that ends.
+        grant_no: u64,
+    },
+    /// The holder verified the removal (R12).
+    Released {
+        /// Resource.
+        vip: String,
+        /// Grant that ended.
+        grant_no: u64,
+    },
+    /// A node left with nothing running (R10).
+    CleanLeft {
+        /// The process that left.
+        identity: Identity,
+    },
+}
+
+/// Voter sets in force (R3): `{(id, votes)}`, Q = max(E, sum of votes) / 2 + 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigEntry {
+    /// Strictly growing.
+    pub config_epoch: u64,
+    /// The set in force.
+    pub current: VoterSet,
+    /// The set it is moving to, while joint.
+    pub next: Option<VoterSet>,
+}
+
+/// Who votes, and by which rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoterSet {
+    /// `(node, votes)`, ascending by node.
+    pub votes: Vec<(NodeId, u32)>,
+    /// `expected_votes` of votequorum(5), where given.
+    pub expected_votes: Option<u32>,
+    /// `two_node: 1`.
+    pub two_node: bool,
+    /// `wait_for_all: 1` (implied by `two_node` unless set to 0).
+    pub wait_for_all: bool,
+    /// `last_man_standing: 1`; not acted on yet.
+    pub last_man_standing: bool,
+    /// `auto_tie_breaker`'s node (R4: part of the configuration); not acted on yet.
+    pub tie_node: Option<NodeId>,
+    /// A witness acceptor; not acted on yet.
+    pub witness: Option<NodeId>,
+}
+
+/// Intent to fence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceIntent {
+    /// Strictly growing number given by the DC.
+    pub fence_no: u64,
+    /// Who shall be gone.
+    pub target: NodeId,
+    /// Its boot, where known: a certificate applies to this boot alone (I15).
+    pub machine_boot: Option<MachineBoot>,
+    /// `reboot` or `off`.
+    pub action: String,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+/// How a fencing ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceResult {
+    /// The intent's number.
+    pub fence_no: u64,
+    /// Who was fenced.
+    pub target: NodeId,
+    /// The machine boot that is proved dead.
+    pub machine_boot: Option<MachineBoot>,
+    /// The process incarnation that is proved dead.
+    pub incarnation: Option<u64>,
+    /// `Ok(device)` or `Err(reason)`.
+    pub outcome: Result<String, String>,
+}
+
+/// Ownership of a VIP (R12).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Resource id.
+    pub vip: String,
+    /// Holder.
+    pub node: NodeId,
+    /// Holder's machine boot; a new one needs a re-grant.
+    pub machine_boot: MachineBoot,
+    /// Strictly growing.
+    pub grant_no: u64,
+}
+
+/// A durably committed entry, handed over in order, each exactly once per process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Position in the log, from 1.
+    pub seq: u64,
+    /// Ballot under which it was appended.
+    pub ballot: Ballot,
+    /// What it says.
+    pub body: EntryBody,
+}
+
+/// Why a proposal did not (yet) become an acknowledged entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// This partition has no quorum.
+    NoQuorum,
+    /// No coordinator is known yet.
+    NoDc,
+    /// Too many operations under way: the named bound was reached.
+    Busy,
+    /// The payload exceeds the named bound, in bytes.
+    TooLarge {
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// The coordinator changed under way: it may or may not be in the log. Ask by [`OpId`].
+    InDoubt,
+    /// The node may not write: store lost or failed.
+    Recovering,
+}
+
+/// What the driver feeds in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Input {
+    /// Time has passed; nothing else.
+    Tick,
+    /// A sealed session with a peer's process is confirmed in both directions.
+    SessionUp {
+        /// The peer's process.
+        peer: Identity,
+    },
+    /// An authenticated payload made by some peer's [`Effect::Send`].
+    Packet {
+        /// The session's peer.
+        from: Identity,
+        /// Link it came by; for streams the link of the connection.
+        link: LinkId,
+        /// Encoded message.
+        payload: Vec<u8>,
+    },
+    /// A [`Output::Persist`] is on disk.
+    Durable {
+        /// Its id.
+        write: u64,
+    },
+    /// The store failed for good: this node stops acknowledging and leaves the view.
+    StoreFailed {
+        /// What the store said.
+        reason: String,
+    },
+    /// A client of this node wants an [`EntryBody`] in the log (views and configurations excepted).
+    Propose {
+        /// Its name; the same name is never applied twice.
+        op: OpId,
+        /// `App`, `Fence*`, `Grant`, `Revoke`, `Released`.
+        body: EntryBody,
+    },
+    /// Replace parts of this node's own soft state (R2): key to value, `None` deletes.
+    Publish {
+        /// Changes.
+        items: Vec<(String, Option<Vec<u8>>)>,
+    },
+    /// As DC: hand a command to a member's executor (possibly this node's own).
+    Command {
+        /// Target.
+        to: NodeId,
+        /// Opaque.
+        payload: Vec<u8>,
+    },
+    /// A message to a member outside log and soft state (answers to commands, forwarded requests).
+    Tell {
+        /// Target.
+        to: NodeId,
+        /// Opaque.
+        payload: Vec<u8>,
+    },
+    /// The application's state after entry `seq`, asked for by [`Event::WantSnapshot`].
+    Snapshot {
+        /// Last entry it contains.
+        seq: u64,
+        /// Opaque.
+        state: Vec<u8>,
+    },
+    /// Leave the cluster: resources are stopped, say goodbye.
+    Leave {
+        /// Nothing runs here any more, unmanaged resources included (R10).
+        clean: bool,
+    },
+}
+
+/// What must be on disk before the effects that follow it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DurableOp {
+    /// Replace the safety record (meta slots, S8).
+    Safety(SafetyRecord),
+    /// Drop every log record from `seq` on.
+    TruncateLog {
+        /// First to go.
+        seq: u64,
+    },
+    /// Write one log record.
+    AppendLog {
+        /// Position.
+        seq: u64,
+        /// Encoded record (ballot, chain hash, body); opaque to the store.
+        record: Vec<u8>,
+    },
+    /// Hint of what is committed; safe to lose.
+    CommitHint {
+        /// Position.
+        seq: u64,
+    },
+    /// The state through `seq`; log records at or before it may be dropped.
+    Snapshot {
+        /// Position.
+        seq: u64,
+        /// Encoded snapshot (core's and application's state).
+        state: Vec<u8>,
+    },
+}
+
+/// The few things that hold safety (S8, ruling 20).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SafetyRecord {
+    /// Minted in the first log entry, pinned then; zero before.
+    pub cluster_uuid: [u8; 16],
+    /// Starts of the process.
+    pub incarnation: u64,
+    /// Highest ballot promised.
+    pub promised: Ballot,
+    /// Newest view accepted.
+    pub view_no: u64,
+    /// Ballot of that view.
+    pub view_ballot: Ballot,
+    /// Largest hold this node ever echoed, in microseconds (R0).
+    pub hold_us_max: u64,
+    /// Highest token seen by the executor.
+    pub token_ballot: Ballot,
+    /// Valid only while `view_no` is the newest view ever accepted (R5).
+    pub sole_survivor: Option<SoleSurvivor>,
+}
+
+/// This node alone carried the cluster on, with proof that the others were gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SoleSurvivor {
+    /// The one-node view.
+    pub view_no: u64,
+    /// Machine boots proved dead.
+    pub fenced: Vec<(NodeId, Option<MachineBoot>)>,
+}
+
+/// What the store gave back at start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// `None` on a first start.
+    pub safety: Option<SafetyRecord>,
+    /// Newest snapshot.
+    pub snapshot: Option<(u64, Vec<u8>)>,
+    /// Records after the snapshot, in order.
+    pub log: Vec<(u64, Vec<u8>)>,
+    /// Commit hint.
+    pub commit_hint: u64,
+    /// The store came back damaged or by an import: RECOVERING, no votes (R6).
+    pub degraded: bool,
+}
+
+/// What the core wants done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Output {
+    /// May run at once.
+    Do(Effect),
+    /// Write `ops` in order behind one barrier, run `then` only when they are on disk, and feed
+    /// [`Input::Durable`] back. Writes complete in the order of their ids.
+    Persist {
+        /// Growing number.
+        write: u64,
+        /// What to write.
+        ops: Vec<DurableOp>,
+        /// What relies on it.
+        then: Vec<Effect>,
+    },
+}
+
+/// Something to do in the world.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Effect {
+    /// Seal and send.
+    Send {
+        /// Peer.
+        to: NodeId,
+        /// How.
+        via: Via,
+        /// Encoded message.
+        payload: Vec<u8>,
+    },
+    /// Tell the application.
+    Event(Event),
+}
+
+/// How a payload travels. Loss is the core's business in every case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Via {
+    /// One datagram on this link (`payload` at most [`DATAGRAM_BYTES_MAX`]).
+    Link(LinkId),
+    /// A record on the pair's TCP stream, for what does not fit a datagram.
+    Stream,
+}
+
+/// Largest payload of a datagram, in bytes, before header and tag; fits every MTU in use.
+pub const DATAGRAM_BYTES_MAX: usize = 1_200;
+
+/// What the application learns, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A view was installed here (durable).
+    View(View),
+    /// The state this node is in changed.
+    State {
+        /// New state.
+        state: NodeState,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// Quorum gained or lost.
+    Quorum {
+        /// Now.
+        quorate: bool,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// This node may act as DC from now, with this ballot and view (authority fresh).
+    DcActing {
+        /// Ballot of its authority.
+        ballot: Ballot,
+    },
+    /// It may no longer.
+    DcEnded {
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// A durably committed entry.
+    Committed(Entry),
+    /// The application's state was replaced: by the store at start or by a peer's snapshot.
+    Restored {
+        /// Last entry contained.
+        seq: u64,
+        /// As given to [`Input::Snapshot`]; empty = initial state.
+        state: Vec<u8>,
+    },
+    /// The log grew: give [`Input::Snapshot`] when convenient.
+    WantSnapshot,
+    /// A proposal's end.
+    Outcome {
+        /// Which.
+        op: OpId,
+        /// Position in the log, or why not.
+        result: Result<u64, Refusal>,
+    },
+    /// A node's soft state changed. After a view change each member's arrives whole.
+    Soft {
+        /// Whose.
+        from: Identity,
+        /// Forget what was known of this node before.
+        reset: bool,
+        /// Changes.
+        items: Vec<(String, Option<Vec<u8>>)>,
+    },
+    /// A command from the acting DC, to be executed here. The token was checked and is to be
+    /// checked again before long work starts.
+    Command {
+        /// The authority.
+        token: Token,
+        /// The DC.
+        from: NodeId,
+        /// As given to [`Input::Command`].
+        payload: Vec<u8>,
+    },
+    /// As given to a peer's [`Input::Tell`].
+    Told {
+        /// Sender.
+        from: Identity,
+        /// Opaque.
+        payload: Vec<u8>,
+    },
+    /// A peer as this node's detector sees it.
+    Peer {
+        /// Which.
+        node: NodeId,
+        /// Now.
+        state: PeerState,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// Something a person should know: refused peer, clone, fork, older disk image, slow store.
+    Notice {
+        /// Stable word, kebab-case.
+        code: String,
+        /// About whom.
+        node: Option<NodeId>,
+        /// What, where, why, what to do.
+        text: String,
+    },
+    /// [`Input::Leave`] is done; the process may end.
+    Left,
+}
+
+/// Protocol state of this node (protocol states of the failure and view machinery).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeState {
+    /// Opened the store, hears nobody yet.
+    Boot,
+    /// Its store lost something: no votes until it has a quorum's state (R6).
+    Recovering,
+    /// Wants to be in a view.
+    Joining,
+    /// Member under another node's ballot.
+    Follower,
+    /// Asks for promises.
+    Candidate,
+    /// Promised, its first entries are on their way.
+    DcPending,
+    /// Coordinator.
+    Dc,
+    /// Going.
+    Leaving,
+    /// A certificate names this boot dead: never again (R10).
+    Poisoned,
+}
+
+/// A peer as the detector sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerState {
+    /// Never heard.
+    Unknown,
+    /// Heard on some link within the detection timeout.
+    Up,
+    /// Silent on every link for the detection timeout.
+    Lost,
+    /// Said goodbye.
+    Left,
+}

@@ -1,0 +1,281 @@
+//! What the scheduler answers: status as unpacked, placement, transition graph, reasons.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The whole answer. Equal inputs give equal plans, byte for byte.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Nodes as the CIB's status shows them, in display order.
+    pub nodes: Vec<NodeStatus>,
+    /// Top-level resources as they are, in document order.
+    pub resources: Vec<ResourceStatus>,
+    /// What to do.
+    pub graph: Graph,
+    /// One line per resource that changes, as crm_simulate's "Transition Summary" (without bullets).
+    pub summary: Vec<String>,
+    /// Why things are where they are, and why they are not elsewhere.
+    pub reasons: Vec<Reason>,
+    /// Configuration errors: the part named is ignored.
+    pub errors: Vec<String>,
+    /// Configuration warnings.
+    pub warnings: Vec<String>,
+    /// This partition may start resources.
+    pub quorate: bool,
+    /// Earliest time, in seconds since the epoch, at which the plan may change by itself
+    /// (failure-timeout, rules); `None` = never.
+    pub recheck_at: Option<i64>,
+}
+
+/// A node as unpacked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// `id` of the `node` element.
+    pub id: String,
+    /// `uname`.
+    pub name: String,
+    /// In the membership and its controller joined.
+    pub online: bool,
+    /// In the membership, not joined yet.
+    pub pending: bool,
+    /// Must be fenced before its resources can be trusted to be gone.
+    pub unclean: bool,
+    /// By attribute.
+    pub standby: bool,
+    /// By an operation's `on-fail=standby`.
+    pub standby_on_fail: bool,
+    /// By node attribute or property.
+    pub maintenance: bool,
+    /// It asked to leave.
+    pub shutdown: bool,
+    /// It is the DC.
+    pub is_dc: bool,
+    /// Resources active there.
+    pub resources_running: u32,
+}
+
+/// A resource, or an instance or member of one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceStatus {
+    /// `id`; instances of clones carry `:N` where Pacemaker shows it.
+    pub id: String,
+    /// `primitive`, `group`, `clone`, `bundle`.
+    pub kind: String,
+    /// `ocf:heartbeat:IPaddr2`; empty for collectives.
+    pub agent: String,
+    /// `Started`, `Stopped`, `Promoted`, `Unpromoted`.
+    pub role: String,
+    /// Configured `target-role`, where set.
+    pub target_role: Option<String>,
+    /// Nodes where it is active.
+    pub nodes: Vec<String>,
+    /// Active somewhere.
+    pub active: bool,
+    /// No longer in the configuration.
+    pub orphaned: bool,
+    /// Something forbids acting on it.
+    pub blocked: bool,
+    /// The cluster manages it.
+    pub managed: bool,
+    /// In maintenance.
+    pub maintenance: bool,
+    /// Last operation failed.
+    pub failed: bool,
+    /// The operation under way, as `Starting`, `Monitoring`.
+    pub pending: Option<String>,
+    /// Failures that stand in the history, newest last.
+    pub failures: Vec<OpFailure>,
+    /// Members or instances.
+    pub children: Vec<ResourceStatus>,
+}
+
+/// One failed operation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpFailure {
+    /// Operation key, `ip_monitor_10000`.
+    pub key: String,
+    /// Node.
+    pub node: String,
+    /// OCF exit code.
+    pub rc: i32,
+    /// PCMK_EXEC status: 0 done, 1 cancelled, 2 timed out, 4 error …
+    pub op_status: i32,
+    /// What the agent said.
+    pub exit_reason: String,
+    /// Seconds since the epoch of the last change of the result.
+    pub last_rc_change: Option<i64>,
+    /// Milliseconds.
+    pub exec_time_ms: u64,
+    /// Milliseconds.
+    pub queue_time_ms: u64,
+    /// History call id.
+    pub call_id: i32,
+}
+
+/// A transition graph: synapses fire when all their inputs are done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Graph {
+    /// In Pacemaker's order.
+    pub synapses: Vec<Synapse>,
+    /// `cluster-delay`, milliseconds.
+    pub cluster_delay_ms: u64,
+    /// `stonith-timeout`/`fencing-timeout`, milliseconds.
+    pub fencing_timeout_ms: u64,
+    /// Most actions in flight at once; 0 = no bound given.
+    pub batch_limit: u32,
+    /// `migration-limit`; -1 = none.
+    pub migration_limit: i32,
+}
+
+/// One action with what it waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Synapse {
+    /// Position in the graph.
+    pub id: u32,
+    /// Priority; higher first.
+    pub priority: i32,
+    /// The action.
+    pub action: Action,
+    /// Ids of [`Action`]s that must be confirmed first.
+    pub inputs: Vec<u32>,
+}
+
+/// Kinds of actions in a graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ActionKind {
+    /// `rsc_op`: an executor runs an agent.
+    Rsc,
+    /// `pseudo_event`: confirmed at once.
+    Pseudo,
+    /// `crm_event`: the controller's own (fencing, shutdown, clear_failcount …).
+    Crm,
+}
+
+/// An action of the graph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// Number in the graph.
+    pub id: u32,
+    /// Kind.
+    pub kind: ActionKind,
+    /// `start`, `stop`, `monitor`, `promote`, `cancel`, `stonith`, `do_shutdown`, `clear_failcount` …
+    pub operation: String,
+    /// `ip_start_0`.
+    pub key: String,
+    /// Target: `(id, uname)`.
+    pub node: Option<(String, String)>,
+    /// Node whose executor runs it, where not the target.
+    pub router_node: Option<String>,
+    /// Resource, for [`ActionKind::Rsc`].
+    pub resource: Option<ActionResource>,
+    /// Milliseconds; 0 = once.
+    pub interval_ms: u64,
+    /// Milliseconds.
+    pub timeout_ms: u64,
+    /// Milliseconds before a recurring operation's first run.
+    pub start_delay_ms: u64,
+    /// Exit code that means success of what was expected (probes: 7, or 0/8 by role).
+    pub target_rc: i32,
+    /// Failure does not stop the transition.
+    pub can_fail: bool,
+    /// `on-fail` in force: `restart`, `block`, `fence`, `ignore`, `stop`, `standby`, `demote`.
+    pub on_fail: String,
+    /// Instance parameters for the agent.
+    pub params: BTreeMap<String, String>,
+    /// `CRM_meta_*` without the prefix, as in the graph (`timeout`, `interval`, `on_node` …).
+    pub meta: BTreeMap<String, String>,
+    /// Digests and restart lists to be written into the history entry (`op-digest` …).
+    pub digest: Option<String>,
+    /// Why, in words ("due to …"), where known.
+    pub reason: Option<String>,
+}
+
+/// The resource an action is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionResource {
+    /// Id as in the history (anonymous clone instances without `:N`).
+    pub id: String,
+    /// Id with instance, where different.
+    pub long_id: Option<String>,
+    /// `ocf`, `lsb`, `systemd`, `service`, `stonith`.
+    pub class: String,
+    /// `heartbeat` …
+    pub provider: Option<String>,
+    /// `IPaddr2` …
+    pub kind: String,
+}
+
+/// One step of an explanation, as data; `mainstay why` renders it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Resource.
+    pub resource: String,
+    /// Node it speaks of; `None` = about the resource as a whole.
+    pub node: Option<String>,
+    /// What it says.
+    pub because: Because,
+}
+
+/// Kinds of reasons.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Because {
+    /// Chosen, with the final score.
+    Chosen {
+        /// Final score on that node.
+        score: i32,
+        /// What decided among equals, where the score did not.
+        tie: Option<String>,
+    },
+    /// A score came from a named rule.
+    Score {
+        /// Amount; ±1 000 000 = infinity.
+        amount: i32,
+        /// `location`, `stickiness`, `colocation`, `failcount`, `symmetric-cluster` …
+        from: String,
+        /// Id of the constraint, option or operation.
+        id: String,
+    },
+    /// The node cannot run anything now.
+    NodeUnusable {
+        /// `offline`, `standby`, `maintenance`, `pending`, `unclean`, `shutdown`.
+        state: String,
+    },
+    /// Kept stopped as asked.
+    TargetRole {
+        /// `Stopped`, `Unpromoted`.
+        role: String,
+    },
+    /// Failed too often there.
+    FailedTooOften {
+        /// Count.
+        failcount: u32,
+        /// Threshold.
+        threshold: u32,
+    },
+    /// No quorum.
+    NoQuorum {
+        /// `no-quorum-policy` in force.
+        policy: String,
+    },
+    /// Waits for, or depends on, another resource.
+    Needs {
+        /// Which.
+        resource: String,
+        /// Id of the constraint, or the group.
+        id: String,
+    },
+    /// No node is left that may run it.
+    Nowhere,
+    /// Waits for this node to be fenced.
+    WaitsForFencing {
+        /// Node.
+        node: String,
+    },
+    /// Not managed, or in maintenance.
+    NotManaged,
+    /// Blocked by a failure.
+    Blocked {
+        /// Operation key.
+        operation: String,
+    },
+}

@@ -1,0 +1,2 @@
+//! mainstay-lab
+fn main() {}

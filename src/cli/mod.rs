@@ -1,0 +1,1 @@
+//! Command lines, one module per personality. Talk to the daemon through `ipc` only.

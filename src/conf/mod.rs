@@ -1,0 +1,1 @@
+//! corosync.conf, sysconfig files and the authkey: what an administrator writes.

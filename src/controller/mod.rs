@@ -1,0 +1,1 @@
+//! The DC's duties, pure: when to schedule, which actions to send, when to abort and re-plan.

@@ -1,0 +1,1 @@
+//! The daemon: wiring, start, stop, reload, signals.

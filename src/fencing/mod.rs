@@ -1,0 +1,1 @@
+//! Fence agents: topology, the stdin protocol, results as certificates.

@@ -1,0 +1,165 @@
+//! Requests and answers on the daemon's unix socket: a `u32` little-endian length, then postcard.
+
+use crate::view::Status;
+use serde::{Deserialize, Serialize};
+
+/// Version of this protocol; the first byte of every frame's body.
+pub const IPC_VERSION: u8 = 1;
+
+/// Largest frame, in bytes: a CIB of [`CIB_BYTES_MAX`] with room for its envelope.
+pub const FRAME_BYTES_MAX: usize = CIB_BYTES_MAX + 64 * 1024;
+
+/// Largest CIB, in bytes of XML.
+pub const CIB_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// What a command asks of the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Everything `mainstay status` and `crm_mon` show.
+    Status,
+    /// The CIB as XML.
+    Cib {
+        /// With the status section.
+        status: bool,
+    },
+    /// Change the configuration; answered when a quorum has it on disk.
+    Change(Change),
+    /// The scheduler's view of the running cluster: placement, reasons, what it would do.
+    Plan,
+    /// Forget failures and probe again.
+    Cleanup {
+        /// Resource; `None` = all.
+        resource: Option<String>,
+        /// Node name; `None` = all.
+        node: Option<String>,
+    },
+    /// Answered when the cluster has nothing left to do.
+    WaitIdle {
+        /// Milliseconds; then [`ErrorKind::TimedOut`].
+        timeout_ms: u64,
+    },
+    /// What became of a change whose answer got lost.
+    Outcome {
+        /// The change's name.
+        op: [u8; 16],
+    },
+    /// Checks that only the daemon can make, for `mainstay doctor`.
+    Doctor,
+    /// Fence a node by hand.
+    Fence {
+        /// Node name.
+        node: String,
+        /// `reboot` or `off`.
+        action: String,
+    },
+    /// Read corosync.conf again (as SIGHUP).
+    Reload,
+}
+
+/// A configuration change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Sixteen random bytes: applied at most once.
+    pub op: [u8; 16],
+    /// `(admin_epoch, epoch)` it was made against; [`ErrorKind::Conflict`] when the CIB has moved.
+    pub base: Option<(u64, u64)>,
+    /// The change.
+    pub edit: Edit,
+    /// Program that asks, `crm`, `cibadmin` …
+    pub client: String,
+    /// User that asks.
+    pub user: String,
+}
+
+/// How a change is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Edit {
+    /// A v2 patchset (XML).
+    Patch(String),
+    /// A whole new `<configuration>` (XML).
+    Configuration(String),
+}
+
+/// What the daemon answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// To [`Request::Status`].
+    Status(Box<Status>),
+    /// To [`Request::Cib`].
+    Cib {
+        /// The document.
+        xml: String,
+    },
+    /// To [`Request::Change`] and [`Request::Outcome`]: it is on a quorum's disks.
+    Changed {
+        /// `(admin_epoch, epoch, num_updates)` after it.
+        version: (u64, u64, u64),
+        /// Warnings about what was configured.
+        warnings: Vec<String>,
+    },
+    /// To [`Request::Plan`].
+    Plan(Box<scheduler::Plan>),
+    /// To [`Request::Doctor`].
+    Checks(Vec<Check>),
+    /// Done, nothing more to say.
+    Done {
+        /// What was done, for the person.
+        text: String,
+    },
+    /// It did not happen.
+    Error {
+        /// Kind, for exit codes.
+        kind: ErrorKind,
+        /// What, where, why, what to do now.
+        text: String,
+    },
+}
+
+/// One finding of `mainstay doctor`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Group, e.g. `authkey`, `network`, `store`, `fencing`.
+    pub group: String,
+    /// Finding.
+    pub level: CheckLevel,
+    /// What was looked at and found.
+    pub text: String,
+    /// What to do, when not ok.
+    pub cure: Option<String>,
+}
+
+/// Levels of a [`Check`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum CheckLevel {
+    /// Fine.
+    Ok,
+    /// Works, but.
+    Warning,
+    /// Broken.
+    Error,
+}
+
+/// Kinds of failure; each has its CRM_EX code in `cli::exit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ErrorKind {
+    /// The request itself is wrong (CRM_EX_USAGE 64 / CRM_EX_DATAERR 65).
+    Invalid,
+    /// What it names does not exist (CRM_EX_NOSUCH 105).
+    NotFound,
+    /// The configuration would be invalid (CRM_EX_CONFIG 78).
+    Config,
+    /// Somebody else changed it meanwhile (CRM_EX_OLD 103).
+    Conflict,
+    /// This partition has no quorum (CRM_EX_QUORUM 107).
+    NoQuorum,
+    /// No coordinator yet (CRM_EX_UNAVAILABLE 69).
+    NotReady,
+    /// Not within the time asked for (CRM_EX_TIMEOUT 124).
+    TimedOut,
+    /// It may or may not have happened: ask with [`Request::Outcome`].
+    InDoubt,
+    /// The caller may not (CRM_EX_INSUFFICIENT_PRIV 4).
+    Forbidden,
+    /// The daemon failed (CRM_EX_ERROR 1).
+    Failed,
+}

@@ -1,0 +1,1 @@
+//! A cluster on one machine, from namespaces: for demos, tests and benches.

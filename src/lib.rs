@@ -1,0 +1,18 @@
+//! mainstay: a high-availability cluster stack in one daemon and one command.
+//!
+//! The pure crates decide (`membership`, `cib`, `scheduler`, `wire`); the modules here act.
+//! ARCHITECTURE.md draws the way of the data.
+
+pub mod cli;
+pub mod conf;
+pub mod controller;
+pub mod daemon;
+pub mod executor;
+pub mod fencing;
+pub mod ipc;
+pub mod lab;
+pub mod paths;
+pub mod replica;
+pub mod transport;
+pub mod view;
+pub mod vip;

@@ -1,0 +1,1 @@
+//! Sockets for `wire` and `membership`: the protocol thread and the TCP streams.

@@ -1,0 +1,107 @@
+//! What is known of the cluster right now, as data; renderers turn it into text, JSON or XML.
+
+use scheduler::{NodeStatus, ResourceStatus};
+use serde::{Deserialize, Serialize};
+
+/// The whole status, as one node sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// `cluster_name` of corosync.conf.
+    pub cluster_name: String,
+    /// Node that answers.
+    pub local_node: String,
+    /// Its protocol state (`dc`, `follower`, `joining`, `recovering` …).
+    pub local_state: String,
+    /// Name of the DC, when one is known.
+    pub dc: Option<String>,
+    /// This partition has quorum.
+    pub quorate: bool,
+    /// Why (not), in a sentence.
+    pub quorum_why: String,
+    /// Votes: expected, present, needed.
+    pub votes: (u32, u32, u32),
+    /// Membership epoch.
+    pub view_no: u64,
+    /// CIB version.
+    pub cib_version: (u64, u64, u64),
+    /// Last change: time, user, client, origin node; as in the CIB's attributes.
+    pub last_change: Option<(String, String, String, String)>,
+    /// Now, seconds since the epoch, on the answering node.
+    pub now: i64,
+    /// Options in force.
+    pub options: Vec<(String, String)>,
+    /// Nodes, in display order.
+    pub nodes: Vec<NodeStatus>,
+    /// Peers as the detector sees them.
+    pub peers: Vec<PeerStatus>,
+    /// Resources, in document order.
+    pub resources: Vec<ResourceStatus>,
+    /// Fail counts: resource, node, count (`INFINITY` = 1 000 000), last failure.
+    pub failcounts: Vec<FailCount>,
+    /// Transition under way: actions done, actions in all.
+    pub transition: Option<(u32, u32)>,
+    /// Floating addresses served natively on any node.
+    pub vips: Vec<VipStatus>,
+    /// Things a person should know, newest last: refused peer, fencing pending, risk taken.
+    pub notices: Vec<Notice>,
+    /// Timers in force, milliseconds: name and value.
+    pub timers: Vec<(String, u64)>,
+}
+
+/// A peer as this node's detector sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Node id.
+    pub node_id: u32,
+    /// Name.
+    pub name: String,
+    /// `up`, `lost`, `left`, `unknown`, `self`.
+    pub state: String,
+    /// Per link: address, up, round trip in microseconds.
+    pub links: Vec<(String, bool, u32)>,
+    /// Why, in a sentence.
+    pub why: String,
+}
+
+/// A fail count.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailCount {
+    /// Resource.
+    pub resource: String,
+    /// Node.
+    pub node: String,
+    /// Operation with interval, `monitor_10000`.
+    pub operation: String,
+    /// Count.
+    pub count: u32,
+    /// `migration-threshold` in force.
+    pub threshold: u32,
+    /// Seconds since the epoch.
+    pub last_failure: Option<i64>,
+}
+
+/// A floating address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VipStatus {
+    /// Resource id.
+    pub resource: String,
+    /// `10.0.2.10/24`.
+    pub address: String,
+    /// Device.
+    pub device: String,
+    /// Node that holds it.
+    pub node: String,
+    /// Announcements sent since it came up.
+    pub announces: u64,
+}
+
+/// A notice with its age.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Seconds since the epoch.
+    pub at: i64,
+    /// Stable word, kebab-case.
+    pub code: String,
+    /// What, where, why, what to do.
+    pub text: String,
+}
