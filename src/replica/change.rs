@@ -49,14 +49,36 @@ impl LoggedChange {
     #[must_use]
     pub fn own(at: i64, origin: &str, edit: Edit) -> Self {
         let (client, user) = ("mainstayd".to_owned(), "hacluster".to_owned());
-        Self { format: FORMAT, at, origin: origin.to_owned(), client, user, base: None, edit }
+        Self {
+            format: FORMAT,
+            at,
+            origin: origin.to_owned(),
+            client,
+            user,
+            base: None,
+            edit,
+        }
     }
 
     /// A client's change.
     #[must_use]
     pub fn of(at: i64, origin: &str, change: crate::ipc::Change) -> Self {
-        let crate::ipc::Change { base, edit, client, user, .. } = change;
-        Self { format: FORMAT, at, origin: origin.to_owned(), client, user, base, edit }
+        let crate::ipc::Change {
+            base,
+            edit,
+            client,
+            user,
+            ..
+        } = change;
+        Self {
+            format: FORMAT,
+            at,
+            origin: origin.to_owned(),
+            client,
+            user,
+            base,
+            edit,
+        }
     }
 
     /// For the log.
@@ -69,7 +91,9 @@ impl LoggedChange {
     pub(super) fn decode(payload: &[u8]) -> Result<Self, Rejection> {
         match postcard::from_bytes::<Self>(payload) {
             Ok(change) if change.format == FORMAT => Ok(change),
-            _ => Err(invalid("the change is written in a form that this version does not know")),
+            _ => Err(invalid(
+                "the change is written in a form that this version does not know",
+            )),
         }
     }
 
@@ -83,7 +107,10 @@ impl LoggedChange {
                 "the configuration has changed meanwhile (it is at {}.{}, the change was made against {admin_epoch}.{epoch}): look at it again and repeat the change",
                 version.admin_epoch, version.epoch
             );
-            return Err(Rejection { kind: RejectionKind::Conflict, text });
+            return Err(Rejection {
+                kind: RejectionKind::Conflict,
+                text,
+            });
         }
         let root = self.edited(cib)?;
         if root == *cib.root() {
@@ -91,7 +118,6 @@ impl LoggedChange {
             return Ok(cib.clone());
         }
         let mut new = Cib::from_element(root).map_err(|e| invalid(&e.to_string()))?;
-        check(cib, &new)?;
         new.set_version(version);
         new.bump_epoch();
         new.stamp(&utc(self.at), &self.origin, &self.client, &self.user);
@@ -103,8 +129,9 @@ impl LoggedChange {
             Edit::Patch(xml) => {
                 let diff = cib::xml::parse(xml).map_err(|e| invalid(&e.to_string()))?;
                 let patch = Patch::from_xml(&diff).map_err(|e| invalid(&e.to_string()))?;
-                let mut root =
-                    patch.apply_unversioned(cib.root()).map_err(|e| invalid(&e.to_string()))?;
+                let mut root = patch
+                    .apply_unversioned(cib.root())
+                    .map_err(|e| invalid(&e.to_string()))?;
                 keep_own_attributes(cib.root(), &mut root);
                 Ok(root)
             }
@@ -112,7 +139,9 @@ impl LoggedChange {
                 let configuration = cib::xml::parse(xml).map_err(|e| invalid(&e.to_string()))?;
                 if configuration.name != "configuration" {
                     let found = &configuration.name;
-                    return Err(invalid(&format!("expected <configuration>, found <{found}>")));
+                    return Err(invalid(&format!(
+                        "expected <configuration>, found <{found}>"
+                    )));
                 }
                 let mut root = cib.root().clone();
                 match root.first_mut("configuration") {
@@ -139,22 +168,11 @@ fn keep_own_attributes(old: &Element, new: &mut Element) {
     }
 }
 
-/// New faults are refused; old ones do not keep an administrator from repairing others.
-fn check(old: &Cib, new: &Cib) -> Result<(), Rejection> {
-    let known = cib::check::check(old);
-    let faults: Vec<String> = cib::check::check(new)
-        .into_iter()
-        .filter(|f| f.is_error() && !known.contains(f))
-        .map(|f| f.to_string())
-        .collect();
-    if faults.is_empty() {
-        return Ok(());
-    }
-    Err(Rejection { kind: RejectionKind::Config, text: faults.join("\n") })
-}
-
 fn invalid(text: &str) -> Rejection {
-    Rejection { kind: RejectionKind::Invalid, text: text.to_owned() }
+    Rejection {
+        kind: RejectionKind::Invalid,
+        text: text.to_owned(),
+    }
 }
 
 /// `cib-last-written` as Pacemaker writes it, but always in UTC: the bytes are the same on every

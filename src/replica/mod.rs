@@ -105,7 +105,11 @@ impl Replica {
     /// What became of an operation, if it is among the last [`OUTCOMES_MAX`].
     #[must_use]
     pub fn outcome(&self, op: OpId) -> Option<&Outcome> {
-        self.outcomes.iter().rev().find(|(o, _)| *o == op).map(|(_, outcome)| outcome)
+        self.outcomes
+            .iter()
+            .rev()
+            .find(|(o, _)| *o == op)
+            .map(|(_, outcome)| outcome)
     }
 
     /// Whether a change would be accepted now, and what it would lead to; nothing is changed.
@@ -124,8 +128,10 @@ impl Replica {
         }
         self.seq = entry.seq;
         let before = self.cib.clone();
-        let mut applied =
-            Applied { standing: self.standings.note(&entry.body), ..Applied::default() };
+        let mut applied = Applied {
+            standing: self.standings.note(&entry.body),
+            ..Applied::default()
+        };
         // R2: a new ballot bumps the epoch, so that (epoch, num_updates) never names two contents.
         if entry.ballot != self.ballot {
             self.ballot = entry.ballot;
@@ -145,7 +151,12 @@ impl Replica {
                 .map(|patch| cib::xml::compact(&patch.to_xml()))
                 .unwrap_or_default();
             let (version, seq) = (self.cib.version(), self.seq);
-            applied.configuration = Some(NewVersion { version, seq, author, diff });
+            applied.configuration = Some(NewVersion {
+                version,
+                seq,
+                author,
+                diff,
+            });
         }
         applied
     }
@@ -184,7 +195,9 @@ impl Replica {
             seq: self.seq,
             ballot: self.ballot,
             standings: self.standings.clone(),
-            outcomes: outcomes.map(|(op, o)| (*op, o.as_ref().map(plain).map_err(Clone::clone))).collect(),
+            outcomes: outcomes
+                .map(|(op, o)| (*op, o.as_ref().map(plain).map_err(Clone::clone)))
+                .collect(),
         })?)
     }
 
@@ -200,13 +213,21 @@ impl Replica {
         if snapshot.format != SNAPSHOT_FORMAT {
             return Err(postcard::Error::DeserializeBadEncoding.into());
         }
-        let version = |(admin_epoch, epoch, num_updates)| Version { admin_epoch, epoch, num_updates };
+        let version = |(admin_epoch, epoch, num_updates)| Version {
+            admin_epoch,
+            epoch,
+            num_updates,
+        };
         Ok(Self {
             cib: Cib::parse(&snapshot.cib)?,
             seq: snapshot.seq,
             ballot: snapshot.ballot,
             standings: snapshot.standings,
-            outcomes: snapshot.outcomes.into_iter().map(|(op, o)| (op, o.map(version))).collect(),
+            outcomes: snapshot
+                .outcomes
+                .into_iter()
+                .map(|(op, o)| (op, o.map(version)))
+                .collect(),
         })
     }
 }

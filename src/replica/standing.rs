@@ -50,7 +50,9 @@ impl Standings {
 
     /// Open fence intents: number, target, reason.
     pub fn intents(&self) -> impl Iterator<Item = (u64, u32, &str)> {
-        self.intents.iter().map(|(no, (target, why))| (*no, *target, why.as_str()))
+        self.intents
+            .iter()
+            .map(|(no, (target, why))| (*no, *target, why.as_str()))
     }
 
     /// Number of the newest fence intent.
@@ -65,11 +67,13 @@ impl Standings {
         match body {
             EntryBody::View(view) => self.note_view(view),
             EntryBody::CleanLeft { identity } => {
-                self.nodes.insert(identity.node.0, Standing::Left(*identity));
+                self.nodes
+                    .insert(identity.node.0, Standing::Left(*identity));
             }
             EntryBody::FenceIntent(intent) => {
                 self.fence_no = self.fence_no.max(intent.fence_no);
-                self.intents.insert(intent.fence_no, (intent.target.0, intent.reason.clone()));
+                self.intents
+                    .insert(intent.fence_no, (intent.target.0, intent.reason.clone()));
             }
             EntryBody::FenceResult(result) => {
                 self.intents.remove(&result.fence_no);
@@ -80,7 +84,8 @@ impl Standings {
                     _ => true,
                 };
                 if result.outcome.is_ok() && same_boot {
-                    self.nodes.insert(node, Standing::Fenced(result.machine_boot));
+                    self.nodes
+                        .insert(node, Standing::Fenced(result.machine_boot));
                 }
             }
             _ => {}
@@ -91,7 +96,8 @@ impl Standings {
     fn note_view(&mut self, view: &View) {
         self.members = view.members.iter().map(|m| m.identity.node.0).collect();
         for member in &view.members {
-            self.nodes.insert(member.identity.node.0, Standing::Member(member.identity));
+            self.nodes
+                .insert(member.identity.node.0, Standing::Member(member.identity));
         }
     }
 }
