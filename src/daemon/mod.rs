@@ -1,5 +1,6 @@
 //! The daemon: wiring, start, stop, reload, signals.
 
+pub mod disk;
 mod log;
 mod notify;
 
