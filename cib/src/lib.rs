@@ -3,6 +3,7 @@
 pub mod config;
 pub mod digest;
 pub mod document;
+pub mod edit;
 pub mod error;
 pub mod patch;
 mod tree;
