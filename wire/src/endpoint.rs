@@ -274,7 +274,8 @@ impl Endpoint {
         };
         if let Err(reject) = &result {
             note_reject(peer, reject, &header, cx.local);
-            if matches!(reject, Reject::UnknownSession { .. }) {
+            // No sealed packet has number 0: that would be a HELLO, damaged or in disguise.
+            if matches!(reject, Reject::UnknownSession { .. }) && header.counter != 0 {
                 peer.kick(&mut cx);
             }
         }

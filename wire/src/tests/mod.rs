@@ -11,9 +11,9 @@ use crate::*;
 
 /// A small seeded generator (splitmix64): a failure is its seed.
 #[derive(Clone)]
-pub(crate) struct Rng(pub(crate) u64);
+pub(crate) struct Seeded(pub(crate) u64);
 
-impl Rng {
+impl Seeded {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -27,7 +27,7 @@ impl Rng {
     }
 }
 
-impl Entropy for Rng {
+impl Entropy for Seeded {
     fn fill(&mut self, buf: &mut [u8]) {
         for chunk in buf.chunks_mut(8) {
             let bytes = self.next().to_le_bytes();
@@ -62,7 +62,7 @@ pub(crate) struct Packet {
 
 pub(crate) struct Net {
     pub(crate) now_us: u64,
-    pub(crate) rng: Rng,
+    pub(crate) rng: Seeded,
     pub(crate) loss_percent: u64,
     pub(crate) duplicate_percent: u64,
     /// Shortest and longest way of a packet.
@@ -79,7 +79,7 @@ impl Net {
     pub(crate) fn new(seed: u64, nodes: u32, links: u8) -> Self {
         let mut net = Self {
             now_us: 1_000_000,
-            rng: Rng(seed),
+            rng: Seeded(seed),
             loss_percent: 0,
             duplicate_percent: 0,
             delay_us: (10_000, 10_000),
