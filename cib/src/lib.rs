@@ -10,9 +10,11 @@ mod tree;
 pub mod value;
 pub mod version;
 pub mod xml;
+pub mod xpath;
 
 pub use document::{Cib, Section};
 pub use error::{Error, Result};
 pub use patch::Patch;
 pub use tree::Element;
 pub use version::Version;
+pub use xpath::XPath;
