@@ -1,5 +1,6 @@
 //! What is wanted and what is: XML tree, versions, patchsets, digests, XPath, typed view. Pure.
 
+pub mod check;
 pub mod config;
 pub mod digest;
 pub mod document;
