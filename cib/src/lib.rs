@@ -1,10 +1,13 @@
 //! What is wanted and what is: XML tree, versions, patchsets, digests, XPath, typed view. Pure.
 
+pub mod config;
 pub mod digest;
 pub mod document;
+pub mod edit;
 pub mod error;
 pub mod patch;
 mod tree;
+pub mod value;
 pub mod version;
 pub mod xml;
 

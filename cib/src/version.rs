@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_leftmost_number_decides() {
-        let mut sorted = vec![
+        let mut sorted = [
             Version::new(1, 0, 0),
             Version::new(0, 9, 9),
             Version::new(0, 10, 0),

@@ -120,6 +120,15 @@ pub fn reset(dir: &Path) -> Result<PathBuf, OpenError> {
     Ok(aside)
 }
 
+/// Whether a store was ever in use in `dir`; opening would create one where this is false.
+///
+/// # Errors
+/// The marker cannot be read.
+pub fn in_use(dir: &Path) -> Result<bool, OpenError> {
+    let before = Before::look(dir)?;
+    Ok(before.evidence().is_some())
+}
+
 pub(crate) fn open(dir: &Path, options: &OpenOptions) -> Result<Opened, OpenError> {
     create_dirs(dir)?;
     let lock = Lock::take(dir)?;
