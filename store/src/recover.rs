@@ -135,7 +135,13 @@ pub(crate) fn open(dir: &Path, options: &OpenOptions) -> Result<Opened, OpenErro
     let before = Before::look(dir)?;
     space::finish_compact(dir)?;
     let mut notices = before.notices();
-    let rung = climb(dir, options, &before)?;
+    let rung = match climb(dir, options, &before) {
+        // The engine writes while it opens: this is what the reserve is for.
+        Err(OpenError::Store(StoreError::NoSpace { .. })) if space::release_ballast(dir) => {
+            climb(dir, options, &before)?
+        }
+        result => result?,
+    };
     if let Err(error) = space::reserve_ballast(dir) {
         notices.push(format!("no reserve for a full disk: {error}"));
     }

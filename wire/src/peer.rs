@@ -14,8 +14,7 @@ use crate::diagnosis::{Diagnosis, PeerState};
 use crate::endpoint::{Received, Transmit};
 use crate::error::Reject;
 use crate::handshake::{
-    Ephemeral, HELLO_LEN, Hello, Refusal, SUITE, SessionKeys, VersionRange, transcript1,
-    transcript2,
+    Ephemeral, HELLO_LEN, Hello, Refusal, SessionKeys, Terms, transcript1, transcript2,
 };
 use crate::ident::{Identity, NodeId};
 use crate::keys::{Entropy, Key, KeyId, KeyRing};
@@ -27,31 +26,12 @@ pub(crate) struct Local {
     pub(crate) me: Identity,
     pub(crate) ring: KeyRing,
     pub(crate) links: u8,
-    pub(crate) versions: VersionRange,
+    pub(crate) terms: Terms,
 }
 
 impl Local {
-    pub(crate) fn hello(&self, nonce: [u8; 32], ephemeral: &Ephemeral) -> Hello {
-        Hello {
-            versions: self.versions,
-            suite: SUITE,
-            cluster_tag: self.ring.cluster_tag(),
-            nonce,
-            ephemeral: ephemeral.public,
-            identity: self.me,
-        }
-    }
-
-    /// What [`Hello::parse`] compares with; the keys in it do not matter there.
-    fn expected(&self) -> Hello {
-        Hello {
-            versions: self.versions,
-            suite: SUITE,
-            cluster_tag: self.ring.cluster_tag(),
-            nonce: [0; 32],
-            ephemeral: [0; 32],
-            identity: self.me,
-        }
+    fn hello(&self, nonce: [u8; 32], ephemeral: &Ephemeral) -> Hello {
+        self.terms.hello(self.me, nonce, ephemeral)
     }
 
     fn seal_hello(
@@ -63,18 +43,8 @@ impl Local {
         body: &[u8],
         entropy: &mut dyn Entropy,
     ) -> Transmit {
-        let header = Header {
-            version: self.versions.min,
-            kind,
-            key_id: key.id,
-            src: self.me.node,
-            dst: to,
-            link,
-            flags: 0,
-            session: 0,
-            counter: 0,
-            random: Default::default(),
-        };
+        let ends = (self.me.node, to);
+        let header = Header::hello(kind, self.terms.versions.min, key.id, ends, link);
         let datagram = SealKey::new(&key.hello).seal(header, body, entropy);
         Transmit { to, link, datagram }
     }
@@ -334,7 +304,7 @@ impl Peer {
         key: &Key,
         body: &[u8],
     ) -> Result<Received, Reject> {
-        let theirs = Hello::parse(body, self.id, &cx.local.expected())?;
+        let theirs = Hello::parse(body, self.id, &cx.local.terms)?;
         let malformed = Reject::Malformed { src: self.id };
         if body.len() < HELLO1_BODY_LEN {
             return Err(malformed);
@@ -342,7 +312,12 @@ impl Peer {
         if !self.answers.take(cx.now_us) {
             return Err(Reject::RateLimited { src: self.id });
         }
-        let version = cx.local.versions.common(theirs.versions).ok_or(malformed)?;
+        let version = cx
+            .local
+            .terms
+            .versions
+            .common(theirs.versions)
+            .ok_or(malformed)?;
         let me = cx.local.me.node;
         let first = transcript1(b"datagram", key.id, self.id, me, &body[..HELLO_LEN]);
         let ticket = jar.ticket(cx.entropy);
@@ -372,7 +347,7 @@ impl Peer {
         body: &[u8],
     ) -> Result<Received, Reject> {
         let src = self.id;
-        let theirs = Hello::parse(body, src, &cx.local.expected())?;
+        let theirs = Hello::parse(body, src, &cx.local.terms)?;
         let malformed = Reject::Malformed { src };
         let mut reader = Reader(body.get(HELLO_LEN..).ok_or(malformed)?);
         let first: [u8; 32] = reader.take().ok_or(malformed)?;
@@ -389,7 +364,12 @@ impl Peer {
             return Ok(Received::Handled);
         }
         refuse_stale(self.known, theirs.identity)?;
-        let version = cx.local.versions.common(theirs.versions).ok_or(malformed)?;
+        let version = cx
+            .local
+            .terms
+            .versions
+            .common(theirs.versions)
+            .ok_or(malformed)?;
         let transcript = transcript2(&first, version, &body[..HELLO_LEN]);
         let keys = SessionKeys::derive(
             &key.session,
