@@ -2,12 +2,12 @@
 
 use super::disk::DiskHandle;
 use super::duty::Duty;
-use super::log::Log;
 use super::local::Local;
+use super::log::Log;
 use super::notices::Notices;
 use super::notify::notify;
-use super::requests::Clients;
 use super::reports::Reports;
+use super::requests::Clients;
 use super::stop::Stopping;
 use crate::conf::ClusterConf;
 use crate::controller;
@@ -67,11 +67,21 @@ pub(super) struct Standing {
 #[derive(Debug)]
 pub(super) enum Own {
     /// A plan is made: for which controller, up to which log entry.
-    Planned { lone: bool, seq: u64, plan: Box<Plan> },
+    Planned {
+        lone: bool,
+        seq: u64,
+        plan: Box<Plan>,
+    },
     /// A fence agent ended.
-    Fenced { fence_no: u64, outcome: FenceOutcome },
+    Fenced {
+        fence_no: u64,
+        outcome: FenceOutcome,
+    },
     /// A status was put together from the protocol thread's report.
-    Report { reply: tokio::sync::oneshot::Sender<crate::ipc::Response>, report: Option<crate::transport::Report> },
+    Report {
+        reply: tokio::sync::oneshot::Sender<crate::ipc::Response>,
+        report: Option<crate::transport::Report>,
+    },
 }
 
 /// What the loop listens to.
@@ -121,7 +131,9 @@ impl App {
             self.duty.lone.next_timeout_ms(),
             self.clients.next_timeout_ms(),
             self.stopping.as_ref().map(|s| s.next_step_ms),
-            self.duty.awaiting_since_ms.map(|at| at + super::duty::AWAIT_NOTICE_MS),
+            self.duty
+                .awaiting_since_ms
+                .map(|at| at + super::duty::AWAIT_NOTICE_MS),
         ];
         let next = timeouts.into_iter().flatten().min().unwrap_or(u64::MAX);
         Duration::from_millis(next.saturating_sub(now).clamp(1, SLEEP_MS_MAX))
@@ -129,7 +141,12 @@ impl App {
 
     fn on_time(&mut self) {
         let now = boottime_ms();
-        if self.duty.controller.next_timeout_ms().is_some_and(|at| at <= now) {
+        if self
+            .duty
+            .controller
+            .next_timeout_ms()
+            .is_some_and(|at| at <= now)
+        {
             self.control(controller::Input::Tick);
         }
         if self.duty.lone.next_timeout_ms().is_some_and(|at| at <= now) {
@@ -178,7 +195,10 @@ impl App {
         }
         let leads = NodeId(self.standing.view.ballot.node);
         let members = &self.standing.view.members;
-        members.iter().any(|m| m.identity.node == leads).then_some(leads)
+        members
+            .iter()
+            .any(|m| m.identity.node == leads)
+            .then_some(leads)
     }
 
     /// A random name for an operation.
@@ -189,7 +209,9 @@ impl App {
 
 /// Seconds since the epoch: for what people read, never for the protocol.
 pub(super) fn now_s() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs() as i64)
 }
 
 /// Longest sleep of the loop, in milliseconds.

@@ -26,14 +26,20 @@ impl App {
             Event::WantSnapshot => self.give_snapshot(),
             Event::Outcome { op, result } => self.proposal_ended(op, result),
             Event::Soft { from, reset, items } => self.on_soft(from, reset, &items),
-            Event::Command { token, from, payload } => self.on_command(token, from, &payload),
+            Event::Command {
+                token,
+                from,
+                payload,
+            } => self.on_command(token, from, &payload),
             Event::Told { from, payload } => self.on_told(from, &payload),
             Event::Peer { node, state, why } => {
                 tracing::info!(node = self.peers.name(node), ?state, "{why}");
                 self.standing.peers.insert(node, (state, why));
             }
             Event::Notice { code, node, text } => {
-                let about = node.map(|n| format!("{}: ", self.peers.name(n))).unwrap_or_default();
+                let about = node
+                    .map(|n| format!("{}: ", self.peers.name(n)))
+                    .unwrap_or_default();
                 self.notice(&code, format!("{about}{text}"));
             }
             Event::Restricted { restricted, why } => {
@@ -48,8 +54,16 @@ impl App {
     }
 
     fn on_view(&mut self, view: membership::View) {
-        let names: Vec<_> = view.members.iter().map(|m| self.peers.name(m.identity.node)).collect();
-        tracing::info!(view = view.view_no, members = names.join(" "), "new membership");
+        let names: Vec<_> = view
+            .members
+            .iter()
+            .map(|m| self.peers.name(m.identity.node))
+            .collect();
+        tracing::info!(
+            view = view.view_no,
+            members = names.join(" "),
+            "new membership"
+        );
         self.standing.view = view;
     }
 
@@ -95,12 +109,18 @@ impl App {
         for new in after.iter().filter(|id| !before.contains(id)) {
             self.alert_node(NodeId(*new), "member");
         }
-        self.control(controller::Input::Changed { why: "the membership changed".to_owned() });
+        self.control(controller::Input::Changed {
+            why: "the membership changed".to_owned(),
+        });
     }
 
     fn configuration_changed(&mut self) {
-        self.control(controller::Input::Changed { why: "the configuration changed".to_owned() });
-        self.control_lone(controller::Input::Changed { why: "the configuration changed".to_owned() });
+        self.control(controller::Input::Changed {
+            why: "the configuration changed".to_owned(),
+        });
+        self.control_lone(controller::Input::Changed {
+            why: "the configuration changed".to_owned(),
+        });
         self.local.configuration_changed(self.replica.cib());
     }
 
@@ -111,7 +131,10 @@ impl App {
             seq: version.seq,
             xml: self.replica.cib().to_xml(),
             author: author.as_ref().map(|a| a.user.clone()).unwrap_or_default(),
-            client: author.as_ref().map(|a| a.client.clone()).unwrap_or_default(),
+            client: author
+                .as_ref()
+                .map(|a| a.client.clone())
+                .unwrap_or_default(),
             origin: author.map(|a| a.origin).unwrap_or_default(),
             time_us: (at.max(0) as u64) * 1_000_000,
             diff: version.diff,
@@ -138,7 +161,10 @@ impl App {
 
     fn give_snapshot(&mut self) {
         match self.replica.snapshot() {
-            Ok(state) => self.input(Input::Snapshot { seq: self.replica.seq(), state }),
+            Ok(state) => self.input(Input::Snapshot {
+                seq: self.replica.seq(),
+                state,
+            }),
             Err(error) => self.notice("snapshot", format!("no snapshot was made: {error}")),
         }
     }
@@ -162,7 +188,12 @@ impl App {
             Some(command) => self.obey((token.ballot.counter, token.view_no), command),
             None => {
                 let who = self.peers.name(from);
-                self.notice("unknown-command", format!("{who} sent a command that this version does not know: upgrade this node"));
+                self.notice(
+                    "unknown-command",
+                    format!(
+                        "{who} sent a command that this version does not know: upgrade this node"
+                    ),
+                );
             }
         }
     }
@@ -177,8 +208,16 @@ impl App {
     /// Carries out a [`NodeTell`], whoever sent it.
     pub(super) fn told(&mut self, tell: NodeTell) {
         match tell {
-            NodeTell::OpDone { transition_key, rc, op_status } => {
-                self.control(controller::Input::OpDone { transition_key, rc, op_status });
+            NodeTell::OpDone {
+                transition_key,
+                rc,
+                op_status,
+            } => {
+                self.control(controller::Input::OpDone {
+                    transition_key,
+                    rc,
+                    op_status,
+                });
             }
             NodeTell::Confirmed { step, ok } => self.control(controller::Input::Confirmed {
                 transition: step.transition,
@@ -187,7 +226,11 @@ impl App {
             }),
             NodeTell::Changed { why } => self.control(controller::Input::Changed { why }),
             NodeTell::Cleanup { resource } => self.cleanup(resource.as_deref()),
-            NodeTell::Fence { target, action, reason } => self.fence(NodeId(target), &action, reason, None),
+            NodeTell::Fence {
+                target,
+                action,
+                reason,
+            } => self.fence(NodeId(target), &action, reason, None),
         }
     }
 
@@ -196,7 +239,10 @@ impl App {
         if to == self.me.node {
             self.told(tell);
         } else {
-            self.input(Input::Tell { to, payload: peer::encode(&tell) });
+            self.input(Input::Tell {
+                to,
+                payload: peer::encode(&tell),
+            });
         }
     }
 
@@ -210,7 +256,11 @@ impl App {
     /// Work that the protocol took back is kept and told, never dropped (I20).
     fn keep_conflict(&mut self, lost: &[Entry]) {
         let dir = self.paths.state_dir().join("conflicts");
-        let file = dir.join(format!("{}-{}.json", now_s(), lost.first().map_or(0, |e| e.seq)));
+        let file = dir.join(format!(
+            "{}-{}.json",
+            now_s(),
+            lost.first().map_or(0, |e| e.seq)
+        ));
         let kept = std::fs::create_dir_all(&dir)
             .map_err(|e| e.to_string())
             .and_then(|()| serde_json::to_vec_pretty(lost).map_err(|e| e.to_string()))

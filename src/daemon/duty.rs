@@ -97,7 +97,8 @@ impl App {
             self.reports.lone_cib(&self.replica, &self.peers)
         } else {
             let dc = Some(self.me.node.0);
-            self.reports.cib(&self.replica, &self.peers, self.standing.quorate, dc)
+            self.reports
+                .cib(&self.replica, &self.peers, self.standing.quorate, dc)
         };
         let (own, seq) = (self.own.clone(), self.replica.seq());
         let options = Options { now: now_s() };
@@ -120,11 +121,16 @@ impl App {
 
     pub(super) fn awaiting_on_time(&mut self, now_ms: u64) {
         self.resume_scheduling();
-        let Some(since) = self.duty.awaiting_since_ms else { return };
+        let Some(since) = self.duty.awaiting_since_ms else {
+            return;
+        };
         if now_ms >= since + AWAIT_NOTICE_MS && !self.duty.awaiting_told {
             self.duty.awaiting_told = true;
             let silent = self.reports.awaited(&self.replica);
-            let names: Vec<_> = silent.iter().map(|id| self.peers.name(NodeId(*id))).collect();
+            let names: Vec<_> = silent
+                .iter()
+                .map(|id| self.peers.name(NodeId(*id)))
+                .collect();
             let text = format!(
                 "{} did not report what runs there; nothing is started or moved before that (is mainstayd there busy or frozen?)",
                 names.join(", ")
@@ -146,7 +152,9 @@ impl App {
         }
         self.duty.planned_seq = seq;
         let in_ms = plan.recheck_at.map_or(RECHECK_MS, |at| {
-            (at.saturating_sub(now_s()).max(1) as u64).saturating_mul(1000).min(RECHECK_MS)
+            (at.saturating_sub(now_s()).max(1) as u64)
+                .saturating_mul(1000)
+                .min(RECHECK_MS)
         });
         self.duty.controller.recheck_at(Some(boottime_ms() + in_ms));
         self.duty.plan = Some(plan.clone());
@@ -172,26 +180,53 @@ impl App {
 
     fn command(&mut self, node: &str, command: NodeCommand) {
         let Some(to) = self.peers.by_name(node) else {
-            let text = format!("a command for {node} was not sent: no node of that name is in corosync.conf");
+            let text = format!(
+                "a command for {node} was not sent: no node of that name is in corosync.conf"
+            );
             return self.notice("unknown-node", text);
         };
         if to == self.me.node {
-            let token = self.standing.acting.map_or((0, 0), |b| (b.counter, self.standing.view.view_no));
+            let token = self
+                .standing
+                .acting
+                .map_or((0, 0), |b| (b.counter, self.standing.view.view_no));
             return self.obey(token, command);
         }
-        self.input(Input::Command { to, payload: peer::encode(&command) });
+        self.input(Input::Command {
+            to,
+            payload: peer::encode(&command),
+        });
     }
 
     /// The controller's own actions.
     fn perform(&mut self, transition: u32, action: &Action, lone: bool) {
-        let step = Step { transition, action: action.id };
+        let step = Step {
+            transition,
+            action: action.id,
+        };
         let node = action.node.clone().unwrap_or_default();
-        let rsc = action.resource.as_ref().map(|r| r.id.clone()).or_else(|| rsc_of(action));
+        let rsc = action
+            .resource
+            .as_ref()
+            .map(|r| r.id.clone())
+            .or_else(|| rsc_of(action));
         let command = match (action.operation.as_str(), rsc) {
             ("stonith", _) => {
-                let how = action.meta.get("stonith_action").cloned().unwrap_or_else(|| "reboot".to_owned());
-                let why = action.reason.clone().unwrap_or_else(|| "it is unclean".to_owned());
-                let target = node.0.parse().map(NodeId).ok().or_else(|| self.peers.by_name(&node.1));
+                let how = action
+                    .meta
+                    .get("stonith_action")
+                    .cloned()
+                    .unwrap_or_else(|| "reboot".to_owned());
+                let why = action
+                    .reason
+                    .clone()
+                    .unwrap_or_else(|| "it is unclean".to_owned());
+                let target = node
+                    .0
+                    .parse()
+                    .map(NodeId)
+                    .ok()
+                    .or_else(|| self.peers.by_name(&node.1));
                 return match target {
                     Some(target) => self.fence(target, &how, why, Some(step)),
                     None => self.confirm(step, false, lone),
@@ -200,12 +235,19 @@ impl App {
             ("do_shutdown", _) => NodeCommand::Shutdown,
             ("cancel", Some(rsc)) => {
                 let (operation, interval_ms) = recurring_of(action);
-                NodeCommand::Cancel { step, rsc, operation, interval_ms }
+                NodeCommand::Cancel {
+                    step,
+                    rsc,
+                    operation,
+                    interval_ms,
+                }
             }
             ("delete" | "lrm_delete", Some(rsc)) => NodeCommand::Forget { step, rsc },
-            ("clear_failcount", Some(rsc)) => {
-                NodeCommand::ClearFailures { step, rsc, operation: failed_operation(action) }
-            }
+            ("clear_failcount", Some(rsc)) => NodeCommand::ClearFailures {
+                step,
+                rsc,
+                operation: failed_operation(action),
+            },
             // Bookkeeping of Pacemaker's daemons that has no counterpart here.
             _ => return self.confirm(step, true, lone),
         };
@@ -214,8 +256,16 @@ impl App {
 
     fn confirm(&mut self, step: Step, ok: bool, lone: bool) {
         let Step { transition, action } = step;
-        let input = controller::Input::Confirmed { transition, action, ok };
-        if lone { self.control_lone(input) } else { self.control(input) }
+        let input = controller::Input::Confirmed {
+            transition,
+            action,
+            ok,
+        };
+        if lone {
+            self.control_lone(input)
+        } else {
+            self.control(input)
+        }
     }
 
     /// Fences a node: the intent goes into the log before any agent runs (I16).
@@ -229,10 +279,23 @@ impl App {
         let name = self.peers.name(target);
         self.notice("fencing", format!("fencing {name} ({how}): {reason}"));
         self.duty.fences.insert(fence_no, step);
-        let machine_boot = self.replica.standings().identity(target.0).map(|i| i.machine_boot);
+        let machine_boot = self
+            .replica
+            .standings()
+            .identity(target.0)
+            .map(|i| i.machine_boot);
         let action = how.to_owned();
-        let intent = FenceIntent { fence_no, target, machine_boot, action, reason };
-        self.input(Input::Propose { op: Self::new_op(), body: EntryBody::FenceIntent(intent) });
+        let intent = FenceIntent {
+            fence_no,
+            target,
+            machine_boot,
+            action,
+            reason,
+        };
+        self.input(Input::Propose {
+            op: Self::new_op(),
+            body: EntryBody::FenceIntent(intent),
+        });
     }
 
     /// The intent is on a quorum's disks: the agents may run.
@@ -254,7 +317,8 @@ impl App {
             random: u32::from_le_bytes(OsEntropy::array()),
             client: "mainstayd".to_owned(),
         };
-        let (fencer, own, fence_no) = (self.local.fencer.clone(), self.own.clone(), intent.fence_no);
+        let (fencer, own, fence_no) =
+            (self.local.fencer.clone(), self.own.clone(), intent.fence_no);
         tokio::spawn(async move {
             let outcome = fencer.fence(&request, &devices).await;
             if !outcome.is_fenced() {
@@ -278,7 +342,9 @@ impl App {
 
     fn propose_fence_result(&mut self, fence_no: u64, outcome: Result<String, String>) {
         let standings = self.replica.standings();
-        let Some((_, target, _)) = standings.intents().find(|(no, ..)| *no == fence_no) else { return };
+        let Some((_, target, _)) = standings.intents().find(|(no, ..)| *no == fence_no) else {
+            return;
+        };
         let identity = standings.identity(target);
         let result = FenceResult {
             fence_no,
@@ -287,7 +353,10 @@ impl App {
             incarnation: identity.map(|i| i.incarnation),
             outcome,
         };
-        self.input(Input::Propose { op: Self::new_op(), body: EntryBody::FenceResult(result) });
+        self.input(Input::Propose {
+            op: Self::new_op(),
+            body: EntryBody::FenceResult(result),
+        });
     }
 
     /// The certificate is on a quorum's disks: recovery may begin.
@@ -295,7 +364,10 @@ impl App {
         let name = self.peers.name(result.target);
         match &result.outcome {
             Ok(device) => self.notice("fenced", format!("{name} was fenced by {device}")),
-            Err(why) => self.notice("fencing-failed", format!("{name} could not be fenced: {why}")),
+            Err(why) => self.notice(
+                "fencing-failed",
+                format!("{name} could not be fenced: {why}"),
+            ),
         }
         self.alert_fencing(result);
         if let Some(Some(step)) = self.duty.fences.remove(&result.fence_no) {
@@ -306,7 +378,12 @@ impl App {
     /// Intents of an earlier DC: whether its agents did anything is not known, so each ends as
     /// failed, and the scheduler asks again where it still matters.
     fn close_old_intents(&mut self) {
-        let open: Vec<u64> = self.replica.standings().intents().map(|(no, ..)| no).collect();
+        let open: Vec<u64> = self
+            .replica
+            .standings()
+            .intents()
+            .map(|(no, ..)| no)
+            .collect();
         for fence_no in open {
             let why = "the DC that asked for it went away".to_owned();
             self.propose_fence_result(fence_no, Err(why));
@@ -328,7 +405,9 @@ impl App {
         if new.root() == self.replica.cib().root() {
             return;
         }
-        let Ok(patch) = cib::Patch::between(self.replica.cib().root(), new.root()) else { return };
+        let Ok(patch) = cib::Patch::between(self.replica.cib().root(), new.root()) else {
+            return;
+        };
         let diff = Edit::Patch(cib::xml::compact(&patch.to_xml()));
         let change = LoggedChange::own(now_s(), &self.peers.name(self.me.node), diff);
         let body = EntryBody::App {
@@ -336,7 +415,10 @@ impl App {
             origin: self.me.node,
             payload: change.encode(),
         };
-        self.input(Input::Propose { op: Self::new_op(), body });
+        self.input(Input::Propose {
+            op: Self::new_op(),
+            body,
+        });
     }
 
     /// A cluster property that is a time, in milliseconds.
@@ -350,7 +432,9 @@ impl App {
 
     /// A cluster property.
     pub(super) fn option(&self, name: &str) -> Option<String> {
-        cib::config::Config::new(self.replica.cib()).property(name).map(str::to_owned)
+        cib::config::Config::new(self.replica.cib())
+            .property(name)
+            .map(str::to_owned)
     }
 }
 
@@ -369,7 +453,12 @@ fn only_stops(plan: &mut Plan, me: &str) {
         };
         here && harmless
     });
-    if plan.graph.synapses.iter().all(|s| s.action.kind == ActionKind::Pseudo) {
+    if plan
+        .graph
+        .synapses
+        .iter()
+        .all(|s| s.action.kind == ActionKind::Pseudo)
+    {
         plan.graph.synapses.clear();
     }
 }
@@ -377,12 +466,19 @@ fn only_stops(plan: &mut Plan, me: &str) {
 /// The resource of an action that is not an agent's, from its key `RSC_OPERATION_INTERVAL`.
 fn rsc_of(action: &Action) -> Option<String> {
     let suffix = format!("_{}_", action.operation);
-    action.key.rfind(&suffix).map(|at| action.key[..at].to_owned())
+    action
+        .key
+        .rfind(&suffix)
+        .map(|at| action.key[..at].to_owned())
 }
 
 /// Operation and interval that a `cancel` names.
 fn recurring_of(action: &Action) -> (String, u64) {
-    let operation = action.meta.get("operation").cloned().unwrap_or_else(|| "monitor".to_owned());
+    let operation = action
+        .meta
+        .get("operation")
+        .cloned()
+        .unwrap_or_else(|| "monitor".to_owned());
     let interval = action.meta.get("interval").and_then(|i| i.parse().ok());
     (operation, interval.unwrap_or(action.interval_ms))
 }
@@ -390,7 +486,11 @@ fn recurring_of(action: &Action) -> (String, u64) {
 /// The one operation whose failures a `clear_failcount` names; `None` = all.
 fn failed_operation(action: &Action) -> Option<(String, u64)> {
     let operation = action.meta.get("operation")?.clone();
-    let interval = action.meta.get("interval").and_then(|i| i.parse().ok()).unwrap_or(0);
+    let interval = action
+        .meta
+        .get("interval")
+        .and_then(|i| i.parse().ok())
+        .unwrap_or(0);
     Some((operation, interval))
 }
 
@@ -398,7 +498,14 @@ fn failed_operation(action: &Action) -> Option<(String, u64)> {
 fn uuid() -> String {
     let b: [u8; 16] = OsEntropy::array();
     let hex: String = b.iter().map(|b| format!("{b:02x}")).collect();
-    format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+    format!(
+        "{}-{}-4{}-a{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[13..16],
+        &hex[17..20],
+        &hex[20..]
+    )
 }
 
 /// After this time, in milliseconds, a person is told which members do not report.

@@ -1,13 +1,14 @@
 //! What happens on this node: operations, their history, and the report made of it.
 
 use super::app::{App, now_s};
-use super::peer::{NodeCommand, NodeTell, Step, attribute_key, history_key, vip_key, Item};
+use super::peer::{Item, NodeCommand, NodeTell, Step, attribute_key, history_key, vip_key};
 use crate::controller;
 use crate::executor::{
     Changed, CommandToken, Executor, ExecutorEvent, History, OpFinished, OpRequest,
 };
 use crate::fencing::Fencer;
-use crate::vip::NativeVip;
+use crate::view::VipStatus;
+use crate::vip::{HeldVip, NativeVip};
 use cib::Cib;
 use cib::config::Config;
 use membership::Input;
@@ -43,8 +44,9 @@ impl Local {
 
     pub(super) fn configuration_changed(&mut self, cib: &Cib) {
         let fatal = Config::new(cib).property("start-failure-is-fatal");
-        self.start_failure_is_fatal =
-            fatal.and_then(|v| cib::value::parse_bool(v).ok()).unwrap_or(true);
+        self.start_failure_is_fatal = fatal
+            .and_then(|v| cib::value::parse_bool(v).ok())
+            .unwrap_or(true);
     }
 }
 
@@ -67,7 +69,12 @@ impl App {
     pub(super) fn obey(&mut self, token: CommandToken, command: NodeCommand) {
         match command {
             NodeCommand::Run(request) => self.run(token, *request),
-            NodeCommand::Cancel { step, rsc, operation, interval_ms } => {
+            NodeCommand::Cancel {
+                step,
+                rsc,
+                operation,
+                interval_ms,
+            } => {
                 self.local.executor.cancel(&rsc, &operation, interval_ms);
                 let changed = self.local.history.cancelled(&rsc, &operation, interval_ms);
                 self.done(step, &changed);
@@ -77,7 +84,11 @@ impl App {
                 let changed = self.local.history.cleanup(&rsc);
                 self.done(step, &changed);
             }
-            NodeCommand::ClearFailures { step, rsc, operation } => {
+            NodeCommand::ClearFailures {
+                step,
+                rsc,
+                operation,
+            } => {
                 let operation = operation.as_ref().map(|(op, ms)| (op.as_str(), *ms));
                 let changed = self.local.history.clear_failures(&rsc, operation);
                 self.done(step, &changed);
@@ -88,13 +99,20 @@ impl App {
 
     fn run(&mut self, token: CommandToken, request: OpRequest) {
         let key = request.transition_key.clone();
-        if matches!(request.operation.as_str(), "start" | "stop" | "promote" | "demote") {
+        if matches!(
+            request.operation.as_str(),
+            "start" | "stop" | "promote" | "demote"
+        ) {
             let changed = self.local.history.pending(&request, now_s());
             self.publish_changed(&changed);
         }
         if let Err(error) = self.local.executor.run_under(token, request) {
             self.notice("operation-refused", error.to_string());
-            let refused = NodeTell::OpDone { transition_key: key, rc: 1, op_status: OP_ERROR };
+            let refused = NodeTell::OpDone {
+                transition_key: key,
+                rc: 1,
+                op_status: OP_ERROR,
+            };
             self.tell_dc(refused);
         }
     }
@@ -103,13 +121,19 @@ impl App {
         self.publish_changed(changed);
         self.tell_dc(NodeTell::Confirmed { step, ok: true });
         let Step { transition, action } = step;
-        self.control_lone(controller::Input::Confirmed { transition, action, ok: true });
+        self.control_lone(controller::Input::Confirmed {
+            transition,
+            action,
+            ok: true,
+        });
     }
 
     pub(super) fn on_executor(&mut self, event: ExecutorEvent) {
         match event {
             ExecutorEvent::Finished(finished) => self.finished(&finished),
-            ExecutorEvent::Notice { rsc, text } => self.notice("resource", format!("{rsc}: {text}")),
+            ExecutorEvent::Notice { rsc, text } => {
+                self.notice("resource", format!("{rsc}: {text}"))
+            }
         }
     }
 
@@ -117,34 +141,55 @@ impl App {
         let (request, outcome) = (&finished.request, &finished.outcome);
         if outcome.op_status != 0 || outcome.rc != request.target_rc {
             tracing::warn!(
-                rsc = request.rsc, operation = request.operation, interval_ms = request.interval_ms,
-                rc = outcome.rc, op_status = outcome.op_status, reason = outcome.exit_reason,
+                rsc = request.rsc,
+                operation = request.operation,
+                interval_ms = request.interval_ms,
+                rc = outcome.rc,
+                op_status = outcome.op_status,
+                reason = outcome.exit_reason,
                 "operation did not end as expected"
             );
         } else {
             tracing::info!(
-                rsc = request.rsc, operation = request.operation, interval_ms = request.interval_ms,
-                exec_ms = outcome.exec_ms, "operation done"
+                rsc = request.rsc,
+                operation = request.operation,
+                interval_ms = request.interval_ms,
+                exec_ms = outcome.exec_ms,
+                "operation done"
             );
         }
-        let changed = self.local.history.record(finished, self.local.start_failure_is_fatal);
+        let changed = self
+            .local
+            .history
+            .record(finished, self.local.start_failure_is_fatal);
         self.publish_changed(&changed);
         self.publish_vips();
         self.alert_operation(finished);
-        let (transition_key, rc, op_status) =
-            (request.transition_key.clone(), outcome.rc, outcome.op_status);
+        let (transition_key, rc, op_status) = (
+            request.transition_key.clone(),
+            outcome.rc,
+            outcome.op_status,
+        );
         self.control_lone(controller::Input::OpDone {
             transition_key: transition_key.clone(),
             rc,
             op_status,
         });
-        self.tell_dc(NodeTell::OpDone { transition_key, rc, op_status });
+        self.tell_dc(NodeTell::OpDone {
+            transition_key,
+            rc,
+            op_status,
+        });
     }
 
     fn publish_changed(&mut self, changed: &Changed) {
         let mut items = Vec::new();
         for rsc in &changed.resources {
-            let xml = self.local.history.element(rsc).map(|e| cib::xml::compact(e).into_bytes());
+            let xml = self
+                .local
+                .history
+                .element(rsc)
+                .map(|e| cib::xml::compact(e).into_bytes());
             items.push((history_key(rsc), xml));
         }
         for (name, value) in &changed.attributes {
@@ -154,16 +199,22 @@ impl App {
     }
 
     fn publish_vips(&mut self) {
-        let mut held = self.local.vip.list();
+        let node = self.peers.name(self.me.node);
+        let status = |v: HeldVip| VipStatus {
+            resource: v.resource,
+            address: v.address,
+            device: v.device,
+            node: node.clone(),
+            announces: v.announces,
+        };
+        let held: Vec<VipStatus> = self.local.vip.list().into_iter().map(status).collect();
         let mut items = Vec::new();
         let now: BTreeSet<String> = held.iter().map(|v| v.resource.clone()).collect();
         for gone in self.local.vips.difference(&now) {
             items.push((vip_key(gone), None));
         }
-        let name = self.peers.name(self.me.node);
         let known: Vec<_> = self.reports.vips(&[self.me.node.0]).cloned().collect();
-        for vip in &mut held {
-            vip.node.clone_from(&name);
+        for vip in &held {
             if !known.contains(vip) {
                 let item = Item::Vip(Box::new(vip.clone()));
                 items.push((item.key(), Some(item.value())));
@@ -175,8 +226,13 @@ impl App {
 
     /// Forgets failures and history by hand: the scheduler probes again.
     pub(super) fn cleanup(&mut self, resource: Option<&str>) {
-        let known: Vec<String> =
-            self.local.history.elements().iter().filter_map(|e| e.id().map(str::to_owned)).collect();
+        let known: Vec<String> = self
+            .local
+            .history
+            .elements()
+            .iter()
+            .filter_map(|e| e.id().map(str::to_owned))
+            .collect();
         let wanted = resource.map(|id| primitives_of(self.replica.cib(), id));
         for rsc in known {
             let base = rsc.split(':').next().unwrap_or(&rsc);
@@ -187,12 +243,18 @@ impl App {
             }
         }
         let what = resource.unwrap_or("every resource");
-        self.tell_dc(NodeTell::Changed { why: format!("{what} was cleaned up") });
+        self.tell_dc(NodeTell::Changed {
+            why: format!("{what} was cleaned up"),
+        });
     }
 
     /// Anything active here, by the history (I: unmanaged resources count too).
     pub(super) fn anything_runs(&self) -> bool {
-        self.local.history.elements().iter().any(|lrm| is_active(lrm))
+        self.local
+            .history
+            .elements()
+            .iter()
+            .any(|lrm| is_active(lrm))
     }
 }
 
@@ -211,9 +273,18 @@ fn primitives_of(cib: &Cib, id: &str) -> BTreeSet<String> {
 
 /// The newest result that speaks of the resource's state says that it runs (or may run).
 fn is_active(lrm: &cib::Element) -> bool {
-    let call = |op: &cib::Element| op.attr("call-id").and_then(|c| c.parse::<i64>().ok()).unwrap_or(-1);
+    let call = |op: &cib::Element| {
+        op.attr("call-id")
+            .and_then(|c| c.parse::<i64>().ok())
+            .unwrap_or(-1)
+    };
     let speaks = |op: &&cib::Element| {
-        matches!(op.attr("operation"), Some("start" | "stop" | "monitor" | "promote" | "demote" | "migrate_to" | "migrate_from"))
+        matches!(
+            op.attr("operation"),
+            Some(
+                "start" | "stop" | "monitor" | "promote" | "demote" | "migrate_to" | "migrate_from"
+            )
+        )
     };
     let Some(newest) = lrm.children.iter().filter(speaks).max_by_key(|op| call(op)) else {
         return false;
@@ -252,8 +323,14 @@ mod tests {
         assert!(!is_active(&lrm(&[("monitor", 7, 1)])));
         assert!(is_active(&lrm(&[("start", 0, 5), ("monitor", 7, 1)])));
         assert!(!is_active(&lrm(&[("start", 0, 5), ("stop", 0, 9)])));
-        assert!(is_active(&lrm(&[("stop", 1, 9)])), "a failed stop proves nothing");
-        assert!(is_active(&lrm(&[("start", 1, 9)])), "a failed start may have left a part running");
+        assert!(
+            is_active(&lrm(&[("stop", 1, 9)])),
+            "a failed stop proves nothing"
+        );
+        assert!(
+            is_active(&lrm(&[("start", 1, 9)])),
+            "a failed start may have left a part running"
+        );
         assert!(!is_active(&lrm(&[("monitor", 5, 9)])));
     }
 

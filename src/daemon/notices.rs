@@ -14,7 +14,11 @@ impl Notices {
         if self.0.len() >= NOTICES_MAX {
             self.0.pop_front();
         }
-        self.0.push_back(Notice { at, code: code.to_owned(), text });
+        self.0.push_back(Notice {
+            at,
+            code: code.to_owned(),
+            text,
+        });
     }
 
     /// Forgets everything of a kind.

@@ -43,23 +43,36 @@ impl Clients {
 
 impl App {
     pub(super) fn on_call(&mut self, call: Call) {
-        let Call { request, uid, reply } = call;
+        let Call {
+            request,
+            uid,
+            reply,
+        } = call;
         tracing::debug!(uid, ?request, "request");
         let response = match request {
             Request::Status => return self.ask_report(reply),
-            Request::Cib { status } => Response::Cib { xml: self.cib_xml(status) },
+            Request::Cib { status } => Response::Cib {
+                xml: self.cib_xml(status),
+            },
             Request::Change(change) => return self.change(change, reply),
             Request::Plan => self.plan(),
             Request::Cleanup { resource, node } => self.request_cleanup(resource, node.as_deref()),
             Request::WaitIdle { timeout_ms } => {
                 let until_ms = boottime_ms().saturating_add(timeout_ms.min(IDLE_WAIT_MS_MAX));
                 let seq = self.replica.seq();
-                self.clients.idle.push(IdleWait { reply, until_ms, seq });
+                self.clients.idle.push(IdleWait {
+                    reply,
+                    until_ms,
+                    seq,
+                });
                 return self.clients_dc_moved();
             }
             Request::Outcome { op } => match self.replica.outcome(OpId(op)) {
                 Some(outcome) => answer(outcome),
-                None => error(ErrorKind::NotFound, "this change is not in the log as far as this node knows; it may be under way: ask again in a second"),
+                None => error(
+                    ErrorKind::NotFound,
+                    "this change is not in the log as far as this node knows; it may be under way: ask again in a second",
+                ),
             },
             Request::Doctor => Response::Checks(self.checks()),
             Request::Fence { node, action } => self.request_fence(&node, action),
@@ -77,7 +90,9 @@ impl App {
             return self.replica.cib().to_xml();
         }
         let dc = self.dc().map(|n| n.0);
-        let cib = self.reports.cib(&self.replica, &self.peers, self.standing.quorate, dc);
+        let cib = self
+            .reports
+            .cib(&self.replica, &self.peers, self.standing.quorate, dc);
         cib::xml::format(&cib)
     }
 
@@ -100,7 +115,11 @@ impl App {
         }
         let until_ms = boottime_ms() + CHANGE_WAIT_MS;
         self.clients.changes.insert(op, Waiting { reply, until_ms });
-        let body = EntryBody::App { op, origin: self.me.node, payload: logged.encode() };
+        let body = EntryBody::App {
+            op,
+            origin: self.me.node,
+            payload: logged.encode(),
+        };
         self.input(Input::Propose { op, body });
     }
 
@@ -122,32 +141,58 @@ impl App {
 
     fn plan(&self) -> Response {
         let dc = self.dc().map(|n| n.0);
-        let cib = self.reports.cib(&self.replica, &self.peers, self.standing.quorate, dc);
-        Response::Plan(Box::new(scheduler::schedule(&cib, &scheduler::Options { now: now_s() })))
+        let cib = self
+            .reports
+            .cib(&self.replica, &self.peers, self.standing.quorate, dc);
+        Response::Plan(Box::new(scheduler::schedule(
+            &cib,
+            &scheduler::Options { now: now_s() },
+        )))
     }
 
     fn request_cleanup(&mut self, resource: Option<String>, node: Option<&str>) -> Response {
         if let Some(id) = &resource
-            && cib::config::Config::new(self.replica.cib()).resource(id).is_none()
+            && cib::config::Config::new(self.replica.cib())
+                .resource(id)
+                .is_none()
         {
-            return error(ErrorKind::NotFound, &format!("no resource `{id}` is configured"));
+            return error(
+                ErrorKind::NotFound,
+                &format!("no resource `{id}` is configured"),
+            );
         }
         let targets = match node {
-            None => self.replica.standings().members().iter().map(|id| NodeId(*id)).collect(),
+            None => self
+                .replica
+                .standings()
+                .members()
+                .iter()
+                .map(|id| NodeId(*id))
+                .collect(),
             Some(name) => match self.peers.by_name(name) {
                 Some(node) => vec![node],
                 None => return error(ErrorKind::NotFound, &format!("no node is called `{name}`")),
             },
         };
         if targets.is_empty() {
-            return error(ErrorKind::NotReady, "this node is in no membership yet: nothing was cleaned up");
+            return error(
+                ErrorKind::NotReady,
+                "this node is in no membership yet: nothing was cleaned up",
+            );
         }
         let names: Vec<_> = targets.iter().map(|n| self.peers.name(*n)).collect();
         for target in targets {
-            self.tell(target, NodeTell::Cleanup { resource: resource.clone() });
+            self.tell(
+                target,
+                NodeTell::Cleanup {
+                    resource: resource.clone(),
+                },
+            );
         }
         let what = resource.unwrap_or_else(|| "all resources".to_owned());
-        Response::Done { text: format!("Cleaned up {what} on {}", names.join(", ")) }
+        Response::Done {
+            text: format!("Cleaned up {what} on {}", names.join(", ")),
+        }
     }
 
     fn request_fence(&mut self, node: &str, action: String) -> Response {
@@ -158,37 +203,64 @@ impl App {
             return error(ErrorKind::NotReady, "no DC is elected: fencing needs one");
         };
         let reason = "asked for by an administrator".to_owned();
-        self.tell(dc, NodeTell::Fence { target: target.0, action, reason });
-        Response::Done { text: format!("asked the DC to fence {node}") }
+        self.tell(
+            dc,
+            NodeTell::Fence {
+                target: target.0,
+                action,
+                reason,
+            },
+        );
+        Response::Done {
+            text: format!("asked the DC to fence {node}"),
+        }
     }
 
     /// The DC's own report changed: whoever waits for idleness may be done.
     pub(super) fn clients_dc_moved(&mut self) {
-        let report = self.dc().and_then(|dc| self.reports.of(dc)).and_then(super::reports::NodeReport::dc);
-        let Some(report) = report.filter(|r| r.idle) else { return };
+        let report = self
+            .dc()
+            .and_then(|dc| self.reports.of(dc))
+            .and_then(super::reports::NodeReport::dc);
+        let Some(report) = report.filter(|r| r.idle) else {
+            return;
+        };
         let done = |wait: &IdleWait| report.seq >= wait.seq;
-        let (ready, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.clients.idle).into_iter().partition(done);
+        let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.clients.idle)
+            .into_iter()
+            .partition(done);
         self.clients.idle = waiting;
         for wait in ready {
-            let _ = wait.reply.send(Response::Done { text: String::new() });
+            let _ = wait.reply.send(Response::Done {
+                text: String::new(),
+            });
         }
     }
 
     pub(super) fn clients_on_time(&mut self, now_ms: u64) {
-        let late: Vec<OpId> = self.clients.changes.iter().filter(|(_, w)| w.until_ms <= now_ms).map(|(op, _)| *op).collect();
+        let late: Vec<OpId> = self
+            .clients
+            .changes
+            .iter()
+            .filter(|(_, w)| w.until_ms <= now_ms)
+            .map(|(op, _)| *op)
+            .collect();
         for op in late {
             if let Some(waiting) = self.clients.changes.remove(&op) {
                 let text = "no quorum has confirmed the change in time: it may or may not have been made; look before you repeat it";
                 let _ = waiting.reply.send(error(ErrorKind::InDoubt, text));
             }
         }
-        let (late, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.clients.idle).into_iter().partition(|w| w.until_ms <= now_ms);
+        let (late, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.clients.idle)
+            .into_iter()
+            .partition(|w| w.until_ms <= now_ms);
         self.clients.idle = waiting;
         for wait in late {
             let text = match self.dc() {
-                Some(dc) => format!("the cluster is still busy: see `crm_mon -1` and the log of the DC, {}", self.peers.name(dc)),
+                Some(dc) => format!(
+                    "the cluster is still busy: see `crm_mon -1` and the log of the DC, {}",
+                    self.peers.name(dc)
+                ),
                 None => "no DC is elected: nothing can be decided".to_owned(),
             };
             let _ = wait.reply.send(error(ErrorKind::TimedOut, &text));
@@ -230,7 +302,10 @@ fn refused(refusal: &Refusal) -> Response {
 }
 
 fn error(kind: ErrorKind, text: &str) -> Response {
-    Response::Error { kind, text: text.to_owned() }
+    Response::Error {
+        kind,
+        text: text.to_owned(),
+    }
 }
 
 /// Changes of clients under way at once on one node.

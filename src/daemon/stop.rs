@@ -36,19 +36,26 @@ impl App {
         super::notify::notify("STOPPING=1");
         let now = boottime_ms();
         let escalation = self.option_ms("shutdown-escalation", ESCALATION_MS);
-        self.stopping =
-            Some(Stopping { phase: Phase::Asked, next_step_ms: now, give_up_ms: now + escalation });
+        self.stopping = Some(Stopping {
+            phase: Phase::Asked,
+            next_step_ms: now,
+            give_up_ms: now + escalation,
+        });
         let item = Item::Shutdown(now_s());
         self.publish(vec![(item.key(), Some(item.value()))]);
         // The reports of this node do not come back to it: tell the own controller.
-        self.control(controller::Input::Changed { why: "this node is to be stopped".to_owned() });
+        self.control(controller::Input::Changed {
+            why: "this node is to be stopped".to_owned(),
+        });
         self.stopping_on_time(now);
     }
 
     /// One look at a stop under way.
     pub(super) fn stopping_on_time(&mut self, now_ms: u64) {
         self.lone_on_time(now_ms);
-        let Some(mut stopping) = self.stopping else { return };
+        let Some(mut stopping) = self.stopping else {
+            return;
+        };
         if now_ms < stopping.next_step_ms {
             return;
         }
@@ -62,9 +69,18 @@ impl App {
                 }
             }
             _ if self.keeps_resources() => self.leave(),
-            _ if !self.anything_runs() && self.local.executor.in_flight().is_empty() && self.dc().is_none() => self.leave(),
+            _ if !self.anything_runs()
+                && self.local.executor.in_flight().is_empty()
+                && self.dc().is_none() =>
+            {
+                self.leave()
+            }
             _ if now_ms >= stopping.give_up_ms => {
-                self.notice("stop-escalated", "resources could not be stopped in time: leaving with what still runs".to_owned());
+                self.notice(
+                    "stop-escalated",
+                    "resources could not be stopped in time: leaving with what still runs"
+                        .to_owned(),
+                );
                 self.leave();
             }
             Phase::Asked if self.dc().is_none() => {
@@ -78,7 +94,8 @@ impl App {
 
     /// In maintenance mode the resources stay as they are (detach).
     fn keeps_resources(&self) -> bool {
-        self.option("maintenance-mode").is_some_and(|v| parse_bool(&v).unwrap_or(false))
+        self.option("maintenance-mode")
+            .is_some_and(|v| parse_bool(&v).unwrap_or(false))
     }
 
     /// Says goodbye; [`membership::Event::Left`] ends the process.
@@ -89,9 +106,14 @@ impl App {
             next_step_ms: now + STEP_MS,
             give_up_ms: now + GOODBYE_MS_MAX,
         };
-        let again = self.stopping.replace(leaving).is_some_and(|s| s.phase == Phase::Leaving);
+        let again = self
+            .stopping
+            .replace(leaving)
+            .is_some_and(|s| s.phase == Phase::Leaving);
         if !again {
-            self.input(Input::Leave { clean: !self.anything_runs() });
+            self.input(Input::Leave {
+                clean: !self.anything_runs(),
+            });
         }
     }
 
@@ -114,7 +136,9 @@ impl App {
         if self.duty.lone_since_ms.is_none_or(|at| now_ms < at) || self.standing.acting.is_some() {
             return;
         }
-        let policy = self.option("no-quorum-policy").unwrap_or_else(|| "stop".to_owned());
+        let policy = self
+            .option("no-quorum-policy")
+            .unwrap_or_else(|| "stop".to_owned());
         if matches!(policy.as_str(), "ignore" | "freeze") || self.keeps_resources() {
             return;
         }
@@ -127,7 +151,9 @@ impl App {
             return;
         }
         tracing::warn!("{why}: stopping what runs here");
-        self.control_lone(controller::Input::Acting { uuid: "lone".to_owned() });
+        self.control_lone(controller::Input::Acting {
+            uuid: "lone".to_owned(),
+        });
     }
 }
 
