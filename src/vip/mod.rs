@@ -11,7 +11,7 @@ mod params;
 
 pub use held::HeldVip;
 
-use crate::executor::OpRequest;
+use crate::executor::{NativeAgent, OpRequest};
 use burst::{Bursts, Voice};
 use held::{Held, HeldTable};
 use netlink::{
@@ -422,6 +422,16 @@ impl NativeVip {
     fn kernel(&self) -> MutexGuard<'_, Kernel> {
         // A half-read answer is skipped by its number: the socket stays usable after a panic.
         self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl NativeAgent for NativeVip {
+    fn handles(&self, request: &OpRequest) -> Result<bool, String> {
+        Self::handles(self, request)
+    }
+
+    fn run(&self, request: &OpRequest) -> (i32, String) {
+        Self::run(self, request)
     }
 }
 

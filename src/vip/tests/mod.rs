@@ -1,5 +1,7 @@
 //! The native agents on a real kernel, in throw-away namespaces.
 
+mod agents;
+
 use super::*;
 use netlink::{NetNs, VethEnd};
 use std::net::Ipv4Addr;
@@ -329,7 +331,8 @@ fn failures_say_what_where_and_cure() {
     let Some(world) = World::new("failures_say_what_where_and_cure") else {
         return;
     };
-    let table: &[(&[(&str, &str)], i32, &str)] = &[
+    type Params<'a> = &'a [(&'a str, &'a str)];
+    let table: &[(Params<'_>, i32, &str)] = &[
         (&[], rc::CONFIGURED, "parameter ip is missing"),
         (
             &[("ip", "192.0.2.9")],
