@@ -312,8 +312,12 @@ fn new_database(
         dir: dir.to_owned(),
         cause,
     })?;
-    let quarantine = Some(aside);
-    let fallen = Some(Fallen::NewDatabase { cause, quarantine });
+    // Without evidence nothing was ever acknowledged: the marker is durable before the first open
+    // returns. What was moved aside is a first start that a crash cut short.
+    let fallen = before.evidence().map(|_| Fallen::NewDatabase {
+        cause,
+        quarantine: Some(aside),
+    });
     Ok(Rung { db, fallen })
 }
 

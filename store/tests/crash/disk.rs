@@ -68,7 +68,8 @@ enum Kept {
 
 #[derive(Clone, Debug)]
 enum Inode {
-    File(Vec<u8>),
+    /// What was written, and the length: the rest is a hole.
+    File(Vec<u8>, usize),
     Dir(BTreeMap<String, usize>),
 }
 
@@ -114,7 +115,8 @@ impl Disk {
                 self.load_dir(&entry.path(), path)
             } else {
                 let content = fs::read(entry.path()).expect("readable file");
-                let inode = self.add(Inode::File(content));
+                let len = content.len();
+                let inode = self.add(Inode::File(content, len));
                 self.view.insert(path, inode);
                 inode
             };
@@ -126,7 +128,7 @@ impl Disk {
 
     fn add(&mut self, inode: Inode) -> usize {
         self.sizes.push(match &inode {
-            Inode::File(bytes) => bytes.len(),
+            Inode::File(_, len) => *len,
             Inode::Dir(_) => 0,
         });
         self.base.push(inode);
@@ -191,7 +193,7 @@ impl Disk {
                     "{} appeared",
                     path.display()
                 );
-                let inode = self.add(Inode::File(Vec::new()));
+                let inode = self.add(Inode::File(Vec::new(), 0));
                 self.view.insert(path.to_owned(), inode);
                 let (dir, name) = self.place(path);
                 self.change(What::Names(vec![(dir, name, Some(inode))]));
@@ -340,20 +342,24 @@ impl Disk {
 fn apply(tree: &mut [Inode], what: &What, grow: bool) {
     match what {
         What::Write { inode, at, data } => {
-            let Inode::File(content) = &mut tree[*inode] else {
+            let Inode::File(content, len) = &mut tree[*inode] else {
                 panic!("write to a directory");
             };
-            if grow && content.len() < at + data.len() {
-                content.resize(at + data.len(), 0);
+            if grow {
+                *len = (*len).max(at + data.len());
             }
-            let end = content.len().min(at + data.len());
+            let end = (*len).min(at + data.len());
             if *at < end {
+                if content.len() < end {
+                    content.resize(end, 0);
+                }
                 content[*at..end].copy_from_slice(&data[..end - at]);
             }
         }
         What::Truncate { inode, len } => {
-            if let Inode::File(content) = &mut tree[*inode] {
-                content.resize(*len, 0);
+            if let Inode::File(content, old) = &mut tree[*inode] {
+                content.truncate(*len);
+                *old = *len;
             }
         }
         What::Names(names) => {
@@ -379,11 +385,11 @@ fn store_dir(tree: &[Inode], dir: usize, target: &Path) {
         let path = target.join(name);
         match &tree[*inode] {
             Inode::Dir(_) => store_dir(tree, *inode, &path),
-            Inode::File(content) if content.iter().all(|byte| *byte == 0) => {
-                let file = fs::File::create(&path).expect("target file");
-                file.set_len(content.len() as u64).expect("sparse file");
+            Inode::File(content, len) => {
+                fs::write(&path, content).expect("target file");
+                let file = fs::File::options().write(true).open(&path);
+                file.and_then(|f| f.set_len(*len as u64)).expect("length");
             }
-            Inode::File(content) => fs::write(&path, content).expect("target file"),
         }
     }
 }

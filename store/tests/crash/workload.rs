@@ -8,7 +8,7 @@ use store::{Batch, CibVersion, Health, Mirror, Op, Recovered, Store, VERSIONS_MA
 /// The n-th commit, from 1; the log then ends at n.
 pub(crate) fn batch(n: u64) -> Batch {
     let mut ops = Vec::new();
-    if n % 11 == 0 {
+    if n.is_multiple_of(11) {
         // A new coordinator replaces the tail.
         let record = replaced(n - 1);
         ops.push(Op::TruncateLog { seq: n - 1 });
@@ -18,16 +18,16 @@ pub(crate) fn batch(n: u64) -> Batch {
         seq: n,
         record: record(n),
     });
-    if n % 3 == 0 {
+    if n.is_multiple_of(3) {
         ops.push(Op::Safety(safety(n)));
     }
-    if n % 5 == 0 {
+    if n.is_multiple_of(5) {
         ops.push(Op::CommitHint { seq: n - 2 });
     }
-    if n % 7 == 0 {
+    if n.is_multiple_of(7) {
         ops.push(Op::CibVersion(version(n)));
     }
-    if n % 17 == 0 {
+    if n.is_multiple_of(17) {
         let (seq, state) = snapshot(n);
         ops.push(Op::Snapshot { seq, state });
     }
@@ -37,7 +37,7 @@ pub(crate) fn batch(n: u64) -> Batch {
 /// The mirror written after the n-th commit.
 pub(crate) fn mirror(n: u64) -> Option<Mirror> {
     let xml = format!("<cib epoch=\"{n}\">{}</cib>", "y".repeat(n as usize % 900));
-    (n % 13 == 0).then_some(Mirror { seq: n, xml })
+    n.is_multiple_of(13).then_some(Mirror { seq: n, xml })
 }
 
 /// `Err` says what is wrong with the store that came back after `acked` commits were acknowledged.
