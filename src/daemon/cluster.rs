@@ -48,6 +48,7 @@ impl App {
                     self.notice("restricted", why);
                 }
             }
+            Event::FenceIntentLocal(intent) => self.fence_intended(&intent),
             Event::Conflict { lost } => self.keep_conflict(&lost),
             Event::Left => self.exit = Some(0),
         }

@@ -30,10 +30,19 @@ pub(super) struct Duty {
     planned_seq: u64,
     published: DcReport,
     /// Fencings this DC has asked for, with the graph's action that waits.
-    fences: BTreeMap<u64, Option<Step>>,
+    fences: BTreeMap<u64, Fencing>,
     fence_no: u64,
     /// Since when this node has been without quorum.
     pub(super) lone_since_ms: Option<u64>,
+}
+
+/// A fencing that this DC has asked for.
+#[derive(Debug)]
+struct Fencing {
+    step: Option<Step>,
+    target: NodeId,
+    /// The agents were set off.
+    begun: bool,
 }
 
 impl App {
@@ -278,7 +287,7 @@ impl App {
         let fence_no = self.duty.fence_no;
         let name = self.peers.name(target);
         self.notice("fencing", format!("fencing {name} ({how}): {reason}"));
-        self.duty.fences.insert(fence_no, step);
+        self.duty.fences.insert(fence_no, Fencing { step, target, begun: false });
         let machine_boot = self
             .replica
             .standings()
@@ -300,17 +309,18 @@ impl App {
 
     /// The intent is on a quorum's disks: the agents may run.
     pub(super) fn fence_intended(&mut self, intent: &FenceIntent) {
-        if !self.duty.fences.contains_key(&intent.fence_no) {
-            return;
+        match self.duty.fences.get_mut(&intent.fence_no) {
+            Some(fencing) if !fencing.begun => fencing.begun = true,
+            _ => return,
         }
-        let cib = self.replica.cib().root();
-        let (devices, faults) = crate::fencing::devices(cib);
+        let cib = self.replica.cib().root().clone();
+        let (devices, faults) = crate::fencing::devices(&cib);
         for fault in faults {
             self.notice("fence-device", fault);
         }
         let target = self.peers.name(intent.target);
         let request = FenceRequest {
-            levels: crate::fencing::levels(cib, &target),
+            levels: crate::fencing::levels(&cib, &target, &self.node_attributes(&target)),
             target,
             action: intent.action.clone(),
             timeout_ms: self.option_ms("stonith-timeout", FENCE_TIMEOUT_MS),
@@ -330,25 +340,24 @@ impl App {
     }
 
     pub(super) fn fence_agent_ended(&mut self, fence_no: u64, outcome: FenceOutcome) {
-        if !self.duty.fences.contains_key(&fence_no) {
-            return;
-        }
+        let Some(target) = self.duty.fences.get(&fence_no).map(|f| f.target) else { return };
         let outcome = match outcome {
             FenceOutcome::Fenced { devices, .. } => Ok(devices.join(", ")),
             FenceOutcome::Failed { reasons } => Err(reasons.join("; ")),
         };
-        self.propose_fence_result(fence_no, outcome);
+        self.propose_fence_result(fence_no, target, outcome);
     }
 
-    fn propose_fence_result(&mut self, fence_no: u64, outcome: Result<String, String>) {
-        let standings = self.replica.standings();
-        let Some((_, target, _)) = standings.intents().find(|(no, ..)| *no == fence_no) else {
-            return;
-        };
-        let identity = standings.identity(target);
+    fn propose_fence_result(
+        &mut self,
+        fence_no: u64,
+        target: NodeId,
+        outcome: Result<String, String>,
+    ) {
+        let identity = self.replica.standings().identity(target.0);
         let result = FenceResult {
             fence_no,
-            target: NodeId(target),
+            target,
             machine_boot: identity.map(|i| i.machine_boot),
             incarnation: identity.map(|i| i.incarnation),
             outcome,
@@ -370,7 +379,7 @@ impl App {
             ),
         }
         self.alert_fencing(result);
-        if let Some(Some(step)) = self.duty.fences.remove(&result.fence_no) {
+        if let Some(step) = self.duty.fences.remove(&result.fence_no).and_then(|f| f.step) {
             self.confirm(step, result.outcome.is_ok(), false);
         }
     }
@@ -378,15 +387,11 @@ impl App {
     /// Intents of an earlier DC: whether its agents did anything is not known, so each ends as
     /// failed, and the scheduler asks again where it still matters.
     fn close_old_intents(&mut self) {
-        let open: Vec<u64> = self
-            .replica
-            .standings()
-            .intents()
-            .map(|(no, ..)| no)
-            .collect();
-        for fence_no in open {
+        let intents = self.replica.standings().intents();
+        let open: Vec<(u64, u32)> = intents.map(|(no, target, _)| (no, target)).collect();
+        for (fence_no, target) in open {
             let why = "the DC that asked for it went away".to_owned();
-            self.propose_fence_result(fence_no, Err(why));
+            self.propose_fence_result(fence_no, NodeId(target), Err(why));
         }
     }
 
@@ -419,6 +424,13 @@ impl App {
             op: Self::new_op(),
             body,
         });
+    }
+
+    /// Permanent attributes of a node.
+    fn node_attributes(&self, node: &str) -> BTreeMap<String, String> {
+        let config = cib::config::Config::new(self.replica.cib());
+        let attributes = config.node(node).map(|n| n.attributes).unwrap_or_default();
+        attributes.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
     }
 
     /// A cluster property that is a time, in milliseconds.

@@ -68,7 +68,7 @@ impl App {
     /// Carries out a command of the DC.
     pub(super) fn obey(&mut self, token: CommandToken, command: NodeCommand) {
         match command {
-            NodeCommand::Run(request) => self.run(token, *request),
+            NodeCommand::Run(request) => self.run_operation(token, *request),
             NodeCommand::Cancel {
                 step,
                 rsc,
@@ -97,7 +97,7 @@ impl App {
         }
     }
 
-    fn run(&mut self, token: CommandToken, request: OpRequest) {
+    fn run_operation(&mut self, token: CommandToken, request: OpRequest) {
         let key = request.transition_key.clone();
         if matches!(
             request.operation.as_str(),

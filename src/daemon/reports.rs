@@ -155,10 +155,6 @@ impl Reports {
 }
 
 impl NodeReport {
-    /// The process that reports.
-    pub(super) fn identity(&self) -> Option<Identity> {
-        self.identity
-    }
 
     /// The DC's own work, if this node is the DC.
     pub(super) fn dc(&self) -> Option<DcReport> {

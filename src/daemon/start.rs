@@ -34,7 +34,7 @@ use wire::{Endpoint, Identity, KeyRing, MachineBoot, NodeId, ProcessBoot};
 #[command(name = "mainstayd", version, about, long_about = None)]
 pub struct Args {
     /// Look for every file below this directory instead of `/` (for tests and labs)
-    #[arg(long, value_name = "DIR", env = crate::paths::ROOT_ENV)]
+    #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
     /// Only read corosync.conf and the authkey, say what is wrong with them, and end
     #[arg(short = 't', long)]
@@ -90,7 +90,7 @@ pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<u8, Refusal> {
-    let paths = Paths::below(args.root.clone().unwrap_or_else(|| "/".into()));
+    let paths = args.root.as_ref().map_or_else(Paths::from_env, Paths::below);
     let strictness = if args.lenient {
         Strictness::Lenient
     } else {
@@ -305,7 +305,7 @@ fn own_addresses() -> Result<Vec<IpAddr>, Refusal> {
     let failed = |e: netlink::Error| refuse(EX_OSERR, format!("own addresses: {e}"));
     let mut kernel = netlink::Kernel::open().map_err(failed)?;
     let addresses = kernel.addresses().map_err(failed)?;
-    Ok(addresses.into_iter().map(|a| a.address).collect())
+    Ok(addresses.into_iter().map(|a| a.ip).collect())
 }
 
 fn open_store(paths: &Paths, args: &Args) -> Result<OpenStore, Refusal> {

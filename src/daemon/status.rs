@@ -106,7 +106,7 @@ impl App {
                 *link.peers.get(&id)?
             };
             let (up, rtt_us) = report
-                .and_then(|r| r.core.link(id, link.link))
+                .and_then(|r| link_state(r, id, link.link))
                 .unwrap_or_default();
             Some((address.ip().to_string(), up || id == self.me.node, rtt_us))
         });
@@ -131,8 +131,8 @@ impl App {
             return why;
         }
         let diagnosis = report.and_then(|r| r.peers.iter().find(|(n, _)| *n == id));
-        match diagnosis.filter(|(_, d)| d.trouble.is_some()) {
-            Some((_, d)) => d
+        match diagnosis.and_then(|(_, d)| d.trouble.as_ref()) {
+            Some(trouble) => trouble
                 .describe(id)
                 .replace(&format!("node {id}"), &self.peers.name(id)),
             None => why,
@@ -217,9 +217,9 @@ impl App {
         for fault in faults {
             add("fencing", CheckLevel::Error, fault, None);
         }
-        let report = cib::check::check(self.replica.cib());
-        for fault in report {
-            let level = if fault.is_error() {
+        let findings = cib::check::verify(self.replica.cib());
+        for fault in findings {
+            let level = if fault.severity == cib::check::Severity::Error {
                 CheckLevel::Error
             } else {
                 CheckLevel::Warning
@@ -295,13 +295,21 @@ fn fail_counts(cib: &cib::Element, plan: &Plan) -> Vec<FailCount> {
                 resource: resource.to_owned(),
                 node: node.to_owned(),
                 operation: operation.to_owned(),
-                count: cib::value::Score::parse(value).map_or(0, |s| s.value().max(0) as u32),
+                count: count_of(value),
                 threshold: threshold(plan, resource),
                 last_failure: last,
             });
         }
     }
     counts
+}
+
+/// `INFINITY` = 1 000 000.
+fn count_of(value: &str) -> u32 {
+    match value {
+        "INFINITY" => 1_000_000,
+        number => number.parse().unwrap_or(0),
+    }
 }
 
 /// `migration-threshold` as the plan's reasons name it; 0 = none reached.
