@@ -11,7 +11,7 @@ pub struct Element {
     /// In document order, names unique.
     pub attrs: Vec<(String, String)>,
     /// Child elements in document order.
-    pub children: Vec<Element>,
+    pub children: Vec<Self>,
     /// Character data, unescaped; empty in nearly every CIB element.
     pub text: String,
 }

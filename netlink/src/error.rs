@@ -1,5 +1,6 @@
 //! What can go wrong between us and the kernel.
 
+use crate::NoPlace;
 use nix::errno::Errno;
 use std::io;
 
@@ -43,6 +44,9 @@ pub enum Error {
         /// The names that exist, separated by blanks.
         present: String,
     },
+    /// No interface on this machine fits the address.
+    #[error(transparent)]
+    NoPlace(#[from] NoPlace),
     /// An argument cannot mean anything.
     #[error("{0}")]
     Invalid(String),
@@ -61,7 +65,10 @@ impl Error {
         match self {
             Self::Kernel { errno, .. } => Some(*errno),
             Self::Io { source, .. } => source.raw_os_error().map(Errno::from_raw),
-            Self::Protocol { .. } | Self::NoSuchLink { .. } | Self::Invalid(_) => None,
+            Self::Protocol { .. }
+            | Self::NoSuchLink { .. }
+            | Self::NoPlace(_)
+            | Self::Invalid(_) => None,
         }
     }
 

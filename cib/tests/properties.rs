@@ -1,0 +1,119 @@
+//! Laws that hold for every tree and every input.
+
+use cib::{Element, Patch, xml};
+use proptest::prelude::*;
+
+/// Few names and ids, so that trees share elements, repeat them and leave ids out.
+fn tree(with_text: bool) -> impl Strategy<Value = Element> {
+    let attrs = prop::collection::btree_map("[abc]", ".{0,6}", 0..3);
+    let id = prop::option::weighted(0.8, prop_oneof![8 => "[u-z]", 1 => "[xy]['\"/ ]"]);
+    let text = if with_text { "[ a-c\n&<]{0,4}" } else { "" };
+    let node = ("[p-r]", id, attrs, text).prop_map(|(name, id, attrs, text)| {
+        let mut e = Element::new(&name);
+        if let Some(id) = id {
+            e.set("id", &id);
+        }
+        for (n, v) in attrs {
+            e.set(&n, &legal(&v));
+        }
+        if text.chars().any(|c| !c.is_whitespace()) {
+            e.text = text;
+        }
+        e
+    });
+    node.clone().prop_recursive(4, 40, 7, move |inner| {
+        (node.clone(), prop::collection::vec(inner, 0..7)).prop_map(|(mut e, children)| {
+            e.children = children;
+            e
+        })
+    })
+}
+
+fn cib_of(mut tree: Element, epoch: u64) -> Element {
+    "cib".clone_into(&mut tree.name);
+    tree.set("epoch", &epoch.to_string());
+    tree
+}
+
+fn legal(value: &str) -> String {
+    value
+        .chars()
+        .filter(|c| !matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}'))
+        .collect()
+}
+
+/// A random edit of a tree: children swapped, dropped, doubled, attributes changed.
+fn edited(tree: &Element, dice: &mut impl Iterator<Item = u8>) -> Element {
+    let mut e = tree.clone();
+    let Some(roll) = dice.next() else { return e };
+    let n = e.children.len();
+    match roll % 8 {
+        0 if n > 0 => {
+            e.children.remove(usize::from(roll / 8) % n);
+        }
+        1 if n > 1 => e.children.rotate_left(usize::from(roll / 8) % n),
+        2 if n > 1 => e.children.swap(0, usize::from(roll / 8) % n),
+        3 if n > 0 => {
+            let copy = e.children[usize::from(roll / 8) % n].clone();
+            e.children.push(copy);
+        }
+        4 => e.set("a", &roll.to_string()),
+        5 => e.attrs.reverse(),
+        6 => e.children.insert(0, Element::new("q").with("id", "new")),
+        _ => {}
+    }
+    e.children = e.children.iter().map(|c| edited(c, dice)).collect();
+    e
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_reads_back(e in tree(true)) {
+        prop_assert_eq!(&xml::parse(&xml::compact(&e)).unwrap(), &e);
+        prop_assert_eq!(&xml::parse(&xml::format(&e)).unwrap(), &e);
+    }
+
+    #[test]
+    fn a_patch_leads_from_any_tree_to_any_other(a in tree(true), b in tree(true)) {
+        let (a, b) = (cib_of(a, 1), cib_of(b, 2));
+        let patch = Patch::between(&a, &b).unwrap();
+        let read = Patch::from_xml(&xml::parse(&xml::format(&patch.to_xml())).unwrap()).unwrap();
+        prop_assert_eq!(&read, &patch);
+        prop_assert_eq!(read.apply(&a).unwrap(), b);
+    }
+
+    #[test]
+    fn a_patch_leads_from_a_tree_to_its_edit(a in tree(true), dice in prop::collection::vec(any::<u8>(), 0..30)) {
+        let a = cib_of(a, 1);
+        let b = cib_of(edited(&a, &mut dice.into_iter()), 2);
+        let patch = Patch::between(&a, &b).unwrap();
+        prop_assert_eq!(patch.apply(&a).unwrap(), b);
+    }
+
+    #[test]
+    fn no_change_is_an_empty_patch(a in tree(true)) {
+        prop_assert!(Patch::between(&a, &a).unwrap().is_empty());
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = xml::parse_bytes(&bytes);
+    }
+
+    #[test]
+    fn xml_like_text_is_read_or_refused(text in "[<>/&;#x=\"' a-c!\\[\\]?\n-]{0,60}") {
+        if let Ok(e) = xml::parse(&text) {
+            prop_assert_eq!(&xml::parse(&xml::compact(&e)).unwrap(), &e);
+            prop_assert_eq!(&xml::parse(&xml::format(&e)).unwrap(), &e);
+        }
+    }
+
+    #[test]
+    fn any_patch_applies_or_is_refused(diff in tree(true), a in tree(true)) {
+        if let Ok(patch) = Patch::from_xml(&diff) {
+            let _ = patch.apply(&a);
+        }
+    }
+}
