@@ -101,7 +101,7 @@ impl Kernel {
     /// [`crate::Error::NoPlace`] when this machine has none; others when a table cannot be read.
     pub fn find_place(&mut self, wanted: &Wanted<'_>) -> Result<Place> {
         let links = self.links()?;
-        let routes = self.routes()?;
+        let routes = self.main_routes(wanted.ip)?;
         let addresses = self.addresses()?;
         Ok(choose(wanted, &links, &routes, &addresses)?)
     }
@@ -168,9 +168,7 @@ fn connected<'a>(
     let host = if ip.is_ipv4() { 32 } else { 128 };
     let mut networks = Vec::new();
     for route in routes {
-        let local = route.table == MAIN_TABLE && route.gateway.is_none();
-        let same_family = route.destination.is_ipv4() == ip.is_ipv4();
-        if !local || !same_family || route.prefix == 0 || route.prefix == host {
+        if route.gateway.is_some() || route.prefix == 0 || route.prefix == host {
             continue;
         }
         if route.destination.is_ipv4() && route.scope != SCOPE_LINK {
@@ -274,7 +272,6 @@ fn list(items: &[String]) -> String {
 
 /// Candidates named in one message.
 const LISTED_MAX: usize = 8;
-const MAIN_TABLE: u32 = 254;
 const SCOPE_LINK: u8 = 253;
 
 #[cfg(test)]
@@ -380,6 +377,18 @@ mod tests {
         let reason =
             "no interface eth7 on this node; it has lo, far0, eth0, far1, eth1, far2, eth2";
         check(k, "10.1.2.9", None, Some("eth7"), reason);
+    }
+
+    #[test]
+    fn an_empty_machine_has_no_place() {
+        let Some(netns) = crate::testing::netns("an_empty_machine_has_no_place") else {
+            return;
+        };
+        let mut kernel = Kernel::open_in(&netns).unwrap();
+        for ip in ["10.1.2.3", "fd01::3"] {
+            let reason = format!("no connected network holds {ip}; this node has none");
+            check(&mut kernel, ip, None, None, &reason);
+        }
     }
 
     #[test]

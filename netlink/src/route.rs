@@ -94,15 +94,33 @@ impl Kernel {
     /// # Errors
     /// When the kernel refuses the dump.
     pub fn routes(&mut self) -> Result<Vec<Route>> {
-        let mut routes = Vec::new();
-        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let mut message = RouteMessage::default();
-            message.header.address_family = family;
-            let request = RouteNetlinkMessage::GetRoute(message);
-            let replies = self.socket.dump("list the routes", request)?;
-            routes.extend(replies.iter().filter_map(read));
-        }
+        let mut routes = self.dump_routes(AddressFamily::Inet, 0)?;
+        routes.extend(self.dump_routes(AddressFamily::Inet6, 0)?);
         Ok(routes)
+    }
+
+    /// The unicast routes of the main table in the family of `ip`, in the kernel's order.
+    ///
+    /// # Errors
+    /// When the kernel refuses the dump.
+    pub fn main_routes(&mut self, ip: IpAddr) -> Result<Vec<Route>> {
+        let mut routes = match self.dump_routes(family(ip), RT_TABLE_MAIN) {
+            // A table without any route may not exist.
+            Err(error) if error.is_absent() => Vec::new(),
+            answer => answer?,
+        };
+        // Kernels without strict checking answer with all tables.
+        routes.retain(|route| route.table == u32::from(RT_TABLE_MAIN));
+        Ok(routes)
+    }
+
+    fn dump_routes(&mut self, family: AddressFamily, table: u8) -> Result<Vec<Route>> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family;
+        message.header.table = table;
+        let request = RouteNetlinkMessage::GetRoute(message);
+        let replies = self.socket.dump("list the routes", request)?;
+        Ok(replies.iter().filter_map(read).collect())
     }
 
     /// Adds a route to the main table.
