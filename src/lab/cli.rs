@@ -1,14 +1,20 @@
 //! `mainstay-lab` as a command line.
 
+use super::bench::{self, Bench};
 use super::cluster::Lab;
+use super::demo;
 use super::error::LabError;
+use super::interrupt;
 use super::options::Options;
+use super::probe;
 use super::state::{Node, default_dir};
 use super::userns::become_root;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// A cluster on one machine, from namespaces.
 #[derive(Debug, Parser)]
@@ -90,8 +96,39 @@ enum Action {
         /// The node
         node: String,
     },
+    /// Ping an address from the client's place and say how long it was silent
+    Probe {
+        /// The address
+        address: IpAddr,
+        /// Milliseconds between two probes
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+        interval_ms: u64,
+        /// Number of probes; until Ctrl-C when not given
+        #[arg(long)]
+        count: Option<u64>,
+    },
     /// Show the nodes
     Status,
+    /// Three nodes, a floating IP and a service; the node that holds them dies
+    Demo {
+        /// `token` of corosync.conf, in milliseconds
+        #[arg(long, value_name = "MS")]
+        token: Option<u32>,
+    },
+    /// Measure
+    Bench {
+        /// What
+        what: Bench,
+        /// Number of runs [default: 10; idle: 4]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        runs: Option<u32>,
+        /// Number of nodes
+        #[arg(long, default_value_t = 3)]
+        nodes: u8,
+        /// `token` of corosync.conf, in milliseconds
+        #[arg(long, value_name = "MS")]
+        token: Option<u32>,
+    },
 }
 
 /// Entry point of `mainstay-lab` under its own name.
@@ -114,7 +151,7 @@ pub(super) fn main(args: &[OsString]) -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<i32, LabError> {
-    let dir = arguments.dir.unwrap_or_else(default_dir);
+    let dir = arguments.dir.clone().unwrap_or_else(default_dir);
     become_root(&dir)?;
     let quiet = arguments.quiet;
     let open = || Lab::open(&dir).map(|lab| lab.quiet(quiet));
@@ -154,9 +191,48 @@ fn run(arguments: Arguments) -> Result<i32, LabError> {
         Action::Heal { node: None } => open()?.heal_all()?,
         Action::Freeze { node } => open()?.freeze(&node)?,
         Action::Thaw { node } => open()?.thaw(&node)?,
+        Action::Probe {
+            address,
+            interval_ms,
+            count,
+        } => {
+            let lab = open()?;
+            interrupt::watch()?;
+            return probe::command(&lab, address, Duration::from_millis(interval_ms), count);
+        }
         Action::Status => print_status(&open()?)?,
+        Action::Demo { token } => {
+            let options = Options {
+                token_ms: token,
+                quiet,
+                ..own(arguments.dir, 3, "demo")
+            };
+            return demo::run(&options);
+        }
+        Action::Bench {
+            what,
+            runs,
+            nodes,
+            token,
+        } => {
+            let options = Options {
+                token_ms: token,
+                quiet,
+                ..own(arguments.dir, nodes, "bench")
+            };
+            return bench::run(what, &options, runs.unwrap_or(what.runs()));
+        }
     }
     Ok(0)
+}
+
+/// A lab that ends with this command, in `dir` or a directory of its own.
+fn own(dir: Option<PathBuf>, nodes: u8, purpose: &str) -> Options {
+    let options = Options::own(nodes, purpose);
+    Options {
+        dir: dir.unwrap_or_else(|| options.dir.clone()),
+        ..options
+    }
 }
 
 fn print_status(lab: &Lab) -> Result<(), LabError> {

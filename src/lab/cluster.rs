@@ -22,6 +22,7 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// A running lab. Every call takes the lab's state from its directory, so that several programs
@@ -31,6 +32,7 @@ pub struct Lab {
     dir: PathBuf,
     quiet: bool,
     lifeline: Option<Lifeline>,
+    keep: AtomicBool,
 }
 
 /// A pipe that nobody writes to: when its writing end closes, the lab ends.
@@ -72,6 +74,7 @@ impl Lab {
             dir: options.dir.clone(),
             quiet: options.quiet,
             lifeline,
+            keep: AtomicBool::new(false),
         };
         let built = lab.build(options);
         if built.is_err() {
@@ -96,6 +99,7 @@ impl Lab {
             dir: dir.to_path_buf(),
             quiet: false,
             lifeline: None,
+            keep: AtomicBool::new(false),
         })
     }
 
@@ -114,6 +118,7 @@ impl Lab {
             dir: dir.to_path_buf(),
             quiet: false,
             lifeline: None,
+            keep: AtomicBool::new(false),
         }
         .end(purge)
     }
@@ -123,6 +128,11 @@ impl Lab {
     pub fn quiet(mut self, quiet: bool) -> Self {
         self.quiet = quiet;
         self
+    }
+
+    /// Keeps the nodes' files when a tied lab ends, for a look at the logs.
+    pub fn keep_files(&self) {
+        self.keep.store(true, Ordering::Relaxed);
     }
 
     /// The lab's directory.
@@ -708,7 +718,7 @@ impl Drop for Lab {
         if self.lifeline.is_none() {
             return;
         }
-        let failed = std::thread::panicking();
+        let failed = std::thread::panicking() || self.keep.load(Ordering::Relaxed);
         let ended = state::lock(&self.dir).and_then(|_lock| self.end(!failed));
         if let Err(e) = ended {
             eprintln!("mainstay-lab: {e}");

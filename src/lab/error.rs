@@ -67,6 +67,9 @@ pub enum LabError {
         /// Where it wrote.
         log: PathBuf,
     },
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
     /// A wait reached its bound.
     #[error(transparent)]
     Timeout(#[from] Timeout),

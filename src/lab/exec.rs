@@ -108,6 +108,7 @@ fn wait_bounded(child: &mut Child, what: &str, bound: Duration) -> Result<ExitSt
         if let Some(status) = child.try_wait().tried(|| format!("wait for {what}"))? {
             return Ok(status);
         }
+        super::interrupt::check()?;
         if start.elapsed() > bound {
             return Err(LabError::Timeout(super::wait::Timeout {
                 what: format!("{what} to end"),

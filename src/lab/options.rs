@@ -46,22 +46,31 @@ impl Options {
         }
     }
 
-    /// A lab for a test: in a directory of its own below `/var/tmp`, tied to this process, silent.
-    /// Two of them never meet, though all use the same addresses.
+    /// A lab for a test: [`Options::own`] with `program`, silent.
     #[must_use]
     pub fn for_test(nodes: u8, program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            quiet: true,
+            ..Self::own(nodes, "test")
+        }
+    }
+
+    /// A lab in a directory of its own below `/var/tmp`, tied to this process. Two of them never
+    /// meet, though all use the same addresses. `purpose` is part of the directory's name.
+    #[must_use]
+    pub fn own(nodes: u8, purpose: &str) -> Self {
         let mut random = [0u8; 6];
         // Without randomness the pid still tells processes apart.
         let _ = getrandom::fill(&mut random);
         let unique: String = random.iter().map(|b| format!("{b:02x}")).collect();
+        let dir = format!(
+            "/var/tmp/mainstay-{purpose}-{}-{unique}",
+            std::process::id()
+        );
         Self {
-            dir: PathBuf::from(format!(
-                "/var/tmp/mainstay-test-{}-{unique}",
-                std::process::id()
-            )),
-            program: program.into(),
+            dir: dir.into(),
             tied: true,
-            quiet: true,
             ..Self::new(nodes)
         }
     }

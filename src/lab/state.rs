@@ -228,6 +228,8 @@ impl Process {
 pub(super) struct Stat {
     /// `R`, `S`, `D`, `T`, `Z` …
     pub(super) state: char,
+    /// Process group, as the reader sees it.
+    pub(super) group: i32,
     /// User plus system time, in clock ticks.
     pub(super) cpu_ticks: u64,
     /// Start, in clock ticks since boot.
@@ -248,6 +250,7 @@ impl Stat {
         let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
         Some(Self {
             state: fields.first()?.chars().next()?,
+            group: fields.get(2)?.parse().ok()?,
             cpu_ticks: number(14)? + number(15)?,
             start_ticks: number(22)?,
         })

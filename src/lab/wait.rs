@@ -94,6 +94,10 @@ impl Wait {
                 }
                 Seen::NotYet(seen) => seen,
             };
+            if let Err(interrupted) = super::interrupt::check() {
+                line.abandon();
+                return Err(interrupted);
+            }
             if start.elapsed() >= self.bound {
                 line.abandon();
                 return Err(LabError::Timeout(Timeout {
