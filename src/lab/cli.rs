@@ -3,7 +3,7 @@
 use super::bench::{self, Bench};
 use super::cluster::Lab;
 use super::demo;
-use super::error::LabError;
+use super::error::{LabError, Tried};
 use super::interrupt;
 use super::options::Options;
 use super::probe;
@@ -12,6 +12,7 @@ use super::userns::become_root;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::net::IpAddr;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -182,7 +183,8 @@ fn run(arguments: Arguments) -> Result<i32, LabError> {
         Action::Down { purge } => Lab::down(&dir, purge)?,
         Action::Exec { node, command } => {
             let argv: Vec<&str> = command.iter().map(String::as_str).collect();
-            return open()?.exec_attached(&node, &argv);
+            let error = open()?.command(&node, &argv)?.exec();
+            return Err(error).tried(|| format!("run {argv:?} on {node}"));
         }
         Action::Poweroff { node } => open()?.poweroff(&node).map(|_| ())?,
         Action::Poweron { node } => open()?.poweron(&node)?,

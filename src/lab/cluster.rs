@@ -323,18 +323,6 @@ impl Lab {
         exec::collect(command, &format!("{argv:?} on {node}"), stdin, bound)
     }
 
-    /// Runs a command in a node with this process's standard streams; returns its exit code.
-    ///
-    /// # Errors
-    /// When it cannot be run.
-    pub fn exec_attached(&self, node: &str, argv: &[&str]) -> Result<i32, LabError> {
-        let status = self
-            .command(node, argv)?
-            .status()
-            .tried(|| format!("run {argv:?}"))?;
-        Ok(exec::code(status))
-    }
-
     /// The command that runs `argv` in a node, for callers that want its streams themselves.
     ///
     /// # Errors
@@ -494,6 +482,7 @@ impl Lab {
         state.save(&self.dir)?;
         switch::build(switch)?;
         switch::plug(switch, "client", state.client, switch::CLIENT_ADDRESS)?;
+        switch::sharpen(state.client)?;
         if options.powered_off {
             return Ok(());
         }
@@ -685,7 +674,11 @@ impl Lab {
         self.wait(format!("{name} (pid {}) to end", process.pid), DEAD_WITHIN)
             .every(Duration::from_millis(1))
             .until(|| {
-                // Ours to reap, if it is a child of this very process; else somebody else's.
+                // Ours to reap, where this process is the parent or the nearest reaper; what is in
+                // the node and not reaped keeps its pid 1 from ending.
+                for pid in freezer::processes(process).unwrap_or_default() {
+                    let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
+                }
                 let _ = waitpid(Pid::from_raw(process.pid), Some(WaitPidFlag::WNOHANG));
                 Ok(if process.is_alive() {
                     Seen::NotYet("it still runs".to_owned())

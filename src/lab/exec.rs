@@ -6,9 +6,12 @@
 use super::error::{LabError, Tried};
 use super::mounts;
 use super::state::Process;
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -76,8 +79,10 @@ pub(super) fn collect(
         let errors = scope.spawn(move || read_all(errors));
         let status = wait_bounded(&mut child, what, bound);
         if status.is_err() {
-            // Ends the pipes, so that the threads end: __run dies with its parent.
-            let _ = child.kill();
+            // Kills the command and ends the pipes, so that the threads end.
+            if let Ok(pid) = i32::try_from(child.id()) {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+            }
             let _ = child.wait();
         }
         let text = |bytes: std::thread::Result<Vec<u8>>| {
@@ -144,6 +149,15 @@ pub(super) fn enter(args: &[OsString]) -> Result<i32, LabError> {
         start_ticks: number(start).ok_or_else(usage)?,
     };
 
+    let watched: SigSet = ENDING
+        .into_iter()
+        .chain([Signal::SIGCHLD, Signal::SIGINT])
+        .collect();
+    watched
+        .thread_block()
+        .tried(|| "block signals".to_owned())?;
+    let signals = SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC)
+        .tried(|| "open a signalfd".to_owned())?;
     // All opened before the first is entered: afterwards /proc is another one.
     let mut opened = Vec::new();
     for (kind, flag) in NAMESPACES {
@@ -166,11 +180,32 @@ pub(super) fn enter(args: &[OsString]) -> Result<i32, LabError> {
         .envs(environment())
         .spawn()
         .tried(|| format!("start {} in the node", mounts::PROGRAM))?;
-    child
-        .wait()
-        .map(code)
-        .tried(|| "wait for the command".to_owned())
+    wait_or_end(&mut child, &signals).map(code)
 }
+
+/// Waits for the command; SIGTERM or SIGHUP to this process ends it. It is reaped in any case: a
+/// zombie without a parent that reaps would keep the node's pid namespace alive.
+fn wait_or_end(child: &mut Child, signals: &SignalFd) -> Result<ExitStatus, LabError> {
+    loop {
+        if let Some(status) = child
+            .try_wait()
+            .tried(|| "wait for the command".to_owned())?
+        {
+            return Ok(status);
+        }
+        match signals.read_signal() {
+            Ok(Some(info)) if ENDING.iter().any(|s| info.ssi_signo == *s as u32) => {
+                // Ended by itself meanwhile: what was wanted.
+                let _ = child.kill();
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno).tried(|| "read a signal".to_owned()),
+        }
+    }
+}
+
+/// Signals to `__exec` that end its command. Ctrl-C reaches the command by itself.
+const ENDING: [Signal; 2] = [Signal::SIGTERM, Signal::SIGHUP];
 
 /// `__run [--cgroup=FILE] [--die-with-parent] CMD...`: becomes the command.
 pub(super) fn run(args: &[OsString]) -> LabError {

@@ -1,8 +1,8 @@
 //! The lab's network: a bridge in a namespace of its own, one port per node and one for the client.
 
-use super::error::LabError;
+use super::error::{LabError, Tried};
 use super::state::Process;
-use netlink::{AddressSpec, Kernel, NetNs, VethEnd};
+use netlink::{AddressSpec, Kernel, Mac, NetNs, VethEnd};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The client's address; probes come from there.
@@ -15,6 +15,9 @@ const BRIDGE: &str = "bridge0";
 pub const NODE_INTERFACE: &str = "eth0";
 /// Most nodes of a lab: 10.77.0.101 … .148, well below the client.
 pub const NODES_MAX: u8 = 48;
+
+/// Time between two ARP requests of the client, in milliseconds.
+const ARP_EVERY_MS: u32 = 5;
 
 /// Address of node `index` (from 1).
 #[must_use]
@@ -59,10 +62,30 @@ pub(super) fn plug(
             let mut inside = Kernel::open_in(&node)?;
             inside.loopback_up()?;
             let far = inside.link(NODE_INTERFACE)?.index;
+            // A network card keeps its address when the power is cut: neighbours need not ask again.
+            let [.., network, host] = address.octets();
+            inside.set_mac(far, Mac([0x02, 0x77, 0, 0, network, host]))?;
             inside.add_address(&AddressSpec::new(far, IpAddr::V4(address), PREFIX))?;
             inside.set_up(far, true)
         },
     )
+}
+
+/// Makes the client ask for an address that does not answer every [`ARP_EVERY_MS`] instead of every
+/// second, so that a probe's resolution is its interval. Entries that were resolved before are not
+/// asked for again: whoever takes an address over still has to announce it.
+///
+/// # Errors
+/// What the kernel said.
+pub(super) fn sharpen(client: Process) -> Result<(), LabError> {
+    let path = format!("/proc/sys/net/ipv4/neigh/{NODE_INTERFACE}/retrans_time_ms");
+    namespace(client)?
+        .run(|| std::fs::write(&path, ARP_EVERY_MS.to_string()))
+        .map_err(|e| LabError::Net {
+            what: "enter the client".to_owned(),
+            cause: e.to_string(),
+        })?
+        .tried(|| format!("write {path}"))
 }
 
 /// Takes a port away, and with it the other end: the node's interface is gone at once, even if
