@@ -1,6 +1,7 @@
 //! `mainstay-lab` as people type it: what it prints, its exit codes, what it leaves behind.
 
 use mainstay::lab::{Options, Seen, Wait};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -244,4 +245,18 @@ fn what_makes_no_sense_is_refused_with_the_bound() {
         uid: 0,
     };
     assert!(long.refused(&["up", "1"]).contains("too long"));
+}
+
+#[test]
+fn a_directory_that_others_may_write_to_is_refused() {
+    let Some(bed) = Bed::new("a_directory_that_others_may_write_to_is_refused") else {
+        return;
+    };
+    std::fs::create_dir(&bed.dir).unwrap();
+    std::fs::set_permissions(&bed.dir, std::fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(bed.refused(&["up", "1"]).contains("only uid 0 may write"));
+    std::fs::set_permissions(&bed.dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::chown(&bed.dir, Some(65534), None).unwrap();
+    assert!(bed.refused(&["status"]).contains("it is of uid 65534"));
+    std::fs::remove_dir(&bed.dir).unwrap();
 }

@@ -122,9 +122,8 @@ fn a_command_keeps_its_streams_and_its_exit_code() {
     assert!(matches!(hanging, Err(LabError::Timeout(_))), "{hanging:?}");
     lab.wait("the hanging command to be gone", PATIENCE)
         .until(|| {
-            let left = lab
-                .exec("node1", &["sh", "-c", "pgrep -c sleep || true"])?
-                .stdout;
+            let count = "for f in /proc/[0-9]*/comm; do cat $f; done 2>&1 | grep -c '^sleep$'";
+            let left = lab.exec("node1", &["sh", "-c", count])?.stdout;
             Ok(match left.trim() {
                 "1" => mainstay::lab::Seen::Yes(()),
                 other => mainstay::lab::Seen::NotYet(other.to_owned()),

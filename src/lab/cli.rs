@@ -9,7 +9,7 @@ use super::options::Options;
 use super::probe;
 use super::state::{Node, default_dir};
 use super::userns::become_root;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
@@ -130,6 +130,12 @@ enum Action {
         #[arg(long, value_name = "MS")]
         token: Option<u32>,
     },
+}
+
+/// The command line as data, for its man page.
+#[must_use]
+pub fn command_line() -> clap::Command {
+    Arguments::command()
 }
 
 /// Entry point of `mainstay-lab` under its own name.

@@ -20,6 +20,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -762,7 +763,12 @@ fn check(options: &Options) -> Result<(), LabError> {
 
 /// Makes the directory, or checks that it is a lab's.
 fn prepare_dir(dir: &Path) -> Result<(), LabError> {
-    fs::create_dir_all(dir).tried(|| format!("make {}", dir.display()))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(DIR_MODE)
+        .create(dir)
+        .tried(|| format!("make {}", dir.display()))?;
+    state::check_owner(dir)?;
     let mut entries = fs::read_dir(dir).tried(|| format!("list {}", dir.display()))?;
     if !dir.join(MARKER).exists() && entries.next().is_some() {
         return Err(LabError::Refused(format!(
@@ -860,6 +866,8 @@ fn innermost_pid(pid: i32) -> Option<i32> {
 const PROGRAM: &str = "bin/mainstay-lab";
 /// The file that says that a directory is a lab's.
 const MARKER: &str = ".mainstay-lab";
+/// Mode of the lab's directory, whatever the umask leaves of it.
+const DIR_MODE: u32 = 0o755;
 /// Length of an authkey, as corosync-keygen(8) writes it.
 const AUTHKEY_BYTES: usize = 256;
 /// Longest directory name, in bytes: sockaddr_un holds 107, `/nodes/node48/init.sock` is 23.

@@ -31,6 +31,7 @@ mod table;
 mod userns;
 mod wait;
 
+pub use cli::command_line;
 pub use cluster::Lab;
 pub use control::DaemonStatus;
 pub use entry::main;

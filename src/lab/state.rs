@@ -5,6 +5,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The lab's memory, one JSON file in its directory.
@@ -73,6 +74,9 @@ impl State {
     /// # Errors
     /// [`LabError::NotUp`] when there is none, it is of an earlier boot, or its switch is gone.
     pub(super) fn load(dir: &Path) -> Result<Self, LabError> {
+        if dir.is_dir() {
+            check_owner(dir)?;
+        }
         let path = dir.join(STATE_FILE);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -257,6 +261,26 @@ impl Stat {
     }
 }
 
+/// Refuses a directory that somebody else made: `/var/tmp` is everybody's, and the state names
+/// processes to kill.
+///
+/// # Errors
+/// [`LabError::Refused`] with the owner.
+pub(super) fn check_owner(dir: &Path) -> Result<(), LabError> {
+    let found = fs::symlink_metadata(dir).tried(|| format!("look at {}", dir.display()))?;
+    let me = nix::unistd::geteuid().as_raw();
+    if found.is_dir() && found.uid() == me && found.mode() & OTHERS_WRITE == 0 {
+        return Ok(());
+    }
+    Err(LabError::Refused(format!(
+        "{} must be a directory that only uid {me} may write to (it is of uid {}, mode {:o}); \
+         choose another --dir",
+        dir.display(),
+        found.uid(),
+        found.mode() & 0o7777
+    )))
+}
+
 /// Keeps other commands on the same lab out until it is dropped.
 ///
 /// # Errors
@@ -292,6 +316,8 @@ pub fn default_dir() -> PathBuf {
     }
 }
 
+/// Write permission of group and others.
+const OTHERS_WRITE: u32 = 0o022;
 /// The kernel's boot id.
 pub(super) const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Format of the state file.
