@@ -67,6 +67,22 @@ fn replayed_capture_is_refused_whoever_restarted() {
 }
 
 #[test]
+fn replayed_capture_is_refused_after_the_peer_left_the_node_list_and_came_back() {
+    let mut net = talked(1);
+    let capture = std::mem::take(&mut net.captured);
+    for node in [1, 2] {
+        let endpoint = net.nodes.get_mut(&node).unwrap();
+        endpoint.set_peers(&[]);
+        endpoint.set_peers(&[NodeId(1), NodeId(2)]);
+    }
+    assert_eq!(got_in(&mut net, &capture), 0);
+    net.run_for(2_000_000);
+    net.connect(1, 2);
+    net.run_for(2_000_000);
+    net.assert_all_talk(1);
+}
+
+#[test]
 fn replays_during_a_handshake_do_not_stop_it() {
     for seed in 0..20 {
         let mut net = talked(seed);
