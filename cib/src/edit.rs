@@ -414,8 +414,12 @@ fn claim_ids(cib: &Cib, object: &Element, ids: &mut BTreeSet<String>) -> Result<
 }
 
 /// The id an element brings into the configuration; `None` when its id names another element.
+/// Nodes have a space of their own: a remote node is called like its resource.
 pub(crate) fn defined_id(element: &Element) -> Option<&str> {
-    let refers = matches!(element.name.as_str(), "resource_ref" | "obj_ref" | "role");
+    let refers = matches!(
+        element.name.as_str(),
+        "resource_ref" | "obj_ref" | "role" | "node"
+    );
     element.id().filter(|_| !refers)
 }
 
