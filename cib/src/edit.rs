@@ -40,8 +40,15 @@ impl SetKind {
 }
 
 /// Sets a cluster property; `None` removes it. Returns whether anything changed. Removing a
-/// property that is not set is no error.
+/// property that is not set is no error. The other name of a fencing option (`stonith-…` for
+/// `fencing-…`) goes, so that the two cannot contradict each other.
 pub fn set_property(cib: &mut Cib, name: &str, value: Option<&str>) -> bool {
+    let other = config::other_fencing_name(name);
+    let renamed = other.is_some_and(|other| put_property(cib, &other, None));
+    put_property(cib, name, value) || renamed
+}
+
+fn put_property(cib: &mut Cib, name: &str, value: Option<&str>) -> bool {
     if value.is_none() && cib.section(Section::CrmConfig).is_none() {
         return false;
     }

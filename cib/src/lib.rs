@@ -7,6 +7,7 @@ pub mod document;
 pub mod edit;
 pub mod error;
 pub mod patch;
+mod serial;
 mod tree;
 pub mod value;
 pub mod version;
