@@ -245,3 +245,43 @@ fn we_print_as_cibadmin_prints() {
         assert_eq!(String::from_utf8_lossy(&out.stdout), xml::format(tree));
     }
 }
+
+#[test]
+fn cibadmin_finds_what_we_find() {
+    const EXPRESSIONS: [&str; 16] = [
+        "//primitive",
+        "//primitive/@id",
+        "/cib",
+        "//nvpair[@name='target-role']",
+        "//primitive[1]",
+        "//resources/*[last()]",
+        "//*[@id]",
+        "/cib/configuration/resources//op[@interval='10s']",
+        "//primitive[@id='a' or @id='e']",
+        "//primitive[not(@id='a')]/operations",
+        "//group/primitive | //rsc_colocation",
+        "//op[starts-with(@id, 'c')]/../..",
+        "//*[count(primitive)>1]",
+        "//primitive[.//nvpair/@value='Stopped']",
+        "//resources/*[position()=2]",
+        "//nothing",
+    ];
+    if !installed("cibadmin") {
+        return;
+    }
+    let scratch = Scratch::new("xpath");
+    for tree in story().iter().skip(3).step_by(3) {
+        let file = scratch.file("cib.xml", &xml::format(tree));
+        for expression in EXPRESSIONS {
+            let out = Command::new("cibadmin")
+                .args(["--query", "--node-path", "--xpath", expression])
+                .env("CIB_file", &file)
+                .output()
+                .unwrap();
+            let found = cib::xpath::select(tree, expression).unwrap();
+            let ours: Vec<String> = found.iter().map(|m| m.place.path(tree)).collect();
+            let theirs = String::from_utf8_lossy(&out.stdout).into_owned();
+            assert_eq!(theirs.lines().collect::<Vec<_>>(), ours, "{expression}");
+        }
+    }
+}
