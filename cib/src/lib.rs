@@ -9,6 +9,7 @@ pub mod error;
 pub mod patch;
 mod serial;
 mod tree;
+pub mod update;
 pub mod value;
 pub mod version;
 pub mod xml;
