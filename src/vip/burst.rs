@@ -1,6 +1,6 @@
 //! Announcements that follow the first one, in the background.
 
-use netlink::Announcer;
+use netlink::{Announcer, Link};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 /// An address that can be announced, and how often it was.
 #[derive(Debug)]
 pub(super) struct Voice {
-    pub(super) announcer: Announcer,
+    pub(super) announcer: Arc<Announcer>,
     pub(super) ip: IpAddr,
-    pub(super) sent: AtomicU64,
+    pub(super) sent: Arc<AtomicU64>,
 }
 
 impl Voice {
@@ -21,6 +21,27 @@ impl Voice {
         self.announcer.announce(self.ip)?;
         self.sent.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+}
+
+/// Open announcing sockets by interface. They stay open: closing a packet socket waits for every
+/// processor to pass through a quiet state, tens of milliseconds that no stop should cost.
+#[derive(Debug, Default)]
+pub(super) struct Announcers(Mutex<BTreeMap<u32, Arc<Announcer>>>);
+
+impl Announcers {
+    /// The one for that interface, opened when there is none or its hardware address changed.
+    pub(super) fn on(&self, link: &Link) -> netlink::Result<Arc<Announcer>> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(announcer) = open
+            .get(&link.index)
+            .filter(|announcer| announcer.fits(link))
+        {
+            return Ok(Arc::clone(announcer));
+        }
+        let announcer = Arc::new(Announcer::open(link)?);
+        open.insert(link.index, Arc::clone(&announcer));
+        Ok(announcer)
     }
 }
 

@@ -12,14 +12,11 @@ mod params;
 pub use held::HeldVip;
 
 use crate::executor::{NativeAgent, OpRequest};
-use burst::{Bursts, Voice};
+use burst::{Announcers, Bursts, Voice};
 use held::{Held, HeldTable};
-use netlink::{
-    Address, AddressSpec, Announcer, ArpListener, Broadcast, Error, Kernel, Link, Place, sysctl,
-};
+use netlink::{Address, AddressSpec, ArpListener, Broadcast, Error, Kernel, Link, Place, sysctl};
 use params::{Agent, Refusal, Settings, Target, rc};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +28,7 @@ use std::time::{Duration, Instant};
 pub struct NativeVip {
     kernel: Mutex<Kernel>,
     held: HeldTable,
+    announcers: Announcers,
     bursts: Bursts,
 }
 
@@ -50,6 +48,7 @@ impl NativeVip {
         Ok(Self {
             kernel: Mutex::new(Kernel::open()?),
             held: HeldTable::default(),
+            announcers: Announcers::default(),
             bursts,
         })
     }
@@ -328,7 +327,7 @@ impl NativeVip {
                 prefix: place.prefix,
                 index: place.link.index,
                 device: place.link.name.clone(),
-                voice: None,
+                sent: Arc::default(),
             },
         )
     }
@@ -340,8 +339,12 @@ impl NativeVip {
             return;
         }
         let (resource, ip) = (&request.rsc, settings.target.ip);
-        let voice = match self.voice(resource, link, ip, held) {
-            Ok(voice) => voice,
+        let voice = match self.announcers.on(link) {
+            Ok(announcer) => Arc::new(Voice {
+                announcer,
+                ip,
+                sent: Arc::clone(&held.sent),
+            }),
             Err(error) => {
                 tracing::warn!(%resource, %ip, %error, "address cannot be announced");
                 return;
@@ -363,28 +366,6 @@ impl NativeVip {
             std::thread::sleep(settings.interval);
             say();
         }
-    }
-
-    /// The sockets of an earlier announcement where its interface still has the same address.
-    fn voice(
-        &self,
-        resource: &str,
-        link: &Link,
-        ip: IpAddr,
-        held: &Held,
-    ) -> netlink::Result<Arc<Voice>> {
-        let sent = match &held.voice {
-            Some(voice) if voice.announcer.fits(link) => return Ok(Arc::clone(voice)),
-            Some(voice) => voice.sent.load(Ordering::Relaxed),
-            None => 0,
-        };
-        let voice = Arc::new(Voice {
-            announcer: Announcer::open(link)?,
-            ip,
-            sent: AtomicU64::new(sent),
-        });
-        self.held.give_voice(resource, &voice);
-        Ok(voice)
     }
 
     fn is_on(&self, ip: IpAddr, prefix: u8, index: u32) -> Result<bool, Refusal> {
