@@ -1,8 +1,8 @@
 //! Which resource holds which address here.
 
+use super::burst::Tally;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An address held on this node, for status.
@@ -16,6 +16,8 @@ pub struct HeldVip {
     pub device: String,
     /// Announcements sent since this process started or took it over.
     pub announces: u64,
+    /// Why the last announcement could not be sent; empty when all is well.
+    pub trouble: String,
 }
 
 /// What is known of a held address.
@@ -25,8 +27,7 @@ pub(super) struct Held {
     pub(super) prefix: u8,
     pub(super) index: u32,
     pub(super) device: String,
-    /// Announcements sent.
-    pub(super) sent: Arc<AtomicU64>,
+    pub(super) tally: Arc<Tally>,
 }
 
 impl Held {
@@ -68,7 +69,8 @@ impl HeldTable {
                 resource: resource.clone(),
                 address: format!("{}/{}", held.ip, held.prefix),
                 device: held.device.clone(),
-                announces: held.sent.load(Ordering::Relaxed),
+                announces: held.tally.sent(),
+                trouble: held.tally.trouble(),
             })
             .collect()
     }

@@ -327,7 +327,7 @@ impl NativeVip {
                 prefix: place.prefix,
                 index: place.link.index,
                 device: place.link.name.clone(),
-                sent: Arc::default(),
+                tally: Arc::default(),
             },
         )
     }
@@ -338,33 +338,25 @@ impl NativeVip {
         if link.loopback || link.noarp || settings.announces == 0 {
             return;
         }
-        let (resource, ip) = (&request.rsc, settings.target.ip);
-        let voice = match self.announcers.on(link) {
-            Ok(announcer) => Arc::new(Voice {
-                announcer,
-                ip,
-                sent: Arc::clone(&held.sent),
-            }),
-            Err(error) => {
-                tracing::warn!(%resource, %ip, %error, "address cannot be announced");
-                return;
-            }
+        let Some(announcer) = held.tally.note(held.ip, self.announcers.on(link)) else {
+            return;
         };
-        let say = || {
-            if let Err(error) = voice.speak() {
-                tracing::warn!(%resource, %ip, %error, "announcement not sent");
-            }
-        };
-        say();
+        let tally = Arc::clone(&held.tally);
+        let voice = Arc::new(Voice {
+            announcer,
+            ip: settings.target.ip,
+            tally,
+        });
+        voice.speak();
         let more = settings.announces - 1;
         if settings.background {
             self.bursts
-                .add(resource, Arc::clone(&voice), more, settings.interval);
+                .add(&request.rsc, voice, more, settings.interval);
             return;
         }
         for _ in 0..more {
             std::thread::sleep(settings.interval);
-            say();
+            voice.speak();
         }
     }
 
