@@ -10,11 +10,20 @@ pub(super) enum NodeCommand {
     /// Run an operation; answered by [`NodeTell::OpDone`].
     Run(Box<OpRequest>),
     /// Stop a recurring operation; answered by [`NodeTell::Confirmed`].
-    Cancel { step: Step, rsc: String, operation: String, interval_ms: u64 },
+    Cancel {
+        step: Step,
+        rsc: String,
+        operation: String,
+        interval_ms: u64,
+    },
     /// Forget a resource that is no longer configured.
     Forget { step: Step, rsc: String },
     /// Forget failures of an operation, or of all.
-    ClearFailures { step: Step, rsc: String, operation: Option<(String, u64)> },
+    ClearFailures {
+        step: Step,
+        rsc: String,
+        operation: Option<(String, u64)>,
+    },
     /// Everything here is stopped: leave.
     Shutdown,
 }
@@ -30,7 +39,11 @@ pub(super) struct Step {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum NodeTell {
     /// To the DC: an operation ended (its history entry went ahead as soft state).
-    OpDone { transition_key: String, rc: i32, op_status: i32 },
+    OpDone {
+        transition_key: String,
+        rc: i32,
+        op_status: i32,
+    },
     /// To the DC: a command other than `Run` is carried out.
     Confirmed { step: Step, ok: bool },
     /// To the DC: something changed here that no command asked for.
@@ -38,7 +51,11 @@ pub(super) enum NodeTell {
     /// To any node: forget failures and history of a resource (or of all), by hand.
     Cleanup { resource: Option<String> },
     /// To the DC: fence a node, by hand.
-    Fence { target: u32, action: String, reason: String },
+    Fence {
+        target: u32,
+        action: String,
+        reason: String,
+    },
 }
 
 /// What a DC publishes of its own work.
@@ -101,8 +118,14 @@ impl Item {
             None if key == "ready" => Self::Ready,
             None if key == "shutdown" => Self::Shutdown(decode(value)?),
             None if key == DC_KEY => Self::Dc(decode(value)?),
-            Some(("lrm", rsc)) => Self::History { rsc: rsc.to_owned(), xml: text()? },
-            Some(("attr", name)) => Self::Attribute { name: name.to_owned(), value: text()? },
+            Some(("lrm", rsc)) => Self::History {
+                rsc: rsc.to_owned(),
+                xml: text()?,
+            },
+            Some(("attr", name)) => Self::Attribute {
+                name: name.to_owned(),
+                value: text()?,
+            },
             Some(("vip", _)) => Self::Vip(decode(value)?),
             _ => return None,
         })
@@ -150,10 +173,23 @@ mod tests {
         let items = [
             Item::Ready,
             Item::Shutdown(1_700_000_000),
-            Item::History { rsc: "web/1".to_owned(), xml: "<lrm_resource/>".to_owned() },
-            Item::Attribute { name: "fail-count-ip#monitor_10000".to_owned(), value: "1".to_owned() },
-            Item::Vip(Box::new(VipStatus { resource: "ip".to_owned(), ..VipStatus::default() })),
-            Item::Dc(DcReport { idle: true, seq: 9, progress: Some((1, 2)) }),
+            Item::History {
+                rsc: "web/1".to_owned(),
+                xml: "<lrm_resource/>".to_owned(),
+            },
+            Item::Attribute {
+                name: "fail-count-ip#monitor_10000".to_owned(),
+                value: "1".to_owned(),
+            },
+            Item::Vip(Box::new(VipStatus {
+                resource: "ip".to_owned(),
+                ..VipStatus::default()
+            })),
+            Item::Dc(DcReport {
+                idle: true,
+                seq: 9,
+                progress: Some((1, 2)),
+            }),
         ];
         for item in items {
             assert_eq!(Item::parse(&item.key(), &item.value()), Some(item));

@@ -46,7 +46,10 @@ impl Reports {
     ) -> ReportChange {
         let node = self.nodes.entry(from.node).or_default();
         if reset || node.identity != Some(from) {
-            *node = NodeReport { identity: Some(from), ..NodeReport::default() };
+            *node = NodeReport {
+                identity: Some(from),
+                ..NodeReport::default()
+            };
         }
         let mut change = ReportChange::default();
         for (key, value) in items {
@@ -67,7 +70,10 @@ impl Reports {
     }
 
     /// Floating addresses of every member.
-    pub(super) fn vips<'a>(&'a self, members: &'a [u32]) -> impl Iterator<Item = &'a VipStatus> + 'a {
+    pub(super) fn vips<'a>(
+        &'a self,
+        members: &'a [u32],
+    ) -> impl Iterator<Item = &'a VipStatus> + 'a {
         let of_members = self.nodes.iter().filter(|(id, _)| members.contains(&id.0));
         of_members.flat_map(|(_, n)| n.vips.values())
     }
@@ -77,9 +83,17 @@ impl Reports {
         let standings = replica.standings();
         let missing = |id: &&u32| {
             let identity = standings.identity(**id);
-            !self.nodes.get(&NodeId(**id)).is_some_and(|n| n.ready && n.identity == identity)
+            !self
+                .nodes
+                .get(&NodeId(**id))
+                .is_some_and(|n| n.ready && n.identity == identity)
         };
-        standings.members().iter().filter(missing).copied().collect()
+        standings
+            .members()
+            .iter()
+            .filter(missing)
+            .copied()
+            .collect()
     }
 
     /// The whole CIB as of now.
@@ -117,7 +131,11 @@ impl Reports {
         let report = self.nodes.get(&NodeId(id));
         let presence = if standings.members().contains(&id) {
             let ready = !self.awaited(replica).contains(&id);
-            if ready { Presence::Member } else { Presence::Pending }
+            if ready {
+                Presence::Member
+            } else {
+                Presence::Pending
+            }
         } else {
             match standings.of(id) {
                 Some(Standing::Member(_)) => Presence::Lost,
@@ -137,10 +155,6 @@ impl Reports {
 }
 
 impl NodeReport {
-    /// The process that reports.
-    pub(super) fn identity(&self) -> Option<Identity> {
-        self.identity
-    }
 
     /// The DC's own work, if this node is the DC.
     pub(super) fn dc(&self) -> Option<DcReport> {

@@ -46,7 +46,7 @@ struct Running {
 /// What a lane's worker does next.
 pub(super) enum Step {
     /// Run this; `stop` asks for its early end.
-    Run(Job, Arc<Notify>),
+    Run(Box<Job>, Arc<Notify>),
     /// Sleep until then or until woken.
     Wait(Instant, Arc<Notify>),
     /// Nothing left; the lane is gone.
@@ -238,7 +238,7 @@ impl Lane {
             call_id: job.call_id,
             stop: stop.clone(),
         });
-        Step::Run(job, stop)
+        Step::Run(Box::new(job), stop)
     }
 
     fn cancel(&mut self, operation: &str, interval_ms: u64) -> bool {

@@ -23,7 +23,7 @@ pub(super) async fn serve(shared: Arc<Shared>, rsc: String) {
                     () = wake.notified() => {}
                 }
             }
-            Step::Run(job, stop) => run_job(&shared, job, stop).await,
+            Step::Run(job, stop) => run_job(&shared, *job, stop).await,
         }
     }
 }

@@ -93,7 +93,7 @@ impl Device {
             .and_then(|v| parse_duration_ms(v))
             .unwrap_or(0);
         let spread = max.saturating_sub(base);
-        base + u64::try_from(u128::from(spread) * u128::from(random) >> 32).unwrap_or(0)
+        base + u64::try_from((u128::from(spread) * u128::from(random)) >> 32).unwrap_or(0)
     }
 
     /// Name of the target as the device knows it (`pcmk_host_map`).

@@ -104,13 +104,23 @@ impl Peers {
         let mut links = Vec::new();
         for link in &conf.links {
             let at = |id: &u32| {
-                let addr = addresses.get(id)?.get(usize::from(link.number)).copied().flatten();
+                let addr = addresses
+                    .get(id)?
+                    .get(usize::from(link.number))
+                    .copied()
+                    .flatten();
                 addr.map(|a| SocketAddr::new(a, link.port))
             };
             let Some(own) = at(&me) else { continue };
             let others = conf.nodes.iter().filter(|n| n.id != me);
-            let peers = others.filter_map(|n| Some((NodeId(n.id), at(&n.id)?))).collect();
-            links.push(LinkAddresses { link: link.number, own, peers });
+            let peers = others
+                .filter_map(|n| Some((NodeId(n.id), at(&n.id)?)))
+                .collect();
+            links.push(LinkAddresses {
+                link: link.number,
+                own,
+                peers,
+            });
         }
         if links.first().is_none_or(|l| l.link != 0) {
             return Err(AddressError::NoLink { node: me });
@@ -119,7 +129,11 @@ impl Peers {
         Ok(Self {
             me: NodeId(me),
             links,
-            names: conf.nodes.iter().map(|n| (NodeId(n.id), hosts.node_name(n))).collect(),
+            names: conf
+                .nodes
+                .iter()
+                .map(|n| (NodeId(n.id), hosts.node_name(n)))
+                .collect(),
             votes: conf.nodes.iter().map(|n| (NodeId(n.id), n.votes)).collect(),
         })
     }
@@ -127,29 +141,42 @@ impl Peers {
     /// Every peer, ascending.
     #[must_use]
     pub fn others(&self) -> Vec<NodeId> {
-        self.names.keys().copied().filter(|n| *n != self.me).collect()
+        self.names
+            .keys()
+            .copied()
+            .filter(|n| *n != self.me)
+            .collect()
     }
 
     /// A node's name; its number where it has none.
     #[must_use]
     pub fn name(&self, node: NodeId) -> String {
-        self.names.get(&node).cloned().unwrap_or_else(|| node.to_string())
+        self.names
+            .get(&node)
+            .cloned()
+            .unwrap_or_else(|| node.to_string())
     }
 
     /// The node of this name.
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<NodeId> {
-        self.names.iter().find(|(_, n)| n.as_str() == name).map(|(id, _)| *id)
+        self.names
+            .iter()
+            .find(|(_, n)| n.as_str() == name)
+            .map(|(id, _)| *id)
     }
 }
 
 fn resolve_node(node: &NodeConf, hosts: &Hosts) -> Result<Vec<Option<IpAddr>>, AddressError> {
     let resolve = |text: &Option<String>| match text {
         None => Ok(None),
-        Some(name) => hosts.address(name).map(Some).ok_or_else(|| AddressError::Unresolved {
-            node: node.id,
-            name: name.clone(),
-        }),
+        Some(name) => hosts
+            .address(name)
+            .map(Some)
+            .ok_or_else(|| AddressError::Unresolved {
+                node: node.id,
+                name: name.clone(),
+            }),
     };
     node.addrs.iter().map(resolve).collect()
 }
@@ -161,17 +188,22 @@ fn find_me(
     let is_here = |addrs: &Vec<Option<IpAddr>>| addrs.iter().flatten().any(|a| own.contains(a));
     let mut here = addresses.iter().filter(|(_, addrs)| is_here(addrs));
     let first = |addrs: &[Option<IpAddr>]| {
-        addrs.iter().flatten().next().map(ToString::to_string).unwrap_or_default()
+        addrs
+            .iter()
+            .flatten()
+            .next()
+            .map(ToString::to_string)
+            .unwrap_or_default()
     };
     match (here.next(), here.next()) {
         (Some((me, _)), None) => Ok(*me),
-        (Some((_, one)), Some((_, two))) => {
-            Err(AddressError::Twice { one: first(one), two: first(two) })
-        }
+        (Some((_, one)), Some((_, two))) => Err(AddressError::Twice {
+            one: first(one),
+            two: first(two),
+        }),
         (None, _) => {
-            let list = |addrs: &mut dyn Iterator<Item = String>| {
-                addrs.collect::<Vec<_>>().join(", ")
-            };
+            let list =
+                |addrs: &mut dyn Iterator<Item = String>| addrs.collect::<Vec<_>>().join(", ");
             Err(AddressError::NotListed {
                 listed: list(&mut addresses.values().map(|a| first(a))),
                 own: list(&mut own.iter().map(ToString::to_string)),
@@ -216,7 +248,10 @@ mod tests {
         let peers = resolve(TWO, &["127.0.0.1", "10.0.0.2", "10.1.0.2"]).unwrap();
         assert_eq!(peers.me, NodeId(2));
         assert_eq!(peers.links[1].own.to_string(), "10.1.0.2:5407");
-        assert_eq!(peers.links[0].peers[&NodeId(1)].to_string(), "10.0.0.1:5405");
+        assert_eq!(
+            peers.links[0].peers[&NodeId(1)].to_string(),
+            "10.0.0.1:5405"
+        );
         assert_eq!(peers.name(NodeId(2)), "beta");
         assert_eq!(peers.others(), [NodeId(1)]);
     }
@@ -224,7 +259,10 @@ mod tests {
     #[test]
     fn a_machine_that_is_not_listed_is_told_both_lists() {
         let said = resolve(TWO, &["192.168.7.7"]).unwrap_err().to_string();
-        assert!(said.contains("10.0.0.1, 10.0.0.2") && said.contains("192.168.7.7"), "{said}");
+        assert!(
+            said.contains("10.0.0.1, 10.0.0.2") && said.contains("192.168.7.7"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -80,7 +80,13 @@ impl ProtocolHandle {
         let (messages, inbox) = sync_channel(INBOX_MAX);
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let wake = Arc::new(EventFd::from_value_and_flags(0, flags)?);
-        Ok((Self { messages, wake: Arc::clone(&wake) }, Seed { inbox, wake }))
+        Ok((
+            Self {
+                messages,
+                wake: Arc::clone(&wake),
+            },
+            Seed { inbox, wake },
+        ))
     }
 
     /// Queues a message without waiting.
@@ -138,7 +144,10 @@ impl Protocol {
     ///
     /// # Errors
     /// A link cannot be bound, or the kernel gives no thread.
-    #[expect(clippy::too_many_arguments, reason = "each is a different part of the world")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a different part of the world"
+    )]
     pub fn start(
         core: Core,
         endpoint: Endpoint,
@@ -167,7 +176,10 @@ impl Protocol {
             .name("protocol".to_owned())
             .stack_size(STACK_BYTES)
             .spawn(move || all.run())?;
-        Ok(Self { handle, thread: Some(thread) })
+        Ok(Self {
+            handle,
+            thread: Some(thread),
+        })
     }
 }
 
@@ -186,7 +198,9 @@ impl Loop {
     fn run(mut self) {
         for peer in self.peers.others() {
             // Every peer is in the endpoint's list: both come from the same node list.
-            let _ = self.endpoint.connect(boottime_us(), peer, &mut self.entropy);
+            let _ = self
+                .endpoint
+                .connect(boottime_us(), peer, &mut self.entropy);
         }
         self.transmit();
         self.drain();
@@ -205,12 +219,17 @@ impl Loop {
 
     /// Sleeps until a packet, a message or a deadline.
     fn wait(&self) {
-        let deadline = [self.core.next_timeout().map(|t| t.0), self.endpoint.next_timeout()];
+        let deadline = [
+            self.core.next_timeout().map(|t| t.0),
+            self.endpoint.next_timeout(),
+        ];
         let wait_us = deadline
             .into_iter()
             .flatten()
             .min()
-            .map_or(WAIT_US_MAX, |at| at.saturating_sub(boottime_us()).min(WAIT_US_MAX));
+            .map_or(WAIT_US_MAX, |at| {
+                at.saturating_sub(boottime_us()).min(WAIT_US_MAX)
+            });
         let mut fds: Vec<PollFd<'_>> = self.sockets.poll_fds().collect();
         fds.push(PollFd::new(self.seed.wake.as_fd(), PollFlags::POLLIN));
         let timeout = TimeSpec::from_duration(Duration::from_micros(wait_us));
@@ -223,7 +242,9 @@ impl Loop {
         let mut buf = [0; DATAGRAM_BUFFER_BYTES];
         for at in 0..self.sockets.len() {
             for _ in 0..DATAGRAMS_PER_ROUND {
-                let Some((link, datagram)) = self.sockets.receive(at, &mut buf) else { break };
+                let Some((link, datagram)) = self.sockets.receive(at, &mut buf) else {
+                    break;
+                };
                 let now = boottime_us();
                 let received = self.endpoint.handle(now, link, datagram, &mut self.entropy);
                 self.received(received);
@@ -234,12 +255,24 @@ impl Loop {
     fn received(&mut self, received: Received) {
         match received {
             Received::Payload { from, link, bytes } => {
-                self.input(Input::Packet { from, link, payload: bytes });
+                self.input(Input::Packet {
+                    from,
+                    link,
+                    payload: bytes,
+                });
             }
-            Received::Established { peer, link, payload } => {
+            Received::Established {
+                peer,
+                link,
+                payload,
+            } => {
                 self.input(Input::SessionUp { peer });
                 if let Some(payload) = payload {
-                    self.input(Input::Packet { from: peer, link, payload });
+                    self.input(Input::Packet {
+                        from: peer,
+                        link,
+                        payload,
+                    });
                 }
             }
             Received::Handled => {}
@@ -249,13 +282,23 @@ impl Loop {
 
     fn take_messages(&mut self) {
         for _ in 0..MESSAGES_PER_ROUND {
-            let Ok(message) = self.seed.inbox.try_recv() else { return };
+            let Ok(message) = self.seed.inbox.try_recv() else {
+                return;
+            };
             match message {
                 Message::Input(input) => self.input(input),
-                Message::Stream { from, link, payload } => {
+                Message::Stream {
+                    from,
+                    link,
+                    payload,
+                } => {
                     // A stream may outlive its process: the sessions know which one lives.
                     if self.endpoint.identity(from.node) == Some(from) {
-                        self.input(Input::Packet { from, link, payload });
+                        self.input(Input::Packet {
+                            from,
+                            link,
+                            payload,
+                        });
                     }
                 }
                 Message::Disk(done) => self.disk_done(done),
@@ -264,7 +307,10 @@ impl Loop {
                     let diagnosis = |n| Some((n, self.endpoint.peer_diagnosis(n)?));
                     let peers = others.into_iter().filter_map(diagnosis).collect();
                     // Whoever asked may have gone.
-                    let _ = answer.send(Report { core: self.core.status(), peers });
+                    let _ = answer.send(Report {
+                        core: self.core.status(),
+                        peers,
+                    });
                 }
                 Message::Stop => self.ended = Some(Ended::Stopped),
             }
@@ -297,7 +343,8 @@ impl Loop {
                     self.writes.push_back((write, then));
                     if let Err(reason) = self.disk.send(Job::Persist { write, ops }) {
                         let reason = reason.to_owned();
-                        self.core.handle(Time(boottime_us()), Input::StoreFailed { reason });
+                        self.core
+                            .handle(Time(boottime_us()), Input::StoreFailed { reason });
                     }
                 }
             }
@@ -309,7 +356,9 @@ impl Loop {
         match done {
             Done::Durable(last) => {
                 while self.writes.front().is_some_and(|(write, _)| *write <= last) {
-                    let Some((write, then)) = self.writes.pop_front() else { break };
+                    let Some((write, then)) = self.writes.pop_front() else {
+                        break;
+                    };
                     for effect in then {
                         self.effect(effect);
                     }
@@ -322,13 +371,21 @@ impl Loop {
 
     fn effect(&mut self, effect: Effect) {
         match effect {
-            Effect::Send { to, via: Via::Link(link), payload } => {
+            Effect::Send {
+                to,
+                via: Via::Link(link),
+                payload,
+            } => {
                 // Without a session the packet is lost, as on a wire.
                 if let Ok(datagram) = self.endpoint.seal(to, link, &payload, &mut self.entropy) {
                     self.sockets.send(to, link, &datagram);
                 }
             }
-            Effect::Send { to, via: Via::Stream, payload } => self.streams.send(to, payload),
+            Effect::Send {
+                to,
+                via: Via::Stream,
+                payload,
+            } => self.streams.send(to, payload),
             Effect::Event(event) => {
                 if self.events.try_send(Ok(event)).is_err() {
                     let why = format!("{EVENTS_MAX} events wait: the daemon does not keep up");
@@ -340,7 +397,8 @@ impl Loop {
 
     fn transmit(&mut self) {
         while let Some(transmit) = self.endpoint.poll_transmit() {
-            self.sockets.send(transmit.to, transmit.link, &transmit.datagram);
+            self.sockets
+                .send(transmit.to, transmit.link, &transmit.datagram);
         }
     }
 }

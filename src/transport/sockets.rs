@@ -29,16 +29,26 @@ impl Sockets {
     pub(super) fn bind(links: &[LinkAddresses]) -> io::Result<Self> {
         let bind = |addresses: &LinkAddresses| {
             let socket = udp(addresses.own).map_err(|e| {
-                io::Error::new(e.kind(), format!("link {} at {}: {e}", addresses.link, addresses.own))
+                io::Error::new(
+                    e.kind(),
+                    format!("link {} at {}: {e}", addresses.link, addresses.own),
+                )
             })?;
-            Ok(LinkSocket { addresses: addresses.clone(), socket })
+            Ok(LinkSocket {
+                addresses: addresses.clone(),
+                socket,
+            })
         };
-        Ok(Self { links: links.iter().map(bind).collect::<io::Result<_>>()? })
+        Ok(Self {
+            links: links.iter().map(bind).collect::<io::Result<_>>()?,
+        })
     }
 
     /// What to poll, in link order.
     pub(super) fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
-        self.links.iter().map(|l| PollFd::new(l.socket.as_fd(), PollFlags::POLLIN))
+        self.links
+            .iter()
+            .map(|l| PollFd::new(l.socket.as_fd(), PollFlags::POLLIN))
     }
 
     /// Next datagram of a configured peer's address, on any link: link, bytes. Others are dropped
@@ -62,7 +72,9 @@ impl Sockets {
     /// Sends to a peer on a link. Loss, full buffers and unreachable networks are all the same to
     /// the protocol: the packet did not arrive.
     pub(super) fn send(&self, to: NodeId, link: u8, datagram: &[u8]) {
-        let Some(at) = self.links.iter().find(|l| l.addresses.link == link) else { return };
+        let Some(at) = self.links.iter().find(|l| l.addresses.link == link) else {
+            return;
+        };
         if let Some(address) = at.addresses.peers.get(&to) {
             let _ = at.socket.send_to(datagram, address);
         }
@@ -75,7 +87,11 @@ impl Sockets {
 }
 
 fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(SocketProtocol::UDP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(SocketProtocol::UDP),
+    )?;
     socket.set_nonblocking(true)?;
     match address {
         SocketAddr::V4(_) => socket.set_freebind_v4(true)?,

@@ -56,11 +56,18 @@ impl Streams {
         peers: Arc<Peers>,
         protocol: ProtocolHandle,
     ) -> io::Result<(Self, StreamHandle)> {
-        let local = Local { me, ring, peers: Arc::clone(&peers) };
+        let local = Local {
+            me,
+            ring,
+            peers: Arc::clone(&peers),
+        };
         let mut tasks = JoinSet::new();
         for link in &peers.links {
             let listener = listen(link.own).map_err(|e| {
-                io::Error::new(e.kind(), format!("link {} at {} (TCP): {e}", link.link, link.own))
+                io::Error::new(
+                    e.kind(),
+                    format!("link {} at {} (TCP): {e}", link.link, link.own),
+                )
             })?;
             tasks.spawn(accept(listener, link.link, local.clone(), protocol.clone()));
         }
@@ -77,7 +84,11 @@ impl Streams {
 /// A listener on an address that need not be up yet.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     use socket2::{Domain, Protocol, Socket, Type};
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     match address {
@@ -97,7 +108,9 @@ async fn accept(listener: TcpListener, link: u8, local: Local, protocol: Protoco
     let mut readers = JoinSet::new();
     loop {
         while readers.try_join_next().is_some() {}
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         let Ok((stream, from)) = listener.accept().await else {
             tokio::time::sleep(RETRY_WAIT).await;
             continue;
@@ -128,7 +141,11 @@ async fn read(
     let mut buf = vec![0; READ_BYTES];
     loop {
         while let Some(payload) = session.opener.next_message().map_err(io::Error::other)? {
-            let message = Message::Stream { from: session.peer, link, payload };
+            let message = Message::Stream {
+                from: session.peer,
+                link,
+                payload,
+            };
             // A full queue loses the message: the core at the other end sends again.
             let _ = protocol.send(message);
         }
@@ -152,7 +169,9 @@ async fn deliver(peer: NodeId, mut messages: mpsc::Receiver<Vec<u8>>, local: Loc
                 }
             }
         }
-        let Some((stream, session)) = &mut open else { continue };
+        let Some((stream, session)) = &mut open else {
+            continue;
+        };
         let Ok(records) = session.sealer.seal_message(&message) else {
             open = None;
             continue;
@@ -168,7 +187,9 @@ async fn deliver(peer: NodeId, mut messages: mpsc::Receiver<Vec<u8>>, local: Loc
 async fn connect(peer: NodeId, local: &Local) -> io::Result<(TcpStream, StreamSession)> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the peer has no address");
     for link in &local.peers.links {
-        let Some(to) = link.peers.get(&peer) else { continue };
+        let Some(to) = link.peers.get(&peer) else {
+            continue;
+        };
         match connect_to(link.own, *to, peer, local).await {
             Ok(connection) => return Ok(connection),
             Err(error) => last = error,
@@ -183,7 +204,11 @@ async fn connect_to(
     peer: NodeId,
     local: &Local,
 ) -> io::Result<(TcpStream, StreamSession)> {
-    let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let socket = if to.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
     socket.bind(SocketAddr::new(own.ip(), 0))?;
     let mut stream = tokio::time::timeout(CONNECT_WAIT_MAX, socket.connect(to)).await??;
     stream.set_nodelay(true)?;
@@ -193,7 +218,10 @@ async fn connect_to(
 }
 
 /// Runs the handshake on either end, within its time.
-async fn shake(stream: &mut TcpStream, mut handshake: StreamHandshake) -> io::Result<StreamSession> {
+async fn shake(
+    stream: &mut TcpStream,
+    mut handshake: StreamHandshake,
+) -> io::Result<StreamSession> {
     let run = async {
         let mut buf = [0; 4096];
         loop {
@@ -204,7 +232,9 @@ async fn shake(stream: &mut TcpStream, mut handshake: StreamHandshake) -> io::Re
             if n == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            let up = handshake.push(&buf[..n], &mut OsEntropy).map_err(io::Error::other)?;
+            let up = handshake
+                .push(&buf[..n], &mut OsEntropy)
+                .map_err(io::Error::other)?;
             if let Some(session) = up {
                 while let Some(bytes) = handshake.poll_transmit() {
                     stream.write_all(&bytes).await?;

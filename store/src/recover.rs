@@ -135,7 +135,13 @@ pub(crate) fn open(dir: &Path, options: &OpenOptions) -> Result<Opened, OpenErro
     let before = Before::look(dir)?;
     space::finish_compact(dir)?;
     let mut notices = before.notices();
-    let rung = climb(dir, options, &before)?;
+    let rung = match climb(dir, options, &before) {
+        // The engine writes while it opens: this is what the reserve is for.
+        Err(OpenError::Store(StoreError::NoSpace { .. })) if space::release_ballast(dir) => {
+            climb(dir, options, &before)?
+        }
+        result => result?,
+    };
     if let Err(error) = space::reserve_ballast(dir) {
         notices.push(format!("no reserve for a full disk: {error}"));
     }
@@ -306,8 +312,12 @@ fn new_database(
         dir: dir.to_owned(),
         cause,
     })?;
-    let quarantine = Some(aside);
-    let fallen = Some(Fallen::NewDatabase { cause, quarantine });
+    // Without evidence nothing was ever acknowledged: the marker is durable before the first open
+    // returns. What was moved aside is a first start that a crash cut short.
+    let fallen = before.evidence().map(|_| Fallen::NewDatabase {
+        cause,
+        quarantine: Some(aside),
+    });
     Ok(Rung { db, fallen })
 }
 

@@ -1,0 +1,173 @@
+//! The cluster that demo and bench run: three nodes, a floating IP, what it costs.
+
+use super::cluster::Lab;
+use super::error::{LabError, Tried};
+use super::freezer;
+use super::options::Options;
+use super::state::Stat;
+use super::wait::Seen;
+use netlink::probe::EchoProbe;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The floating IP of demo and bench.
+pub const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 10));
+/// Time between two probes of it.
+pub(super) const PROBE_EVERY: Duration = Duration::from_millis(5);
+/// Bound of a cold start.
+pub(super) const MEMBERS_WITHIN: Duration = Duration::from_secs(60);
+/// Bound of a take-over.
+pub(super) const MOVED_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a node's daemon uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Resident memory of its processes, in KiB.
+    pub rss_kib: u64,
+    /// Their CPU time since their start, in milliseconds.
+    pub cpu_ms: u64,
+    /// How many they are; agents are not among them.
+    pub processes: u32,
+}
+
+impl Lab {
+    /// Runs a shell line in a node, as a person would paste it.
+    ///
+    /// # Errors
+    /// When it cannot be run, or its exit code is not 0: the error has what it printed.
+    pub fn paste(&self, node: &str, line: &str) -> Result<String, LabError> {
+        let output = self.exec(node, &["sh", "-c", line])?;
+        if output.ok() {
+            return Ok(output.stdout + &output.stderr);
+        }
+        Err(LabError::Process {
+            what: format!("`{line}` on {node}"),
+            cause: format!(
+                "exit {}: {}{}",
+                output.code,
+                output.stdout,
+                output.stderr.trim_end()
+            ),
+            log: self.daemon_log(node),
+        })
+    }
+
+    /// Waits until a probe begun from now on is answered; returns when the first was.
+    ///
+    /// # Errors
+    /// A timeout.
+    pub fn wait_answer(&self, probe: &EchoProbe, bound: Duration) -> Result<Instant, LabError> {
+        let from = Instant::now();
+        self.wait("the client to get an answer", bound)
+            .every(PROBE_EVERY)
+            .until(|| {
+                Ok(match probe.wait_for_answer(from, Duration::ZERO) {
+                    Some(at) => Seen::Yes(at),
+                    None => Seen::NotYet("silence".to_owned()),
+                })
+            })
+    }
+
+    /// What a node's daemon uses now.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn daemon_usage(&self, node: &str) -> Result<Usage, LabError> {
+        let leader = self.daemon_pid_outside(node)?;
+        let init = super::state::Process::of(leader)?;
+        let mut usage = Usage::default();
+        for pid in freezer::processes(init)? {
+            // Gone in between: it uses nothing.
+            if let Ok(stat) = Stat::read(pid)
+                && stat.group == leader
+            {
+                usage.rss_kib += resident_kib(pid);
+                usage.cpu_ms += stat.cpu_ticks * MS_PER_TICK;
+                usage.processes += 1;
+            }
+        }
+        Ok(usage)
+    }
+}
+
+/// Brings up the bench's cluster: `options`, the floating IP configured and answering.
+pub(super) fn with_vip(options: &Options) -> Result<Lab, LabError> {
+    let lab = Lab::up(options)?;
+    let configured = configure(&lab);
+    if configured.is_err() {
+        lab.keep_files();
+    }
+    configured.map(|()| lab)
+}
+
+fn configure(lab: &Lab) -> Result<(), LabError> {
+    lab.wait_members(MEMBERS_WITHIN)?;
+    lab.paste("node1", "crm configure property stonith-enabled=false")?;
+    lab.paste("node1", &vip_line())?;
+    lab.wait_holder(VIP, None, MOVED_WITHIN)?;
+    let probe = lab.probe(VIP, PROBE_EVERY)?;
+    lab.wait_answer(&probe, MOVED_WITHIN).map(|_| ())
+}
+
+/// The floating IP, as the tutorials paste it.
+pub(super) fn vip_line() -> String {
+    format!(
+        "crm configure primitive failover-ip ocf:heartbeat:IPaddr2 params ip={VIP} \
+         cidr_netmask=24 op monitor interval=10s"
+    )
+}
+
+/// The load averages of 1, 5 and 15 minutes, as proc_loadavg(5) has them.
+pub(super) fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
+}
+
+/// Type of the file system that `dir` lies on.
+pub(super) fn file_system(dir: &Path) -> Result<String, LabError> {
+    let path = "/proc/self/mounts";
+    let mounts = fs::read_to_string(path).tried(|| format!("read {path}"))?;
+    Ok(type_of(&mounts, dir))
+}
+
+fn type_of(mounts: &str, dir: &Path) -> String {
+    mounts
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(' ').skip(1);
+            Some((fields.next()?, fields.next()?))
+        })
+        .filter(|(target, _)| dir.starts_with(target))
+        // The later of two mounts on one place covers the earlier: max_by_key keeps the last.
+        .max_by_key(|(target, _)| target.len())
+        .map_or_else(|| "unknown".to_owned(), |(_, kind)| kind.to_owned())
+}
+
+fn resident_kib(pid: i32) -> u64 {
+    fs::read_to_string(format!("/proc/{pid}/status"))
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+            line.trim().trim_end_matches("kB").trim().parse().ok()
+        })
+        .unwrap_or(0)
+}
+
+/// Length of a clock tick: USER_HZ is 100 on every architecture we build for (time(7)).
+const MS_PER_TICK: u64 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_innermost_and_latest_mount_tells_the_file_system() {
+        let mounts =
+            "/dev/a / ext4 rw 0 0\ntmpfs /var/tmp tmpfs rw 0 0\n/dev/b /var/tmp xfs rw 0 0\n";
+        assert_eq!(type_of(mounts, Path::new("/var/tmp/lab")), "xfs");
+        assert_eq!(type_of(mounts, Path::new("/var/tmporary")), "ext4");
+        assert_eq!(type_of("", Path::new("/")), "unknown");
+    }
+}
