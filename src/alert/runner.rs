@@ -3,6 +3,7 @@
 use super::config::{Alert, Recipient};
 use super::event::AlertEvent;
 use crate::executor::BaseEnvironment;
+use crate::executor::outcome::readable;
 use crate::executor::process::{self, Ended, ProcessSpec};
 use crate::paths::Paths;
 use jiff::{Timestamp, tz::TimeZone};
@@ -118,8 +119,8 @@ async fn run(spec: ProcessSpec) -> Result<(), String> {
         Ended::Exited(code) => Err(format!("{program} exited with {code}{said}")),
         Ended::Signalled(signal) => Err(format!("{program} was ended by signal {signal}{said}")),
         Ended::TimedOut => Err(format!(
-            "{program} did not complete within {} ms{said}",
-            allowed.as_millis()
+            "{program} did not complete within {}{said}",
+            readable(allowed)
         )),
         Ended::NotStarted(error) if !Path::new(&program).exists() => {
             Err(format!("{program} does not exist ({error})"))

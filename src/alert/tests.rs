@@ -212,7 +212,7 @@ async fn agents_are_told_and_failures_are_named() {
     assert_eq!(said.len(), 4, "{said:?}");
     for part in [
         "bad exited with 3: no mail server",
-        "slow did not complete within 300 ms",
+        "slow did not complete within 300ms",
         "/no/such does not exist",
         "\"relative\" is not absolute",
     ] {

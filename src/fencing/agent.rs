@@ -3,6 +3,7 @@
 use super::device::{Device, is_agent_name};
 use super::metadata::AgentMetadata;
 use crate::executor::BaseEnvironment;
+use crate::executor::outcome::readable;
 use crate::executor::process::{self, Ended, ProcessSpec, printable};
 use crate::paths::Paths;
 use std::collections::BTreeMap;
@@ -131,8 +132,8 @@ impl FencerConfig {
             Ended::TimedOut => (
                 AgentEnd::TimedOut,
                 format!(
-                    "{agent} did not complete within {} ms{said}",
-                    allowed.as_millis()
+                    "{agent} did not complete within {}{said}",
+                    readable(allowed)
                 ),
             ),
             Ended::Cancelled => (AgentEnd::Cancelled, format!("{agent} was cancelled")),
@@ -164,8 +165,11 @@ impl FencerConfig {
         let began = tokio::time::Instant::now();
         let mut tries = 0;
         loop {
+            let left = match tries {
+                0 => total,
+                _ => total.saturating_sub(began.elapsed()),
+            };
             tries += 1;
-            let left = total.saturating_sub(began.elapsed());
             let run = self
                 .run(&device.agent, &arguments, left, stop.clone())
                 .await;
