@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 /// Runs alert agents. Dropping it kills those under way.
 pub struct Alerter {
     environment: BTreeMap<String, String>,
+    user: Option<(u32, u32)>,
     permits: Arc<Semaphore>,
     sequence: AtomicU64,
     running: Mutex<JoinSet<()>>,
@@ -35,6 +36,7 @@ impl Alerter {
     ) -> Self {
         Self {
             environment: BaseEnvironment::new(paths, environment).plain(),
+            user: alert_user(),
             permits: Arc::new(Semaphore::new(ALERTS_RUNNING_MAX)),
             sequence: AtomicU64::new(0),
             running: Mutex::default(),
@@ -81,6 +83,7 @@ impl Alerter {
             args: Vec::new(),
             env: whole.into_iter().collect(),
             cwd: PathBuf::from("/"),
+            user: self.user,
             stdin: Vec::new(),
             timeout: Duration::from_millis(recipient.timeout_ms),
             stdout_bytes_max: 0,
@@ -99,6 +102,16 @@ impl Alerter {
     fn running(&self) -> MutexGuard<'_, JoinSet<()>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Alert agents need no power over the node: as in Pacemaker they run as `hacluster`, where root
+/// starts them and that user exists.
+fn alert_user() -> Option<(u32, u32)> {
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let user = nix::unistd::User::from_name(ALERT_USER).ok()??;
+    Some((user.uid.as_raw(), user.gid.as_raw()))
 }
 
 async fn run(spec: ProcessSpec) -> Result<(), String> {
@@ -208,5 +221,6 @@ fn now() -> Duration {
 pub const ALERTS_RUNNING_MAX: usize = 16;
 /// Alert agents that run or wait; more are dropped, loudly.
 pub const ALERTS_WAITING_MAX: usize = 512;
+const ALERT_USER: &str = "hacluster";
 /// `CRM_alert_version`: the Pacemaker release whose alerts these are.
 const VERSION: &str = "2.1.9";

@@ -176,6 +176,8 @@ fn script(dir: &TempDir, name: &str, body: &str) -> String {
 #[tokio::test]
 async fn agents_are_told_and_failures_are_named() {
     let dir = TempDir::new().unwrap();
+    // The agents may run as another user.
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let root = dir.path().display();
     let good = script(
         &dir,
@@ -188,18 +190,18 @@ async fn agents_are_told_and_failures_are_named() {
     let slow = script(&dir, "slow", "exec sleep 600");
     let (sender, mut failures) = mpsc::channel(16);
     let alerter = Alerter::new(&Paths::below(dir.path()), &BTreeMap::new(), sender);
-    let with = |path: &str| {
+    let with = |path: &str, timeout: &str| {
         let element = alert_element(path)
-            .child(set("meta_attributes", &[("timeout", "300ms")]))
+            .child(set("meta_attributes", &[("timeout", timeout)]))
             .child(Element::new("recipient").with("value", "ops"));
         alerts(&cib(element)).remove(0)
     };
     let all = [
-        with(&good),
-        with(&bad),
-        with(&slow),
-        with("/no/such"),
-        with("relative"),
+        with(&good, "30s"),
+        with(&bad, "30s"),
+        with(&slow, "300ms"),
+        with("/no/such", "30s"),
+        with("relative", "30s"),
     ];
     assert_eq!(alerter.send(&node_lost(), &all), 5);
     alerter.idle().await;

@@ -111,6 +111,7 @@ impl FencerConfig {
             args: Vec::new(),
             env: self.environment.clone(),
             cwd: PathBuf::from("/"),
+            user: None,
             stdin: stdin.into_bytes(),
             timeout: allowed,
             stdout_bytes_max: STDOUT_BYTES_MAX,
