@@ -110,7 +110,7 @@ pub struct AddressSpec {
 }
 
 impl AddressSpec {
-    /// A plain, permanent address.
+    /// A plain, permanent address; 127.0.0.0/8 has host scope (the kernel takes no other).
     pub fn new(index: u32, ip: IpAddr, prefix: u8) -> Self {
         Self {
             index,
@@ -118,7 +118,11 @@ impl AddressSpec {
             prefix,
             broadcast: None,
             label: None,
-            scope: 0,
+            scope: if ip.is_ipv4() && ip.is_loopback() {
+                SCOPE_HOST
+            } else {
+                0
+            },
             nodad: false,
             noprefixroute: false,
             home: false,
@@ -273,6 +277,7 @@ fn read(reply: &Reply) -> Option<Address> {
 
 /// `IFNAMSIZ` less the closing zero.
 const LABEL_BYTES_MAX: usize = 15;
+const SCOPE_HOST: u8 = 254;
 const ADDRESS_HEADER_BYTES: usize = 8;
 const RTM_NEWADDR: u16 = 20;
 const IFA_ADDRESS: u16 = 1;

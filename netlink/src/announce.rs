@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv6Addr};
 pub struct Announcer {
     arp: PacketSocket,
     neighbour: PacketSocket,
+    index: u32,
     mac: Mac,
     router: bool,
 }
@@ -27,9 +28,15 @@ impl Announcer {
         Ok(Self {
             arp: PacketSocket::sender(link, Protocol::Arp)?,
             neighbour: PacketSocket::sender(link, Protocol::Ipv6)?,
+            index: link.index,
             mac,
             router: sysctl::read(&forwarding).is_ok_and(|value| value != "0"),
         })
+    }
+
+    /// Opened for this interface, and it still has the hardware address it had then.
+    pub fn fits(&self, link: &Link) -> bool {
+        (self.index, Some(self.mac)) == (link.index, link.mac)
     }
 
     /// Sends one announcement: a gratuitous ARP in request form, or an unsolicited neighbour

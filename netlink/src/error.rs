@@ -29,7 +29,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The kernel's answer is not one we understand.
-    #[error("cannot {what}: unreadable answer from the kernel ({detail})")]
+    #[error("cannot {what}: no usable answer from the kernel: {detail}")]
     Protocol {
         /// What was asked.
         what: String,

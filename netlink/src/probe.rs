@@ -319,6 +319,7 @@ const ECHO_REPLY_V6: u8 = 129;
 mod tests {
     use super::*;
     use crate::testing::{machine, pair};
+    use crate::{AddressSpec, VethEnd};
 
     const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -332,7 +333,7 @@ mod tests {
         let index = near.kernel.link("eth0").unwrap().index;
         let added = Instant::now();
         near.kernel
-            .add_address(&crate::AddressSpec::new(index, vip, 24))
+            .add_address(&AddressSpec::new(index, vip, 24))
             .unwrap();
         let up = probe
             .wait_for_answer(added, PATIENCE)
@@ -353,6 +354,42 @@ mod tests {
                 .all(|(at, echo)| echo.number == at as u64)
         );
         assert!(longest_silence(&echoes, removed, Instant::now()) >= Duration::from_millis(40));
+    }
+
+    /// What a lab is: nodes on a bridge in a namespace of its own, each reaching each other.
+    #[test]
+    fn three_machines_on_a_bridge_reach_each_other() {
+        let test = "three_machines_on_a_bridge_reach_each_other";
+        let Some((_hub_ns, mut hub)) = machine(test) else {
+            return;
+        };
+        let bridge = hub.add_bridge("br0").unwrap();
+        hub.set_up(bridge, true).unwrap();
+        let mut nodes = Vec::new();
+        for last in 1..=3u8 {
+            let Some((netns, mut node)) = machine(test) else {
+                return;
+            };
+            let port = format!("port{last}");
+            hub.add_veth(VethEnd::here(&port), VethEnd::within("eth0", &netns))
+                .unwrap();
+            let port = hub.link(&port).unwrap().index;
+            hub.set_bridge(port, Some(bridge)).unwrap();
+            hub.set_up(port, true).unwrap();
+            let eth0 = node.link("eth0").unwrap().index;
+            let ip: IpAddr = [10, 8, 0, last].into();
+            node.add_address(&AddressSpec::new(eth0, ip, 24)).unwrap();
+            node.set_up(eth0, true).unwrap();
+            nodes.push((netns, ip));
+        }
+        for (netns, own) in &nodes {
+            for (_, target) in nodes.iter().filter(|(_, target)| target != own) {
+                let start = Instant::now();
+                let probe = EchoProbe::start(Some(netns), *target, INTERVAL_MIN).unwrap();
+                let answer = probe.wait_for_answer(start, PATIENCE);
+                assert!(answer.is_some(), "{own} does not reach {target}");
+            }
+        }
     }
 
     #[test]

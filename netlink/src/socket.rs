@@ -12,6 +12,7 @@ use netlink_sys::{Socket as SysSocket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
 use nix::sys::time::{TimeVal, TimeValLike};
+use std::io::ErrorKind;
 
 /// Largest answer datagram: the kernel fills at most 32 KiB for a dump (NLMSG_GOODSIZE caps).
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -145,7 +146,10 @@ impl Socket {
                     return Err(protocol(what, "an answer larger than 64 KiB"));
                 }
                 Ok(len) => return Ok(len),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Err(protocol(what, &format!("none within {ANSWER_WAIT_S} s")));
+                }
                 Err(error) => return Err(Error::io(what, error)),
             }
         }

@@ -114,5 +114,5 @@ pub(super) const LINKS_MAX: u8 = 8;
 pub(super) const NODES_MAX: usize = 128;
 /// Shortest `token`, in milliseconds.
 pub(super) const TOKEN_MS_MIN: u64 = 50;
-/// Longest `token`, in milliseconds: ten minutes.
-pub(super) const TOKEN_MS_MAX: u64 = 600_000;
+/// Longest `token`, in milliseconds: one minute.
+pub(super) const TOKEN_MS_MAX: u64 = 60_000;

@@ -175,6 +175,12 @@ impl Controller {
         }
     }
 
+    /// It acts: between [`Input::Acting`] and [`Input::Ended`].
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.uuid.is_some()
+    }
+
     /// This node acts as DC and has nothing to do.
     #[must_use]
     pub fn is_idle(&self) -> bool {

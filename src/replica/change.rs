@@ -1,6 +1,7 @@
 //! A configuration change as the log carries it.
 
 use crate::ipc::Edit;
+use cib::check::{Severity, verify};
 use cib::{Cib, Element, Patch};
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +119,7 @@ impl LoggedChange {
             return Ok(cib.clone());
         }
         let mut new = Cib::from_element(root).map_err(|e| invalid(&e.to_string()))?;
+        check(cib, &new)?;
         new.set_version(version);
         new.bump_epoch();
         new.stamp(&utc(self.at), &self.origin, &self.client, &self.user);
@@ -166,6 +168,20 @@ fn keep_own_attributes(old: &Element, new: &mut Element) {
     if let Some(status) = old.first("status") {
         new.children.push(status.clone());
     }
+}
+
+/// New faults are refused; old ones do not keep an administrator from repairing others.
+fn check(old: &Cib, new: &Cib) -> Result<(), Rejection> {
+    let known = verify(old);
+    let faults: Vec<String> = verify(new)
+        .into_iter()
+        .filter(|f| f.severity == Severity::Error && !known.contains(f))
+        .map(|f| f.to_string())
+        .collect();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Rejection { kind: RejectionKind::Config, text: faults.join("\n") })
 }
 
 fn invalid(text: &str) -> Rejection {

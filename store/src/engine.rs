@@ -3,16 +3,45 @@
 
 use std::any::Any;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use nix::libc;
 
 use crate::error::{OpenError, StoreError};
 
-/// Opens (or creates) the database in `dir`; `Ok(Err(cause))` when its files do not let it.
+/// Opens (or creates) the database in `dir`; `Ok(Err(cause))` when its files are damaged. Whatever
+/// is wrong with the system instead (a lock, a full disk, permissions) is an error: a sound
+/// database must not go to quarantine for it.
 pub(crate) fn open(dir: &Path) -> Result<Result<sled::Db, String>, OpenError> {
-    remove_half_snapshots(dir)?;
+    let deadline = Instant::now() + LOCK_WAIT;
+    loop {
+        remove_half_snapshots(dir)?;
+        match open_in_thread(dir)? {
+            // The engine's lock is passed on to a child between fork and exec, and outlives the
+            // closing of the database by as long as its threads take to end.
+            Err(sled::Error::Io(error)) if is_lock(&error) => {
+                if Instant::now() > deadline {
+                    return Err(OpenError::Locked {
+                        dir: dir.to_owned(),
+                        lock: dir.join("db"),
+                        pid: None,
+                    });
+                }
+                thread::sleep(LOCK_POLL);
+            }
+            Err(sled::Error::Io(error)) if is_systems(&error) => {
+                return Err(StoreError::io("opening", dir, error).into());
+            }
+            result => return Ok(result.map_err(|e| e.to_string())),
+        }
+    }
+}
+
+fn open_in_thread(dir: &Path) -> Result<Result<sled::Db, sled::Error>, OpenError> {
     let config = sled::Config::new()
         .path(dir)
         .mode(sled::Mode::LowSpace)
@@ -30,18 +59,36 @@ pub(crate) fn open(dir: &Path) -> Result<Result<sled::Db, String>, OpenError> {
         Ok(result) => {
             // Only to reap it: the result is here.
             let _ = thread.join();
-            Ok(result.map_err(|e| e.to_string()))
+            Ok(result)
         }
         Err(RecvTimeoutError::Disconnected) => {
-            let panic = thread.join().err();
-            let error = panicked("opening", panic.unwrap_or(Box::new("gone")).as_ref());
-            Ok(Err(error.to_string()))
+            let panic = thread.join().err().unwrap_or(Box::new("thread ended"));
+            let cause = panicked("opening", panic.as_ref()).to_string();
+            Ok(Err(sled::Error::ReportableBug(cause)))
         }
         Err(RecvTimeoutError::Timeout) => Err(OpenError::Stuck {
             dir: dir.to_owned(),
             seconds: OPEN_TIMEOUT.as_secs(),
         }),
     }
+}
+
+fn is_lock(error: &io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
+}
+
+/// A refusal of the operating system that says nothing about the content. EIO is not among them: a
+/// database that cannot be read is as good as damaged.
+fn is_systems(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|code| code != libc::EIO)
+        || matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::PermissionDenied
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::OutOfMemory
+        )
 }
 
 /// Moves the engine's snapshots to `aside`: they are caches, rebuilt from its log.
@@ -106,3 +153,8 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Opening takes tens of milliseconds; this long means that the disk hangs.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longest wait for the engine's lock; our own lock says already that no other daemon runs.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+const LOCK_POLL: Duration = Duration::from_millis(5);

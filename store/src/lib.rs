@@ -16,6 +16,7 @@ mod crc32c;
 mod engine;
 mod envelope;
 mod error;
+mod export;
 mod history;
 mod lock;
 mod log;
@@ -23,6 +24,7 @@ mod meta;
 mod mirror;
 mod recover;
 mod space;
+mod verify;
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -31,10 +33,12 @@ use std::path::{Path, PathBuf};
 
 pub use chunks::OBJECT_BYTES_MAX;
 pub use error::{OpenError, RESET_COMMAND, StoreError};
+pub use export::{ExportSummary, import};
 pub use history::{CibVersion, VERSIONS_MAX, VersionInfo};
 pub use mirror::Mirror;
-pub use recover::{Health, Recovered, reset};
+pub use recover::{Health, Recovered, in_use, reset};
 pub use space::{SIZE_ALARM_BYTES, Usage};
+pub use verify::{Problem, VerifyReport, verify};
 
 use barrier::Barrier;
 use chunks::Stage;

@@ -3,6 +3,8 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::{OpenError, StoreError};
 
@@ -24,7 +26,7 @@ impl Lock {
             .truncate(false)
             .open(&path)
             .map_err(io)?;
-        match file.try_lock() {
+        match try_lock_for(&file, LOCK_WAIT) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
@@ -46,4 +48,21 @@ impl Lock {
     }
 }
 
-pub(crate) const LOCK_FILE: &str = "lock";
+/// A child of a daemon that just died holds its lock between fork and exec.
+fn try_lock_for(file: &File, wait: Duration) -> Result<(), TryLockError> {
+    let deadline = Instant::now() + wait;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                thread::sleep(LOCK_POLL);
+            }
+            result => return result,
+        }
+    }
+}
+
+const LOCK_WAIT: Duration = Duration::from_millis(500);
+
+const LOCK_POLL: Duration = Duration::from_millis(5);
+
+const LOCK_FILE: &str = "lock";

@@ -120,13 +120,28 @@ pub fn reset(dir: &Path) -> Result<PathBuf, OpenError> {
     Ok(aside)
 }
 
+/// Whether a store was ever in use in `dir`; opening would create one where this is false.
+///
+/// # Errors
+/// The marker cannot be read.
+pub fn in_use(dir: &Path) -> Result<bool, OpenError> {
+    let before = Before::look(dir)?;
+    Ok(before.evidence().is_some())
+}
+
 pub(crate) fn open(dir: &Path, options: &OpenOptions) -> Result<Opened, OpenError> {
     create_dirs(dir)?;
     let lock = Lock::take(dir)?;
     let before = Before::look(dir)?;
     space::finish_compact(dir)?;
     let mut notices = before.notices();
-    let rung = climb(dir, options, &before)?;
+    let rung = match climb(dir, options, &before) {
+        // The engine writes while it opens: this is what the reserve is for.
+        Err(OpenError::Store(StoreError::NoSpace { .. })) if space::release_ballast(dir) => {
+            climb(dir, options, &before)?
+        }
+        result => result?,
+    };
     if let Err(error) = space::reserve_ballast(dir) {
         notices.push(format!("no reserve for a full disk: {error}"));
     }
@@ -297,8 +312,12 @@ fn new_database(
         dir: dir.to_owned(),
         cause,
     })?;
-    let quarantine = Some(aside);
-    let fallen = Some(Fallen::NewDatabase { cause, quarantine });
+    // Without evidence nothing was ever acknowledged: the marker is durable before the first open
+    // returns. What was moved aside is a first start that a crash cut short.
+    let fallen = before.evidence().map(|_| Fallen::NewDatabase {
+        cause,
+        quarantine: Some(aside),
+    });
     Ok(Rung { db, fallen })
 }
 

@@ -113,10 +113,9 @@ pub(crate) fn reserve_ballast(dir: &Path) -> Result<(), StoreError> {
     file.sync_all().map_err(io)
 }
 
-/// Gives the reserve back to a full disk; the next open takes it again.
-pub(crate) fn release_ballast(dir: &Path) {
-    // Absent or not removable: there is nothing more to give.
-    let _ = fs::remove_file(dir.join(BALLAST_FILE));
+/// Gives the reserve back to a full disk; the next open takes it again. False when there was none.
+pub(crate) fn release_ballast(dir: &Path) -> bool {
+    fs::remove_file(dir.join(BALLAST_FILE)).is_ok()
 }
 
 fn open_fresh(dir: &Path) -> Result<sled::Db, StoreError> {

@@ -181,3 +181,82 @@ fn compaction_keeps_everything() {
     assert_eq!(state.log.len(), 41);
     assert_eq!(state.safety, Some(b"promise".to_vec()));
 }
+
+#[test]
+fn an_export_makes_the_same_store_that_may_not_vote() {
+    let dir = tempfile::tempdir().expect("directory");
+    let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+    let mut store = open(&from).store;
+    let snapshot = Op::Snapshot {
+        seq: 3,
+        state: vec![9; 3_000],
+    };
+    commit(&mut store, (1..=6).map(append).collect());
+    commit(&mut store, vec![snapshot, Op::CommitHint { seq: 5 }]);
+    commit(
+        &mut store,
+        vec![Op::Safety(vec![4; 100]), Op::CibVersion(version(6))],
+    );
+    let xml = "<cib epoch=\"6\"/>\n".to_owned();
+    store.mirror(&Mirror { seq: 6, xml }).expect("mirror");
+    let mut text = Vec::new();
+    let summary = store.export(&mut text).expect("export");
+    assert_eq!(
+        (summary.records, summary.versions, summary.snapshot),
+        (3, 1, 3)
+    );
+
+    assert_eq!(store::import(&to, &mut &text[..]).expect("import"), summary);
+    let again = store::import(&to, &mut &text[..]).expect_err("exists");
+    assert!(again.to_string().contains("exists already"), "{again}");
+    let mut copy = open(&to);
+    assert!(copy.state.health.degraded());
+    assert_eq!(copy.state.health.cause(), Some("imported from an export"));
+    assert_eq!(copy.state.mirror.as_ref().map(|m| m.seq), Some(6));
+    let mut copied = Vec::new();
+    copy.store.export(&mut copied).expect("export");
+    let body = |text: &[u8]| {
+        let text = String::from_utf8_lossy(text).into_owned();
+        text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(body(&copied), body(&text));
+
+    commit(&mut copy.store, vec![Op::Healed]);
+    drop(copy);
+    assert_eq!(open(&to).state.health, Health::Sound);
+}
+
+#[test]
+fn half_an_export_is_refused() {
+    let dir = tempfile::tempdir().expect("directory");
+    let mut store = open(&dir.path().join("from")).store;
+    commit(&mut store, (1..=3).map(append).collect());
+    let mut text = Vec::new();
+    store.export(&mut text).expect("export");
+    let ends: Vec<usize> = (0..text.len()).filter(|at| text[*at] == b'\n').collect();
+    for end in &ends[..ends.len() - 1] {
+        let error = store::import(&dir.path().join("to"), &mut &text[..=*end]);
+        assert!(
+            error
+                .expect_err("incomplete")
+                .to_string()
+                .contains("the end is missing")
+        );
+    }
+}
+
+#[test]
+fn a_sound_store_verifies() {
+    let dir = tempfile::tempdir().expect("directory");
+    let mut store = open(dir.path()).store;
+    commit(&mut store, (1..=6).map(append).collect());
+    commit(
+        &mut store,
+        vec![Op::Safety(vec![4; 100]), Op::CibVersion(version(6))],
+    );
+    let online = store.verify().expect("verify");
+    assert_eq!(online.problems, vec![]);
+    assert_eq!((online.log, online.generation), (Some((1, 6)), 1));
+    drop(store);
+    assert_eq!(store::verify(dir.path()).expect("verify"), online);
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::cookie::CookieJar;
 use crate::diagnosis::{Diagnosis, RejectCounts, Trouble};
 use crate::error::{Reject, SealError};
-use crate::handshake::VersionRange;
+use crate::handshake::{Terms, VersionRange};
 use crate::ident::{Identity, NodeId};
 use crate::keys::{Entropy, KeyRing};
 use crate::packet::{
@@ -75,12 +75,15 @@ impl Endpoint {
         links: u8,
         entropy: &mut dyn Entropy,
     ) -> Self {
-        let versions = VersionRange::OURS;
+        let terms = Terms {
+            versions: VersionRange::OURS,
+            cluster_tag: ring.cluster_tag(),
+        };
         let local = Local {
             me,
             ring,
             links: links.clamp(1, LINKS_MAX),
-            versions,
+            terms,
         };
         let mut endpoint = Self {
             local,
@@ -271,11 +274,27 @@ impl Endpoint {
         };
         if let Err(reject) = &result {
             note_reject(peer, reject, &header, cx.local);
-            if matches!(reject, Reject::UnknownSession { .. }) {
+            // No sealed packet has number 0: that would be a HELLO, damaged or in disguise.
+            if matches!(reject, Reject::UnknownSession { .. }) && header.counter != 0 {
                 peer.kick(&mut cx);
             }
         }
         result
+    }
+
+    #[cfg(test)]
+    pub(crate) fn exhaust(&mut self, peer: NodeId) {
+        let me = self.local.me.node;
+        self.peers
+            .get_mut(&peer)
+            .and_then(|peer| peer.sending(me))
+            .expect("is up")
+            .exhaust();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn speak(&mut self, versions: VersionRange) {
+        self.local.terms.versions = versions;
     }
 
     /// The checks that need no peer.
@@ -290,7 +309,7 @@ impl Endpoint {
         let header = Header::parse(datagram)?;
         let version = header.version;
         // A HELLO is read whatever its version: its place is where versions are compared.
-        if version == 0 || !header.kind.is_hello() && !self.local.versions.contains(version) {
+        if version == 0 || !header.kind.is_hello() && !self.local.terms.versions.contains(version) {
             return Err(Reject::BadVersion { version });
         }
         if header.kind.is_stream() {

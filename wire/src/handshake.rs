@@ -104,6 +104,26 @@ impl std::fmt::Display for Refusal {
     }
 }
 
+/// What both sides must agree upon before anything else is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) versions: VersionRange,
+    pub(crate) cluster_tag: [u8; CLUSTER_TAG_LEN],
+}
+
+impl Terms {
+    pub(crate) fn hello(&self, me: Identity, nonce: [u8; 32], ephemeral: &Ephemeral) -> Hello {
+        Hello {
+            versions: self.versions,
+            suite: SUITE,
+            cluster_tag: self.cluster_tag,
+            nonce,
+            ephemeral: ephemeral.public,
+            identity: me,
+        }
+    }
+}
+
 /// What either side says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hello {
@@ -130,7 +150,7 @@ impl Hello {
 
     /// Reads what `src` says of itself and refuses what this node cannot speak with. The versions
     /// come first, at a place that never moves: a newer peer can be named as such.
-    pub(crate) fn parse(body: &[u8], src: NodeId, ours: &Hello) -> Result<Self, Reject> {
+    pub(crate) fn parse(body: &[u8], src: NodeId, ours: &Terms) -> Result<Self, Reject> {
         let malformed = Reject::Malformed { src };
         let mut reader = Reader(body);
         let [min, max, suite, _reserved] = reader.take().ok_or(malformed)?;
@@ -145,7 +165,7 @@ impl Hello {
                 theirs,
             });
         }
-        if suite != ours.suite {
+        if suite != SUITE {
             return Err(Reject::UnknownSuite { peer: src, suite });
         }
         let hello = Self {

@@ -83,6 +83,29 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// The header of a HELLO, which belongs to no session.
+    pub(crate) fn hello(
+        kind: Kind,
+        version: u8,
+        key_id: KeyId,
+        (src, dst): (NodeId, NodeId),
+        link: u8,
+    ) -> Self {
+        let random = [0; RANDOM_LEN];
+        Self {
+            version,
+            kind,
+            key_id,
+            src,
+            dst,
+            link,
+            flags: 0,
+            session: 0,
+            counter: 0,
+            random,
+        }
+    }
+
     pub(crate) fn encode(&self) -> [u8; HEADER_LEN] {
         let mut out = [0; HEADER_LEN];
         out[0] = self.version;

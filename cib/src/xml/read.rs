@@ -106,7 +106,8 @@ impl<'a> Parser<'a> {
                 Ok(event) => event,
                 Err(e) => {
                     let at = position(self.reader.error_position());
-                    return Err(refuse(self.text, at, &e.to_string(), CURE_SYNTAX));
+                    let what: String = e.to_string().chars().take(MESSAGE_MAX_CHARS).collect();
+                    return Err(refuse(self.text, at, &what, CURE_SYNTAX));
                 }
             };
             match event {
@@ -153,7 +154,7 @@ impl<'a> Parser<'a> {
         }
         let name = tag.name().0.to_owned();
         if !is_name(&name) {
-            let what = format!("<{name}> is not an element name");
+            let what = format!("<{}> is not an element name", shown(&name));
             return Err(self.refuse(
                 &what,
                 "start names with a letter; escape a literal < as &lt;",
@@ -200,7 +201,7 @@ impl<'a> Parser<'a> {
                 return Err(self.refuse(&what, "remove what is not needed"));
             }
             if !is_name(key) {
-                let what = format!("\"{key}\" in <{name}> is not an attribute name");
+                let what = format!("\"{}\" in <{name}> is not an attribute name", shown(key));
                 return Err(self.refuse(&what, "start names with a letter"));
             }
             attrs.push((key.to_owned(), self.attr_value(name, key, &attr.value)?));
@@ -252,8 +253,7 @@ impl<'a> Parser<'a> {
             _ => name.strip_prefix('#'),
         };
         let Some(digits) = digits else {
-            let shown: String = name.chars().take(NAME_SHOWN_CHARS).collect();
-            let what = format!("entity &{shown}; is not defined");
+            let what = format!("entity &{}; is not defined", shown(name));
             return Err(self.refuse(
                 &what,
                 "only &lt; &gt; &amp; &quot; &apos; and &#NUMBER; exist; write a literal & as &amp;",
@@ -269,8 +269,7 @@ impl<'a> Parser<'a> {
             .and_then(char::from_u32)
             .filter(|c| is_xml_char(*c))
             .ok_or_else(|| {
-                let shown: String = name.chars().take(NAME_SHOWN_CHARS).collect();
-                let what = format!("&{shown}; is not a character that XML allows");
+                let what = format!("&{}; is not a character that XML allows", shown(name));
                 self.refuse(&what, "remove it")
             })
     }
@@ -405,6 +404,11 @@ fn attributes_separated(raw: &str) -> bool {
     true
 }
 
+/// As much of a wrong name as a message repeats.
+fn shown(name: &str) -> String {
+    name.chars().take(NAME_SHOWN_CHARS).collect()
+}
+
 fn lower(text: &str) -> String {
     text.to_ascii_lowercase()
 }
@@ -433,6 +437,8 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 const NAME_MAX_BYTES: usize = 1024;
 /// How much of a wrong name a message repeats, in characters.
 const NAME_SHOWN_CHARS: usize = 40;
+/// How much of the syntax reader's own message is kept, in characters.
+const MESSAGE_MAX_CHARS: usize = 240;
 const CURE_UTF8: &str = "save the file as UTF-8";
 const CURE_SYNTAX: &str = "close tags in the order they were opened, and quote attribute values";
 const CURE_REMOVE: &str = "remove it";
