@@ -12,7 +12,6 @@ mod cluster;
 mod colocate;
 mod config_change;
 mod constraint;
-mod digest;
 mod fencing;
 mod graph;
 mod node;

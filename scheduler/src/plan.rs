@@ -160,8 +160,10 @@ pub struct Action {
     pub kind: ActionKind,
     /// `start`, `stop`, `monitor`, `promote`, `cancel`, `stonith`, `do_shutdown`, `clear_failcount` …
     pub operation: String,
-    /// `ip_start_0`.
+    /// `ip_start_0`, named as the history names it.
     pub key: String,
+    /// The same with the instance's own id, where that differs.
+    pub internal_key: Option<String>,
     /// Target: `(id, uname)`.
     pub node: Option<(String, String)>,
     /// Node whose executor runs it, where not the target.
