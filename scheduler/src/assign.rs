@@ -259,7 +259,7 @@ impl Cluster<'_> {
                 .allowed
                 .get(wanted)
                 .map_or(-INFINITY, |w| w.score);
-            if !self.nodes[wanted].available() || score <= -INFINITY {
+            if !self.nodes[wanted].available() || score < 0 {
                 if stop_if_fail {
                     self.set_next_role(rsc, Role::Stopped);
                 }

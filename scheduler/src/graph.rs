@@ -219,10 +219,6 @@ impl Cluster<'_> {
             id: number(id),
             kind,
             operation: action.task.clone(),
-            internal_key: action
-                .rsc
-                .filter(|rsc| self.rscs[*rsc].history_id.is_some())
-                .map(|_| action.uuid.clone()),
             key: self.graph_key(action),
             node,
             router_node: None,

@@ -162,8 +162,6 @@ pub struct Action {
     pub operation: String,
     /// `ip_start_0`, named as the history names it.
     pub key: String,
-    /// The same with the instance's own id, where that differs.
-    pub internal_key: Option<String>,
     /// Target: `(id, uname)`.
     pub node: Option<(String, String)>,
     /// Node whose executor runs it, where not the target.

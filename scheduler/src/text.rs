@@ -65,9 +65,10 @@ fn parse_iso_duration_s(text: &str) -> Option<u64> {
             ('M', false) => 30 * 86_400,
             ('W', false) => 7 * 86_400,
             ('D', false) => 86_400,
-            ('H', true) => 3600,
             ('M', true) => 60,
-            ('S', true) => 1,
+            // Pacemaker also takes these without the T.
+            ('H', _) => 3600,
+            ('S', _) => 1,
             _ => return None,
         };
         total = total.saturating_add(number.take()?.saturating_mul(seconds));
@@ -152,6 +153,7 @@ mod tests {
             ("0", Some(0)),
             ("PT1M30S", Some(90_000)),
             ("P1DT1H", Some(90_000_000)),
+            ("P40S", Some(40_000)),
             ("-5", None),
             ("ten", None),
             ("10 parsecs", None),

@@ -284,6 +284,13 @@ impl Cluster<'_> {
     fn collect_this_with(&self, rsc: RscId, orig: RscId, list: &mut Vec<ColId>) {
         let r = &self.rscs[rsc];
         match r.variant {
+            Variant::Primitive if rsc != orig => {
+                for col in &r.this_with {
+                    if self.colocations[*col].explicit {
+                        self.insert_this_with(list, *col);
+                    }
+                }
+            }
             Variant::Primitive => {
                 self.merge_this_with(list, &r.this_with);
                 if let Some(parent) = r.parent {
@@ -311,6 +318,10 @@ impl Cluster<'_> {
             if let Some(parent) = r.parent {
                 self.collect_this_with(parent, orig, list);
             }
+            // What the user said of one member concerns them all.
+            for member in r.children.iter().filter(|m| **m != orig && r.group_colocated) {
+                self.collect_this_with(*member, orig, list);
+            }
             return;
         }
         for member in r.children.iter().take_while(|member| **member != orig) {
@@ -328,6 +339,13 @@ impl Cluster<'_> {
     fn collect_with_this(&self, rsc: RscId, orig: RscId, list: &mut Vec<ColId>) {
         let r = &self.rscs[rsc];
         match r.variant {
+            Variant::Primitive if rsc != orig => {
+                for col in &r.with_this {
+                    if self.colocations[*col].explicit {
+                        self.insert_with_this(list, *col);
+                    }
+                }
+            }
             Variant::Primitive => {
                 self.merge_with_this(list, &r.with_this);
                 if let Some(parent) = r.parent {
@@ -341,6 +359,9 @@ impl Cluster<'_> {
                 self.merge_with_this(list, &r.with_this);
                 if let Some(parent) = r.parent {
                     self.collect_with_this(parent, orig, list);
+                }
+                for member in r.children.iter().filter(|m| **m != orig && r.group_colocated) {
+                    self.collect_with_this(*member, orig, list);
                 }
             }
             Variant::Clone | Variant::Bundle if rsc == orig => {
