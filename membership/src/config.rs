@@ -1,0 +1,101 @@
+//! What a core is told at its start.
+
+use serde::{Deserialize, Serialize};
+use wire::{Identity, NodeId};
+
+use crate::{LinkId, Timing, VoterSet};
+
+/// Everything a core knows before its first packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// This process. `incarnation` must be one more than the recovered safety record's (or 1); the
+    /// core persists it before its first send.
+    pub me: Identity,
+    /// Every other configured node, ascending by node id.
+    pub peers: Vec<PeerConfig>,
+    /// Digest of the node list and its options; must be equal on all nodes to bootstrap (R6).
+    pub nodelist_digest: [u8; 32],
+    /// Voter set used until the log has one.
+    pub voters: VoterSet,
+    /// Times, from [`Timing::derive`].
+    pub timing: Timing,
+    /// Fencing is configured (`stonith-enabled`): without it a lone node of two commits class U.
+    pub fencing: bool,
+    /// Seed of the randomised back-off.
+    pub seed: u64,
+    /// Random name for a new cluster, used only if this node bootstraps it.
+    pub new_cluster_uuid: [u8; 16],
+    /// An administrator's word that a lost store is to be taken as it is (ruling 21).
+    pub trust_store: bool,
+}
+
+/// A configured peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerConfig {
+    /// Its node id.
+    pub node: NodeId,
+    /// Links to it in order of preference, 1 to 8.
+    pub links: Vec<LinkId>,
+}
+
+/// Why a core did not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The configuration contradicts itself.
+    #[error("membership configuration: {0}")]
+    Config(String),
+    /// The identity's incarnation does not follow the recovered one.
+    #[error("incarnation {given} does not follow the stored {stored}")]
+    Incarnation {
+        /// In the identity.
+        given: u64,
+        /// On disk.
+        stored: u64,
+    },
+    /// The snapshot on disk cannot be read; mark the store degraded to recover from peers.
+    #[error("stored snapshot through entry {seq} is unreadable: {why}")]
+    Snapshot {
+        /// Its position.
+        seq: u64,
+        /// What the decoder said.
+        why: String,
+    },
+}
+
+impl Config {
+    /// Checks bounds and contradictions.
+    pub fn check(&self) -> Result<(), StartError> {
+        let bad = |why: String| Err(StartError::Config(why));
+        if self.peers.len() >= NODES_MAX {
+            return bad(format!("{} peers, at most {} nodes", self.peers.len(), NODES_MAX));
+        }
+        if self.me.node.0 == 0 {
+            return bad("node id 0 is reserved".into());
+        }
+        let mut last = None;
+        for peer in &self.peers {
+            if peer.node == self.me.node || peer.node.0 == 0 {
+                return bad(format!("node {} cannot be a peer", peer.node));
+            }
+            if last >= Some(peer.node) {
+                return bad(format!("peers are not ascending at node {}", peer.node));
+            }
+            last = Some(peer.node);
+            if peer.links.is_empty() || peer.links.len() > LINKS_MAX {
+                return bad(format!("node {} has {} links, 1 to 8", peer.node, peer.links.len()));
+            }
+        }
+        if !self.voters.votes.is_sorted_by(|a, b| a.0 < b.0) {
+            return bad("voters are not ascending by node".into());
+        }
+        if self.voters.two_node && self.voters.votes.len() != 2 {
+            return bad(format!("two_node with {} voters", self.voters.votes.len()));
+        }
+        Ok(())
+    }
+}
+
+/// Most nodes of a cluster.
+pub const NODES_MAX: usize = 128;
+/// Most links between two nodes, as corosync's.
+pub const LINKS_MAX: usize = 8;

@@ -1,0 +1,500 @@
+//! The core: its data, its start, and the dispatcher. Each duty lives in a file of its own.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use wire::{Identity, NodeId};
+
+use crate::config::{Config, StartError};
+use crate::fetch::Transfer;
+use crate::log::{self, Log, Snapshot};
+use crate::message::{self, Message, Point};
+use crate::mutant::{self, Mutant};
+use crate::peer::Peer;
+use crate::persist::Writes;
+use crate::propose::Proposals;
+use crate::quorum::Predicates;
+use crate::state::LogState;
+use crate::*;
+
+/// The protocol core of one process. Feed it with [`Core::handle`], drain [`Core::poll`], come back
+/// at [`Core::next_timeout`].
+#[derive(Debug)]
+pub struct Core {
+    pub(crate) cfg: Config,
+    pub(crate) me: Identity,
+    pub(crate) now: Time,
+    pub(crate) started: Time,
+    pub(crate) rng: u64,
+    pub(crate) out: VecDeque<Output>,
+    /// What was decided, and what of it is on disk. Messages name only the latter (I1).
+    pub(crate) safety: SafetyRecord,
+    pub(crate) safe: SafetyRecord,
+    pub(crate) writes: Writes,
+    pub(crate) log: Log,
+    /// Fold of the log through `applied`, and through its head.
+    pub(crate) committed: LogState,
+    pub(crate) tip: LogState,
+    pub(crate) commit: u64,
+    pub(crate) applied: u64,
+    /// As a follower: position through which the log is the DC's of ballot `matched.0`.
+    pub(crate) matched: (Ballot, u64),
+    pub(crate) role: Role,
+    pub(crate) state: NodeState,
+    pub(crate) peers: BTreeMap<NodeId, Peer>,
+    pub(crate) withhold_until: Time,
+    pub(crate) election: Election,
+    pub(crate) transfer: Option<Transfer>,
+    pub(crate) recovery: Option<fetch::Recovery>,
+    pub(crate) proposals: Proposals,
+    pub(crate) soft: BTreeMap<String, Vec<u8>>,
+    pub(crate) beats: detector::Beats,
+    /// All configured nodes were heard at one time since this process started (R5).
+    pub(crate) seen_all: bool,
+    pub(crate) installed_view: u64,
+    pub(crate) reports: status::Reports,
+    pub(crate) leaving: Option<Leaving>,
+    pub(crate) poisoned: bool,
+    pub(crate) token_seen: Option<(Ballot, u64, u64)>,
+    pub(crate) snapshot_wanted: bool,
+    pub(crate) nonce: u64,
+}
+
+/// What this node does about coordination.
+#[derive(Debug, Default)]
+pub(crate) enum Role {
+    #[default]
+    Follower,
+    Candidate(Candidate),
+    Dc(Dc),
+}
+
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) ballot: Ballot,
+    pub(crate) deadline: Time,
+    pub(crate) resend_at: Time,
+    pub(crate) bootstrap: bool,
+    /// Who promised, with the head of its log and its newest view.
+    pub(crate) promises: BTreeMap<NodeId, (Identity, Point, u64)>,
+    /// Fetching this node's log up to here.
+    pub(crate) adopting: Option<(NodeId, Point)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Dc {
+    pub(crate) ballot: Ballot,
+    pub(crate) since: Time,
+    /// First entry of this ballot.
+    pub(crate) first_seq: u64,
+    /// Its first entry is committed.
+    pub(crate) confirmed: bool,
+    pub(crate) acting: bool,
+    pub(crate) act_no: u64,
+    /// Fence intents handed out as local records.
+    pub(crate) local_intents: BTreeSet<u64>,
+}
+
+/// Timing of elections and promises.
+#[derive(Debug, Default)]
+pub(crate) struct Election {
+    pub(crate) counter_seen: u64,
+    pub(crate) eligible_since: Option<Time>,
+    pub(crate) start_at: Option<Time>,
+    pub(crate) not_before: Time,
+    pub(crate) failures: u32,
+    /// Last promise given: when, and the promised log's head (R9).
+    pub(crate) promised: Option<(Time, Point)>,
+    pub(crate) inhibited: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Leaving {
+    pub(crate) clean: bool,
+    pub(crate) deadline: Time,
+    pub(crate) done: bool,
+}
+
+impl Core {
+    /// Opens a core over what the store gave back. Its first output persists the incarnation;
+    /// nothing is sent before that is on disk.
+    pub fn start(config: Config, recovered: Recovered, now: Time) -> Result<Self, StartError> {
+        config.check()?;
+        let first = recovered.safety.is_none();
+        let mut safety = recovered.safety.clone().unwrap_or_default();
+        if config.me.incarnation <= safety.incarnation {
+            return Err(StartError::Incarnation {
+                given: config.me.incarnation,
+                stored: safety.incarnation,
+            });
+        }
+        let opened = open_log(&recovered)?;
+        let lost = (recovered.degraded || opened.damaged || (first && opened.log.head().seq > 0))
+            && !config.trust_store;
+        safety.recovering = (safety.recovering && !config.trust_store) || lost;
+        safety.incarnation = config.me.incarnation;
+        let ever_echoed = safety.view_no > 0;
+        let hold_us = safety.hold_us_max;
+        safety.hold_us_max = hold_us.max(config.timing.hold_us);
+        if mutant::on(Mutant::StoreLostVotes) {
+            safety.recovering = false;
+        }
+        let withhold_until = if ever_echoed && !mutant::on(Mutant::HoldForgottenAtRestart) {
+            now.plus(hold_us)
+        } else {
+            now
+        };
+        let peers = config.peers.iter().map(|p| (p.node, Peer::new(p))).collect();
+        let mut core = Self {
+            me: config.me,
+            now,
+            started: now,
+            rng: config.seed ^ u64::from(config.me.node.0).rotate_left(32) ^ config.me.incarnation,
+            out: VecDeque::new(),
+            safe: recovered.safety.unwrap_or_default(),
+            safety,
+            writes: Writes::new(opened.log.head().seq),
+            committed: opened.log.snapshot.state.clone(),
+            tip: opened.log.snapshot.state.clone(),
+            commit: opened.log.snapshot.at.seq,
+            applied: opened.log.snapshot.at.seq,
+            log: opened.log,
+            matched: (Ballot::default(), 0),
+            role: Role::Follower,
+            state: NodeState::Boot,
+            peers,
+            withhold_until,
+            election: Election::default(),
+            transfer: None,
+            recovery: None,
+            proposals: Proposals::default(),
+            soft: BTreeMap::new(),
+            beats: detector::Beats::default(),
+            seen_all: config.peers.is_empty(),
+            installed_view: 0,
+            reports: status::Reports::default(),
+            leaving: None,
+            poisoned: false,
+            token_seen: None,
+            snapshot_wanted: false,
+            nonce: 0,
+            cfg: config,
+        };
+        core.begin(recovered.commit_hint, &opened.truncate);
+        Ok(core)
+    }
+
+    /// Takes one input at time `now`; then drain [`Self::poll`].
+    pub fn handle(&mut self, now: Time, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Tick => {}
+            Input::SessionUp { peer } => {
+                self.session(peer);
+            }
+            Input::Packet { from, link, payload } => self.packet(from, link, &payload),
+            Input::Durable { write } => self.on_durable(write),
+            Input::StoreFailed { reason } => self.on_store_failed(reason),
+            Input::Propose { op, body } => self.on_propose(op, body),
+            Input::Reconfigure { voters } => self.on_reconfigure(voters),
+            Input::Publish { items } => self.on_publish(items),
+            Input::Command { to, payload } => self.on_command(to, payload),
+            Input::Tell { to, payload } => self.on_tell(to, payload),
+            Input::Snapshot { seq, state } => self.on_snapshot(seq, state),
+            Input::Leave { clean } => self.on_leave(clean),
+        }
+        self.advance();
+    }
+
+    /// The next thing to do in the world.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// Standing VIP grants (R12), as committed here.
+    pub fn grants(&self) -> impl Iterator<Item = &Grant> {
+        self.committed.grants.values()
+    }
+
+    /// The core's replicated state as committed here.
+    pub fn log_state(&self) -> &LogState {
+        &self.committed
+    }
+
+    /// Everything that follows from time and state; runs after every input and is idempotent.
+    fn advance(&mut self) {
+        self.check_store();
+        self.check_detector();
+        self.check_recovery();
+        self.check_authority();
+        self.check_election();
+        self.check_transfer();
+        self.dc_duties();
+        self.advance_commit();
+        self.deliver();
+        self.check_proposals();
+        self.replicate();
+        self.check_leave();
+        self.report();
+        self.flush_channels();
+        self.send_beats();
+        self.flush_writes();
+    }
+
+    fn begin(&mut self, commit_hint: u64, truncate: &Option<u64>) {
+        self.refold();
+        let at = self.log.snapshot.at;
+        let app = self.log.snapshot.app.clone();
+        self.event(Event::Restored { seq: at.seq, state: app });
+        if let Some(seq) = truncate {
+            self.writes.pend(DurableOp::TruncateLog { seq: *seq });
+        }
+        self.writes.pend(DurableOp::Safety(self.safety.clone()));
+        if !self.safety.recovering {
+            self.commit = commit_hint.min(self.log.head().seq).max(self.commit);
+        }
+        self.beats.at = self.now;
+        if self.safety.recovering {
+            self.start_recovery("the store lost something");
+        }
+        self.deliver();
+        self.report();
+        self.flush_writes();
+    }
+
+    /// Recomputes the fold through the head: after truncation or a snapshot.
+    pub(crate) fn refold(&mut self) {
+        let mut tip = self.committed.clone();
+        for logged in self.log.iter_after(self.applied) {
+            tip.apply(&logged.record);
+        }
+        self.tip = tip;
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.out.push_back(Output::Do(Effect::Event(event)));
+    }
+
+    pub(crate) fn notice(&mut self, code: &str, node: Option<NodeId>, text: String) {
+        if self.reports.first_notice(code, node, &text, self.now) {
+            self.event(Event::Notice { code: code.into(), node, text });
+        }
+    }
+
+    /// All voter sets that must agree: those committed and every one that may yet be (R3).
+    pub(crate) fn predicates(&self) -> Predicates {
+        if self.tip.config.config_epoch == 0 {
+            return Predicates::new([self.cfg.voters.clone()]);
+        }
+        let mut sets = Vec::new();
+        let mut take = |config: &ConfigEntry| {
+            if config.config_epoch > 0 {
+                sets.push(config.current.clone());
+                sets.extend(config.next.clone());
+            }
+        };
+        take(&self.committed.config);
+        for logged in self.log.iter_after(self.applied) {
+            match &logged.record.body {
+                EntryBody::Config(config) | EntryBody::Init { config, .. } => take(config),
+                _ => {}
+            }
+        }
+        Predicates::new(sets)
+    }
+
+    /// May promise, vote, echo and acknowledge at all (I12).
+    pub(crate) fn fit(&self) -> bool {
+        !self.safety.recovering && !self.poisoned && self.writes.usable() && self.safe_to_send()
+    }
+
+    /// The incarnation is on disk: packets may leave.
+    pub(crate) fn safe_to_send(&self) -> bool {
+        self.safe.incarnation == self.me.incarnation
+    }
+
+    /// Never had a log and never promised: indistinguishable from a lost store (R6).
+    pub(crate) fn blank(&self) -> bool {
+        self.log.head().seq == 0 && self.safety.promised == Ballot::default()
+    }
+
+    pub(crate) fn dc_ballot(&self) -> Option<Ballot> {
+        match &self.role {
+            Role::Dc(dc) => Some(dc.ballot),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_acting(&self) -> bool {
+        matches!(&self.role, Role::Dc(dc) if dc.acting)
+    }
+
+    pub(crate) fn point_or_base(&self, seq: u64) -> Point {
+        self.log.point(seq).unwrap_or(self.log.base())
+    }
+
+    pub(crate) fn send(&mut self, to: NodeId, message: &Message) {
+        if let Some(effect) = self.send_effect(to, message) {
+            self.out.push_back(Output::Do(effect));
+        }
+    }
+
+    /// A message on the best link, or on the stream when it does not fit a datagram.
+    pub(crate) fn send_effect(&self, to: NodeId, message: &Message) -> Option<Effect> {
+        let peer = self.peers.get(&to)?;
+        if peer.identity.is_none() || !self.safe_to_send() {
+            return None;
+        }
+        let payload = message.encode();
+        let via = if payload.len() > DATAGRAM_BYTES_MAX {
+            Via::Stream
+        } else {
+            Via::Link(links::best(&peer.links))
+        };
+        Some(Effect::Send { to, via, payload })
+    }
+
+    /// A session or packet of this process arrived: is it to be listened to?
+    pub(crate) fn session(&mut self, identity: Identity) -> bool {
+        let node = identity.node;
+        let Some(peer) = self.peers.get_mut(&node) else {
+            let text = format!("node {node} has the key but is not in the configured node list");
+            self.notice("unknown-node", Some(node), text);
+            return false;
+        };
+        match peer.identity {
+            Some(known) if known == identity => return true,
+            Some(known) if known.incarnation > identity.incarnation => return false,
+            Some(known)
+                if known.incarnation == identity.incarnation
+                    && !mutant::on(Mutant::IncarnationUnchecked) =>
+            {
+                let text = format!(
+                    "two processes claim to be node {node}, incarnation {}: a cloned disk or a \
+                     node id used twice; the second is refused",
+                    identity.incarnation
+                );
+                self.notice("duplicate-node", Some(node), text);
+                return false;
+            }
+            _ => {}
+        }
+        let known = self.tip.last_seen.get(&node);
+        let older = known.is_some_and(|k| {
+            *k != identity && k.incarnation >= identity.incarnation
+        });
+        let incarnation = known.map(|k| k.incarnation);
+        peer.new_process(identity);
+        if older && !mutant::on(Mutant::IncarnationUnchecked) {
+            peer.refused = true;
+            let text = format!(
+                "node {node} came with incarnation {} but the log knows {}: its disk is older than \
+                 its past (restored image, clone); it is refused until it has recovered",
+                identity.incarnation,
+                incarnation.unwrap_or(0)
+            );
+            self.notice("older-store", Some(node), text);
+        }
+        true
+    }
+
+    fn packet(&mut self, from: Identity, link: LinkId, payload: &[u8]) {
+        if !self.session(from) {
+            return;
+        }
+        if let Some(fence_no) = self.tip.fenced(&from) {
+            self.answer_poisoned(from.node, fence_no);
+            return;
+        }
+        let now = self.now;
+        let node = from.node;
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.last_heard = Some(now);
+            if let Some(link) = peer.links.iter_mut().find(|l| l.id == link) {
+                link.heard(now);
+            }
+        }
+        match Message::decode(payload) {
+            Ok(message) => self.dispatch(from, link, message),
+            Err(e) => {
+                let text = format!("node {node} sent what this build cannot read: {e}");
+                self.notice("unreadable-message", Some(node), text);
+            }
+        }
+    }
+
+    fn dispatch(&mut self, from: Identity, link: LinkId, message: Message) {
+        let node = from.node;
+        match message {
+            Message::Beat(beat) => self.on_beat(node, link, beat),
+            Message::Prepare { ballot, head, bootstrap } => {
+                self.on_prepare(node, ballot, head, bootstrap);
+            }
+            Message::Promise { ballot, head, view_no, .. } => {
+                self.on_promise(from, ballot, head, view_no);
+            }
+            Message::Refuse { ballot, promised } => self.on_refuse(node, ballot, promised),
+            Message::Append { ballot, prev, commit, entries } => {
+                self.on_append(node, ballot, prev, commit, &entries);
+            }
+            Message::Ack { ballot, mem, durable } => self.on_ack(from, ballot, mem, durable),
+            Message::Mismatch { ballot, commit } => self.on_mismatch(node, ballot, commit),
+            Message::Fetch { nonce, after } => self.on_fetch(node, nonce, after),
+            Message::Fetched { nonce, prev, head, entries } => {
+                self.on_fetched(node, nonce, prev, head, &entries);
+            }
+            Message::Offer { nonce, at, bytes } => self.on_offer(node, nonce, at, bytes),
+            Message::Pull { seq, offset } => self.on_pull(node, seq, offset),
+            Message::Chunk { seq, offset, bytes, digest, data } => {
+                self.on_chunk(node, seq, offset, bytes, digest, &data.0);
+            }
+            Message::RecoverAsk { nonce } => self.on_recover_ask(node, nonce),
+            Message::RecoverState { nonce, promised, head, acting, config } => {
+                self.on_recover_state(from, nonce, promised, head, acting, config);
+            }
+            Message::Parcel { no, ack, parcel } => self.on_parcel(node, no, ack, parcel),
+            Message::ParcelAck { ack } => self.on_parcel_ack(node, ack),
+            Message::Bye { clean } => self.on_bye(node, clean),
+            Message::Poisoned { fence_no } => self.on_poisoned(node, fence_no),
+            // Relay is a later widening of the format; until then nobody sends it.
+            Message::Relay { .. } => {}
+        }
+    }
+}
+
+struct Opened {
+    log: Log,
+    damaged: bool,
+    truncate: Option<u64>,
+}
+
+/// Rebuilds the log from the store; what does not chain is dropped and makes the store damaged.
+fn open_log(recovered: &Recovered) -> Result<Opened, StartError> {
+    let snapshot = match &recovered.snapshot {
+        None => Snapshot::default(),
+        Some((seq, bytes)) => {
+            let unreadable = |why: String| StartError::Snapshot { seq: *seq, why };
+            let snapshot: Snapshot =
+                message::decode(bytes).map_err(|e| unreadable(e.to_string()))?;
+            if snapshot.at.seq != *seq {
+                return Err(unreadable(format!("it says entry {}", snapshot.at.seq)));
+            }
+            snapshot
+        }
+    };
+    let mut log = Log::from_snapshot(snapshot);
+    for (seq, bytes) in &recovered.log {
+        if *seq <= log.base().seq {
+            continue;
+        }
+        let record = (*seq == log.head().seq + 1)
+            .then(|| log::from_disk(&log.head().hash, bytes).ok())
+            .flatten()
+            .filter(|record| record.seq == *seq);
+        let Some(record) = record else {
+            let truncate = Some(log.head().seq + 1);
+            return Ok(Opened { log, damaged: true, truncate });
+        };
+        log.append(record);
+    }
+    Ok(Opened { log, damaged: false, truncate: None })
+}

@@ -1,0 +1,366 @@
+//! Heartbeats, echoes and what follows from silence (R0).
+
+use wire::NodeId;
+
+use crate::core::Role;
+use crate::message::{Beat, Echo, Known, Message, Stamp};
+use crate::mutant::{self, Mutant};
+use crate::*;
+
+/// When to beat next and what was told last: news are told at once (ruling 2).
+#[derive(Debug, Default)]
+pub(crate) struct Beats {
+    pub(crate) at: Time,
+    told: Option<Told>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    hears: Vec<NodeId>,
+    dc_lost: bool,
+    state: NodeState,
+    acting: bool,
+    fit: bool,
+    withholding: bool,
+    ballot: Ballot,
+    view_no: u64,
+}
+
+impl Core {
+    pub(crate) fn on_beat(&mut self, node: NodeId, link: LinkId, beat: Beat) {
+        let now = self.now;
+        self.election.counter_seen = self.election.counter_seen.max(beat.ballot.counter);
+        let wants_echo = beat.stamp.is_some();
+        let known = beat.known;
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        if let Some(echo) = beat.echo.filter(|e| e.sent_us <= now.0) {
+            if let Some(link) = peer.links.iter_mut().find(|l| l.id == link) {
+                link.echoed(now, echo.sent_us);
+            }
+            let newer = |old: &Echo| (echo.ballot, echo.sent_us) > (old.ballot, old.sent_us);
+            if peer.echo.as_ref().is_none_or(newer) {
+                peer.echo = Some(echo);
+                peer.echo_received = now;
+            }
+        }
+        peer.channel.acked(beat.parcel_ack);
+        let news = peer.beat.as_ref().is_none_or(|old| beat.beat_no > old.beat_no);
+        if news {
+            if let Some(stamp) = beat.stamp
+                && peer.stamp.is_none_or(|old| stamp.sent_us > old.sent_us)
+            {
+                peer.stamp = Some(stamp);
+                peer.stamp_at = now;
+            }
+            let leads = matches!(beat.state, NodeState::Dc | NodeState::DcPending);
+            if !leads || beat.ballot != peer.authority_ballot {
+                // The process itself says that it is not (or no longer) what we echoed: a ballot
+                // given up is never taken up again, so nothing is left to wait for.
+                peer.authority_until = Time(0);
+            }
+            self.follow_commit(node, &beat);
+            let blank_among_logs = self.blank() && beat.head.seq > 0;
+            if let Some(peer) = self.peers.get_mut(&node) {
+                peer.beat = Some(beat);
+            }
+            if blank_among_logs && !mutant::on(Mutant::StoreLostVotes) {
+                self.begin_recovery(&format!("it has no log, but node {node} has"));
+            }
+        }
+        self.check_known(node, known);
+        if wants_echo {
+            self.beat_to(node, Some(link), false);
+        }
+    }
+
+    /// What a peer remembers of us must not be more than what we remember ourselves (R8).
+    fn check_known(&mut self, node: NodeId, known: Known) {
+        if mutant::on(Mutant::IncarnationUnchecked) || self.safety.recovering {
+            return;
+        }
+        if known.incarnation > self.me.incarnation || known.refused {
+            let text = format!(
+                "node {node} knows incarnation {} of this node, this one is {}: the disk is older \
+                 than it should be (restored image, clone); it has to be restarted and will \
+                 recover from its peers",
+                known.incarnation, self.me.incarnation
+            );
+            self.notice("older-store", Some(self.me.node), text);
+            self.safety.incarnation = self.safety.incarnation.max(known.incarnation);
+            self.begin_recovery("its disk is older than its peers remember");
+        } else if known.durable > self.log.head().seq {
+            let why = format!(
+                "it had acknowledged entry {} to node {node}, its log ends at {}",
+                known.durable,
+                self.log.head().seq
+            );
+            self.notice("older-store", Some(self.me.node), why.clone());
+            self.begin_recovery(&why);
+        }
+    }
+
+    /// A heartbeat (with a stamp) or an answer to one, on one link or on all.
+    pub(crate) fn beat_to(&mut self, node: NodeId, link: Option<LinkId>, stamped: bool) {
+        if !self.safe_to_send() {
+            return;
+        }
+        let Some(peer) = self.peers.get(&node) else { return };
+        if peer.identity.is_none() || peer.left {
+            return;
+        }
+        let links: Vec<LinkId> = match link {
+            Some(link) => vec![link],
+            None => peer.links.iter().map(|l| l.id).collect(),
+        };
+        let echo = self.give_back(node);
+        let hold_us = self.cfg.timing.hold_us;
+        let stamp = stamped.then_some(Stamp { sent_us: self.now.0, hold_us });
+        let told = self.told();
+        let commit = self.point_or_base(self.commit);
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        peer.next_beat_no += 1;
+        peer.channel.ack_due = false;
+        let beat = Beat {
+            beat_no: peer.next_beat_no,
+            stamp,
+            echo,
+            ballot: told.ballot,
+            view_no: told.view_no,
+            commit,
+            head: self.log.head(),
+            state: told.state,
+            acting: told.acting,
+            dc_lost: told.dc_lost,
+            fit: told.fit,
+            withholding: told.withholding,
+            blank: self.log.head().seq == 0 && self.safety.promised == Ballot::default(),
+            class_u: self.tip.class_u.is_some(),
+            digest: digest_start(&self.cfg.nodelist_digest),
+            hears: told.hears,
+            known: Known {
+                incarnation: peer
+                    .identity
+                    .map(|id| id.incarnation)
+                    .max(self.tip.last_seen.get(&node).map(|id| id.incarnation))
+                    .unwrap_or(0),
+                durable: peer.durable_known,
+                refused: peer.refused,
+            },
+            parcel_ack: peer.channel.delivered(),
+        };
+        let payload = Message::Beat(beat).encode();
+        for link in links {
+            let payload = payload.clone();
+            let effect = Effect::Send { to: node, via: Via::Link(link), payload };
+            self.out.push_back(Output::Do(effect));
+        }
+    }
+
+    /// The echo of a peer's newest stamp. Giving one to a member of the newest accepted view is a
+    /// promise that lasts for the stamp's hold from now (R0); repeating it promises nothing new.
+    fn give_back(&mut self, node: NodeId) -> Option<Echo> {
+        if !self.fit() {
+            return None;
+        }
+        let now = self.now;
+        // A promise on its way to the disk already binds us: do not renew the old authority.
+        let settled = self.safety.promised == self.safe.promised;
+        let ballot = if settled { self.safe.promised } else { Ballot::default() };
+        let view_no = self.safe.view_no;
+        let hold_us_safe = self.safe.hold_us_max;
+        let peer = self.peers.get_mut(&node)?;
+        let stamp = peer.stamp?;
+        let stale = now.since(peer.stamp_at) > 2 * self.cfg.timing.heartbeat_us;
+        if stale || peer.refused || stamp.hold_us > HOLD_US_MAX {
+            return None;
+        }
+        let listed = peer.identity.is_some_and(|id| self.tip.view.names(&id));
+        let member = listed && now >= peer.shunned_until;
+        if stamp.hold_us > self.safety.hold_us_max {
+            self.safety.hold_us_max = stamp.hold_us;
+            self.save_safety();
+            return None;
+        }
+        if stamp.hold_us > hold_us_safe {
+            return None;
+        }
+        let peer = self.peers.get_mut(&node)?;
+        let echo = Echo { sent_us: stamp.sent_us, ballot, view_no, member };
+        let again = peer.given == Some(echo);
+        peer.given = Some(echo);
+        if member && !again && !mutant::on(Mutant::EchoNoPromise) {
+            let until = now.plus(stamp.hold_us);
+            peer.presence_until = peer.presence_until.max(until);
+            let leads = peer.beat.as_ref().is_some_and(|b| {
+                matches!(b.state, NodeState::Dc | NodeState::DcPending) && b.ballot == ballot
+            });
+            if leads {
+                peer.authority_until = peer.authority_until.max(until);
+                peer.authority_ballot = ballot;
+            }
+        }
+        Some(echo)
+    }
+
+    /// Sends the periodic beat, or one at once when there is news.
+    pub(crate) fn send_beats(&mut self) {
+        if !self.safe_to_send() {
+            return;
+        }
+        let told = self.told();
+        let news = self.beats.told.as_ref() != Some(&told);
+        if !news && self.now < self.beats.at {
+            return;
+        }
+        self.beats.told = Some(told);
+        self.beats.at = self.now.plus(self.cfg.timing.heartbeat_us);
+        let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
+        for node in nodes {
+            self.beat_to(node, None, true);
+        }
+    }
+
+    /// Links, first sight of everybody, and what to report about peers.
+    pub(crate) fn check_detector(&mut self) {
+        let now = self.now;
+        let timing = self.cfg.timing;
+        let mut all = true;
+        for peer in self.peers.values_mut() {
+            for link in &mut peer.links {
+                link.check(now, &timing);
+            }
+            all &= peer.fresh(now, timing.t_fail_us) && peer.hears_us(self.me.node);
+        }
+        if all || mutant::on(Mutant::WaitForAllForgotten) {
+            self.seen_all = true;
+        }
+        // A member of a view that a quorum committed under an acting DC has been let in by nodes
+        // that had seen all (R5).
+        if !self.seen_all
+            && let Some(dc) = self.dc_alive().and_then(|dc| self.peers.get(&dc))
+            && dc.beat.as_ref().is_some_and(|b| b.acting)
+            && self.committed.view.names(&self.me)
+        {
+            self.seen_all = true;
+        }
+    }
+
+    /// R0: nobody echoed it for its hold, and nothing was heard for T.
+    pub(crate) fn missing(&self, node: NodeId) -> bool {
+        let Some(peer) = self.peers.get(&node) else { return true };
+        if self.suspicion_withheld() {
+            return false;
+        }
+        !self.heard(node) && self.now >= peer.presence_until
+    }
+
+    /// Is it in our hears-row?
+    pub(crate) fn heard(&self, node: NodeId) -> bool {
+        let t_fail_us = self.cfg.timing.t_fail_us;
+        self.peers.get(&node).is_some_and(|p| p.hears(self.now, t_fail_us))
+    }
+
+    /// Both ends hear each other.
+    pub(crate) fn linked(&self, node: NodeId) -> bool {
+        self.heard(node) && self.peers.get(&node).is_some_and(|p| p.hears_us(self.me.node))
+    }
+
+    /// The DC this node follows: itself, or a peer that is heard and says so under a ballot not
+    /// below our promise.
+    pub(crate) fn dc_alive(&self) -> Option<NodeId> {
+        if matches!(self.role, Role::Dc(_)) {
+            return Some(self.me.node);
+        }
+        self.peers
+            .values()
+            .filter(|p| p.hears(self.now, self.cfg.timing.t_fail_us))
+            .filter_map(|p| p.beat.as_ref().map(|b| (b, p.node)))
+            .filter(|(b, _)| matches!(b.state, NodeState::Dc | NodeState::DcPending))
+            .filter(|(b, node)| b.ballot >= self.safety.promised && b.ballot.node == node.0)
+            .max_by_key(|(b, _)| b.ballot)
+            .map(|(_, node)| node)
+    }
+
+    /// Until when R0 forbids a promise to `candidate` (`None`: our own consent, dc_lost).
+    pub(crate) fn bound_until(&self, candidate: Option<NodeId>) -> Time {
+        let others = self.peers.values().filter(|p| Some(p.node) != candidate);
+        let echoed = others.map(|p| p.authority_until).max().unwrap_or(Time(0));
+        let restart = if self.withholding() { self.withhold_until } else { Time(0) };
+        echoed.max(restart)
+    }
+
+    /// After a start: an authority echoed by our predecessor process may still act. It cannot where
+    /// every other member of the newest accepted view has been heard since and denies being DC: a
+    /// ballot once given up is never resumed, and a new process holds none.
+    pub(crate) fn withholding(&self) -> bool {
+        if self.now >= self.withhold_until {
+            return false;
+        }
+        let others = self.tip.view.members.iter().map(|m| m.identity.node);
+        !others.filter(|node| *node != self.me.node).all(|node| {
+            let beat = self.peers.get(&node).and_then(|p| p.beat.as_ref());
+            beat.is_some_and(|b| !matches!(b.state, NodeState::Dc | NodeState::DcPending))
+        })
+    }
+
+    /// After a start nobody is suspected for the largest hold ever echoed.
+    pub(crate) fn suspicion_withheld(&self) -> bool {
+        self.now < self.withhold_until
+    }
+
+    /// Our consent to an election.
+    pub(crate) fn dc_lost(&self) -> bool {
+        self.fit()
+            && self.leaving.is_none()
+            && self.dc_alive().is_none()
+            && self.now >= self.bound_until(None)
+    }
+
+    /// When the detector wants to be called again.
+    pub(crate) fn detector_timeout(&self) -> Option<Time> {
+        let mut at = Some(self.beats.at).filter(|_| self.safe_to_send());
+        let mut earlier = |time: Time| {
+            if time > self.now {
+                at = Some(at.map_or(time, |a| a.min(time)));
+            }
+        };
+        earlier(self.withhold_until);
+        for peer in self.peers.values() {
+            if let Some(heard) = peer.last_heard {
+                earlier(heard.plus(self.cfg.timing.t_fail_us));
+            }
+            earlier(peer.presence_until);
+            earlier(peer.authority_until);
+            for link in &peer.links {
+                if let Some(heard) = link.last_heard().filter(|_| link.up) {
+                    earlier(heard.plus(self.cfg.timing.link_down_us));
+                }
+            }
+        }
+        at
+    }
+
+    fn told(&self) -> Told {
+        let t_fail_us = self.cfg.timing.t_fail_us;
+        let heard = self.peers.values().filter(|p| p.hears(self.now, t_fail_us));
+        Told {
+            hears: heard.map(|p| p.node).collect(),
+            dc_lost: self.dc_lost(),
+            state: self.state,
+            acting: self.is_acting(),
+            fit: self.fit() && self.leaving.as_ref().is_none_or(|l| !l.done),
+            withholding: self.suspicion_withheld(),
+            ballot: self.safe.promised,
+            view_no: self.safe.view_no,
+        }
+    }
+}
+
+fn digest_start(digest: &[u8; 32]) -> [u8; 8] {
+    let mut start = [0; 8];
+    start.copy_from_slice(&digest[..8]);
+    start
+}
+
+/// Longest hold of a peer's stamp this node is ready to promise, in microseconds.
+pub const HOLD_US_MAX: u64 = 120_000_000;

@@ -1,0 +1,412 @@
+//! Candidates, promises and the first entries of a ballot (3.5 as amended by R0, R3, R5, R6, R9).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wire::{Identity, NodeId};
+
+use crate::core::{Candidate, Dc, Role};
+use crate::message::{Message, Point};
+use crate::mutant::{self, Mutant};
+use crate::*;
+
+impl Core {
+    /// Starts, repeats or gives up a candidacy.
+    pub(crate) fn check_election(&mut self) {
+        match &self.role {
+            Role::Dc(_) => {}
+            Role::Candidate(_) => self.check_candidacy(),
+            Role::Follower => self.check_eligible(),
+        }
+    }
+
+    fn check_eligible(&mut self) {
+        let consenting = match self.may_stand() {
+            Ok(consenting) => consenting,
+            Err(why) => {
+                self.election.inhibited = why;
+                self.election.eligible_since = None;
+                self.election.start_at = None;
+                return;
+            }
+        };
+        self.election.inhibited.clear();
+        let since = *self.election.eligible_since.get_or_insert(self.now);
+        let rank = self.rank(&consenting);
+        let delay = rank * self.cfg.timing.rank_step_us;
+        let start = since.plus(delay).max(self.election.not_before);
+        self.election.start_at = Some(start);
+        if self.now >= start {
+            self.stand(consenting.len());
+        }
+    }
+
+    /// May this node ask for promises now? The nodes that consent, or why not.
+    fn may_stand(&self) -> Result<BTreeSet<NodeId>, String> {
+        if !self.fit() {
+            return Err("this node may not vote".into());
+        }
+        if !self.dc_lost() {
+            return Err("the coordinator is not lost".into());
+        }
+        let rules = self.predicates();
+        if rules.votes_of(self.me.node) == 0 {
+            return Err("this node has no vote".into());
+        }
+        let mut consenting = BTreeSet::from([self.me.node]);
+        for peer in self.peers.values() {
+            let consents = peer.beat.as_ref().is_some_and(|b| b.dc_lost);
+            if self.linked(peer.node) && (consents || mutant::on(Mutant::NoPreVote)) {
+                consenting.insert(peer.node);
+            } else if rules.two_node() && self.heard(peer.node) {
+                return Err(format!("node {} is there and does not consent", peer.node));
+            }
+        }
+        if self.log.head().seq == 0 {
+            self.may_found(&consenting)?;
+        } else if !rules.quorate(&consenting) {
+            return Err(format!("{} consenting nodes are no quorum", consenting.len()));
+        } else if rules.wait_for_all() && !self.seen_all && !self.sole_survivor() {
+            return Err("wait_for_all: not all nodes were seen since this process started".into());
+        }
+        Ok(consenting)
+    }
+
+    /// R6: the first view needs all configured nodes, present and empty, with one node list.
+    fn may_found(&self, consenting: &BTreeSet<NodeId>) -> Result<(), String> {
+        if mutant::on(Mutant::BootstrapWithoutAll) {
+            let enough = self.predicates().quorate(consenting);
+            return if enough { Ok(()) } else { Err("no quorum to found a cluster".into()) };
+        }
+        for peer in self.peers.values() {
+            if !consenting.contains(&peer.node) {
+                let node = peer.node;
+                return Err(format!("a new cluster needs all its nodes, {node} is not there"));
+            }
+            let Some(beat) = &peer.beat else { continue };
+            if beat.head.seq > 0 {
+                return Err(format!("node {} has a log", peer.node));
+            }
+            if beat.digest != self.cfg.nodelist_digest[..8] {
+                return Err(format!("node {} has another node list", peer.node));
+            }
+        }
+        Ok(())
+    }
+
+    /// The one-node view this node left last was certified, and nothing newer was accepted (R5).
+    pub(crate) fn sole_survivor(&self) -> bool {
+        let newest = self.safety.view_no;
+        let stale_too = mutant::on(Mutant::StaleSoleSurvivor);
+        self.safety.sole_survivor.as_ref().is_some_and(|s| s.view_no == newest || stale_too)
+    }
+
+    /// How many consenting nodes should go first: a newer log, more links, a lower id.
+    fn rank(&self, consenting: &BTreeSet<NodeId>) -> u64 {
+        let t_fail_us = self.cfg.timing.t_fail_us;
+        let mine = self.peers.values().filter(|p| p.hears(self.now, t_fail_us));
+        let degree = mine.filter(|p| consenting.contains(&p.node)).count() + 1;
+        let head = self.log.head();
+        let key = (self.tip.class_u.is_none(), head.ballot, head.seq, degree);
+        let better = consenting.iter().filter(|node| {
+            let Some(beat) = self.peers.get(node).and_then(|p| p.beat.as_ref()) else {
+                return false;
+            };
+            let degree = beat.hears.iter().filter(|n| consenting.contains(n)).count() + 1;
+            let theirs = (!beat.class_u, beat.head.ballot, beat.head.seq, degree);
+            theirs > key || (theirs == key && **node < self.me.node)
+        });
+        better.count() as u64
+    }
+
+    fn stand(&mut self, _consenting: usize) {
+        let counter = self.election.counter_seen.max(self.safety.promised.counter) + 1;
+        let ballot = Ballot { counter, node: self.me.node.0 };
+        let timing = self.cfg.timing;
+        self.safety.promised = ballot;
+        self.save_safety();
+        self.election.counter_seen = counter;
+        self.election.eligible_since = None;
+        self.election.start_at = None;
+        self.election.promised = Some((self.now, self.log.head()));
+        self.matched = (ballot, 0);
+        self.role = Role::Candidate(Candidate {
+            ballot,
+            deadline: self.now.plus(timing.t_fail_us / 2 + timing.resend_us),
+            resend_at: self.now.plus(2 * timing.resend_us),
+            bootstrap: self.log.head().seq == 0,
+            promises: BTreeMap::new(),
+            adopting: None,
+        });
+        self.ask_promises(true);
+        self.check_promises();
+    }
+
+    fn ask_promises(&mut self, after_write: bool) {
+        let Role::Candidate(candidate) = &self.role else { return };
+        let (ballot, bootstrap) = (candidate.ballot, candidate.bootstrap);
+        let message = Message::Prepare { ballot, head: self.log.head(), bootstrap };
+        let t_fail_us = self.cfg.timing.t_fail_us;
+        let asked: Vec<NodeId> = self
+            .peers
+            .values()
+            .filter(|p| p.hears(self.now, t_fail_us) && !candidate.promises.contains_key(&p.node))
+            .map(|p| p.node)
+            .collect();
+        for node in asked {
+            if after_write {
+                self.send_durable(node, &message);
+            } else if self.safe.promised == ballot {
+                self.send(node, &message);
+            }
+        }
+    }
+
+    fn check_candidacy(&mut self) {
+        let Role::Candidate(candidate) = &mut self.role else { return };
+        if self.now >= candidate.deadline {
+            self.lose_election("not enough promises in time");
+            return;
+        }
+        if self.now >= candidate.resend_at {
+            candidate.resend_at = self.now.plus(2 * self.cfg.timing.resend_us);
+            self.ask_promises(false);
+        }
+        self.check_promises();
+    }
+
+    /// Back-off, randomised and doubling (R9).
+    fn lose_election(&mut self, _why: &str) {
+        self.role = Role::Follower;
+        self.transfer = None;
+        self.election.failures = self.election.failures.saturating_add(1);
+        let span = self.cfg.timing.rank_step_us << self.election.failures.min(BACK_OFF_DOUBLINGS);
+        let wait = span + self.random() % span;
+        self.election.not_before = self.now.plus(wait);
+    }
+
+    pub(crate) fn on_prepare(&mut self, from: NodeId, ballot: Ballot, head: Point, bootstrap: bool) {
+        self.election.counter_seen = self.election.counter_seen.max(ballot.counter);
+        if self.safety.recovering || self.poisoned || !self.fit() || ballot.node != from.0 {
+            return;
+        }
+        if ballot == self.safety.promised {
+            // Asked again: the answer was lost, or is still on its way to the disk.
+            self.promise(from, ballot);
+            return;
+        }
+        if let Err(again) = self.may_promise(from, ballot, head, bootstrap) {
+            if again {
+                let promised = self.safe.promised;
+                self.send(from, &Message::Refuse { ballot, promised });
+            }
+            return;
+        }
+        self.step_down("it promised a newer ballot");
+        self.safety.promised = ballot;
+        self.matched = (ballot, 0);
+        self.election.promised = Some((self.now, head));
+        self.election.eligible_since = None;
+        self.save_safety();
+        self.promise(from, ballot);
+    }
+
+    fn promise(&mut self, to: NodeId, ballot: Ballot) {
+        assert!(!self.safety.recovering && !self.poisoned, "I12: no promise in this state");
+        let head = self.log.head();
+        let commit = self.point_or_base(self.commit);
+        let view_no = self.safety.view_no;
+        self.send_durable(to, &Message::Promise { ballot, head, commit, view_no });
+    }
+
+    /// May we promise? `Err(true)`: say no, a higher ballot stands.
+    fn may_promise(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        head: Point,
+        bootstrap: bool,
+    ) -> Result<(), bool> {
+        if ballot < self.safety.promised {
+            return Err(true);
+        }
+        if bootstrap && self.log.head().seq > 0 {
+            return Err(false);
+        }
+        if self.blank() && head.seq > 0 && !mutant::on(Mutant::StoreLostVotes) {
+            self.begin_recovery(&format!("it has no log, but node {from} has"));
+            return Err(false);
+        }
+        if matches!(&self.role, Role::Dc(dc) if dc.acting || !dc.confirmed) {
+            return Err(false);
+        }
+        // R0: what we echoed may still act.
+        if self.now < self.bound_until(Some(from)) {
+            return Err(false);
+        }
+        if self.dc_alive().is_some_and(|dc| dc != from) {
+            return Err(false);
+        }
+        // R9: no second promise within T/2 unless the candidate's log is newer.
+        if let Some((at, promised_head)) = &self.election.promised {
+            let soon = self.now.since(*at) < self.cfg.timing.t_fail_us / 2;
+            let newer = (head.ballot, head.seq) > (promised_head.ballot, promised_head.seq);
+            if soon && !newer {
+                return Err(false);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn on_promise(&mut self, from: Identity, ballot: Ballot, head: Point, view_no: u64) {
+        let Role::Candidate(candidate) = &mut self.role else { return };
+        if candidate.ballot == ballot {
+            candidate.promises.insert(from.node, (from, head, view_no));
+            self.check_promises();
+        }
+    }
+
+    pub(crate) fn on_refuse(&mut self, from: NodeId, ballot: Ballot, promised: Ballot) {
+        self.election.counter_seen = self.election.counter_seen.max(promised.counter);
+        if promised <= ballot {
+            return;
+        }
+        match &self.role {
+            Role::Candidate(c) if c.ballot == ballot => {
+                self.lose_election("a higher ballot was promised");
+            }
+            Role::Dc(dc) if dc.ballot == ballot && self.linked(from) => {
+                self.step_down(&format!("node {from} promised a newer ballot"));
+            }
+            _ => {}
+        }
+    }
+
+    /// Counts promises; adopts the newest log among them; leads.
+    pub(crate) fn check_promises(&mut self) {
+        let Role::Candidate(candidate) = &self.role else { return };
+        if self.safe.promised != candidate.ballot || candidate.adopting.is_some() {
+            return;
+        }
+        let mut promised = BTreeSet::from([self.me.node]);
+        for (node, (identity, _, _)) in &candidate.promises {
+            if self.peers.get(node).is_some_and(|p| p.identity == Some(*identity)) {
+                promised.insert(*node);
+            }
+        }
+        let rules = self.predicates();
+        let all_needed = candidate.bootstrap && !mutant::on(Mutant::BootstrapWithoutAll);
+        let enough = if all_needed {
+            self.peers.keys().all(|node| promised.contains(node))
+        } else {
+            rules.quorate(&promised)
+        };
+        // Q = 1: whoever is there and able has to agree, for two quorums of one do not intersect.
+        let absent_partner = rules.two_node()
+            && self.peers.keys().any(|node| self.heard(*node) && !promised.contains(node));
+        if !enough || absent_partner {
+            return;
+        }
+        let head = self.log.head();
+        let best = candidate
+            .promises
+            .iter()
+            .filter(|(node, _)| promised.contains(node))
+            .max_by_key(|(_, (_, head, _))| (head.ballot, head.seq))
+            .map(|(node, (_, head, _))| (*node, *head));
+        if let Some((node, target)) = best
+            && (target.ballot, target.seq) > (head.ballot, head.seq)
+            && !mutant::on(Mutant::NoLogAdoption)
+        {
+            self.adopt(node, target);
+            return;
+        }
+        self.lead();
+    }
+
+    fn adopt(&mut self, node: NodeId, target: Point) {
+        if let Role::Candidate(candidate) = &mut self.role {
+            candidate.adopting = Some((node, target));
+            candidate.deadline = self.now.plus(ADOPTION_US_MAX);
+        }
+        self.start_transfer(node, target);
+    }
+
+    /// The log adopted from a promiser is complete.
+    pub(crate) fn adopted(&mut self) {
+        if let Role::Candidate(candidate) = &mut self.role {
+            candidate.adopting = None;
+            self.check_promises();
+        }
+    }
+
+    fn lead(&mut self) {
+        let Role::Candidate(candidate) = &self.role else { return };
+        let (ballot, bootstrap) = (candidate.ballot, candidate.bootstrap);
+        let seen = candidate.promises.values().map(|(_, _, view_no)| *view_no).max();
+        let view_no = self.safety.view_no.max(self.tip.view.view_no).max(seen.unwrap_or(0));
+        assert_eq!(ballot, self.safe.promised, "I1: leads only under its own durable promise");
+        let first_seq = self.log.head().seq + 1;
+        self.role = Role::Dc(Dc {
+            ballot,
+            since: self.now,
+            first_seq,
+            confirmed: false,
+            acting: false,
+            act_no: 0,
+            local_intents: BTreeSet::new(),
+        });
+        self.election.failures = 0;
+        self.transfer = None;
+        for peer in self.peers.values_mut() {
+            peer.progress = peer::Progress { next: first_seq, ..peer::Progress::default() };
+        }
+        if bootstrap {
+            let config = ConfigEntry {
+                config_epoch: 1,
+                current: self.cfg.voters.clone(),
+                next: None,
+            };
+            let cluster_uuid = self.cfg.new_cluster_uuid;
+            let nodelist_digest = self.cfg.nodelist_digest;
+            self.append_own(EntryBody::Init { cluster_uuid, nodelist_digest, config }, None);
+        }
+        let members = self.desired_members();
+        self.append_view(view_no + 1, members);
+    }
+
+    /// Gives up candidacy or coordination. A ballot given up is never taken up again.
+    pub(crate) fn step_down(&mut self, why: &str) {
+        match std::mem::take(&mut self.role) {
+            Role::Follower => {}
+            Role::Candidate(_) => self.transfer = None,
+            Role::Dc(dc) => {
+                if dc.acting {
+                    self.event(Event::DcEnded { why: why.to_owned() });
+                }
+                self.election.not_before = self.now.plus(self.cfg.timing.rank_step_us / 2);
+            }
+        }
+    }
+
+    pub(crate) fn election_timeout(&self) -> Option<Time> {
+        match &self.role {
+            Role::Candidate(c) => Some(c.deadline.min(c.resend_at)),
+            Role::Follower => self.election.start_at,
+            Role::Dc(_) => None,
+        }
+    }
+
+    /// splitmix64: spreads back-offs, protects nothing.
+    fn random(&mut self) -> u64 {
+        self.rng = self.rng.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.rng;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+}
+
+/// Doublings of the back-off: at most 32 steps.
+const BACK_OFF_DOUBLINGS: u32 = 5;
+/// A candidate gives up fetching a promiser's log after this time, in microseconds.
+const ADOPTION_US_MAX: u64 = 10_000_000;

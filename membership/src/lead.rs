@@ -1,0 +1,417 @@
+//! What a DC does: authority, appends, commits, views, configuration steps, fences.
+
+use std::collections::BTreeMap;
+
+use wire::{Identity, NodeId};
+
+use crate::core::Role;
+use crate::log::Record;
+use crate::message::{Message, Point};
+use crate::mutant::{self, Mutant};
+use crate::*;
+
+impl Core {
+    /// Appends under the own ballot and queues it for the disk.
+    pub(crate) fn append_own(&mut self, body: EntryBody, op: Option<(OpId, NodeId)>) -> u64 {
+        let ballot = self.dc_ballot().expect("only a DC appends its own entries");
+        assert_eq!(ballot, self.safe.promised, "I1: a DC's ballot is its durable promise");
+        let seq = self.log.head().seq + 1;
+        let origin = op.map_or(self.me.node, |(_, origin)| origin);
+        let record = Record { seq, ballot, origin, op: op.map(|(op, _)| op), body };
+        self.append_record(record);
+        seq
+    }
+
+    /// Appends a record of any origin to the log, the fold and the disk's queue.
+    pub(crate) fn append_record(&mut self, record: Record) {
+        self.tip.apply(&record);
+        if let EntryBody::View(view) = &record.body {
+            self.accept_view(&view.clone());
+        }
+        let logged = self.log.append(record);
+        let op = DurableOp::AppendLog { seq: logged.record.seq, record: logged.disk() };
+        if self.safety.cluster_uuid != self.tip.cluster_uuid {
+            self.safety.cluster_uuid = self.tip.cluster_uuid;
+            self.save_safety();
+        }
+        self.writes.pend(op);
+    }
+
+    /// Accepting a view voids an older SOLE_SURVIVOR in the same write (R5).
+    fn accept_view(&mut self, view: &View) {
+        let newest = (self.safety.view_ballot, self.safety.view_no);
+        if (view.ballot, view.view_no) <= newest {
+            // An older entry adopted from another log: the newer promise to disk stays.
+            return;
+        }
+        self.safety.view_no = view.view_no;
+        self.safety.view_ballot = view.ballot;
+        self.safety.sole_survivor = None;
+        for peer in self.peers.values_mut() {
+            peer.shunned_until = Time(0);
+        }
+        self.save_safety();
+    }
+
+    pub(crate) fn append_view(&mut self, view_no: u64, members: Vec<Member>) {
+        let ballot = self.dc_ballot().expect("only a DC forms views");
+        assert!(view_no > self.safety.view_no, "I10: view numbers strictly increase");
+        self.append_own(EntryBody::View(View { ballot, view_no, members }), None);
+    }
+
+    /// Until when the quorum's echoes let this DC act: from the *send* time of the newest of its
+    /// stamps that a quorum gave back under its ballot (R0).
+    pub(crate) fn authority_until(&self) -> Option<Time> {
+        let Role::Dc(dc) = &self.role else { return None };
+        let mut stamps = BTreeMap::from([(self.me.node, self.now.0)]);
+        for peer in self.peers.values() {
+            let Some(echo) = peer.echo.filter(|e| e.ballot == dc.ballot && e.member) else {
+                continue;
+            };
+            if !peer.identity.is_some_and(|id| self.tip.view.names(&id)) {
+                continue;
+            }
+            let late = mutant::on(Mutant::AuthorityFromReceipt);
+            let from = if late { peer.echo_received.0 } else { echo.sent_us };
+            if from >= dc.since.0 {
+                stamps.insert(peer.node, from);
+            }
+        }
+        let newest = self.predicates().reached(&stamps)?;
+        Some(Time(newest).plus(self.cfg.timing.authority_us))
+    }
+
+    pub(crate) fn check_authority(&mut self) {
+        let fresh = self.authority_until().is_some_and(|until| self.now < until);
+        let rival = self.rival();
+        let Role::Dc(dc) = &mut self.role else { return };
+        if let Some(rival) = rival {
+            self.step_down(&format!("node {rival} leads a newer ballot"));
+            return;
+        }
+        let patience = self.cfg.timing.t_fail_us;
+        if !fresh && (dc.acting || self.now.since(dc.since) > 2 * patience) {
+            self.step_down("a quorum has not answered its heartbeats in time");
+            return;
+        }
+        if fresh && dc.confirmed && !dc.acting {
+            dc.acting = true;
+            let ballot = dc.ballot;
+            self.event(Event::DcActing { ballot });
+        }
+    }
+
+    /// Another DC under a higher ballot.
+    fn rival(&self) -> Option<NodeId> {
+        let mine = self.dc_ballot()?;
+        let leads = |b: &message::Beat| {
+            matches!(b.state, NodeState::Dc | NodeState::DcPending) && b.ballot > mine
+        };
+        let found = self.peers.values().find(|p| {
+            self.linked(p.node) && p.beat.as_ref().is_some_and(leads)
+        });
+        found.map(|p| p.node)
+    }
+
+    /// Views, configuration steps and fences that follow from what is known now.
+    pub(crate) fn dc_duties(&mut self) {
+        let Role::Dc(dc) = &self.role else { return };
+        let settled = self.log.get(self.last_view_seq()).is_none_or(|_| {
+            self.last_view_seq() <= self.commit || self.restricted()
+        });
+        if !dc.confirmed || !settled || self.writes.durable < dc.first_seq {
+            return;
+        }
+        self.close_intents();
+        self.step_config();
+        let members = self.desired_members();
+        if members != self.tip.view.members {
+            let view_no = self.safety.view_no.max(self.tip.view.view_no) + 1;
+            self.append_view(view_no, members);
+        }
+        self.note_sole_survivor();
+    }
+
+    /// A new machine boot proves the old one's resources dead and ends an open intent (R10).
+    fn close_intents(&mut self) {
+        let ended: Vec<FenceResult> = self
+            .tip
+            .intents
+            .values()
+            .filter_map(|intent| {
+                let boot = intent.machine_boot?;
+                let identity = self.peers.get(&intent.target)?.identity?;
+                (identity.machine_boot != boot && self.heard(intent.target)).then(|| FenceResult {
+                    fence_no: intent.fence_no,
+                    target: intent.target,
+                    machine_boot: Some(boot),
+                    incarnation: None,
+                    outcome: Ok("the machine booted again".into()),
+                })
+            })
+            .collect();
+        for result in ended {
+            self.append_own(EntryBody::FenceResult(result), None);
+        }
+    }
+
+    /// The second half of a joint step, once the first is committed.
+    fn step_config(&mut self) {
+        let config = &self.tip.config;
+        if *config != self.committed.config {
+            return;
+        }
+        if let Some(next) = config.next.clone() {
+            let config_epoch = config.config_epoch + 1;
+            let entry = ConfigEntry { config_epoch, current: next, next: None };
+            self.append_own(EntryBody::Config(entry), None);
+        }
+    }
+
+    pub(crate) fn on_reconfigure(&mut self, voters: VoterSet) {
+        let why = match &self.role {
+            Role::Dc(dc) if !dc.acting => Some("its authority is not fresh"),
+            Role::Dc(_) if self.tip.config.next.is_some() => Some("a step is under way"),
+            Role::Dc(_) if self.tip.config != self.committed.config => Some("a step is under way"),
+            Role::Dc(_) if voters.votes.is_empty() => Some("no voters"),
+            Role::Dc(_) if !voters.votes.is_sorted_by(|a, b| a.0 < b.0) => Some("not ascending"),
+            Role::Dc(_) => None,
+            _ => Some("this node is not the coordinator"),
+        };
+        if let Some(why) = why {
+            let text = format!("the voter set was not changed: {why}");
+            self.notice("reconfigure-refused", None, text);
+            return;
+        }
+        let config = &self.tip.config;
+        let (config_epoch, current) = (config.config_epoch + 1, config.current.clone());
+        let entry = ConfigEntry { config_epoch, current, next: Some(voters) };
+        self.append_own(EntryBody::Config(entry), None);
+    }
+
+    /// A certified one-node view may later start alone (R5).
+    fn note_sole_survivor(&mut self) {
+        let view = &self.committed.view;
+        let alone = view.members.len() == 1 && view.names(&self.me);
+        let noted = self.safety.sole_survivor.as_ref().map(|s| s.view_no) == Some(view.view_no);
+        let newest = view.view_no == self.safety.view_no;
+        if !alone || noted || !newest || self.committed.uncertified() {
+            return;
+        }
+        let certificates = &self.committed.certificates;
+        let others: Vec<NodeId> =
+            self.predicates().nodes().into_iter().filter(|n| *n != self.me.node).collect();
+        if others.is_empty() || !others.iter().all(|n| certificates.contains_key(n)) {
+            return;
+        }
+        let fenced = certificates.iter().map(|(n, c)| (*n, c.machine_boot)).collect();
+        self.safety.sole_survivor = Some(SoleSurvivor { view_no: view.view_no, fenced });
+        self.save_safety();
+    }
+
+    fn last_view_seq(&self) -> u64 {
+        let views = self.log.iter_after(self.applied);
+        let last = views.filter(|l| matches!(l.record.body, EntryBody::View(_))).last();
+        last.map_or(0, |l| l.record.seq)
+    }
+
+    /// Sends entries, commits and retransmissions to everybody heard.
+    pub(crate) fn replicate(&mut self) {
+        let Some(ballot) = self.dc_ballot() else { return };
+        let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
+        for node in nodes {
+            if self.heard(node) {
+                self.replicate_to(node, ballot);
+            }
+        }
+    }
+
+    fn replicate_to(&mut self, node: NodeId, ballot: Ballot) {
+        let head = self.log.head().seq;
+        let resend_us = self.cfg.timing.resend_us;
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        let progress = &mut peer.progress;
+        if progress.next == 0 {
+            progress.next = head + 1;
+        }
+        let waiting = progress.sent.is_some_and(|t| self.now.since(t) < resend_us);
+        let behind = progress.mem < head || progress.durable < head;
+        if !waiting && progress.sent.is_some() && behind {
+            // Nothing was heard of what was sent: from the last position known to match.
+            progress.next = if progress.matched { progress.mem + 1 } else { progress.next };
+        }
+        let news = progress.next <= head && (progress.matched || !waiting);
+        let commit_news = progress.matched && progress.commit_told < self.commit;
+        if !(news || commit_news || (behind && !waiting) || progress.sent.is_none()) {
+            return;
+        }
+        let flying = progress.next.saturating_sub(progress.mem + 1);
+        if progress.matched && flying > ENTRIES_FLYING_MAX && waiting {
+            return;
+        }
+        self.append_to(node, ballot);
+    }
+
+    fn append_to(&mut self, node: NodeId, ballot: Ballot) {
+        let Some(peer) = self.peers.get(&node) else { return };
+        let (next, matched) = (peer.progress.next, peer.progress.matched);
+        let Some(prev) = self.log.point(next - 1) else {
+            self.offer_snapshot(node, 0);
+            return;
+        };
+        let bytes_max = DATAGRAM_BYTES_MAX - APPEND_OVERHEAD_BYTES;
+        let far_behind = matched && self.log.head().seq.saturating_sub(next) > STREAM_FROM_ENTRIES;
+        let bytes_max = if far_behind { STREAM_BATCH_BYTES } else { bytes_max };
+        let entries = self.log.encoded_after(prev.seq, bytes_max);
+        let sent_to = next + entries.len() as u64;
+        let commit = self.point_or_base(self.commit);
+        self.send(node, &Message::Append { ballot, prev, commit, entries });
+        let (now, commit) = (self.now, self.commit);
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        peer.progress.sent = Some(now);
+        peer.progress.commit_told = commit;
+        if matched {
+            peer.progress.next = sent_to;
+        }
+    }
+
+    pub(crate) fn on_ack(&mut self, from: Identity, ballot: Ballot, mem: Point, durable: Point) {
+        if self.dc_ballot() != Some(ballot) || !self.log.has(&mem) || !self.log.has(&durable) {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&from.node) else { return };
+        let progress = &mut peer.progress;
+        progress.matched = true;
+        progress.mem = progress.mem.max(mem.seq);
+        progress.durable = progress.durable.max(durable.seq);
+        if mutant::on(Mutant::AckMemoryAsDurable) {
+            progress.durable = progress.mem;
+        }
+        progress.next = progress.next.max(progress.mem + 1);
+        if progress.durable >= self.log.head().seq {
+            progress.sent.get_or_insert(self.now);
+        }
+    }
+
+    pub(crate) fn on_mismatch(&mut self, from: NodeId, ballot: Ballot, commit: Point) {
+        if self.dc_ballot() != Some(ballot) {
+            return;
+        }
+        let known = self.log.has(&commit);
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        if peer.progress.matched {
+            return;
+        }
+        if known {
+            peer.progress.next = commit.seq + 1;
+            peer.progress.sent = None;
+        } else if commit.seq < self.log.base().seq {
+            self.offer_snapshot(from, 0);
+        } else {
+            let text = format!(
+                "node {from} has committed entry {} of another lineage: it keeps out until its own \
+                 log gives way",
+                commit.seq
+            );
+            self.notice("log-fork", Some(from), text);
+        }
+    }
+
+    /// Commit only by counting durable acknowledgements of entries of the own ballot.
+    pub(crate) fn advance_commit(&mut self) {
+        let Role::Dc(dc) = &self.role else { return };
+        let (ballot, first_seq) = (dc.ballot, dc.first_seq);
+        let mut acked = BTreeMap::new();
+        if self.in_view() {
+            acked.insert(self.me.node, self.writes.durable);
+        }
+        for peer in self.peers.values() {
+            if peer.identity.is_some_and(|id| self.tip.view.names(&id)) {
+                acked.insert(peer.node, peer.progress.durable);
+            }
+        }
+        let rules = self.predicates();
+        let Some(mut reached) = rules.reached(&acked) else { return };
+        if rules.two_node() && !mutant::on(Mutant::TwoNodeCommitAlone) {
+            // Q = 1: quorums of one do not intersect, so every member of the view has to have it.
+            let members = self.tip.view.members.iter();
+            let all = members.map(|m| acked.get(&m.identity.node).copied().unwrap_or(0)).min();
+            reached = reached.min(all.unwrap_or(0));
+        }
+        let confirmed_here = self.writes.durable >= first_seq;
+        if self.restricted() && self.cfg.fencing {
+            // R11: local durable records until a certificate stands.
+            if confirmed_here && self.last_view_seq() <= self.writes.durable {
+                self.install_restricted();
+            }
+            return;
+        }
+        let current = self.log.get(reached).is_some_and(|l| l.record.ballot == ballot);
+        let counts = current || mutant::on(Mutant::CommitOldBallot);
+        if reached > self.commit && counts {
+            self.commit = reached;
+            if let Role::Dc(dc) = &mut self.role {
+                dc.confirmed |= reached >= first_seq;
+            }
+            self.writes.pend(DurableOp::CommitHint { seq: reached });
+            self.note_durable_known();
+            self.check_authority();
+        }
+    }
+
+    /// What members acknowledged of the committed log, for R8 and over their restarts.
+    pub(crate) fn note_durable_known(&mut self) {
+        let commit = self.commit;
+        for peer in self.peers.values_mut() {
+            let known = peer.progress.durable.min(commit);
+            peer.durable_known = peer.durable_known.max(known);
+        }
+    }
+
+    /// The lone node of two goes on with what needs no commit: it may fence.
+    fn install_restricted(&mut self) {
+        let Role::Dc(dc) = &mut self.role else { return };
+        dc.confirmed = true;
+        let durable = self.writes.durable;
+        let intents = self.tip.intents.values();
+        let fresh: Vec<FenceIntent> =
+            intents.filter(|i| !dc.local_intents.contains(&i.fence_no)).cloned().collect();
+        dc.local_intents.extend(fresh.iter().map(|i| i.fence_no));
+        if durable < self.log.head().seq && !fresh.is_empty() {
+            // Not on disk yet: hand them out at the next barrier.
+            for intent in &fresh {
+                dc.local_intents.remove(&intent.fence_no);
+            }
+        } else {
+            for intent in fresh {
+                self.event(Event::FenceIntentLocal(intent));
+            }
+        }
+        let view = self.tip.view.clone();
+        self.install_view(view);
+        self.check_authority();
+    }
+
+    pub(crate) fn lead_timeout(&self) -> Option<Time> {
+        let ballot = self.dc_ballot()?;
+        let mut at = self.authority_until().filter(|t| *t > self.now);
+        let head = self.log.head().seq;
+        for peer in self.peers.values() {
+            let Some(sent) = peer.progress.sent else { continue };
+            if self.heard(peer.node) && peer.progress.durable < head && ballot.counter > 0 {
+                let due = sent.plus(self.cfg.timing.resend_us);
+                at = Some(at.map_or(due, |a| a.min(due)));
+            }
+        }
+        at
+    }
+}
+
+/// Bytes of an append besides its entries: two points, a ballot, lengths.
+const APPEND_OVERHEAD_BYTES: usize = 160;
+/// Entries sent and not acknowledged, per follower.
+const ENTRIES_FLYING_MAX: u64 = 256;
+/// A follower further behind than this is fed by the stream.
+const STREAM_FROM_ENTRIES: u64 = 32;
+/// Entries per stream message, in bytes.
+const STREAM_BATCH_BYTES: usize = 256 * 1_024;

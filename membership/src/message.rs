@@ -1,0 +1,414 @@
+//! What cores say to each other, and its bytes: one version byte, then postcard.
+
+use serde::{Deserialize, Serialize};
+use wire::NodeId;
+
+use crate::config::NODES_MAX;
+use crate::{Ballot, ConfigEntry, EntryBody, NodeState, OpId, Refusal, Time, Token};
+
+/// SHA-256 chain value: of the entry and everything before it.
+pub type Hash = [u8; 32];
+
+/// A position in one lineage of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    /// Position; 0 before the first entry.
+    pub seq: u64,
+    /// Ballot of that entry.
+    pub ballot: Ballot,
+    /// Chain value through that entry.
+    pub hash: Hash,
+}
+
+/// Bytes that are (de)serialised as one run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blob(pub Vec<u8>);
+
+/// A heartbeat's claim: "I rely on this stamp for `hold_us` after `sent_us` of my clock" (R0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Sender's clock.
+    pub sent_us: u64,
+    /// Its longest reliance on it.
+    pub hold_us: u64,
+}
+
+/// A stamp given back: a promise (R0), made under this ballot and view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Echo {
+    /// The receiver's own clock, as it sent it.
+    pub sent_us: u64,
+    /// Highest ballot the echoer has promised (durably).
+    pub ballot: Ballot,
+    /// Newest view the echoer has accepted (durably).
+    pub view_no: u64,
+    /// The stamp's holder is a member of that view: the echo is a promise to it.
+    pub member: bool,
+}
+
+/// What the sender remembers of the receiver (R8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// Highest incarnation seen.
+    pub incarnation: u64,
+    /// Committed position it has acknowledged as durable.
+    pub durable: u64,
+    /// The receiver is refused: its incarnation is not above the known one.
+    pub refused: bool,
+}
+
+/// Heartbeat. It never changes persisted state by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beat {
+    /// Grows with every beat of the process; what is older than the newest is not news.
+    pub beat_no: u64,
+    /// Wants an echo.
+    pub stamp: Option<Stamp>,
+    /// Stamp given back.
+    pub echo: Option<Echo>,
+    /// Highest ballot promised (durably).
+    pub ballot: Ballot,
+    /// Newest view accepted (durably).
+    pub view_no: u64,
+    /// Last entry known committed.
+    pub commit: Point,
+    /// Last entry in the log.
+    pub head: Point,
+    /// Sender's protocol state.
+    pub state: NodeState,
+    /// Authority fresh: the sender acts as DC.
+    pub acting: bool,
+    /// It misses a DC: its consent to an election (the pre-vote).
+    pub dc_lost: bool,
+    /// It may promise and acknowledge at all.
+    pub fit: bool,
+    /// It started lately and suspects nobody yet (R0).
+    pub withholding: bool,
+    /// It never had a log nor promised anything.
+    pub blank: bool,
+    /// Its log holds commits of class U.
+    pub class_u: bool,
+    /// First bytes of its node list's digest (R6).
+    pub digest: [u8; 8],
+    /// Whom it hears (ruling 19), ascending.
+    pub hears: Vec<NodeId>,
+    /// What it remembers of the receiver.
+    pub known: Known,
+    /// Highest parcel of the receiver's channel delivered.
+    pub parcel_ack: u64,
+}
+
+/// A parcel of the ordered channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Parcel {
+    /// Soft state (R2), given after the view named was installed at the sender.
+    Soft {
+        /// Sender's installed view.
+        view_no: u64,
+        /// Whole state follows: forget the old.
+        reset: bool,
+        /// Changes.
+        items: Vec<(String, Option<Vec<u8>>)>,
+    },
+    /// A command of the acting DC.
+    Command {
+        /// Its authority.
+        token: Token,
+        /// Opaque.
+        payload: Vec<u8>,
+    },
+    /// Opaque message.
+    Tell {
+        /// Opaque.
+        payload: Vec<u8>,
+    },
+    /// A proposal forwarded to the DC.
+    Propose {
+        /// Its name.
+        op: OpId,
+        /// What to append.
+        body: EntryBody,
+    },
+    /// Where the proposal stands in the log, or why it does not.
+    Proposed {
+        /// Its name.
+        op: OpId,
+        /// Position or refusal.
+        result: Result<u64, Refusal>,
+    },
+}
+
+/// Everything cores exchange. The order of variants is part of the format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// Heartbeat and echo.
+    Beat(Beat),
+    /// A candidate asks for a promise.
+    Prepare {
+        /// Its ballot.
+        ballot: Ballot,
+        /// Its log's head.
+        head: Point,
+        /// It wants to found the cluster (R6).
+        bootstrap: bool,
+    },
+    /// The promise, on disk.
+    Promise {
+        /// To which ballot.
+        ballot: Ballot,
+        /// Head of the promiser's log, frozen for lower ballots.
+        head: Point,
+        /// What it knows committed.
+        commit: Point,
+        /// Newest view it accepted.
+        view_no: u64,
+    },
+    /// No promise or no acknowledgement: a higher ballot was promised, or not yet (R0, R9).
+    Refuse {
+        /// What was asked.
+        ballot: Ballot,
+        /// What is promised.
+        promised: Ballot,
+    },
+    /// Entries from the DC.
+    Append {
+        /// Its ballot.
+        ballot: Ballot,
+        /// Entry before the first one here.
+        prev: Point,
+        /// What is committed.
+        commit: Point,
+        /// Encoded records.
+        entries: Vec<Blob>,
+    },
+    /// Two watermarks (R1), both of this ballot's lineage.
+    Ack {
+        /// The DC's ballot.
+        ballot: Ballot,
+        /// In memory through here.
+        mem: Point,
+        /// On disk through here.
+        durable: Point,
+    },
+    /// The follower's log has no such `prev`: go on after this committed point.
+    Mismatch {
+        /// The DC's ballot.
+        ballot: Ballot,
+        /// Sender's last committed entry.
+        commit: Point,
+    },
+    /// Ask for entries after a committed point.
+    Fetch {
+        /// Names the transfer.
+        nonce: u64,
+        /// Where the asker stands.
+        after: Point,
+    },
+    /// Entries asked for.
+    Fetched {
+        /// As asked.
+        nonce: u64,
+        /// Entry before the first one here.
+        prev: Point,
+        /// Sender's head.
+        head: Point,
+        /// Encoded records.
+        entries: Vec<Blob>,
+    },
+    /// The entries asked for (or due) are compacted: pull this snapshot.
+    Offer {
+        /// As asked, or 0 when the DC offers by itself.
+        nonce: u64,
+        /// The snapshot's point.
+        at: Point,
+        /// Its length in bytes.
+        bytes: u64,
+    },
+    /// Ask for a part of a snapshot.
+    Pull {
+        /// Which snapshot.
+        seq: u64,
+        /// From this byte on.
+        offset: u64,
+    },
+    /// A part of a snapshot.
+    Chunk {
+        /// Which snapshot.
+        seq: u64,
+        /// Where it belongs.
+        offset: u64,
+        /// Whole length in bytes.
+        bytes: u64,
+        /// SHA-256 of the whole.
+        digest: Hash,
+        /// The part.
+        data: Blob,
+    },
+    /// A node whose store lost something asks everybody (R6).
+    RecoverAsk {
+        /// Names the round.
+        nonce: u64,
+    },
+    /// Answer to it.
+    RecoverState {
+        /// As asked.
+        nonce: u64,
+        /// Highest promise, durable.
+        promised: Ballot,
+        /// Head of the log.
+        head: Point,
+        /// Acting DC?
+        acting: bool,
+        /// Voter sets in its log.
+        config: ConfigEntry,
+    },
+    /// A parcel of the ordered channel between the two processes.
+    Parcel {
+        /// Position, from 1.
+        no: u64,
+        /// Highest parcel delivered in the other direction.
+        ack: u64,
+        /// Content.
+        parcel: Parcel,
+    },
+    /// Delivered through here.
+    ParcelAck {
+        /// Highest parcel delivered.
+        ack: u64,
+    },
+    /// The sender's process ends.
+    Bye {
+        /// A CLEAN_LEFT stands in the log.
+        clean: bool,
+    },
+    /// A certificate names the receiver's boot dead (R10).
+    Poisoned {
+        /// The fencing that did it.
+        fence_no: u64,
+    },
+    /// One hop of relay (later): sealed end to end, opaque to the relay.
+    Relay {
+        /// Origin.
+        src: NodeId,
+        /// Destination.
+        dst: NodeId,
+        /// Sealed packet.
+        sealed: Blob,
+    },
+}
+
+/// Why bytes are no message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Nothing there.
+    #[error("empty message")]
+    Empty,
+    /// Another format.
+    #[error("message format {0}, this build speaks {FORMAT}")]
+    Format(u8),
+    /// Not what it should be.
+    #[error("malformed message: {0}")]
+    Malformed(String),
+    /// A collection exceeds its bound.
+    #[error("message with {what}: {count}, at most {max}")]
+    Bound {
+        /// Which collection.
+        what: &'static str,
+        /// Found.
+        count: usize,
+        /// Allowed.
+        max: usize,
+    },
+}
+
+impl Message {
+    /// The message's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// A message from bytes; never panics.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let message: Self = decode(bytes)?;
+        let bound = |what, count, max| {
+            if count > max { Err(DecodeError::Bound { what, count, max }) } else { Ok(()) }
+        };
+        match &message {
+            Self::Beat(beat) => bound("heard nodes", beat.hears.len(), NODES_MAX)?,
+            Self::Append { entries, .. } | Self::Fetched { entries, .. } => {
+                bound("entries", entries.len(), ENTRIES_PER_MESSAGE_MAX)?;
+            }
+            Self::Parcel { parcel: Parcel::Soft { items, .. }, .. } => {
+                bound("soft-state items", items.len(), SOFT_ITEMS_PER_PARCEL_MAX)?;
+            }
+            _ => {}
+        }
+        Ok(message)
+    }
+}
+
+/// Format byte, then postcard: of messages, disk records and snapshots alike.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, vec![FORMAT])
+        .expect("plain data without maps of unknown length always serialises into a Vec")
+}
+
+/// Inverse of [`encode`].
+pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
+    let (&format, rest) = bytes.split_first().ok_or(DecodeError::Empty)?;
+    if format != FORMAT {
+        return Err(DecodeError::Format(format));
+    }
+    postcard::from_bytes(rest).map_err(|e| DecodeError::Malformed(e.to_string()))
+}
+
+impl Serialize for Blob {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Blob;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E>(self, v: &[u8]) -> Result<Blob, E> {
+                Ok(Blob(v.to_vec()))
+            }
+            fn visit_byte_buf<E>(self, v: Vec<u8>) -> Result<Blob, E> {
+                Ok(Blob(v))
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut a: A) -> Result<Blob, A::Error> {
+                let mut bytes = Vec::new();
+                while let Some(byte) = a.next_element()? {
+                    bytes.push(byte);
+                }
+                Ok(Blob(bytes))
+            }
+        }
+        deserializer.deserialize_bytes(Visitor)
+    }
+}
+
+impl Time {
+    /// This moment plus a span in microseconds.
+    pub(crate) fn plus(self, us: u64) -> Self {
+        Self(self.0.saturating_add(us))
+    }
+
+    /// Microseconds since an earlier moment, 0 if it is later.
+    pub(crate) fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Format of messages, disk records and snapshots.
+pub const FORMAT: u8 = 1;
+/// Most entries in one message.
+pub const ENTRIES_PER_MESSAGE_MAX: usize = 1_024;
+/// Most soft-state items in one parcel.
+pub const SOFT_ITEMS_PER_PARCEL_MAX: usize = 512;

@@ -1,0 +1,103 @@
+//! Seeded protocol bugs, one per attack: each is a decision point that asks [`on`]. Without the
+//! feature `mutants` the question is the constant `false` and costs nothing.
+
+/// A seeded bug and the rule it breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mutant {
+    /// A promise is answered before it is on disk (I1).
+    PromiseWithoutPersist,
+    /// An echo is not taken as a promise (R0).
+    EchoNoPromise,
+    /// Promises are not withheld after a restart (R0).
+    HoldForgottenAtRestart,
+    /// A memory watermark is counted as durable (R1).
+    AckMemoryAsDurable,
+    /// An entry of an older ballot is committed by counting (Raft 5.4.2).
+    CommitOldBallot,
+    /// While joint, the new voter set alone decides (R3).
+    SinglePredicate,
+    /// Votes of nodes outside the voter set are counted (R3).
+    NonMemberVote,
+    /// wait_for_all is not re-armed at a process start (R5).
+    WaitForAllForgotten,
+    /// SOLE_SURVIVOR is believed although a newer view was accepted (R5).
+    StaleSoleSurvivor,
+    /// A node whose store was lost votes (R6).
+    StoreLostVotes,
+    /// Incarnations of peers are not compared (R8).
+    IncarnationUnchecked,
+    /// A command's token is not compared (I13).
+    TokenUnchecked,
+    /// A certificate is taken for any boot of its node (I15).
+    CertificateWithoutBoot,
+    /// The authority's clock starts when the echo arrives, not when the stamp was sent (R0).
+    AuthorityFromReceipt,
+    /// The first view is formed by a quorum instead of all configured nodes (R6).
+    BootstrapWithoutAll,
+    /// Elections need no quorum of dc_lost bits.
+    NoPreVote,
+    /// A view that drops an echoed member is acknowledged at once (R0).
+    AckViewAtOnce,
+    /// The candidate keeps its own log although a promise names a newer one.
+    NoLogAdoption,
+    /// A recovering node leaves RECOVERING with the DC's answer alone (R6).
+    RecoverFromDcAlone,
+    /// In a two-node view one node's disk is enough.
+    TwoNodeCommitAlone,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 20] = [
+        Self::PromiseWithoutPersist,
+        Self::EchoNoPromise,
+        Self::HoldForgottenAtRestart,
+        Self::AckMemoryAsDurable,
+        Self::CommitOldBallot,
+        Self::SinglePredicate,
+        Self::NonMemberVote,
+        Self::WaitForAllForgotten,
+        Self::StaleSoleSurvivor,
+        Self::StoreLostVotes,
+        Self::IncarnationUnchecked,
+        Self::TokenUnchecked,
+        Self::CertificateWithoutBoot,
+        Self::AuthorityFromReceipt,
+        Self::BootstrapWithoutAll,
+        Self::NoPreVote,
+        Self::AckViewAtOnce,
+        Self::NoLogAdoption,
+        Self::RecoverFromDcAlone,
+        Self::TwoNodeCommitAlone,
+    ];
+}
+
+/// Is this bug seeded in the running thread?
+#[cfg(not(feature = "mutants"))]
+#[inline(always)]
+pub const fn on(_mutant: Mutant) -> bool {
+    false
+}
+
+#[cfg(feature = "mutants")]
+mod switch {
+    use super::Mutant;
+    use std::cell::Cell;
+
+    thread_local! {
+        static SEEDED: Cell<Option<Mutant>> = const { Cell::new(None) };
+    }
+
+    /// Is this bug seeded in the running thread?
+    pub fn on(mutant: Mutant) -> bool {
+        SEEDED.get() == Some(mutant)
+    }
+
+    /// Seeds one bug in the running thread, or none.
+    pub fn seed(mutant: Option<Mutant>) {
+        SEEDED.set(mutant);
+    }
+}
+
+#[cfg(feature = "mutants")]
+pub use switch::{on, seed};

@@ -1,0 +1,131 @@
+//! All a core knows of one peer.
+
+use wire::{Identity, NodeId};
+
+use crate::channel::Channel;
+use crate::config::PeerConfig;
+use crate::links::Link;
+use crate::message::{Beat, Echo, Point, Stamp};
+use crate::{Ballot, PeerState, Time};
+
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) node: NodeId,
+    pub(crate) links: Vec<Link>,
+    /// Newest process with a session.
+    pub(crate) identity: Option<Identity>,
+    /// Refused by R8: its incarnation is not above the known one.
+    pub(crate) refused: bool,
+    pub(crate) last_heard: Option<Time>,
+    /// Newest heartbeat of this process.
+    pub(crate) beat: Option<Beat>,
+    /// Its newest stamp, to be given back.
+    pub(crate) stamp: Option<Stamp>,
+    /// When that stamp arrived.
+    pub(crate) stamp_at: Time,
+    /// What was given back last: stamp, ballot, membership. A repetition promises nothing new.
+    pub(crate) given: Option<Echo>,
+    /// R0: it is not missing, and no view without it is acknowledged, before.
+    pub(crate) presence_until: Time,
+    /// R0: no promise against it before; cleared when its process denies being DC or is dead.
+    pub(crate) authority_until: Time,
+    pub(crate) authority_ballot: Ballot,
+    /// Newest of our stamps it gave back, and under which ballot.
+    pub(crate) echo: Option<Echo>,
+    /// When that echo arrived (only a seeded bug looks at it).
+    pub(crate) echo_received: Time,
+    pub(crate) reported: PeerState,
+    pub(crate) left: bool,
+    /// Committed position it acknowledged as durable, over all its processes (R8).
+    pub(crate) durable_known: u64,
+    pub(crate) progress: Progress,
+    pub(crate) channel: Channel,
+    pub(crate) next_beat_no: u64,
+    /// A view without it is waiting: no more echoes (R0).
+    pub(crate) shunned_until: Time,
+    pub(crate) poisoned_sent: Option<Time>,
+}
+
+/// A DC's knowledge of a follower's log.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    /// Next entry to send.
+    pub(crate) next: u64,
+    /// Acknowledged under this ballot.
+    pub(crate) mem: u64,
+    pub(crate) durable: u64,
+    /// Commit position last told.
+    pub(crate) commit_told: u64,
+    /// Last append; an answer is due.
+    pub(crate) sent: Option<Time>,
+    /// The follower's log is known to contain `next - 1`.
+    pub(crate) matched: bool,
+    /// Last offer of a snapshot.
+    pub(crate) offered: Option<Time>,
+}
+
+impl Peer {
+    pub(crate) fn new(config: &PeerConfig) -> Self {
+        Self {
+            node: config.node,
+            links: config.links.iter().map(|id| Link::new(*id)).collect(),
+            identity: None,
+            refused: false,
+            last_heard: None,
+            beat: None,
+            stamp: None,
+            stamp_at: Time(0),
+            given: None,
+            presence_until: Time(0),
+            authority_until: Time(0),
+            authority_ballot: Ballot::default(),
+            echo: None,
+            echo_received: Time(0),
+            reported: PeerState::Unknown,
+            left: false,
+            durable_known: 0,
+            progress: Progress::default(),
+            channel: Channel::default(),
+            next_beat_no: 0,
+            shunned_until: Time(0),
+            poisoned_sent: None,
+        }
+    }
+
+    /// A new process of the node: what the old one said is void, what we promised about the node
+    /// (presence, for its leases) stays; its authority died with it.
+    pub(crate) fn new_process(&mut self, identity: Identity) {
+        self.identity = Some(identity);
+        self.refused = false;
+        self.beat = None;
+        self.stamp = None;
+        self.given = None;
+        self.authority_until = Time(0);
+        self.echo = None;
+        self.left = false;
+        self.progress = Progress::default();
+        self.channel = Channel::default();
+        self.next_beat_no = 0;
+        self.poisoned_sent = None;
+    }
+
+    /// Heard on some link within T and able to work: what the hears-row says, and what is echoed.
+    pub(crate) fn hears(&self, now: Time, t_fail_us: u64) -> bool {
+        let fit = self.beat.as_ref().is_some_and(|b| b.fit);
+        fit && !self.refused && !self.left && self.fresh(now, t_fail_us)
+    }
+
+    /// An authentic packet arrived within T, whatever it said.
+    pub(crate) fn fresh(&self, now: Time, t_fail_us: u64) -> bool {
+        self.last_heard.is_some_and(|t| now < t.plus(t_fail_us))
+    }
+
+    /// Its last beat says that it hears us.
+    pub(crate) fn hears_us(&self, me: NodeId) -> bool {
+        self.beat.as_ref().is_some_and(|b| b.hears.contains(&me))
+    }
+
+    pub(crate) fn head(&self) -> Point {
+        self.beat.as_ref().map(|b| b.head).unwrap_or_default()
+    }
+}

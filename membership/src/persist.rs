@@ -1,0 +1,168 @@
+//! Writes: gathered during one step, issued behind one barrier, watched for a hung disk.
+
+use std::collections::VecDeque;
+
+use crate::message::{Message, Point};
+use crate::mutant::{self, Mutant};
+use crate::*;
+
+#[derive(Debug)]
+pub(crate) struct Writes {
+    pending_ops: Vec<DurableOp>,
+    pending_then: Vec<Effect>,
+    flying: VecDeque<Write>,
+    next_id: u64,
+    /// Log position through which everything is on disk.
+    pub(crate) durable: u64,
+    pub(crate) failed: Option<String>,
+    pub(crate) hung: bool,
+}
+
+#[derive(Debug)]
+struct Write {
+    id: u64,
+    issued: Time,
+    log_to: Option<u64>,
+    safety: Option<SafetyRecord>,
+}
+
+impl Writes {
+    pub(crate) fn new(durable: u64) -> Self {
+        Self {
+            pending_ops: Vec::new(),
+            pending_then: Vec::new(),
+            flying: VecDeque::new(),
+            next_id: 1,
+            durable,
+            failed: None,
+            hung: false,
+        }
+    }
+
+    pub(crate) fn pend(&mut self, op: DurableOp) {
+        if let DurableOp::TruncateLog { seq } = &op {
+            // Whatever was written from there on no longer counts, finished or not.
+            self.durable = self.durable.min(seq - 1);
+            for write in &mut self.flying {
+                write.log_to = write.log_to.map(|to| to.min(seq - 1));
+            }
+        }
+        self.pending_ops.push(op);
+    }
+
+    pub(crate) fn then(&mut self, effect: Effect) {
+        self.pending_then.push(effect);
+    }
+
+    pub(crate) fn usable(&self) -> bool {
+        self.failed.is_none() && !self.hung
+    }
+
+    pub(crate) fn oldest(&self) -> Option<Time> {
+        self.flying.front().map(|w| w.issued)
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.flying.len()
+    }
+}
+
+impl Core {
+    /// Decides a new safety record and queues it for the disk.
+    pub(crate) fn save_safety(&mut self) {
+        assert!(self.safety.promised >= self.safe.promised, "I1: a promise never decreases");
+        assert!(self.safety.incarnation >= self.safe.incarnation, "I10: incarnations only grow");
+        let newest = (self.safety.view_ballot, self.safety.view_no);
+        assert!(newest >= (self.safe.view_ballot, self.safe.view_no), "I10: views only grow");
+        let record = self.safety.clone();
+        self.writes.pend(DurableOp::Safety(record));
+    }
+
+    /// Sends once everything decided so far is on disk.
+    pub(crate) fn send_durable(&mut self, to: wire::NodeId, message: &Message) {
+        let Some(effect) = self.send_effect(to, message) else { return };
+        if mutant::on(Mutant::PromiseWithoutPersist) {
+            self.out.push_back(Output::Do(effect));
+        } else {
+            self.writes.then(effect);
+        }
+    }
+
+    pub(crate) fn flush_writes(&mut self) {
+        let writes = &mut self.writes;
+        if writes.failed.is_some() {
+            writes.pending_ops.clear();
+            writes.pending_then.clear();
+            return;
+        }
+        let empty = writes.pending_ops.is_empty() && writes.pending_then.is_empty();
+        if empty || writes.flying.len() >= WRITES_IN_FLIGHT_MAX {
+            return;
+        }
+        let ops = std::mem::take(&mut writes.pending_ops);
+        let then = std::mem::take(&mut writes.pending_then);
+        let id = writes.next_id;
+        writes.next_id += 1;
+        let mut write = Write { id, issued: self.now, log_to: None, safety: None };
+        for op in &ops {
+            match op {
+                DurableOp::Safety(record) => write.safety = Some(record.clone()),
+                DurableOp::AppendLog { seq, .. } | DurableOp::Snapshot { seq, .. } => {
+                    write.log_to = write.log_to.max(Some(*seq));
+                }
+                DurableOp::TruncateLog { seq } => {
+                    write.log_to = write.log_to.map(|to| to.min(seq - 1));
+                }
+                DurableOp::CommitHint { .. } => {}
+            }
+        }
+        writes.flying.push_back(write);
+        self.out.push_back(Output::Persist { write: id, ops, then });
+    }
+
+    pub(crate) fn on_durable(&mut self, id: u64) {
+        while self.writes.flying.front().is_some_and(|w| w.id <= id) {
+            let Some(write) = self.writes.flying.pop_front() else { break };
+            if let Some(safety) = write.safety {
+                self.safe = safety;
+            }
+            if let Some(to) = write.log_to {
+                self.writes.durable = self.writes.durable.max(to.min(self.log.head().seq));
+            }
+        }
+        self.writes.hung = false;
+        self.after_durable();
+    }
+
+    pub(crate) fn on_store_failed(&mut self, reason: String) {
+        let text = format!("the store failed ({reason}): this node stops acknowledging and leaves");
+        self.notice("store-failed", Some(self.me.node), text);
+        self.writes.failed = Some(reason);
+    }
+
+    /// A disk that has not finished a barrier for two seconds is no healthy member (ruling 13).
+    pub(crate) fn check_store(&mut self) {
+        let late =
+            self.writes.oldest().is_some_and(|t| self.now.since(t) >= BARRIER_US_MAX);
+        if late && !self.writes.hung {
+            self.writes.hung = true;
+            let text = "the store has not completed a barrier for 2 s: this node stops renewing \
+                        and leaves the view until it does"
+                .to_owned();
+            self.notice("store-hung", Some(self.me.node), text);
+        }
+        if !self.writes.usable() && !matches!(self.role, core::Role::Follower) {
+            self.step_down("its store does not work");
+        }
+    }
+
+    /// The log's point that is on disk.
+    pub(crate) fn durable_point(&self) -> Point {
+        self.point_or_base(self.writes.durable)
+    }
+}
+
+/// Writes handed to the store and not finished; more are gathered into the next one.
+const WRITES_IN_FLIGHT_MAX: usize = 4;
+/// A store that has not completed a barrier for this long is hung, in microseconds (ruling 13).
+pub const BARRIER_US_MAX: u64 = 2_000_000;

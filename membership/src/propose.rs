@@ -1,0 +1,265 @@
+//! Proposals: this node's clients', forwarded to the DC, admitted into the log at most once each.
+
+use std::collections::BTreeMap;
+
+use wire::NodeId;
+
+use crate::core::Role;
+use crate::message::Parcel;
+use crate::*;
+
+/// Proposals of this node's clients that have no outcome yet.
+#[derive(Debug, Default)]
+pub(crate) struct Proposals {
+    own: BTreeMap<OpId, Own>,
+}
+
+#[derive(Debug)]
+struct Own {
+    body: EntryBody,
+    since: Time,
+    /// Given to this DC under this ballot.
+    given: Option<(NodeId, Ballot)>,
+    ever_given: bool,
+    retry_at: Time,
+}
+
+impl Core {
+    pub(crate) fn on_propose(&mut self, op: OpId, body: EntryBody) {
+        let refusal = if self.safety.recovering || !self.writes.usable() || self.poisoned {
+            Some(Refusal::Recovering)
+        } else if let Err(refusal) = proposable(&body) {
+            Some(refusal)
+        } else if self.proposals.own.len() >= PROPOSALS_MAX {
+            Some(Refusal::Busy)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            self.event(Event::Outcome { op, result: Err(refusal) });
+            return;
+        }
+        if let Some(seq) = self.committed.position(&op) {
+            self.event(Event::Outcome { op, result: Ok(seq) });
+            return;
+        }
+        let since = self.now;
+        let own = Own { body, since, given: None, ever_given: false, retry_at: since };
+        self.proposals.own.entry(op).or_insert(own);
+    }
+
+    /// Gives waiting proposals to the DC there is; ends those that waited too long.
+    pub(crate) fn check_proposals(&mut self) {
+        let dc = self.acting_dc();
+        let ops: Vec<OpId> = self.proposals.own.keys().copied().collect();
+        for op in ops {
+            let Some(own) = self.proposals.own.get_mut(&op) else { continue };
+            if own.given.is_some() && own.given == dc {
+                continue;
+            }
+            if let Some(seq) = self.committed.position(&op) {
+                self.end(op, Ok(seq));
+                continue;
+            }
+            let limit = if own.ever_given { IN_DOUBT_US } else { NO_DC_US };
+            if self.now.since(own.since) >= limit {
+                let result = match (own.ever_given, self.reports.quorate) {
+                    (true, _) => Refusal::InDoubt,
+                    (false, true) => Refusal::NoDc,
+                    (false, false) => Refusal::NoQuorum,
+                };
+                self.end(op, Err(result));
+                continue;
+            }
+            if self.now >= own.retry_at
+                && let Some(dc) = dc
+            {
+                self.give(op, dc);
+            }
+        }
+    }
+
+    fn acting_dc(&self) -> Option<(NodeId, Ballot)> {
+        if let Role::Dc(dc) = &self.role {
+            return dc.acting.then_some((self.me.node, dc.ballot));
+        }
+        let dc = self.dc_alive()?;
+        let beat = self.peers.get(&dc)?.beat.as_ref()?;
+        (beat.acting && self.linked(dc)).then_some((dc, beat.ballot))
+    }
+
+    fn give(&mut self, op: OpId, dc: (NodeId, Ballot)) {
+        let Some(own) = self.proposals.own.get_mut(&op) else { return };
+        own.given = Some(dc);
+        own.ever_given = true;
+        let body = own.body.clone();
+        if dc.0 == self.me.node {
+            if let Err(refusal) = self.admit(op, self.me.node, body) {
+                self.proposed(op, Err(refusal));
+            }
+            return;
+        }
+        let queued = self
+            .peers
+            .get_mut(&dc.0)
+            .is_some_and(|p| p.channel.push(Parcel::Propose { op, body }));
+        if !queued {
+            self.end(op, Err(Refusal::Busy));
+        }
+    }
+
+    /// A forwarded proposal arrived here, at what its sender takes for the DC.
+    pub(crate) fn on_forwarded(&mut self, from: NodeId, op: OpId, body: EntryBody) {
+        let result = proposable(&body).and_then(|()| self.admit(op, from, body));
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.channel.push(Parcel::Proposed { op, result });
+        }
+    }
+
+    /// The DC's word on an own proposal. Success is known by the entry's commit, not by this.
+    pub(crate) fn proposed(&mut self, op: OpId, result: Result<u64, Refusal>) {
+        match result {
+            Ok(_) => {}
+            Err(Refusal::NoDc) => {
+                let retry_at = self.now.plus(self.cfg.timing.heartbeat_us);
+                if let Some(own) = self.proposals.own.get_mut(&op) {
+                    own.given = None;
+                    own.retry_at = retry_at;
+                }
+            }
+            Err(refusal) => self.end(op, Err(refusal)),
+        }
+    }
+
+    pub(crate) fn proposal_committed(&mut self, op: OpId, seq: u64) {
+        if self.proposals.own.contains_key(&op) {
+            self.end(op, Ok(seq));
+        }
+    }
+
+    fn end(&mut self, op: OpId, result: Result<u64, Refusal>) {
+        self.proposals.own.remove(&op);
+        self.event(Event::Outcome { op, result });
+    }
+
+    /// As DC: appends the operation unless the log has it already.
+    pub(crate) fn admit(
+        &mut self,
+        op: OpId,
+        origin: NodeId,
+        body: EntryBody,
+    ) -> Result<u64, Refusal> {
+        if !self.is_acting() {
+            return Err(Refusal::NoDc);
+        }
+        if let Some(seq) = self.tip.position(&op) {
+            return Ok(seq);
+        }
+        let fence = matches!(body, EntryBody::FenceIntent(_) | EntryBody::FenceResult(_));
+        if self.restricted() && self.cfg.fencing && !fence {
+            return Err(Refusal::Restricted);
+        }
+        if self.log.head().seq - self.commit >= UNCOMMITTED_MAX {
+            return Err(Refusal::Busy);
+        }
+        let body = self.number(body)?;
+        Ok(self.append_own(body, Some((op, origin))))
+    }
+
+    /// Checks an entry against the log's state; fills in the numbers a DC gives (R12, I16).
+    fn number(&self, body: EntryBody) -> Result<EntryBody, Refusal> {
+        let invalid = |why: String| Err(Refusal::Invalid { why });
+        match body {
+            EntryBody::Grant(mut grant) => {
+                if let Some(standing) = self.tip.grants.get(&grant.vip)
+                    && standing.node != grant.node
+                {
+                    return invalid(format!(
+                        "{} is granted to node {} by grant {}",
+                        grant.vip, standing.node, standing.grant_no
+                    ));
+                }
+                let next = self.tip.grant_no + 1;
+                if grant.grant_no != 0 && grant.grant_no != next {
+                    return invalid(format!("grant {} is not the next, {next}", grant.grant_no));
+                }
+                grant.grant_no = next;
+                Ok(EntryBody::Grant(grant))
+            }
+            EntryBody::FenceIntent(mut intent) => {
+                let next = self.tip.fence_no + 1;
+                if intent.fence_no != 0 && intent.fence_no != next {
+                    return invalid(format!("fencing {} is not the next, {next}", intent.fence_no));
+                }
+                intent.fence_no = next;
+                Ok(EntryBody::FenceIntent(intent))
+            }
+            EntryBody::FenceResult(result) => match self.tip.intents.get(&result.fence_no) {
+                None => invalid(format!("no open fencing {}", result.fence_no)),
+                Some(intent) if intent.target != result.target => {
+                    invalid(format!("fencing {} is for node {}", intent.fence_no, intent.target))
+                }
+                Some(_) if result.outcome.is_ok()
+                    && result.machine_boot.is_none()
+                    && result.incarnation.is_none() =>
+                {
+                    invalid("a certificate has to name the boot it proves dead (R10)".into())
+                }
+                Some(_) => Ok(EntryBody::FenceResult(result)),
+            },
+            EntryBody::Revoke { grant_no }
+                if !self.tip.grants.values().any(|g| g.grant_no == grant_no) =>
+            {
+                invalid(format!("grant {grant_no} does not stand"))
+            }
+            EntryBody::Released { vip, grant_no }
+                if !self.tip.revoked.contains_key(&grant_no)
+                    && self.tip.grants.get(&vip).map(|g| g.grant_no) != Some(grant_no) =>
+            {
+                invalid(format!("{vip} is not held by grant {grant_no}"))
+            }
+            other => Ok(other),
+        }
+    }
+
+    pub(crate) fn propose_timeout(&self) -> Option<Time> {
+        let at = |own: &Own| {
+            let limit = if own.ever_given { IN_DOUBT_US } else { NO_DC_US };
+            own.since.plus(limit)
+        };
+        let waiting = self.proposals.own.values().filter(|o| o.given.is_none());
+        waiting.map(|o| at(o).min(o.retry_at.max(self.now.plus(RETRY_US)))).min()
+    }
+}
+
+/// Which bodies a client may propose, and how large.
+fn proposable(body: &EntryBody) -> Result<(), Refusal> {
+    match body {
+        EntryBody::App { payload, .. } if payload.len() > ENTRY_BYTES_MAX => {
+            Err(Refusal::TooLarge { bytes_max: ENTRY_BYTES_MAX })
+        }
+        EntryBody::App { .. }
+        | EntryBody::FenceIntent(_)
+        | EntryBody::FenceResult(_)
+        | EntryBody::Grant(_)
+        | EntryBody::Revoke { .. }
+        | EntryBody::Released { .. }
+        | EntryBody::CleanLeft { .. } => Ok(()),
+        EntryBody::Noop | EntryBody::View(_) | EntryBody::Config(_) | EntryBody::Init { .. } => {
+            Err(Refusal::Invalid { why: "only the core writes such entries".into() })
+        }
+    }
+}
+
+/// Largest payload of one [`EntryBody::App`], in bytes: a CIB is at most 10 MiB.
+pub const ENTRY_BYTES_MAX: usize = 12 * 1_024 * 1_024;
+/// Proposals of one node without outcome.
+pub const PROPOSALS_MAX: usize = 256;
+/// Entries appended and not committed.
+pub const UNCOMMITTED_MAX: u64 = 4_096;
+/// A proposal that no DC took is refused after this time, in microseconds.
+const NO_DC_US: u64 = 5_000_000;
+/// A proposal that some DC took and whose end is unknown is in doubt after this time.
+const IN_DOUBT_US: u64 = 15_000_000;
+/// Pause before a proposal is offered again, in microseconds.
+const RETRY_US: u64 = 20_000;

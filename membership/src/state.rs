@@ -1,0 +1,200 @@
+//! What the log says so far: the core's own replicated state, a pure fold over entries.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use wire::{Identity, MachineBoot, NodeId};
+
+use crate::log::Record;
+use crate::mutant::{self, Mutant};
+use crate::{ConfigEntry, EntryBody, FenceIntent, Grant, OpId, View};
+
+/// Fold of all entries through one position; part of every snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogState {
+    /// Minted in entry 1.
+    pub cluster_uuid: [u8; 16],
+    /// Voter sets.
+    pub config: ConfigEntry,
+    /// Newest view.
+    pub view: View,
+    /// Standing VIP grants by resource (R12).
+    pub grants: BTreeMap<String, Grant>,
+    /// Grants that were revoked and not yet released, with their number (R12).
+    pub revoked: BTreeMap<u64, Grant>,
+    /// Highest grant number given.
+    pub grant_no: u64,
+    /// Fence intents without a result (R10).
+    pub intents: BTreeMap<u64, FenceIntent>,
+    /// Highest fence number given.
+    pub fence_no: u64,
+    /// Newest proof of absence per node.
+    pub certificates: BTreeMap<NodeId, Certificate>,
+    /// Newest process per node that a VIEW named (R8).
+    pub last_seen: BTreeMap<NodeId, Identity>,
+    /// First entry committed by a lone node of two without a certificate, until both are back or
+    /// the other is certified gone: not covered by a quorum (class U).
+    pub class_u: Option<u64>,
+    /// Names of the last operations and their positions: at most once each.
+    ops: BTreeMap<OpId, u64>,
+    ops_order: VecDeque<OpId>,
+}
+
+/// Proof that a process (and what its machine ran) is gone (R10).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Machine boot proved dead, or left clean.
+    pub machine_boot: Option<MachineBoot>,
+    /// Highest process incarnation it speaks of.
+    pub incarnation: Option<u64>,
+    /// The fencing's number; `None` for CLEAN_LEFT.
+    pub fence_no: Option<u64>,
+}
+
+impl Certificate {
+    /// Does it name this process's boot? A later boot is not "already fenced" (I15).
+    pub fn covers(&self, identity: &Identity) -> bool {
+        if mutant::on(Mutant::CertificateWithoutBoot) {
+            return true;
+        }
+        let boot = self.machine_boot.is_some_and(|boot| boot == identity.machine_boot);
+        let process = self.incarnation.is_some_and(|last| identity.incarnation <= last);
+        match (self.fence_no, self.machine_boot) {
+            // A fenced machine boot is dead whatever process it starts; clean leave names a process.
+            (Some(_), Some(_)) => boot,
+            (Some(_), None) => process,
+            (None, _) => boot && process,
+        }
+    }
+}
+
+impl LogState {
+    /// Takes one more entry.
+    pub(crate) fn apply(&mut self, record: &Record) {
+        if let Some(op) = record.op {
+            self.remember(op, record.seq);
+        }
+        match &record.body {
+            EntryBody::Noop | EntryBody::App { .. } => {}
+            EntryBody::Init { cluster_uuid, config, .. } => {
+                self.cluster_uuid = *cluster_uuid;
+                self.config = config.clone();
+            }
+            EntryBody::View(view) => self.apply_view(view, record.seq),
+            EntryBody::Config(config) => self.config = config.clone(),
+            EntryBody::FenceIntent(intent) => {
+                self.fence_no = self.fence_no.max(intent.fence_no);
+                self.intents.insert(intent.fence_no, intent.clone());
+            }
+            EntryBody::FenceResult(result) => {
+                self.intents.remove(&result.fence_no);
+                if result.outcome.is_ok() {
+                    let fence_no = Some(result.fence_no);
+                    let (machine_boot, incarnation) = (result.machine_boot, result.incarnation);
+                    self.certificates
+                        .insert(result.target, Certificate { machine_boot, incarnation, fence_no });
+                    self.reclassify(record.seq);
+                }
+            }
+            EntryBody::Grant(grant) => {
+                self.grant_no = self.grant_no.max(grant.grant_no);
+                self.grants.insert(grant.vip.clone(), grant.clone());
+            }
+            EntryBody::Revoke { grant_no } => {
+                let vip =
+                    self.grants.values().find(|g| g.grant_no == *grant_no).map(|g| g.vip.clone());
+                if let Some(grant) = vip.and_then(|vip| self.grants.remove(&vip)) {
+                    self.revoked.insert(*grant_no, grant);
+                }
+            }
+            EntryBody::Released { vip, grant_no } => {
+                self.revoked.remove(grant_no);
+                if self.grants.get(vip).is_some_and(|g| g.grant_no == *grant_no) {
+                    self.grants.remove(vip);
+                }
+            }
+            EntryBody::CleanLeft { identity } => {
+                let machine_boot = Some(identity.machine_boot);
+                let incarnation = Some(identity.incarnation);
+                self.certificates.insert(
+                    identity.node,
+                    Certificate { machine_boot, incarnation, fence_no: None },
+                );
+                self.reclassify(record.seq);
+            }
+        }
+    }
+
+    /// Where the operation stands, if it is remembered.
+    pub(crate) fn position(&self, op: &OpId) -> Option<u64> {
+        self.ops.get(op).copied()
+    }
+
+    /// Is this process proved gone by a certificate in force?
+    pub(crate) fn certified(&self, identity: &Identity) -> bool {
+        self.certificates.get(&identity.node).is_some_and(|c| c.covers(identity))
+    }
+
+    /// The fencing that proved this process dead, if one did.
+    pub(crate) fn fenced(&self, identity: &Identity) -> Option<u64> {
+        let certificate = self.certificates.get(&identity.node)?;
+        certificate.fence_no.filter(|_| certificate.covers(identity))
+    }
+
+    /// A lone node of a two-node cluster whose peer is not proved gone (R11).
+    pub(crate) fn uncertified(&self) -> bool {
+        let sets = std::iter::once(&self.config.current).chain(&self.config.next);
+        let two_node = sets.clone().any(|s| s.two_node && s.votes.len() == 2);
+        if !two_node || self.view.members.len() != 1 {
+            return false;
+        }
+        let absent = sets.flat_map(|s| &s.votes).map(|(node, _)| *node);
+        absent.into_iter().any(|node| {
+            let last = self.last_seen.get(&node);
+            self.view.member(node).is_none() && last.is_some_and(|id| !self.certified(id))
+        })
+    }
+
+    fn reclassify(&mut self, seq: u64) {
+        if self.uncertified() {
+            self.class_u.get_or_insert(seq);
+        } else {
+            self.class_u = None;
+        }
+    }
+
+    fn apply_view(&mut self, view: &View, seq: u64) {
+        for member in &view.members {
+            let id = member.identity;
+            self.last_seen.insert(id.node, id);
+        }
+        self.view = view.clone();
+        self.reclassify(seq);
+    }
+
+    fn remember(&mut self, op: OpId, seq: u64) {
+        if self.ops.insert(op, seq).is_none() {
+            self.ops_order.push_back(op);
+        }
+        if self.ops_order.len() > OPS_MAX
+            && let Some(oldest) = self.ops_order.pop_front()
+        {
+            self.ops.remove(&oldest);
+        }
+    }
+}
+
+impl View {
+    /// The member of that node id.
+    pub fn member(&self, node: NodeId) -> Option<&crate::Member> {
+        self.members.iter().find(|m| m.identity.node == node)
+    }
+
+    /// Is exactly this process a member?
+    pub fn names(&self, identity: &Identity) -> bool {
+        self.member(identity.node).is_some_and(|m| m.identity == *identity)
+    }
+}
+
+/// Operations remembered for at-most-once.
+pub const OPS_MAX: usize = 4_096;

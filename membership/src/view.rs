@@ -1,0 +1,105 @@
+//! Who is in: the members a DC wants, and when a view may be accepted (R0, R8, R10).
+
+use std::collections::BTreeSet;
+
+use wire::NodeId;
+
+use crate::mutant::{self, Mutant};
+use crate::*;
+
+impl Core {
+    /// Members of the view this node would form now, ascending.
+    pub(crate) fn desired_members(&self) -> Vec<Member> {
+        let rules = self.predicates();
+        let member = |identity: wire::Identity| Member {
+            identity,
+            votes: rules.votes_of(identity.node),
+        };
+        let mut members = vec![member(self.me)];
+        for peer in self.peers.values() {
+            let prior = self.tip.view.member(peer.node).map(|m| m.identity);
+            if let Some(identity) = peer.identity.filter(|_| self.admissible(peer.node)) {
+                members.push(member(identity));
+            } else if let Some(prior) = prior.filter(|_| !self.removable(peer.node)) {
+                members.push(member(prior));
+            }
+        }
+        members.sort();
+        members
+    }
+
+    /// Hears us and is heard, is able, and no fencing stands in the way (R10).
+    fn admissible(&self, node: NodeId) -> bool {
+        let Some(identity) = self.peers.get(&node).and_then(|p| p.identity) else { return false };
+        self.linked(node)
+            && !self.tip.certified(&identity)
+            && !self.tip.intents.values().any(|i| i.target == node)
+    }
+
+    /// May the prior member go? Proved gone, or missed by a quorum of which no one hears it.
+    fn removable(&self, node: NodeId) -> bool {
+        let Some(prior) = self.tip.view.member(node).map(|m| m.identity) else { return true };
+        if self.tip.certified(&prior) {
+            return true;
+        }
+        if !self.missing(node) {
+            return false;
+        }
+        let mut missed_by = BTreeSet::from([self.me.node]);
+        for peer in self.peers.values().filter(|p| p.node != node && self.linked(p.node)) {
+            let misses = |b: &message::Beat| !b.withholding && !b.hears.contains(&node);
+            if peer.beat.as_ref().is_some_and(misses) {
+                missed_by.insert(peer.node);
+            }
+        }
+        self.predicates().quorate(&missed_by)
+    }
+
+    /// R0 and R8 before a VIEW is accepted: until when it must wait, or `Err` for never.
+    pub(crate) fn view_acceptable(&self, view: &View) -> Result<Time, String> {
+        for member in &view.members {
+            let id = member.identity;
+            let Some(known) = self.tip.last_seen.get(&id.node) else { continue };
+            let older = id.incarnation < known.incarnation
+                || (id.incarnation == known.incarnation && id.process_boot != known.process_boot);
+            if older && !mutant::on(Mutant::IncarnationUnchecked) {
+                return Err(format!(
+                    "view {} names incarnation {} of node {}, {} is known",
+                    view.view_no, id.incarnation, id.node, known.incarnation
+                ));
+            }
+        }
+        let mut wait = Time(0);
+        for gone in &self.tip.view.members {
+            let id = gone.identity;
+            if view.member(id.node).is_some() || id.node == self.me.node || self.tip.certified(&id) {
+                continue;
+            }
+            let Some(peer) = self.peers.get(&id.node) else { continue };
+            wait = wait.max(peer.presence_until).max(self.withhold_until);
+        }
+        if mutant::on(Mutant::AckViewAtOnce) {
+            return Ok(Time(0));
+        }
+        Ok(wait)
+    }
+
+    /// Stops echoing members that a waiting view drops, so that the wait ends.
+    pub(crate) fn shun_absent(&mut self, view: &View, until: Time) {
+        for peer in self.peers.values_mut() {
+            if view.member(peer.node).is_none() {
+                peer.shunned_until = until;
+            }
+        }
+    }
+
+    /// This node's process is in its newest accepted view.
+    pub(crate) fn in_view(&self) -> bool {
+        self.tip.view.names(&self.me)
+    }
+
+    /// A lone node of two without proof that the other is gone (R11).
+    pub(crate) fn restricted(&self) -> bool {
+        matches!(self.role, core::Role::Dc(_)) && self.tip.uncertified()
+    }
+}
