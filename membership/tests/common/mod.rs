@@ -62,7 +62,9 @@ impl App {
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        let Some((through, mut rest)) = bytes.split_at_checked(8) else { return Self::default() };
+        let Some((through, mut rest)) = bytes.split_at_checked(8) else {
+            return Self::default();
+        };
         let through = u64::from_be_bytes(through.try_into().unwrap());
         let mut applied = Vec::new();
         while rest.len() >= 12 {
@@ -93,9 +95,20 @@ pub struct Node {
 
 #[derive(Clone, Debug)]
 enum Happening {
-    Packet { from: Identity, to: u32, link: LinkId, payload: Vec<u8> },
-    Disk { node: u32, generation: u64 },
-    Shake { a: u32, b: u32 },
+    Packet {
+        from: Identity,
+        to: u32,
+        link: LinkId,
+        payload: Vec<u8>,
+    },
+    Disk {
+        node: u32,
+        generation: u64,
+    },
+    Shake {
+        a: u32,
+        b: u32,
+    },
 }
 
 pub struct Cluster {
@@ -129,7 +142,10 @@ impl Cluster {
         Self {
             now: 1_000_000_000,
             nodes,
-            voters: VoterSet { votes, ..VoterSet::default() },
+            voters: VoterSet {
+                votes,
+                ..VoterSet::default()
+            },
             t_fail_us: 500 * MS,
             fencing: false,
             links: vec![0],
@@ -185,7 +201,10 @@ impl Cluster {
         Config {
             me,
             peers: peers
-                .map(|n| PeerConfig { node: NodeId(*n), links: links.clone() })
+                .map(|n| PeerConfig {
+                    node: NodeId(*n),
+                    links: links.clone(),
+                })
                 .collect(),
             nodelist_digest: [7; 32],
             voters: self.voters.clone(),
@@ -260,7 +279,13 @@ impl Cluster {
             origin: NodeId(id),
             payload: payload.to_vec(),
         };
-        self.input(id, Input::Propose { op: OpId([op; 16]), body });
+        self.input(
+            id,
+            Input::Propose {
+                op: OpId([op; 16]),
+                body,
+            },
+        );
     }
 
     fn later(&mut self, in_us: u64, happening: Happening) {
@@ -271,7 +296,9 @@ impl Cluster {
     fn drain(&mut self, id: u32) {
         loop {
             let node = self.nodes.get_mut(&id).unwrap();
-            let Some(output) = node.core.as_mut().and_then(Core::poll) else { break };
+            let Some(output) = node.core.as_mut().and_then(Core::poll) else {
+                break;
+            };
             match output {
                 Output::Do(effect) => self.effect(id, effect),
                 Output::Persist { write, ops, then } => {
@@ -279,7 +306,13 @@ impl Cluster {
                     let generation = node.generation;
                     let jitter = self.random() % self.disk_us.max(1);
                     let in_us = self.disk_us / 2 + jitter;
-                    self.later(in_us, Happening::Disk { node: id, generation });
+                    self.later(
+                        in_us,
+                        Happening::Disk {
+                            node: id,
+                            generation,
+                        },
+                    );
                 }
             }
         }
@@ -301,7 +334,11 @@ impl Cluster {
         node.events.push((now, event.clone()));
         match event {
             Event::Committed(entry) => {
-                assert_eq!(entry.seq, node.app.through + 1, "node {id}: committed in order");
+                assert_eq!(
+                    entry.seq,
+                    node.app.through + 1,
+                    "node {id}: committed in order"
+                );
                 node.app.through = entry.seq;
                 if let EntryBody::App { payload, .. } = entry.body {
                     node.app.applied.push((entry.seq, payload));
@@ -323,7 +360,11 @@ impl Cluster {
     fn transmit(&mut self, from: u32, to: u32, via: Via, payload: Vec<u8>) {
         self.sent_packets += 1;
         if let Via::Link(_) = via {
-            assert!(payload.len() <= DATAGRAM_BYTES_MAX, "datagram of {} bytes", payload.len());
+            assert!(
+                payload.len() <= DATAGRAM_BYTES_MAX,
+                "datagram of {} bytes",
+                payload.len()
+            );
         }
         let me = self.nodes[&from].config.as_ref().unwrap().me;
         let lost = self.cut.contains(&(from, to)) || self.random() % 100 < self.loss_percent;
@@ -336,7 +377,15 @@ impl Cluster {
         };
         let span = self.delay_us.1 - self.delay_us.0 + 1;
         let in_us = self.delay_us.0 + self.random() % span;
-        self.later(in_us, Happening::Packet { from: me, to, link, payload });
+        self.later(
+            in_us,
+            Happening::Packet {
+                from: me,
+                to,
+                link,
+                payload,
+            },
+        );
     }
 
     /// The sender's identity in the session between both, if one stands.
@@ -351,7 +400,9 @@ impl Cluster {
     fn shake(&mut self, a: u32, b: u32) {
         let (a, b) = (a.min(b), a.max(b));
         let me = |n: &Node| n.core.is_some().then(|| n.config.as_ref().unwrap().me);
-        let (Some(ida), Some(idb)) = (me(&self.nodes[&a]), me(&self.nodes[&b])) else { return };
+        let (Some(ida), Some(idb)) = (me(&self.nodes[&a]), me(&self.nodes[&b])) else {
+            return;
+        };
         if self.sessions.get(&(a, b)) == Some(&(ida, idb)) {
             return;
         }
@@ -370,10 +421,18 @@ impl Cluster {
             return;
         }
         if node.disk_hangs {
-            self.later(10 * MS, Happening::Disk { node: id, generation });
+            self.later(
+                10 * MS,
+                Happening::Disk {
+                    node: id,
+                    generation,
+                },
+            );
             return;
         }
-        let Some((write, ops, then)) = node.writes.pop_front() else { return };
+        let Some((write, ops, then)) = node.writes.pop_front() else {
+            return;
+        };
         for op in &ops {
             node.disk.apply(op);
         }
@@ -390,9 +449,18 @@ impl Cluster {
             let tick = self
                 .nodes
                 .values()
-                .filter_map(|n| n.core.as_ref().and_then(Core::next_timeout).map(|t| (t.0, n.id)))
+                .filter_map(|n| {
+                    n.core
+                        .as_ref()
+                        .and_then(Core::next_timeout)
+                        .map(|t| (t.0, n.id))
+                })
                 .min();
-            let at = next.into_iter().chain(tick.map(|(at, _)| at)).min().unwrap_or(end);
+            let at = next
+                .into_iter()
+                .chain(tick.map(|(at, _)| at))
+                .min()
+                .unwrap_or(end);
             if at > end {
                 break;
             }
@@ -400,9 +468,21 @@ impl Cluster {
             if next.is_some_and(|n| n <= at) {
                 let (_, happening) = self.queue.pop_first().unwrap();
                 match happening {
-                    Happening::Packet { from, to, link, payload } => {
+                    Happening::Packet {
+                        from,
+                        to,
+                        link,
+                        payload,
+                    } => {
                         if self.session(from.node.0, to) == Some(from) {
-                            self.input(to, Input::Packet { from, link, payload });
+                            self.input(
+                                to,
+                                Input::Packet {
+                                    from,
+                                    link,
+                                    payload,
+                                },
+                            );
                         }
                     }
                     Happening::Disk { node, generation } => self.disk(node, generation),
@@ -445,17 +525,28 @@ impl Cluster {
         let alive: Vec<u32> = self.alive();
         let Some(dc) = self.dc() else { return false };
         let status = self.status(dc);
-        let members: Vec<u32> = status.view.members.iter().map(|m| m.identity.node.0).collect();
+        let members: Vec<u32> = status
+            .view
+            .members
+            .iter()
+            .map(|m| m.identity.node.0)
+            .collect();
         members == alive
             && alive.iter().all(|id| {
                 let s = self.status(*id);
-                s.view == status.view && s.head == status.head && s.applied == s.head.seq
+                s.view == status.view
+                    && s.head == status.head
+                    && s.applied == s.head.seq
                     && s.quorate
             })
     }
 
     pub fn alive(&self) -> Vec<u32> {
-        self.nodes.values().filter(|n| n.core.is_some()).map(|n| n.id).collect()
+        self.nodes
+            .values()
+            .filter(|n| n.core.is_some())
+            .map(|n| n.id)
+            .collect()
     }
 
     pub fn status(&self, id: u32) -> CoreStatus {
@@ -476,14 +567,23 @@ impl Cluster {
     }
 
     pub fn members(&self, id: u32) -> Vec<u32> {
-        self.status(id).view.members.iter().map(|m| m.identity.node.0).collect()
+        self.status(id)
+            .view
+            .members
+            .iter()
+            .map(|m| m.identity.node.0)
+            .collect()
     }
 
     pub fn outcome(&self, id: u32, op: u8) -> Option<Result<u64, Refusal>> {
-        self.nodes[&id].events.iter().rev().find_map(|(_, e)| match e {
-            Event::Outcome { op: found, result } if found.0 == [op; 16] => Some(result.clone()),
-            _ => None,
-        })
+        self.nodes[&id]
+            .events
+            .iter()
+            .rev()
+            .find_map(|(_, e)| match e {
+                Event::Outcome { op: found, result } if found.0 == [op; 16] => Some(result.clone()),
+                _ => None,
+            })
     }
 
     pub fn picture(&self) -> String {
