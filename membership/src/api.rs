@@ -535,6 +535,12 @@ pub enum Event {
         /// What was applied here and is no longer part of the log.
         lost: Vec<Entry>,
     },
+    /// This process can never be a member: its incarnation is not above what its peers know. End
+    /// it and start another over the same store, whose safety record was raised before this came.
+    RestartNeeded {
+        /// Why, in a sentence.
+        why: String,
+    },
     /// [`Input::Leave`] is done; the process may end.
     Left,
 }

@@ -57,6 +57,7 @@ pub struct Core {
     pub(crate) token_seen: Option<(Ballot, u64, u64)>,
     pub(crate) snapshot_wanted: bool,
     pub(crate) nonce: u64,
+    pub(crate) restart_told: bool,
 }
 
 /// What this node does about coordination.
@@ -181,6 +182,7 @@ impl Core {
             token_seen: None,
             snapshot_wanted: false,
             nonce: 0,
+            restart_told: false,
             cfg: config,
         };
         core.begin(recovered.commit_hint, &opened.truncate);
@@ -324,7 +326,7 @@ impl Core {
 
     /// The incarnation is on disk: packets may leave.
     pub(crate) fn safe_to_send(&self) -> bool {
-        self.safe.incarnation == self.me.incarnation
+        self.safe.incarnation >= self.me.incarnation
     }
 
     /// Never had a log and never promised: indistinguishable from a lost store (R6).
@@ -376,11 +378,13 @@ impl Core {
             self.notice("unknown-node", Some(node), text);
             return false;
         };
+        let silent = !peer.fresh(self.now, self.cfg.timing.t_fail_us);
         match peer.identity {
             Some(known) if known == identity => return true,
-            Some(known) if known.incarnation > identity.incarnation => return false,
+            Some(known) if known.incarnation > identity.incarnation && !silent => return false,
             Some(known)
                 if known.incarnation == identity.incarnation
+                    && !silent
                     && !mutant::on(Mutant::IncarnationUnchecked) =>
             {
                 let text = format!(
@@ -393,8 +397,16 @@ impl Core {
             }
             _ => {}
         }
-        let known = self.tip.last_seen.get(&node);
-        let older = known.is_some_and(|k| *k != identity && k.incarnation >= identity.incarnation);
+        let before = peer.identity;
+        let known = self
+            .tip
+            .last_seen
+            .get(&node)
+            .copied()
+            .into_iter()
+            .chain(before)
+            .max_by_key(|id| id.incarnation);
+        let older = known.is_some_and(|k| k != identity && k.incarnation >= identity.incarnation);
         let incarnation = known.map(|k| k.incarnation);
         peer.new_process(identity);
         if older && !mutant::on(Mutant::IncarnationUnchecked) {

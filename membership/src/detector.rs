@@ -80,7 +80,13 @@ impl Core {
 
     /// What a peer remembers of us must not be more than what we remember ourselves (R8).
     fn check_known(&mut self, node: NodeId, known: Known) {
-        if mutant::on(Mutant::IncarnationUnchecked) || self.safety.recovering {
+        if mutant::on(Mutant::IncarnationUnchecked) {
+            return;
+        }
+        if self.safety.recovering {
+            if known.incarnation > self.me.incarnation || known.refused {
+                self.outlived(known.incarnation);
+            }
             return;
         }
         if known.incarnation > self.me.incarnation || known.refused {
@@ -91,8 +97,8 @@ impl Core {
                 known.incarnation, self.me.incarnation
             );
             self.notice("older-store", Some(self.me.node), text);
-            self.safety.incarnation = self.safety.incarnation.max(known.incarnation);
             self.begin_recovery("its disk is older than its peers remember");
+            self.outlived(known.incarnation);
         } else if known.durable > self.log.head().seq {
             let why = format!(
                 "it had acknowledged entry {} to node {node}, its log ends at {}",
@@ -102,6 +108,19 @@ impl Core {
             self.notice("older-store", Some(self.me.node), why.clone());
             self.begin_recovery(&why);
         }
+    }
+
+    /// Another process of this node had this incarnation or a later one: only a restart helps.
+    fn outlived(&mut self, incarnation: u64) {
+        if self.safety.incarnation >= incarnation && self.restart_told {
+            return;
+        }
+        self.restart_told = true;
+        self.safety.incarnation = self.safety.incarnation.max(incarnation);
+        self.save_safety();
+        let why = format!("peers know incarnation {incarnation} of this node");
+        self.writes
+            .then(Effect::Event(Event::RestartNeeded { why }));
     }
 
     /// A heartbeat (with a stamp) or an answer to one, on one link or on all.

@@ -48,6 +48,9 @@ impl Core {
         if !self.dc_lost() {
             return Err("the coordinator is not lost".into());
         }
+        if self.promised_lately() {
+            return Err("another candidate was promised just now".into());
+        }
         let rules = self.predicates();
         if rules.votes_of(self.me.node) == 0 {
             return Err("this node has no vote".into());
@@ -72,6 +75,15 @@ impl Core {
             return Err("wait_for_all: not all nodes were seen since this process started".into());
         }
         Ok(consenting)
+    }
+
+    /// R9: who has just promised another candidate lets it try first.
+    fn promised_lately(&self) -> bool {
+        self.safety.promised.node != self.me.node.0
+            && self
+                .election
+                .promised
+                .is_some_and(|(at, _)| self.now.since(at) < self.cfg.timing.t_fail_us / 2)
     }
 
     /// R6: the first view needs all configured nodes, present and empty, with one node list.
@@ -467,6 +479,10 @@ impl Core {
     pub(crate) fn election_timeout(&self) -> Option<Time> {
         match &self.role {
             Role::Candidate(c) => Some(c.deadline.min(c.resend_at)),
+            Role::Follower if self.promised_lately() => self
+                .election
+                .promised
+                .map(|(at, _)| at.plus(self.cfg.timing.t_fail_us / 2)),
             Role::Follower => self.election.start_at,
             Role::Dc(_) => None,
         }
