@@ -194,6 +194,27 @@ mod tests {
         assert_eq!(ArpPacket::parse(&good[..27]), None);
     }
 
+    proptest::proptest! {
+        /// Frames come from anybody on the wire: none may stop us, and what is read is what
+        /// would be written.
+        #[test]
+        fn any_frame_is_read_or_refused(bytes in proptest::collection::vec(0u8.., 0..64)) {
+            if let Some(packet) = ArpPacket::parse(&bytes) {
+                proptest::prop_assert_eq!(&packet.to_bytes()[..], &bytes[..ARP_BYTES]);
+            }
+        }
+
+        #[test]
+        fn every_arp_packet_is_read(tail in proptest::array::uniform20(0u8..), op in 1u8..3) {
+            let mut bytes = [0; ARP_BYTES];
+            bytes[..6].copy_from_slice(&ETHERNET_IPV4);
+            bytes[7] = op;
+            bytes[8..].copy_from_slice(&tail);
+            let packet = ArpPacket::parse(&bytes);
+            proptest::prop_assert_eq!(packet.map(ArpPacket::to_bytes), Some(bytes));
+        }
+    }
+
     #[test]
     fn only_others_claim() {
         let table = [

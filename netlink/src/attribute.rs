@@ -77,6 +77,22 @@ pub(crate) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_without_harm(
+            body in proptest::collection::vec(0u8.., 0..200),
+            header_len in 0usize..250,
+            number in 0u16..20,
+        ) {
+            let attributes = Attributes::after(&body, header_len);
+            let len = attributes.bytes(number).map_or(0, <[u8]>::len);
+            proptest::prop_assert!(len <= body.len().saturating_sub(header_len));
+            let text = attributes.text(number).unwrap_or_default();
+            proptest::prop_assert!(!text.contains('\0'));
+            attributes.nested(number).u32(number);
+        }
+    }
+
     #[test]
     fn reads_attributes_and_survives_rubbish() {
         // IFA_LABEL (3) "eth0", IFA_LOCAL (2) 10.0.0.1, then a length that overruns.

@@ -16,6 +16,8 @@ mod netns;
 mod packet;
 mod place;
 pub mod probe;
+#[cfg(test)]
+mod rights;
 mod route;
 mod socket;
 mod sys;

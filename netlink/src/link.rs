@@ -6,7 +6,7 @@ use crate::{Error, Kernel, NetNs, Result};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
 };
 use std::fmt;
 use std::os::fd::AsRawFd;
@@ -101,7 +101,7 @@ impl Kernel {
     /// # Errors
     /// When the kernel refuses the dump.
     pub fn links(&mut self) -> Result<Vec<Link>> {
-        let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+        let request = RouteNetlinkMessage::GetLink(brief(LinkMessage::default()));
         let replies = self.socket.dump("list the network interfaces", request)?;
         let mut links: Vec<Link> = replies.iter().filter_map(read).collect();
         links.sort_by_key(|link| link.index);
@@ -268,7 +268,7 @@ impl Kernel {
     fn get_link(&mut self, what: &str, message: LinkMessage) -> Result<Option<Link>> {
         match self
             .socket
-            .request(what, RouteNetlinkMessage::GetLink(message), 0)
+            .request(what, RouteNetlinkMessage::GetLink(brief(message)), 0)
         {
             Ok(replies) => Ok(replies.iter().find_map(read)),
             Err(error) if error.is_absent() => Ok(None),
@@ -294,6 +294,14 @@ impl Kernel {
             .request(what, request, NLM_F_CREATE | NLM_F_EXCL)
             .map(drop)
     }
+}
+
+/// Without the counters, the better part of an answer.
+fn brief(message: LinkMessage) -> LinkMessage {
+    with(
+        message,
+        LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]),
+    )
 }
 
 fn indexed(index: u32) -> LinkMessage {

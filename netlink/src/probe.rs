@@ -426,6 +426,19 @@ mod tests {
         assert_eq!(silence(900, 800), 0);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_packet_is_an_answer_or_not(
+            packet in proptest::collection::vec(0u8.., 0..100),
+            six in proptest::bool::ANY,
+        ) {
+            let target: IpAddr = if six { "::1" } else { "10.0.0.1" }.parse().unwrap();
+            if answer(target, 77, &packet).is_some() {
+                proptest::prop_assert!(packet.len() >= QUESTION_BYTES);
+            }
+        }
+    }
+
     #[test]
     fn answers_of_others_are_not_ours() {
         let target: IpAddr = "10.0.0.1".parse().unwrap();

@@ -1,14 +1,15 @@
-//! Rights for tests: a kernel of our own in throw-away namespaces.
+//! A kernel of our own for tests, in throw-away namespaces.
 
+use crate::rights;
 use crate::{AddressSpec, ArpListener, Kernel, NetNs, VethEnd};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
-/// A new namespace, or nothing with the reason printed when the machine does not let us.
+/// A new namespace, or nothing when the machine does not let us (see [`rights::elsewhere`]).
 pub(crate) fn netns(test: &str) -> Option<NetNs> {
     match NetNs::create() {
         Ok(netns) => Some(netns),
         Err(error) => {
-            println!("SKIPPED {test}: {error}");
+            rights::elsewhere(test, &error.to_string());
             None
         }
     }
@@ -57,7 +58,7 @@ impl Machine {
     }
 }
 
-/// Two machines on one wire, or nothing with the reason printed.
+/// Two machines on one wire, or nothing as in [`netns`].
 pub(crate) fn pair(test: &str) -> Option<[Machine; 2]> {
     let (near_ns, mut near) = machine(test)?;
     let (far_ns, mut far) = machine(test)?;

@@ -16,9 +16,9 @@ pub fn main() -> ExitCode {
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
     match name.as_str() {
-        "mainstayd" => daemon(args),
+        "mainstayd" => crate::daemon::main_from_args(args),
         mounts::FENCE_AGENT => fence::main(args.get(1..).unwrap_or_default()),
-        name if mounts::NAMES.contains(&name) => command(args),
+        name if mounts::NAMES.contains(&name) => crate::cli::main_from_args(args),
         _ => lab(&args),
     }
 }
@@ -49,16 +49,6 @@ fn lab(args: &[OsString]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn daemon(_args: Vec<OsString>) -> ExitCode {
-    eprintln!("mainstayd: not part of this build");
-    ExitCode::FAILURE
-}
-
-fn command(_args: Vec<OsString>) -> ExitCode {
-    eprintln!("mainstay: not part of this build");
-    ExitCode::FAILURE
 }
 
 /// A shell's exit code for a command that could not be run.

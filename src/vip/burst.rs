@@ -1,6 +1,6 @@
 //! Announcements that follow the first one, in the background.
 
-use netlink::Announcer;
+use netlink::{Announcer, Link};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,19 +8,84 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// An address that can be announced, and how often it was.
+/// What became of an address's announcements.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    sent: AtomicU64,
+    trouble: Mutex<String>,
+}
+
+impl Tally {
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Why the last one could not be sent; empty when it could.
+    pub(super) fn trouble(&self) -> String {
+        self.trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn note<T>(&self, ip: IpAddr, result: netlink::Result<T>) -> Option<T> {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(value) => {
+                trouble.clear();
+                Some(value)
+            }
+            Err(error) => {
+                let text = error.to_string();
+                // Once per cause: a burst on a broken interface would fill the log.
+                if *trouble != text {
+                    tracing::warn!(%ip, %error, "address not announced");
+                    *trouble = text;
+                }
+                None
+            }
+        }
+    }
+}
+
+/// An address that can be announced.
 #[derive(Debug)]
 pub(super) struct Voice {
-    pub(super) announcer: Announcer,
+    pub(super) announcer: Arc<Announcer>,
     pub(super) ip: IpAddr,
-    pub(super) sent: AtomicU64,
+    pub(super) tally: Arc<Tally>,
 }
 
 impl Voice {
-    pub(super) fn speak(&self) -> netlink::Result<()> {
-        self.announcer.announce(self.ip)?;
-        self.sent.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+    pub(super) fn speak(&self) {
+        if self
+            .tally
+            .note(self.ip, self.announcer.announce(self.ip))
+            .is_some()
+        {
+            self.tally.sent.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Open announcing sockets by interface. They stay open: closing a packet socket waits for every
+/// processor to pass through a quiet state, tens of milliseconds that no stop should cost.
+#[derive(Debug, Default)]
+pub(super) struct Announcers(Mutex<BTreeMap<u32, Arc<Announcer>>>);
+
+impl Announcers {
+    /// The one for that interface, opened when there is none or its hardware address changed.
+    pub(super) fn on(&self, link: &Link) -> netlink::Result<Arc<Announcer>> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(announcer) = open
+            .get(&link.index)
+            .filter(|announcer| announcer.fits(link))
+        {
+            return Ok(Arc::clone(announcer));
+        }
+        let announcer = Arc::new(Announcer::open(link)?);
+        open.insert(link.index, Arc::clone(&announcer));
+        Ok(announcer)
     }
 }
 
@@ -126,13 +191,11 @@ impl Shared {
 impl Plan {
     /// Sends what is due and returns when the next one is.
     fn send_due(&mut self, now: Instant) -> Option<Instant> {
-        for (resource, burst) in &mut self.bursts {
+        for burst in self.bursts.values_mut() {
             if burst.due > now {
                 continue;
             }
-            if let Err(error) = burst.voice.speak() {
-                tracing::warn!(%resource, ip = %burst.voice.ip, %error, "announcement not sent");
-            }
+            burst.voice.speak();
             burst.left -= 1;
             burst.due = now + burst.interval;
         }

@@ -1,9 +1,8 @@
 //! Which resource holds which address here.
 
-use super::burst::Voice;
+use super::burst::Tally;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An address held on this node, for status.
@@ -17,6 +16,8 @@ pub struct HeldVip {
     pub device: String,
     /// Announcements sent since this process started or took it over.
     pub announces: u64,
+    /// Why the last announcement could not be sent; empty when all is well.
+    pub trouble: String,
 }
 
 /// What is known of a held address.
@@ -26,8 +27,7 @@ pub(super) struct Held {
     pub(super) prefix: u8,
     pub(super) index: u32,
     pub(super) device: String,
-    /// Open sockets for announcing it, once it was announced.
-    pub(super) voice: Option<Arc<Voice>>,
+    pub(super) tally: Arc<Tally>,
 }
 
 impl Held {
@@ -58,25 +58,19 @@ impl HeldTable {
         }
     }
 
-    pub(super) fn give_voice(&self, resource: &str, voice: &Arc<Voice>) {
-        if let Some(held) = self.lock().get_mut(resource) {
-            held.voice = Some(Arc::clone(voice));
-        }
-    }
-
     pub(super) fn forget(&self, resource: &str) {
         self.lock().remove(resource);
     }
 
     pub(super) fn list(&self) -> Vec<HeldVip> {
-        let announces = |held: &Held| held.voice.as_ref().map(|v| v.sent.load(Ordering::Relaxed));
         self.lock()
             .iter()
             .map(|(resource, held)| HeldVip {
                 resource: resource.clone(),
                 address: format!("{}/{}", held.ip, held.prefix),
                 device: held.device.clone(),
-                announces: announces(held).unwrap_or(0),
+                announces: held.tally.sent(),
+                trouble: held.tally.trouble(),
             })
             .collect()
     }

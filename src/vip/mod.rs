@@ -12,14 +12,11 @@ mod params;
 pub use held::HeldVip;
 
 use crate::executor::{NativeAgent, OpRequest};
-use burst::{Bursts, Voice};
+use burst::{Announcers, Bursts, Voice};
 use held::{Held, HeldTable};
-use netlink::{
-    Address, AddressSpec, Announcer, ArpListener, Broadcast, Error, Kernel, Link, Place, sysctl,
-};
+use netlink::{Address, AddressSpec, ArpListener, Broadcast, Error, Kernel, Link, Place, sysctl};
 use params::{Agent, Refusal, Settings, Target, rc};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +28,7 @@ use std::time::{Duration, Instant};
 pub struct NativeVip {
     kernel: Mutex<Kernel>,
     held: HeldTable,
+    announcers: Announcers,
     bursts: Bursts,
 }
 
@@ -50,6 +48,7 @@ impl NativeVip {
         Ok(Self {
             kernel: Mutex::new(Kernel::open()?),
             held: HeldTable::default(),
+            announcers: Announcers::default(),
             bursts,
         })
     }
@@ -328,7 +327,7 @@ impl NativeVip {
                 prefix: place.prefix,
                 index: place.link.index,
                 device: place.link.name.clone(),
-                voice: None,
+                tally: Arc::default(),
             },
         )
     }
@@ -339,52 +338,26 @@ impl NativeVip {
         if link.loopback || link.noarp || settings.announces == 0 {
             return;
         }
-        let (resource, ip) = (&request.rsc, settings.target.ip);
-        let voice = match self.voice(resource, link, ip, held) {
-            Ok(voice) => voice,
-            Err(error) => {
-                tracing::warn!(%resource, %ip, %error, "address cannot be announced");
-                return;
-            }
+        let Some(announcer) = held.tally.note(held.ip, self.announcers.on(link)) else {
+            return;
         };
-        let say = || {
-            if let Err(error) = voice.speak() {
-                tracing::warn!(%resource, %ip, %error, "announcement not sent");
-            }
-        };
-        say();
+        let tally = Arc::clone(&held.tally);
+        let voice = Arc::new(Voice {
+            announcer,
+            ip: settings.target.ip,
+            tally,
+        });
+        voice.speak();
         let more = settings.announces - 1;
         if settings.background {
             self.bursts
-                .add(resource, Arc::clone(&voice), more, settings.interval);
+                .add(&request.rsc, voice, more, settings.interval);
             return;
         }
         for _ in 0..more {
             std::thread::sleep(settings.interval);
-            say();
+            voice.speak();
         }
-    }
-
-    /// The sockets of an earlier announcement where its interface still has the same address.
-    fn voice(
-        &self,
-        resource: &str,
-        link: &Link,
-        ip: IpAddr,
-        held: &Held,
-    ) -> netlink::Result<Arc<Voice>> {
-        let sent = match &held.voice {
-            Some(voice) if voice.announcer.fits(link) => return Ok(Arc::clone(voice)),
-            Some(voice) => voice.sent.load(Ordering::Relaxed),
-            None => 0,
-        };
-        let voice = Arc::new(Voice {
-            announcer: Announcer::open(link)?,
-            ip,
-            sent: AtomicU64::new(sent),
-        });
-        self.held.give_voice(resource, &voice);
-        Ok(voice)
     }
 
     fn is_on(&self, ip: IpAddr, prefix: u8, index: u32) -> Result<bool, Refusal> {

@@ -1,6 +1,8 @@
 //! The native agents on a real kernel, in throw-away namespaces.
 
 mod agents;
+#[path = "../../../netlink/src/rights.rs"]
+mod rights;
 
 use super::*;
 use netlink::{NetNs, VethEnd};
@@ -24,7 +26,7 @@ impl World {
         let (near, far) = match (NetNs::create(), NetNs::create()) {
             (Ok(near), Ok(far)) => (near, far),
             (Err(error), _) | (_, Err(error)) => {
-                println!("SKIPPED {test}: {error}");
+                rights::elsewhere(test, &error.to_string());
                 return None;
             }
         };
@@ -223,6 +225,25 @@ fn the_burst_has_the_configured_number() {
         heard += 1;
     }
     assert_eq!(heard, 5);
+}
+
+#[test]
+fn an_announcement_that_cannot_be_sent_is_told_and_recovers() {
+    let Some(mut world) = World::new("an_announcement_that_cannot_be_sent") else {
+        return;
+    };
+    let params = &[("ip", VIP), ("arp_interval", "1"), ("arp_count", "1000000")];
+    assert_eq!(world.run("start", params), OK);
+    let eth0 = world.index("eth0");
+    let trouble = |world: &World| world.vip.list()[0].trouble.clone();
+    for (up, expect) in [(false, "cannot send a frame on eth0: "), (true, "")] {
+        world.kernel.set_up(eth0, up).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while !trouble(&world).starts_with(expect) || trouble(&world).is_empty() != up {
+            assert!(Instant::now() < deadline, "trouble {:?}", trouble(&world));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 #[test]
