@@ -54,6 +54,9 @@ fn sizes(store: &Store) -> (u64, usize) {
     (report.generation, report.problems.len())
 }
 
+/// What is done to a file's bytes.
+type Damage<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 const PROMISE: &[u8] = b"promise 20";
 
 #[test]
@@ -96,7 +99,7 @@ fn a_lost_database_keeps_promise_and_mirror_and_never_votes_until_healed() {
     let cut = |bytes: &mut Vec<u8>| bytes.truncate(1_000);
     let garbage = |bytes: &mut Vec<u8>| bytes.fill(0xa5);
     let empty = |bytes: &mut Vec<u8>| bytes.clear();
-    let damages: [(&str, &dyn Fn(&mut Vec<u8>)); 3] =
+    let damages: [(&str, Damage<'_>); 3] =
         [("cut", &cut), ("garbage", &garbage), ("empty", &empty)];
     for (name, damage) in damages {
         let dir = filled(true, true);
