@@ -3,10 +3,12 @@
 //! The pure crates decide (`membership`, `cib`, `scheduler`, `wire`); the modules here act.
 //! ARCHITECTURE.md draws the way of the data.
 
+pub mod alert;
 pub mod cli;
 pub mod conf;
 pub mod controller;
 pub mod daemon;
+pub mod demo_web;
 pub mod executor;
 pub mod fencing;
 pub mod ipc;

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::document::{Cib, Section};
+use crate::edit::defined_id;
 use crate::tree::Element;
 use crate::value::{self, Score};
 
@@ -274,7 +275,8 @@ impl<'a> Config<'a> {
         ops
     }
 
-    /// The element of the configuration with this id.
+    /// The element of the configuration with this id. Nodes are not looked at: their ids are a
+    /// space of their own ([`Config::node`]).
     #[must_use]
     pub fn by_id(&self, id: &str) -> Option<&'a Element> {
         find_id(self.cib.section(Section::Configuration)?, id)
@@ -417,8 +419,9 @@ fn merge<'a>(into: &mut Attrs<'a>, from: Attrs<'a>) {
     }
 }
 
+/// The element that brings this id, not one that refers to it.
 pub(crate) fn find_id<'a>(element: &'a Element, id: &str) -> Option<&'a Element> {
-    if element.id() == Some(id) {
+    if defined_id(element) == Some(id) {
         return Some(element);
     }
     element.children.iter().find_map(|c| find_id(c, id))

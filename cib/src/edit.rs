@@ -40,8 +40,15 @@ impl SetKind {
 }
 
 /// Sets a cluster property; `None` removes it. Returns whether anything changed. Removing a
-/// property that is not set is no error.
+/// property that is not set is no error. The other name of a fencing option (`stonith-…` for
+/// `fencing-…`) goes, so that the two cannot contradict each other.
 pub fn set_property(cib: &mut Cib, name: &str, value: Option<&str>) -> bool {
+    let other = config::other_fencing_name(name);
+    let renamed = other.is_some_and(|other| put_property(cib, &other, None));
+    put_property(cib, name, value) || renamed
+}
+
+fn put_property(cib: &mut Cib, name: &str, value: Option<&str>) -> bool {
     if value.is_none() && cib.section(Section::CrmConfig).is_none() {
         return false;
     }
@@ -414,8 +421,12 @@ fn claim_ids(cib: &Cib, object: &Element, ids: &mut BTreeSet<String>) -> Result<
 }
 
 /// The id an element brings into the configuration; `None` when its id names another element.
+/// Nodes have a space of their own: a remote node is called like its resource.
 pub(crate) fn defined_id(element: &Element) -> Option<&str> {
-    let refers = matches!(element.name.as_str(), "resource_ref" | "obj_ref" | "role");
+    let refers = matches!(
+        element.name.as_str(),
+        "resource_ref" | "obj_ref" | "role" | "node"
+    );
     element.id().filter(|_| !refers)
 }
 

@@ -141,37 +141,43 @@ fn parse_unit_ms(spec: &str) -> Option<u64> {
     }
 }
 
-/// What follows the `P`: `1DT2H`, `T90S`, `2W`.
+/// What follows the `P`: `1DT2H`, `T90S`, `2W`. As Pacemaker, this takes hours and seconds before
+/// a `T` too (`P10S` is found in real configurations), and units in any order, each once.
 fn parse_iso_duration_ms(spec: &str) -> Option<u64> {
-    let (date, time) = match spec.split_once(['T', 't']) {
-        Some((_, "")) => return None,
-        Some((date, time)) => (date, time),
-        None => (spec, ""),
-    };
-    if date.is_empty() && time.is_empty() {
-        return None;
-    }
-    let days = sum_units(date, &[('Y', 365), ('M', 30), ('W', 7), ('D', 1)])?;
-    let seconds = sum_units(time, &[('H', 3600), ('M', 60), ('S', 1)])?;
-    days.checked_mul(86_400)?
-        .checked_add(seconds)?
-        .checked_mul(1000)
-}
-
-/// Adds `NUMBER LETTER` pairs; the letters must come in the order of `units`, each once at most.
-fn sum_units(spec: &str, units: &[(char, u64)]) -> Option<u64> {
-    let mut total: u64 = 0;
+    let mut seconds: u64 = 0;
+    let mut seen: Vec<(char, bool)> = Vec::new();
+    let mut in_time = false;
     let mut rest = spec;
-    let mut units = units.iter();
     while !rest.is_empty() {
+        if let Some(tail) = rest.strip_prefix(['T', 't']).filter(|_| !in_time) {
+            in_time = true;
+            rest = tail;
+            if rest.is_empty() {
+                return None;
+            }
+            continue;
+        }
         let end = rest.find(|c: char| !c.is_ascii_digit())?;
         let number: u64 = rest[..end].parse().ok()?;
-        let letter = rest[end..].chars().next()?;
-        let (_, size) = units.find(|(u, _)| letter.eq_ignore_ascii_case(u))?;
-        total = total.checked_add(number.checked_mul(*size)?)?;
+        let letter = rest[end..].chars().next()?.to_ascii_uppercase();
+        let unit = match letter {
+            'Y' => 365 * DAY_SECONDS,
+            'M' if !in_time => 30 * DAY_SECONDS,
+            'W' => 7 * DAY_SECONDS,
+            'D' => DAY_SECONDS,
+            'H' => 3600,
+            'M' => 60,
+            'S' => 1,
+            _ => return None,
+        };
+        if seen.contains(&(letter, in_time)) {
+            return None;
+        }
+        seen.push((letter, in_time));
+        seconds = seconds.checked_add(number.checked_mul(unit)?)?;
         rest = &rest[end + letter.len_utf8()..];
     }
-    Some(total)
+    (!seen.is_empty()).then_some(seconds)?.checked_mul(1000)
 }
 
 fn wrong(value: &str, expected: &'static str, cure: &'static str) -> Error {
@@ -182,6 +188,7 @@ fn wrong(value: &str, expected: &'static str, cure: &'static str) -> Error {
     }
 }
 
+const DAY_SECONDS: u64 = 86_400;
 /// Pacemaker's infinity.
 const SCORE_INFINITY: i32 = 1_000_000;
 
@@ -263,6 +270,8 @@ mod tests {
             ("P2W", 1_209_600_000),
             ("P1M", 2_592_000_000),
             ("PT0S", 0),
+            ("P10S", 10_000),
+            ("P1MT1M", 2_592_060_000),
         ];
         for (text, ms) in table {
             assert_eq!(parse_interval_ms(text), Ok(ms), "{text}");
@@ -276,8 +285,9 @@ mod tests {
             "10d",
             "P",
             "PT",
-            "P1S",
-            "PT1S1M",
+            "P1DT",
+            "PTT1S",
+            "PT1S1S",
             "PT1M1M",
             "P1",
             "99999999999999999999",

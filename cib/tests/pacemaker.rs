@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use cib::{Cib, Element, Patch, digest, xml};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+mod common;
 
 /// A directory of its own, removed at the end.
 struct Scratch(PathBuf);
@@ -167,6 +171,117 @@ fn cibadmin_computes_our_digests() {
                 .unwrap();
             let theirs = String::from_utf8_lossy(&out.stdout).into_owned();
             assert_eq!(theirs.trim(), ours, "{option}");
+        }
+    }
+}
+
+/// The same trees in every run: this test compares programs, it does not search.
+#[test]
+fn crm_diff_applies_our_patches_between_random_trees() {
+    if !installed("crm_diff") {
+        return;
+    }
+    let scratch = Scratch::new("random");
+    let config = Config {
+        cases: 150,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let edits = prop::collection::vec(any::<u8>(), 0..30);
+    let trees = (
+        common::tree(false),
+        common::tree(false),
+        edits,
+        any::<bool>(),
+    );
+    TestRunner::new_with_rng(config, rng)
+        .run(&trees, |(a, b, dice, unrelated)| {
+            let a = common::cib_of(printable(a), 1);
+            let b = if unrelated {
+                printable(b)
+            } else {
+                common::edited(&a, &mut dice.into_iter())
+            };
+            let b = common::cib_of(b, 2);
+            let patch = Patch::between(&a, &b).unwrap();
+            let old = scratch.file("old.xml", &xml::format(&a));
+            let diff = scratch.file("diff.xml", &xml::format(&patch.to_xml()));
+            let out = run("crm_diff", &["-o", "-p"], &[&old, &diff]);
+            let text = String::from_utf8_lossy(&out.stdout).into_owned();
+            prop_assert_eq!(
+                xml::parse(&text).unwrap(),
+                b,
+                "{}",
+                xml::format(&patch.to_xml())
+            );
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// Pacemaker 2.1 prints some values wrongly: line ends and tabs, `&` behind other scripts.
+fn printable(mut tree: Element) -> Element {
+    for (_, value) in &mut tree.attrs {
+        value.retain(|c| c.is_ascii_alphanumeric() || matches!(c, ' ' | '/' | '['));
+    }
+    tree.children = tree.children.into_iter().map(printable).collect();
+    tree
+}
+
+#[test]
+fn we_print_as_cibadmin_prints() {
+    if !installed("cibadmin") {
+        return;
+    }
+    let scratch = Scratch::new("print");
+    for tree in story().iter().filter(|t| !xml::compact(t).contains('\'')) {
+        let file = scratch.file("cib.xml", &xml::compact(tree));
+        let out = Command::new("cibadmin")
+            .arg("--query")
+            .env("CIB_file", &file)
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&out.stdout), xml::format(tree));
+    }
+}
+
+#[test]
+fn cibadmin_finds_what_we_find() {
+    const EXPRESSIONS: [&str; 16] = [
+        "//primitive",
+        "//primitive/@id",
+        "/cib",
+        "//nvpair[@name='target-role']",
+        "//primitive[1]",
+        "//resources/*[last()]",
+        "//*[@id]",
+        "/cib/configuration/resources//op[@interval='10s']",
+        "//primitive[@id='a' or @id='e']",
+        "//primitive[not(@id='a')]/operations",
+        "//group/primitive | //rsc_colocation",
+        "//op[starts-with(@id, 'c')]/../..",
+        "//*[count(primitive)>1]",
+        "//primitive[.//nvpair/@value='Stopped']",
+        "//resources/*[position()=2]",
+        "//nothing",
+    ];
+    if !installed("cibadmin") {
+        return;
+    }
+    let scratch = Scratch::new("xpath");
+    for tree in story().iter().skip(3).step_by(3) {
+        let file = scratch.file("cib.xml", &xml::format(tree));
+        for expression in EXPRESSIONS {
+            let out = Command::new("cibadmin")
+                .args(["--query", "--node-path", "--xpath", expression])
+                .env("CIB_file", &file)
+                .output()
+                .unwrap();
+            let found = cib::xpath::select(tree, expression).unwrap();
+            let ours: Vec<String> = found.iter().map(|m| m.place.path(tree)).collect();
+            let theirs = String::from_utf8_lossy(&out.stdout).into_owned();
+            assert_eq!(theirs.lines().collect::<Vec<_>>(), ours, "{expression}");
         }
     }
 }

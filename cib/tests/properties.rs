@@ -1,70 +1,11 @@
 //! Laws that hold for every tree and every input.
 
-use cib::{Element, Patch, xml};
+use cib::{Cib, Element, Patch, Section, XPath, check, edit, xml};
 use proptest::prelude::*;
 
-/// Few names and ids, so that trees share elements, repeat them and leave ids out.
-fn tree(with_text: bool) -> impl Strategy<Value = Element> {
-    let attrs = prop::collection::btree_map("[abc]", ".{0,6}", 0..3);
-    let id = prop::option::weighted(0.8, prop_oneof![8 => "[u-z]", 1 => "[xy]['\"/ ]"]);
-    let text = if with_text { "[ a-c\n&<]{0,4}" } else { "" };
-    let node = ("[p-r]", id, attrs, text).prop_map(|(name, id, attrs, text)| {
-        let mut e = Element::new(&name);
-        if let Some(id) = id {
-            e.set("id", &id);
-        }
-        for (n, v) in attrs {
-            e.set(&n, &legal(&v));
-        }
-        if text.chars().any(|c| !c.is_whitespace()) {
-            e.text = text;
-        }
-        e
-    });
-    node.clone().prop_recursive(4, 40, 7, move |inner| {
-        (node.clone(), prop::collection::vec(inner, 0..7)).prop_map(|(mut e, children)| {
-            e.children = children;
-            e
-        })
-    })
-}
+mod common;
 
-fn cib_of(mut tree: Element, epoch: u64) -> Element {
-    "cib".clone_into(&mut tree.name);
-    tree.set("epoch", &epoch.to_string());
-    tree
-}
-
-fn legal(value: &str) -> String {
-    value
-        .chars()
-        .filter(|c| !matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}'))
-        .collect()
-}
-
-/// A random edit of a tree: children swapped, dropped, doubled, attributes changed.
-fn edited(tree: &Element, dice: &mut impl Iterator<Item = u8>) -> Element {
-    let mut e = tree.clone();
-    let Some(roll) = dice.next() else { return e };
-    let n = e.children.len();
-    match roll % 8 {
-        0 if n > 0 => {
-            e.children.remove(usize::from(roll / 8) % n);
-        }
-        1 if n > 1 => e.children.rotate_left(usize::from(roll / 8) % n),
-        2 if n > 1 => e.children.swap(0, usize::from(roll / 8) % n),
-        3 if n > 0 => {
-            let copy = e.children[usize::from(roll / 8) % n].clone();
-            e.children.push(copy);
-        }
-        4 => e.set("a", &roll.to_string()),
-        5 => e.attrs.reverse(),
-        6 => e.children.insert(0, Element::new("q").with("id", "new")),
-        _ => {}
-    }
-    e.children = e.children.iter().map(|c| edited(c, dice)).collect();
-    e
-}
+use common::{cib_of, edited, tree};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
@@ -111,9 +52,98 @@ proptest! {
     }
 
     #[test]
+    fn any_expression_is_evaluated_or_refused(text in "[/@a-c1='\"\\[\\]()|*.,<>! ]{0,40}", a in tree(false)) {
+        if let Ok(xpath) = XPath::parse(&text) {
+            let _ = xpath.eval(&a);
+        }
+    }
+
+    #[test]
+    fn any_text_is_an_expression_or_refused(text in any::<String>()) {
+        let _ = XPath::parse(&text);
+    }
+
+    #[test]
+    fn what_a_path_names_is_found_again(a in tree(false), pick in any::<prop::sample::Index>()) {
+        let found = cib::xpath::select(&a, "//*[@id]").unwrap();
+        if !found.is_empty() {
+            let place = &found[pick.index(found.len())].place;
+            let path = place.path(&a);
+            if !path.contains(['"', ' ']) && path.matches('\'').count() == 2 * path.matches('[').count() {
+                let again = cib::xpath::select(&a, &path).unwrap();
+                prop_assert!(again.iter().any(|m| m.place == *place), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_cib_is_judged_and_edited_without_harm(mut cib in strange_cib(), ids in prop::collection::vec("[a-f]", 6)) {
+        let _ = check::verify(&cib);
+        edit::set_property(&mut cib, &ids[0], Some("1"));
+        let _ = edit::set_meta(&mut cib, &ids[1], "target-role", Some("Stopped"));
+        let _ = edit::set_node_attribute(&mut cib, &ids[2], "standby", Some("on"));
+        let group = Element::new("group").with("id", &ids[3]);
+        let before = cib.clone();
+        if edit::wrap(&mut cib, group, &[&ids[4], &ids[5]]).is_err() {
+            prop_assert_eq!(&cib, &before);
+        }
+        if edit::delete(&mut cib, &ids[0]).is_ok() {
+            let constraints = cib.section(Section::Constraints).into_iter().flat_map(|s| &s.children);
+            for name in ["rsc", "first", "then"] {
+                prop_assert!(constraints.clone().all(|c| c.attr(name) != Some(&ids[0])));
+            }
+        }
+    }
+
+    #[test]
     fn any_patch_applies_or_is_refused(diff in tree(true), a in tree(true)) {
         if let Ok(patch) = Patch::from_xml(&diff) {
             let _ = patch.apply(&a);
         }
     }
+}
+
+/// CIBs of the right words in wrong places.
+fn strange_cib() -> impl Strategy<Value = Cib> {
+    const TAGS: [&str; 14] = [
+        "primitive",
+        "group",
+        "clone",
+        "template",
+        "meta_attributes",
+        "nvpair",
+        "operations",
+        "op",
+        "rsc_location",
+        "rsc_order",
+        "resource_set",
+        "resource_ref",
+        "fencing-level",
+        "node",
+    ];
+    const NAMES: [&str; 12] = [
+        "id", "class", "type", "template", "name", "value", "rsc", "first", "then", "node",
+        "id-ref", "devices",
+    ];
+    let attrs = prop::collection::btree_map(prop::sample::select(&NAMES[..]), "[a-f]", 0..6);
+    let node = (prop::sample::select(&TAGS[..]), attrs).prop_map(|(tag, attrs)| {
+        let mut e = Element::new(tag);
+        attrs.iter().for_each(|(n, v)| e.set(n, v));
+        e
+    });
+    let child = node.clone().prop_recursive(3, 24, 5, move |inner| {
+        (node.clone(), prop::collection::vec(inner, 0..5)).prop_map(|(mut e, children)| {
+            e.children = children;
+            e
+        })
+    });
+    prop::collection::vec((0..10_usize, child), 0..16).prop_map(|placed| {
+        let mut cib = Cib::empty();
+        for (section, element) in placed {
+            cib.section_mut(Section::CONFIGURATION[section])
+                .children
+                .push(element);
+        }
+        cib
+    })
 }

@@ -105,6 +105,16 @@ pub enum EntryBody {
         /// The process that left.
         identity: Identity,
     },
+    /// The first entry of a cluster's life (R6): appended only when every configured node was
+    /// present and empty.
+    Init {
+        /// The cluster's name for ever.
+        cluster_uuid: [u8; 16],
+        /// Digest of the node list all nodes agreed on.
+        nodelist_digest: [u8; 32],
+        /// First voter set.
+        config: ConfigEntry,
+    },
 }
 
 /// Voter sets in force (R3): `{(id, votes)}`, Q = max(E, sum of votes) / 2 + 1.
@@ -209,6 +219,15 @@ pub enum Refusal {
     InDoubt,
     /// The node may not write: store lost or failed.
     Recovering,
+    /// A one-node view of a two-node cluster without a certificate for the other (R11): only
+    /// fence entries are taken.
+    Restricted,
+    /// The entry contradicts the log's state: wrong grant or fence number, unknown grant, a body
+    /// that clients may not propose.
+    Invalid {
+        /// What is wrong, in a sentence.
+        why: String,
+    },
 }
 
 /// What the driver feeds in.
@@ -246,6 +265,12 @@ pub enum Input {
         op: OpId,
         /// `App`, `Fence*`, `Grant`, `Revoke`, `Released`.
         body: EntryBody,
+    },
+    /// As DC: move to another voter set by one joint step (R3). Ignored with a notice when this
+    /// node is no DC or a step is under way; the end is seen as committed [`EntryBody::Config`].
+    Reconfigure {
+        /// The set to move to.
+        voters: VoterSet,
     },
     /// Replace parts of this node's own soft state (R2): key to value, `None` deletes.
     Publish {
@@ -330,6 +355,8 @@ pub struct SafetyRecord {
     pub token_ballot: Ballot,
     /// Valid only while `view_no` is the newest view ever accepted (R5).
     pub sole_survivor: Option<SoleSurvivor>,
+    /// The store lost something and the quorum's state is not fetched yet (R6): survives restarts.
+    pub recovering: bool,
 }
 
 /// This node alone carried the cluster on, with proof that the others were gone.
@@ -491,6 +518,28 @@ pub enum Event {
         node: Option<NodeId>,
         /// What, where, why, what to do.
         text: String,
+    },
+    /// This node's coordinator authority became restricted (R11), or unrestricted again.
+    Restricted {
+        /// Now.
+        restricted: bool,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// An uncertified one-node view of a two-node cluster: the intent is on this disk and the agent
+    /// may run (R11). When its result is certified the same intent arrives as committed, too.
+    FenceIntentLocal(FenceIntent),
+    /// Entries this node had applied under class U lost against another lineage: to be kept in
+    /// `conflicts/` and alerted, never dropped (I20). An [`Event::Restored`] follows.
+    Conflict {
+        /// What was applied here and is no longer part of the log.
+        lost: Vec<Entry>,
+    },
+    /// This process can never be a member: its incarnation is not above what its peers know. End
+    /// it and start another over the same store, whose safety record was raised before this came.
+    RestartNeeded {
+        /// Why, in a sentence.
+        why: String,
     },
     /// [`Input::Leave`] is done; the process may end.
     Left,

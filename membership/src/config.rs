@@ -67,7 +67,11 @@ impl Config {
     pub fn check(&self) -> Result<(), StartError> {
         let bad = |why: String| Err(StartError::Config(why));
         if self.peers.len() >= NODES_MAX {
-            return bad(format!("{} peers, at most {} nodes", self.peers.len(), NODES_MAX));
+            return bad(format!(
+                "{} peers, at most {} nodes",
+                self.peers.len(),
+                NODES_MAX
+            ));
         }
         if self.me.node.0 == 0 {
             return bad("node id 0 is reserved".into());
@@ -82,7 +86,11 @@ impl Config {
             }
             last = Some(peer.node);
             if peer.links.is_empty() || peer.links.len() > LINKS_MAX {
-                return bad(format!("node {} has {} links, 1 to 8", peer.node, peer.links.len()));
+                return bad(format!(
+                    "node {} has {} links, 1 to 8",
+                    peer.node,
+                    peer.links.len()
+                ));
             }
         }
         if !self.voters.votes.is_sorted_by(|a, b| a.0 < b.0) {

@@ -57,6 +57,7 @@ pub struct Core {
     pub(crate) token_seen: Option<(Ballot, u64, u64)>,
     pub(crate) snapshot_wanted: bool,
     pub(crate) nonce: u64,
+    pub(crate) restart_told: bool,
 }
 
 /// What this node does about coordination.
@@ -143,7 +144,11 @@ impl Core {
         } else {
             now
         };
-        let peers = config.peers.iter().map(|p| (p.node, Peer::new(p))).collect();
+        let peers = config
+            .peers
+            .iter()
+            .map(|p| (p.node, Peer::new(p)))
+            .collect();
         let mut core = Self {
             me: config.me,
             now,
@@ -177,6 +182,7 @@ impl Core {
             token_seen: None,
             snapshot_wanted: false,
             nonce: 0,
+            restart_told: false,
             cfg: config,
         };
         core.begin(recovered.commit_hint, &opened.truncate);
@@ -191,7 +197,11 @@ impl Core {
             Input::SessionUp { peer } => {
                 self.session(peer);
             }
-            Input::Packet { from, link, payload } => self.packet(from, link, &payload),
+            Input::Packet {
+                from,
+                link,
+                payload,
+            } => self.packet(from, link, &payload),
             Input::Durable { write } => self.on_durable(write),
             Input::StoreFailed { reason } => self.on_store_failed(reason),
             Input::Propose { op, body } => self.on_propose(op, body),
@@ -244,7 +254,10 @@ impl Core {
         self.refold();
         let at = self.log.snapshot.at;
         let app = self.log.snapshot.app.clone();
-        self.event(Event::Restored { seq: at.seq, state: app });
+        self.event(Event::Restored {
+            seq: at.seq,
+            state: app,
+        });
         if let Some(seq) = truncate {
             self.writes.pend(DurableOp::TruncateLog { seq: *seq });
         }
@@ -276,7 +289,11 @@ impl Core {
 
     pub(crate) fn notice(&mut self, code: &str, node: Option<NodeId>, text: String) {
         if self.reports.first_notice(code, node, &text, self.now) {
-            self.event(Event::Notice { code: code.into(), node, text });
+            self.event(Event::Notice {
+                code: code.into(),
+                node,
+                text,
+            });
         }
     }
 
@@ -309,7 +326,7 @@ impl Core {
 
     /// The incarnation is on disk: packets may leave.
     pub(crate) fn safe_to_send(&self) -> bool {
-        self.safe.incarnation == self.me.incarnation
+        self.safe.incarnation >= self.me.incarnation
     }
 
     /// Never had a log and never promised: indistinguishable from a lost store (R6).
@@ -361,11 +378,13 @@ impl Core {
             self.notice("unknown-node", Some(node), text);
             return false;
         };
+        let silent = !peer.fresh(self.now, self.cfg.timing.t_fail_us);
         match peer.identity {
             Some(known) if known == identity => return true,
-            Some(known) if known.incarnation > identity.incarnation => return false,
+            Some(known) if known.incarnation > identity.incarnation && !silent => return false,
             Some(known)
                 if known.incarnation == identity.incarnation
+                    && !silent
                     && !mutant::on(Mutant::IncarnationUnchecked) =>
             {
                 let text = format!(
@@ -378,10 +397,16 @@ impl Core {
             }
             _ => {}
         }
-        let known = self.tip.last_seen.get(&node);
-        let older = known.is_some_and(|k| {
-            *k != identity && k.incarnation >= identity.incarnation
-        });
+        let before = peer.identity;
+        let known = self
+            .tip
+            .last_seen
+            .get(&node)
+            .copied()
+            .into_iter()
+            .chain(before)
+            .max_by_key(|id| id.incarnation);
+        let older = known.is_some_and(|k| k != identity && k.incarnation >= identity.incarnation);
         let incarnation = known.map(|k| k.incarnation);
         peer.new_process(identity);
         if older && !mutant::on(Mutant::IncarnationUnchecked) {
@@ -426,29 +451,64 @@ impl Core {
         let node = from.node;
         match message {
             Message::Beat(beat) => self.on_beat(node, link, beat),
-            Message::Prepare { ballot, head, bootstrap } => {
+            Message::Prepare {
+                ballot,
+                head,
+                bootstrap,
+            } => {
                 self.on_prepare(node, ballot, head, bootstrap);
             }
-            Message::Promise { ballot, head, view_no, .. } => {
+            Message::Promise {
+                ballot,
+                head,
+                view_no,
+                ..
+            } => {
                 self.on_promise(from, ballot, head, view_no);
             }
             Message::Refuse { ballot, promised } => self.on_refuse(node, ballot, promised),
-            Message::Append { ballot, prev, commit, entries } => {
+            Message::Append {
+                ballot,
+                prev,
+                commit,
+                entries,
+            } => {
                 self.on_append(node, ballot, prev, commit, &entries);
             }
-            Message::Ack { ballot, mem, durable } => self.on_ack(from, ballot, mem, durable),
+            Message::Ack {
+                ballot,
+                mem,
+                durable,
+            } => self.on_ack(from, ballot, mem, durable),
             Message::Mismatch { ballot, commit } => self.on_mismatch(node, ballot, commit),
             Message::Fetch { nonce, after } => self.on_fetch(node, nonce, after),
-            Message::Fetched { nonce, prev, head, entries } => {
+            Message::Fetched {
+                nonce,
+                prev,
+                head,
+                entries,
+            } => {
                 self.on_fetched(node, nonce, prev, head, &entries);
             }
             Message::Offer { nonce, at, bytes } => self.on_offer(node, nonce, at, bytes),
             Message::Pull { seq, offset } => self.on_pull(node, seq, offset),
-            Message::Chunk { seq, offset, bytes, digest, data } => {
+            Message::Chunk {
+                seq,
+                offset,
+                bytes,
+                digest,
+                data,
+            } => {
                 self.on_chunk(node, seq, offset, bytes, digest, &data.0);
             }
             Message::RecoverAsk { nonce } => self.on_recover_ask(node, nonce),
-            Message::RecoverState { nonce, promised, head, acting, config } => {
+            Message::RecoverState {
+                nonce,
+                promised,
+                head,
+                acting,
+                config,
+            } => {
                 self.on_recover_state(from, nonce, promised, head, acting, config);
             }
             Message::Parcel { no, ack, parcel } => self.on_parcel(node, no, ack, parcel),
@@ -492,9 +552,17 @@ fn open_log(recovered: &Recovered) -> Result<Opened, StartError> {
             .filter(|record| record.seq == *seq);
         let Some(record) = record else {
             let truncate = Some(log.head().seq + 1);
-            return Ok(Opened { log, damaged: true, truncate });
+            return Ok(Opened {
+                log,
+                damaged: true,
+                truncate,
+            });
         };
         log.append(record);
     }
-    Ok(Opened { log, damaged: false, truncate: None })
+    Ok(Opened {
+        log,
+        damaged: false,
+        truncate: None,
+    })
 }

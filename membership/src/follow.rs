@@ -86,11 +86,23 @@ impl Core {
         if !self.fit() || self.safe.promised != self.matched.0 {
             return;
         }
-        assert!(!self.safety.recovering && !self.poisoned, "I12: no ACK in this state");
+        assert!(
+            !self.safety.recovering && !self.poisoned,
+            "I12: no ACK in this state"
+        );
         let (ballot, through) = self.matched;
-        let Some(mem) = self.log.point(through) else { return };
+        let Some(mem) = self.log.point(through) else {
+            return;
+        };
         let durable = self.point_or_base(through.min(self.writes.durable));
-        self.send(to, &Message::Ack { ballot, mem, durable });
+        self.send(
+            to,
+            &Message::Ack {
+                ballot,
+                mem,
+                durable,
+            },
+        );
     }
 
     /// Entries after `prev`: skips what is here, drops what conflicts, appends the rest.
@@ -153,8 +165,10 @@ impl Core {
         };
         let _ = ballot;
         let lost = self.log.iter_after(first_unsafe.saturating_sub(1));
-        let lost: Vec<Entry> =
-            lost.filter(|l| l.record.seq <= self.applied).map(|l| l.entry()).collect();
+        let lost: Vec<Entry> = lost
+            .filter(|l| l.record.seq <= self.applied)
+            .map(|l| l.entry())
+            .collect();
         let text = format!(
             "{} entries written without quorum lost against the log of node {from}; they are kept \
              as a conflict",
@@ -163,7 +177,11 @@ impl Core {
         self.notice("conflict", Some(from), text);
         self.event(Event::Conflict { lost });
         let keep = self.log.snapshot.at.seq < first_unsafe;
-        let snapshot = if keep { self.log.snapshot.clone() } else { Snapshot::default() };
+        let snapshot = if keep {
+            self.log.snapshot.clone()
+        } else {
+            Snapshot::default()
+        };
         self.roll_back(snapshot);
     }
 
@@ -208,7 +226,9 @@ impl Core {
     pub(crate) fn deliver(&mut self) {
         let through = self.commit.min(self.writes.durable);
         while self.applied < through {
-            let Some(logged) = self.log.get(self.applied + 1) else { break };
+            let Some(logged) = self.log.get(self.applied + 1) else {
+                break;
+            };
             let record = logged.record.clone();
             let entry = logged.entry();
             self.applied += 1;
@@ -248,10 +268,16 @@ impl Core {
         if seq <= old.at.seq || seq > self.applied {
             return;
         }
-        let Some(at) = self.log.point(seq) else { return };
+        let Some(at) = self.log.point(seq) else {
+            return;
+        };
         let mut state = old.state.clone();
         let from = old.at.seq;
-        for logged in self.log.iter_after(from).take_while(|l| l.record.seq <= seq) {
+        for logged in self
+            .log
+            .iter_after(from)
+            .take_while(|l| l.record.seq <= seq)
+        {
             if logged.record.seq > from {
                 state.apply(&logged.record);
             }
@@ -286,7 +312,11 @@ pub(crate) enum Taken {
 impl log::Logged {
     pub(crate) fn entry(&self) -> Entry {
         let record = &self.record;
-        Entry { seq: record.seq, ballot: record.ballot, body: record.body.clone() }
+        Entry {
+            seq: record.seq,
+            ballot: record.ballot,
+            body: record.body.clone(),
+        }
     }
 }
 

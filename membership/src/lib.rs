@@ -1,5 +1,43 @@
 //! Who is here: failure detector, quorum rules, views, coordinator and replicated log. Sans-IO.
+//!
+//! [`Core`] is fed with [`Input`]s and drained of [`Output`]s; time, disk, network and randomness
+//! are the driver's. MEMBERSHIP.md in this crate says which rule is kept where.
 
 mod api;
+mod channel;
+mod config;
+mod core;
+mod detector;
+mod election;
+mod fetch;
+mod follow;
+mod lead;
+mod links;
+mod log;
+pub mod message;
+pub mod mutant;
+mod peer;
+mod persist;
+mod propose;
+pub mod quorum;
+mod soft;
+mod state;
+mod status;
+mod timing;
+mod view;
 
 pub use api::*;
+pub use config::{Config, LINKS_MAX, NODES_MAX, PeerConfig, StartError};
+pub use core::Core;
+pub use detector::HOLD_US_MAX;
+pub use links::LinkStatus;
+pub use log::{Record, Snapshot};
+pub use persist::BARRIER_US_MAX;
+pub use propose::{ENTRY_BYTES_MAX, PROPOSALS_MAX, UNCOMMITTED_MAX};
+pub use soft::{SOFT_ITEM_BYTES_MAX, SOFT_ITEMS_MAX};
+pub use state::{Certificate, LogState, OPS_MAX};
+pub use status::{CoreStatus, PeerStatus};
+pub use timing::{
+    DRIFT_PPM, HEARTBEAT_US_MIN, JIFFY_US, LATE_WRITE_US, QUEUE_US, T_FAIL_US_DEFAULT,
+    T_FAIL_US_MAX, T_FAIL_US_MIN, Timing, TimingError,
+};

@@ -57,7 +57,12 @@ pub(crate) struct Log {
 impl Log {
     pub(crate) fn from_snapshot(snapshot: Snapshot) -> Self {
         let snapshot_bytes = message::encode(&snapshot);
-        Self { base: snapshot.at, snapshot_bytes, snapshot, entries: VecDeque::new() }
+        Self {
+            base: snapshot.at,
+            snapshot_bytes,
+            snapshot,
+            entries: VecDeque::new(),
+        }
     }
 
     pub(crate) fn base(&self) -> Point {
@@ -93,13 +98,20 @@ impl Log {
         assert_eq!(record.seq, self.head().seq + 1, "the log has no gap");
         let bytes = message::encode(&record);
         let hash = chain(&self.head().hash, &bytes);
-        self.entries.push_back(Logged { record, bytes, hash });
+        self.entries.push_back(Logged {
+            record,
+            bytes,
+            hash,
+        });
         self.entries.back().expect("pushed above")
     }
 
     /// Drops entries from `seq` on.
     pub(crate) fn truncate(&mut self, seq: u64) {
-        assert!(seq > self.base.seq, "compacted entries are committed and never dropped");
+        assert!(
+            seq > self.base.seq,
+            "compacted entries are committed and never dropped"
+        );
         let keep = usize::try_from(seq - self.base.seq - 1).unwrap_or(usize::MAX);
         self.entries.truncate(keep);
     }
@@ -133,7 +145,9 @@ impl Log {
         self.snapshot = snapshot;
         let keep_from = at.seq.saturating_sub(TAIL_ENTRIES);
         while self.base.seq < keep_from {
-            let Some(first) = self.entries.pop_front() else { break };
+            let Some(first) = self.entries.pop_front() else {
+                break;
+            };
             self.base = first.point();
         }
     }
@@ -141,7 +155,11 @@ impl Log {
 
 impl Logged {
     pub(crate) fn point(&self) -> Point {
-        Point { seq: self.record.seq, ballot: self.record.ballot, hash: self.hash }
+        Point {
+            seq: self.record.seq,
+            ballot: self.record.ballot,
+            hash: self.hash,
+        }
     }
 
     /// What the store keeps: chain value, then the record's bytes.

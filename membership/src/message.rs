@@ -331,14 +331,21 @@ impl Message {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let message: Self = decode(bytes)?;
         let bound = |what, count, max| {
-            if count > max { Err(DecodeError::Bound { what, count, max }) } else { Ok(()) }
+            if count > max {
+                Err(DecodeError::Bound { what, count, max })
+            } else {
+                Ok(())
+            }
         };
         match &message {
             Self::Beat(beat) => bound("heard nodes", beat.hears.len(), NODES_MAX)?,
             Self::Append { entries, .. } | Self::Fetched { entries, .. } => {
                 bound("entries", entries.len(), ENTRIES_PER_MESSAGE_MAX)?;
             }
-            Self::Parcel { parcel: Parcel::Soft { items, .. }, .. } => {
+            Self::Parcel {
+                parcel: Parcel::Soft { items, .. },
+                ..
+            } => {
                 bound("soft-state items", items.len(), SOFT_ITEMS_PER_PARCEL_MAX)?;
             }
             _ => {}

@@ -7,8 +7,10 @@ use std::process::ExitCode;
 
 /// The entry point: `args` with the program's name first.
 pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let words: Vec<String> =
-        args.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
+    let words: Vec<String> = args
+        .into_iter()
+        .map(|a| a.to_string_lossy().into_owned())
+        .collect();
     let request = match words.get(1).map(String::as_str) {
         Some("cib") => Request::Cib { status: true },
         Some("plan") => Request::Plan,
@@ -17,7 +19,10 @@ pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Client::connect(&Paths::from_env()).map(|mut c| c.call(&request)) {
         Ok(Ok(Response::Cib { xml })) => println!("{xml}"),
         Ok(Ok(Response::Status(status))) => {
-            println!("{}", serde_json::to_string_pretty(&status).unwrap_or_default());
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&status).unwrap_or_default()
+            );
         }
         other => {
             println!("{other:?}");

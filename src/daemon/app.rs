@@ -89,6 +89,8 @@ pub(super) struct Inbox {
     pub(super) events: mpsc::Receiver<Result<Event, Ended>>,
     pub(super) executor: mpsc::Receiver<ExecutorEvent>,
     pub(super) calls: mpsc::Receiver<Call>,
+    /// Alert agents that failed, in words.
+    pub(super) alert_failures: mpsc::Receiver<String>,
     pub(super) own: mpsc::Receiver<Own>,
     pub(super) terminate: Signal,
     pub(super) interrupt: Signal,
@@ -110,6 +112,7 @@ impl App {
                     None => self.protocol_ended(&Ended::Stopped),
                 },
                 Some(event) = inbox.executor.recv() => self.on_executor(event),
+                Some(text) = inbox.alert_failures.recv() => self.notice("alert", text),
                 Some(own) = inbox.own.recv() => self.on_own(own),
                 Some(call) = inbox.calls.recv() => self.on_call(call),
                 Some(()) = inbox.terminate.recv() => self.stop("SIGTERM"),

@@ -71,7 +71,6 @@ impl App {
     fn on_quorum(&mut self, quorate: bool, why: String) {
         if quorate != self.standing.quorate {
             tracing::info!(quorate, "{why}");
-            self.alert_quorum(quorate, &why);
         }
         self.standing.quorate = quorate;
         self.standing.quorum_why = why;
@@ -104,11 +103,11 @@ impl App {
         let after = self.replica.standings().members().to_vec();
         for gone in before.iter().filter(|id| !after.contains(id)) {
             let node = self.peers.name(NodeId(*gone));
-            self.alert_node(NodeId(*gone), "lost");
+            self.alert_node(NodeId(*gone), false);
             self.control(controller::Input::NodeGone { node });
         }
         for new in after.iter().filter(|id| !before.contains(id)) {
-            self.alert_node(NodeId(*new), "member");
+            self.alert_node(NodeId(*new), true);
         }
         self.control(controller::Input::Changed {
             why: "the membership changed".to_owned(),

@@ -287,7 +287,14 @@ impl App {
         let fence_no = self.duty.fence_no;
         let name = self.peers.name(target);
         self.notice("fencing", format!("fencing {name} ({how}): {reason}"));
-        self.duty.fences.insert(fence_no, Fencing { step, target, begun: false });
+        self.duty.fences.insert(
+            fence_no,
+            Fencing {
+                step,
+                target,
+                begun: false,
+            },
+        );
         let machine_boot = self
             .replica
             .standings()
@@ -340,7 +347,9 @@ impl App {
     }
 
     pub(super) fn fence_agent_ended(&mut self, fence_no: u64, outcome: FenceOutcome) {
-        let Some(target) = self.duty.fences.get(&fence_no).map(|f| f.target) else { return };
+        let Some(target) = self.duty.fences.get(&fence_no).map(|f| f.target) else {
+            return;
+        };
         let outcome = match outcome {
             FenceOutcome::Fenced { devices, .. } => Ok(devices.join(", ")),
             FenceOutcome::Failed { reasons } => Err(reasons.join("; ")),
@@ -378,8 +387,14 @@ impl App {
                 format!("{name} could not be fenced: {why}"),
             ),
         }
-        self.alert_fencing(result);
-        if let Some(step) = self.duty.fences.remove(&result.fence_no).and_then(|f| f.step) {
+        let action = self.replica.standings().fence_action(result.fence_no);
+        self.alert_fencing(result, &action);
+        if let Some(step) = self
+            .duty
+            .fences
+            .remove(&result.fence_no)
+            .and_then(|f| f.step)
+        {
             self.confirm(step, result.outcome.is_ok(), false);
         }
     }
@@ -430,7 +445,10 @@ impl App {
     fn node_attributes(&self, node: &str) -> BTreeMap<String, String> {
         let config = cib::config::Config::new(self.replica.cib());
         let attributes = config.node(node).map(|n| n.attributes).unwrap_or_default();
-        attributes.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+        attributes
+            .into_iter()
+            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+            .collect()
     }
 
     /// A cluster property that is a time, in milliseconds.

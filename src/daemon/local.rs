@@ -2,6 +2,7 @@
 
 use super::app::{App, now_s};
 use super::peer::{Item, NodeCommand, NodeTell, Step, attribute_key, history_key, vip_key};
+use crate::alert::{Alert, Alerter};
 use crate::controller;
 use crate::executor::{
     Changed, CommandToken, Executor, ExecutorEvent, History, OpFinished, OpRequest,
@@ -23,6 +24,8 @@ pub(super) struct Local {
     pub(super) vip: Arc<NativeVip>,
     vips: BTreeSet<String>,
     start_failure_is_fatal: bool,
+    pub(super) alerter: Alerter,
+    pub(super) alerts: Vec<Alert>,
 }
 
 impl Local {
@@ -30,6 +33,7 @@ impl Local {
         executor: Executor,
         fencer: Arc<Fencer>,
         vip: Arc<NativeVip>,
+        alerter: Alerter,
         node_name: &str,
     ) -> Self {
         Self {
@@ -39,10 +43,13 @@ impl Local {
             vip,
             vips: BTreeSet::new(),
             start_failure_is_fatal: true,
+            alerter,
+            alerts: Vec::new(),
         }
     }
 
     pub(super) fn configuration_changed(&mut self, cib: &Cib) {
+        self.alerts = crate::alert::alerts(cib.root());
         let fatal = Config::new(cib).property("start-failure-is-fatal");
         self.start_failure_is_fatal = fatal
             .and_then(|v| cib::value::parse_bool(v).ok())

@@ -155,7 +155,6 @@ impl Reports {
 }
 
 impl NodeReport {
-
     /// The DC's own work, if this node is the DC.
     pub(super) fn dc(&self) -> Option<DcReport> {
         self.dc

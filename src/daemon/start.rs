@@ -5,6 +5,7 @@ use super::disk::{self, Disk, Done};
 use super::local::Local;
 use super::notices::Notices;
 use super::{Log, supervise};
+use crate::alert::Alerter;
 use crate::conf::{self, ClusterConf, Hosts, Strictness};
 use crate::executor::{Executor, ExecutorConfig, NativeAgent, OpRequest, read_environment_files};
 use crate::fencing::{Fencer, FencerConfig};
@@ -90,7 +91,10 @@ pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<u8, Refusal> {
-    let paths = args.root.as_ref().map_or_else(Paths::from_env, Paths::below);
+    let paths = args
+        .root
+        .as_ref()
+        .map_or_else(Paths::from_env, Paths::below);
     let strictness = if args.lenient {
         Strictness::Lenient
     } else {
@@ -216,9 +220,10 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     let (calls_sink, calls) = mpsc::channel(CALLS_MAX);
     let ipc = tokio::spawn(crate::ipc::serve(listener, calls_sink));
     let (executor_sink, executor) = mpsc::channel(EVENTS_MAX);
+    let (alert_sink, alert_failures) = mpsc::channel(OWN_MAX);
     let (own, own_inbox) = mpsc::channel(OWN_MAX);
     let mut app = App {
-        local: local(&paths, &peers, executor_sink)?,
+        local: local(&paths, &peers, executor_sink, alert_sink)?,
         paths,
         conf,
         lenient,
@@ -253,6 +258,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         events,
         executor,
         calls,
+        alert_failures,
         own: own_inbox,
         terminate: signal(SignalKind::terminate()).map_err(failed)?,
         interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
@@ -415,12 +421,14 @@ fn local(
     paths: &Paths,
     peers: &Peers,
     events: mpsc::Sender<crate::executor::ExecutorEvent>,
+    alert_failures: mpsc::Sender<String>,
 ) -> Result<Local, Refusal> {
     let vip = NativeVip::new().map_err(|e| refuse(EX_OSERR, format!("netlink: {e}")))?;
     let vip = Arc::new(vip);
     let node_name = peers.name(peers.me);
     let environment = read_environment_files(paths);
     let fencer = Fencer::new(FencerConfig::new(paths, &node_name, &environment));
+    let alerter = Alerter::new(paths, &environment, alert_failures);
     let config = ExecutorConfig {
         paths: paths.clone(),
         node_name: node_name.clone(),
@@ -431,6 +439,7 @@ fn local(
         Executor::new(config, events),
         Arc::new(fencer),
         vip,
+        alerter,
         &node_name,
     ))
 }

@@ -249,7 +249,10 @@ fn votes(report: &Report) -> (u32, u32, u32) {
 fn link_state(report: &Report, node: NodeId, link: u8) -> Option<(bool, u32)> {
     let peer = report.core.peers.iter().find(|p| p.node == node)?;
     let link = peer.links.iter().find(|l| l.link == link)?;
-    Some((link.up, link.rtt_us.unwrap_or(0).try_into().unwrap_or(u32::MAX)))
+    Some((
+        link.up,
+        link.rtt_us.unwrap_or(0).try_into().unwrap_or(u32::MAX),
+    ))
 }
 
 /// Times in force, milliseconds.
@@ -263,7 +266,10 @@ fn timers(report: &Report) -> Vec<(String, u64)> {
         ("kernel-lease", t.kernel_us),
         ("authority", t.authority_us),
     ];
-    named.into_iter().map(|(name, us)| (name.to_owned(), us / 1000)).collect()
+    named
+        .into_iter()
+        .map(|(name, us)| (name.to_owned(), us / 1000))
+        .collect()
 }
 
 /// Fail counts from the transient attributes `fail-count-RSC#OP_INTERVAL`.

@@ -186,3 +186,66 @@ const OLD_META_NAMES: &[(&str, &str)] = &[
     ("notify_unpromoted_resource", "notify_slave_resource"),
     ("notify_unpromoted_uname", "notify_slave_uname"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environment_files() {
+        let text = "# comment
+A=1
+export B = no name with a blank
+  C=\"two words\" # why
+D='$HOME'
+E=plain # comment
+F=
+not a line
+G=#value
+1-2=x
+";
+        let found = parse_environment(text);
+        let found: Vec<(&str, &str)> = found.iter().map(|(n, v)| (&**n, &**v)).collect();
+        let expect = [
+            ("A", "1"),
+            ("C", "two words"),
+            ("D", "$HOME"),
+            ("E", "plain"),
+            ("F", ""),
+            ("G", "#value"),
+        ];
+        assert_eq!(found, expect);
+    }
+
+    #[test]
+    fn missing_files_are_empty_and_the_later_one_wins() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let paths = Paths::below(dir.path());
+        assert!(read_environment_files(&paths).is_empty());
+        std::fs::create_dir_all(dir.path().join("etc/default")).unwrap();
+        for (path, text) in paths.environment_files().iter().zip(["X=1\nY=1", "X=2"]) {
+            std::fs::write(path, text).unwrap();
+        }
+        let found = read_environment_files(&paths);
+        assert_eq!(found["X"], "2");
+        assert_eq!(found["Y"], "1");
+    }
+
+    #[test]
+    fn what_execve_cannot_carry_is_left_out() {
+        let paths = Paths::below("/nowhere");
+        let base = BaseEnvironment::new(&paths, &BTreeMap::new());
+        let mut request = OpRequest::default();
+        for (name, value) in [("", "x"), ("a=b", "x"), ("nul", "x\0y"), ("fine", "")] {
+            request.params.insert(name.to_owned(), value.to_owned());
+        }
+        let env = base.for_ocf(&request);
+        let names: Vec<&str> = env
+            .keys()
+            .filter_map(|name| name.strip_prefix("OCF_RESKEY_"))
+            .filter(|name| !name.starts_with("CRM_meta") && *name != "crm_feature_set")
+            .collect();
+        // An empty parameter name is a name all the same.
+        assert_eq!(names, ["", "fine"]);
+    }
+}

@@ -325,3 +325,265 @@ fn op_key(rsc: &str, operation: &str, interval_ms: u64) -> String {
 
 /// In the place of a transition's uuid where no transition asked.
 const NO_TRANSITION: &str = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::executor::OpOutcome;
+
+    const KEY: &str = "3:7:0:be2e97d9-05e2-439d-863e-48f7aecab2aa";
+
+    fn request(operation: &str, interval_ms: u64, target_rc: i32) -> OpRequest {
+        OpRequest {
+            rsc: "ip".to_owned(),
+            class: "ocf".to_owned(),
+            provider: Some("heartbeat".to_owned()),
+            kind: "IPaddr2".to_owned(),
+            operation: operation.to_owned(),
+            interval_ms,
+            target_rc,
+            transition_key: KEY.to_owned(),
+            digest: "97eae1ae64f4ca28c6b4ec8d6e2a7e54".to_owned(),
+            ..OpRequest::default()
+        }
+    }
+
+    fn done(operation: &str, interval_ms: u64, target_rc: i32, rc: i32) -> OpFinished {
+        OpFinished {
+            request: request(operation, interval_ms, target_rc),
+            outcome: OpOutcome {
+                call_id: 12,
+                rc,
+                exit_reason: "said so".to_owned(),
+                started_at: 1_700_000_000,
+                exec_ms: 34,
+                queue_ms: 1,
+                ..OpOutcome::default()
+            },
+        }
+    }
+
+    /// `id operation rc/op-status` of each entry.
+    fn entries(history: &History) -> Vec<String> {
+        let lrm = history.element("ip").expect("a history of ip");
+        lrm.children
+            .iter()
+            .map(|op| {
+                let attr = |name| op.attr(name).unwrap_or_default();
+                let (rc, status) = (attr("rc-code"), attr("op-status"));
+                format!("{} {} {rc}/{status}", attr("id"), attr("operation"))
+            })
+            .collect()
+    }
+
+    fn check(steps: &[OpFinished], expect: &[&str]) -> History {
+        let mut history = History::new("node1");
+        for step in steps {
+            history.record(step, true);
+        }
+        assert_eq!(entries(&history), expect);
+        history
+    }
+
+    #[test]
+    fn attributes_and_their_order_are_pacemaker_s() {
+        let mut history = History::new("node1");
+        history.record(&done("start", 0, 0, 0), true);
+        let lrm = history.element("ip").unwrap();
+        let expect = [
+            ("id", "ip"),
+            ("type", "IPaddr2"),
+            ("class", "ocf"),
+            ("provider", "heartbeat"),
+        ];
+        let found: Vec<(&str, &str)> = lrm.attrs.iter().map(|(n, v)| (&**n, &**v)).collect();
+        assert_eq!(found, expect);
+        let found: Vec<(&str, &str)> = lrm.children[0]
+            .attrs
+            .iter()
+            .map(|(n, v)| (&**n, &**v))
+            .collect();
+        let magic = format!("0:0;{KEY}");
+        let expect = [
+            ("id", "ip_last_0"),
+            ("operation_key", "ip_start_0"),
+            ("operation", "start"),
+            ("crm_feature_set", "3.19.7"),
+            ("transition-key", KEY),
+            ("transition-magic", magic.as_str()),
+            ("exit-reason", ""),
+            ("on_node", "node1"),
+            ("call-id", "12"),
+            ("rc-code", "0"),
+            ("op-status", "0"),
+            ("interval", "0"),
+            ("last-rc-change", "1700000000"),
+            ("exec-time", "34"),
+            ("queue-time", "1"),
+            ("op-digest", "97eae1ae64f4ca28c6b4ec8d6e2a7e54"),
+        ];
+        assert_eq!(found, expect);
+    }
+
+    #[test]
+    fn probes_starts_and_monitors() {
+        check(&[done("monitor", 0, 7, 7)], &["ip_last_0 monitor 7/0"]);
+        let history = check(
+            &[
+                done("monitor", 0, 7, 7),
+                done("start", 0, 0, 0),
+                done("monitor", 10_000, 0, 0),
+            ],
+            &["ip_last_0 start 0/0", "ip_monitor_10000 monitor 0/0"],
+        );
+        assert!(history.attributes().is_empty());
+    }
+
+    #[test]
+    fn a_failed_monitor_stands_beside_the_last_good_one() {
+        let history = check(
+            &[
+                done("start", 0, 0, 0),
+                done("monitor", 10_000, 0, 0),
+                done("monitor", 10_000, 0, 7),
+            ],
+            &[
+                "ip_last_0 start 0/0",
+                "ip_monitor_10000 monitor 0/0",
+                "ip_last_failure_0 monitor 7/0",
+            ],
+        );
+        let failure = &history.element("ip").unwrap().children[2];
+        assert_eq!(failure.attr("operation_key"), Some("ip_monitor_10000"));
+        assert_eq!(failure.attr("exit-reason"), Some("said so"));
+        assert_eq!(history.attributes()["fail-count-ip#monitor_10000"], "1");
+    }
+
+    #[test]
+    fn a_failed_start_is_the_last_operation_too() {
+        let failed = done("start", 0, 0, 1);
+        let mut timed_out = done("start", 0, 0, 1);
+        timed_out.outcome.op_status = op_status::TIMEOUT;
+        check(
+            &[failed],
+            &["ip_last_failure_0 start 1/0", "ip_last_0 start 1/0"],
+        );
+        let history = check(
+            &[timed_out, done("stop", 0, 0, 0)],
+            &["ip_last_failure_0 start 1/2", "ip_last_0 stop 0/0"],
+        );
+        assert_eq!(history.attributes()["fail-count-ip#start_0"], "INFINITY");
+    }
+
+    #[test]
+    fn a_stop_ends_the_monitors() {
+        check(
+            &[
+                done("start", 0, 0, 0),
+                done("monitor", 10_000, 0, 0),
+                done("monitor", 20_000, 0, 0),
+                done("monitor", 10_000, 0, 7),
+                done("stop", 0, 0, 0),
+            ],
+            &["ip_last_0 stop 0/0", "ip_last_failure_0 monitor 7/0"],
+        );
+    }
+
+    #[test]
+    fn pending_entries_come_and_go() {
+        let mut history = History::new("node1");
+        let changed = history.pending(&request("start", 0, 0), 5);
+        assert_eq!(changed.resources.len(), 1);
+        assert_eq!(entries(&history), ["ip_last_0 start 193/-1"]);
+        let op = &history.element("ip").unwrap().children[0];
+        assert_eq!(op.attr("call-id"), Some("-1"));
+        history.record(&done("start", 0, 0, 0), true);
+        history.pending(&request("monitor", 10_000, 0), 6);
+        assert_eq!(
+            entries(&history),
+            ["ip_last_0 start 0/0", "ip_monitor_10000 monitor 193/-1"]
+        );
+        history.record(&done("monitor", 10_000, 0, 7), true);
+        assert_eq!(
+            entries(&history),
+            ["ip_last_0 start 0/0", "ip_last_failure_0 monitor 7/0"]
+        );
+        assert!(history.pending(&request("notify", 0, 0), 7).is_empty());
+    }
+
+    #[test]
+    fn reloads_are_starts_and_unrecorded_operations_leave_no_trace() {
+        check(&[done("reload-agent", 0, 0, 0)], &["ip_last_0 start 0/0"]);
+        let mut history = History::new("node1");
+        for operation in ["notify", "meta-data", "validate-all"] {
+            assert!(history.record(&done(operation, 0, 0, 1), true).is_empty());
+        }
+        assert!(history.elements().is_empty());
+    }
+
+    #[test]
+    fn migrations_have_entries_of_their_own() {
+        let mut migrate = done("migrate_to", 0, 0, 0);
+        let meta = &mut migrate.request.meta;
+        meta.insert("migrate_source".to_owned(), "node1".to_owned());
+        meta.insert("migrate_target".to_owned(), "node2".to_owned());
+        let history = check(&[migrate], &["ip_migrate_to_0 migrate_to 0/0"]);
+        let op = &history.element("ip").unwrap().children[0];
+        assert_eq!(op.attr("migrate_target"), Some("node2"));
+    }
+
+    #[test]
+    fn forgetting() {
+        let steps = [
+            done("start", 0, 0, 0),
+            done("monitor", 10_000, 0, 0),
+            done("monitor", 10_000, 0, 7),
+        ];
+        let mut history = check(
+            &steps,
+            &[
+                "ip_last_0 start 0/0",
+                "ip_monitor_10000 monitor 0/0",
+                "ip_last_failure_0 monitor 7/0",
+            ],
+        );
+        assert!(history.clear_failures("ip", Some(("start", 0))).is_empty());
+        let changed = history.clear_failures("ip", Some(("monitor", 10_000)));
+        assert_eq!(changed.attributes["fail-count-ip#monitor_10000"], None);
+        assert_eq!(
+            entries(&history),
+            ["ip_last_0 start 0/0", "ip_monitor_10000 monitor 0/0"]
+        );
+        assert!(!history.cancelled("ip", "monitor", 10_000).is_empty());
+        assert!(history.cancelled("ip", "monitor", 10_000).is_empty());
+        history.record(&done("monitor", 10_000, 0, 7), true);
+        let changed = history.cleanup("ip");
+        assert_eq!((changed.resources.len(), changed.attributes.len()), (1, 2));
+        assert_eq!(history, History::new("node1"));
+        assert!(history.cleanup("ip").is_empty());
+    }
+
+    #[test]
+    fn a_restored_history_is_the_same() {
+        let mut history = History::new("node1");
+        history.record(&done("monitor", 10_000, 0, 7), true);
+        let mut again = History::new("node1");
+        again.restore(
+            history.elements().into_iter().cloned(),
+            history.attributes().iter().map(|(n, v)| (&**n, &**v)),
+        );
+        assert_eq!(again, history);
+        again.restore([], [("pingd", "100")]);
+        assert_eq!(again, history, "other attributes are not ours");
+    }
+
+    #[test]
+    fn without_a_transition_the_key_is_made_up() {
+        let mut finished = done("start", 0, 0, 0);
+        finished.request.transition_key.clear();
+        let history = check(&[finished], &["ip_last_0 start 0/0"]);
+        let op = &history.element("ip").unwrap().children[0];
+        let key = "12:-1:0:xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+        assert_eq!(op.attr("transition-key"), Some(key));
+    }
+}

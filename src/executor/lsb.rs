@@ -34,6 +34,7 @@ pub(super) fn command(
         args: vec![action.to_owned()],
         env: base.plain().into_iter().collect(),
         cwd: cwd.to_owned(),
+        user: None,
         stdin: Vec::new(),
         timeout: timeout_of(request),
         stdout_bytes_max: 0,

@@ -35,6 +35,7 @@ pub(super) fn command(
         args: vec![request.operation.clone()],
         env: base.for_ocf(request).into_iter().collect(),
         cwd: cwd.to_owned(),
+        user: None,
         stdin: Vec::new(),
         timeout: timeout_of(request),
         stdout_bytes_max: stdout_bytes_max(&request.operation),

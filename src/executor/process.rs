@@ -28,6 +28,8 @@ pub(crate) struct ProcessSpec {
     pub(crate) env: Vec<(String, String)>,
     /// Working directory.
     pub(crate) cwd: PathBuf,
+    /// Run as this user and group, without supplementary groups; `None` = as we are.
+    pub(crate) user: Option<(u32, u32)>,
     /// Fed to standard input, then end of file; empty = `/dev/null`.
     pub(crate) stdin: Vec<u8>,
     /// From start to SIGKILL of the group.
@@ -97,6 +99,9 @@ async fn spawn(spec: &ProcessSpec) -> io::Result<Child> {
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
+    if let Some((uid, gid)) = spec.user {
+        command.uid(uid).gid(gid);
+    }
     for _ in 0..BUSY_RETRIES_MAX {
         match command.spawn() {
             // A package upgrade has the agent open for writing this very moment.

@@ -167,7 +167,7 @@ async fn the_last_exit_reason_is_kept() {
 async fn a_hanging_agent_is_killed_with_its_group() {
     let mut bench = Bench::new();
     let request = OpRequest {
-        timeout_ms: 300,
+        timeout_ms: 2000,
         ..op("start")
     };
     let pids = bench.dir.path().join("pids").display().to_string();
@@ -176,9 +176,11 @@ async fn a_hanging_agent_is_killed_with_its_group() {
     assert_eq!((outcome.rc, outcome.op_status), (1, 2));
     assert_eq!(
         outcome.exit_reason,
-        "Resource agent did not complete within 300ms"
+        "Resource agent did not complete within 2s"
     );
-    for pid in bench.text("pids").split_whitespace() {
+    let pids = bench.text("pids");
+    assert_eq!(pids.split_whitespace().count(), 2);
+    for pid in pids.split_whitespace() {
         until(|| !alive(pid)).await;
     }
 }

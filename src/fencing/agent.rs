@@ -3,6 +3,7 @@
 use super::device::{Device, is_agent_name};
 use super::metadata::AgentMetadata;
 use crate::executor::BaseEnvironment;
+use crate::executor::outcome::readable;
 use crate::executor::process::{self, Ended, ProcessSpec, printable};
 use crate::paths::Paths;
 use std::collections::BTreeMap;
@@ -110,6 +111,7 @@ impl FencerConfig {
             args: Vec::new(),
             env: self.environment.clone(),
             cwd: PathBuf::from("/"),
+            user: None,
             stdin: stdin.into_bytes(),
             timeout: allowed,
             stdout_bytes_max: STDOUT_BYTES_MAX,
@@ -131,8 +133,8 @@ impl FencerConfig {
             Ended::TimedOut => (
                 AgentEnd::TimedOut,
                 format!(
-                    "{agent} did not complete within {} ms{said}",
-                    allowed.as_millis()
+                    "{agent} did not complete within {}{said}",
+                    readable(allowed)
                 ),
             ),
             Ended::Cancelled => (AgentEnd::Cancelled, format!("{agent} was cancelled")),
@@ -164,8 +166,11 @@ impl FencerConfig {
         let began = tokio::time::Instant::now();
         let mut tries = 0;
         loop {
+            let left = match tries {
+                0 => total,
+                _ => total.saturating_sub(began.elapsed()),
+            };
             tries += 1;
-            let left = total.saturating_sub(began.elapsed());
             let run = self
                 .run(&device.agent, &arguments, left, stop.clone())
                 .await;

@@ -16,6 +16,7 @@ pub use device::{Device, HostCheck, devices};
 pub use fencer::{FenceOutcome, FenceRecord, FenceRequest, Fencer, HISTORY_MAX};
 pub use metadata::AgentMetadata;
 pub(crate) use monitor::ActiveDevices;
+pub(crate) use text::parse_duration_ms;
 pub use topology::levels;
 
 #[cfg(test)]

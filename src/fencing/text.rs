@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// Milliseconds of `20`, `20s`, `500ms`, `2min`, `1h`; a bare number is seconds
 /// (lib/common/utils.c, `crm_get_msec`). `None` = not a duration.
-pub(super) fn parse_duration_ms(text: &str) -> Option<u64> {
+pub(crate) fn parse_duration_ms(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text
         .find(|c: char| !c.is_ascii_digit())

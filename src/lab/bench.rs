@@ -138,7 +138,7 @@ fn restart(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
     lab.wait_answer(&probe, MOVED_WITHIN)?;
     std::thread::sleep(SETTLED);
 
-    let before = lab.daemon(&holder)?.starts;
+    let before = lab.daemon_group(&holder)?;
     let killed = lab.kill_daemon(&holder)?;
     let started_ms = lab
         .wait(
@@ -146,11 +146,14 @@ fn restart(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
             MEMBERS_WITHIN,
         )
         .every(Duration::from_millis(1))
+        .log(&lab.daemon_log(&holder))
         .until(|| {
-            let status = lab.daemon(&holder)?;
-            Ok(match status.started_ms {
-                Some(at) if status.starts > before => Seen::Yes(at),
-                _ => Seen::NotYet(format!("{} starts", status.starts)),
+            Ok(match lab.daemon_worker(&holder) {
+                Ok(now) if !before.iter().any(|(known, _)| *known == now) => {
+                    Seen::Yes(now.started_ms())
+                }
+                Ok(now) => Seen::NotYet(format!("pid {}", now.pid)),
+                Err(error) => Seen::NotYet(error.to_string()),
             })
         })?;
     let member_ms = lab

@@ -6,9 +6,11 @@
 //! namespaces are held by processes only, so that SIGKILL to a node's pid 1 is a power failure.
 
 mod bench;
+mod build;
 mod cli;
 mod cluster;
 mod control;
+mod daemon;
 mod demo;
 mod entry;
 mod error;
@@ -34,13 +36,14 @@ mod wait;
 pub use cli::command_line;
 pub use cluster::Lab;
 pub use control::DaemonStatus;
+pub use daemon::Usage;
 pub use entry::main;
 pub use error::LabError;
 pub use exec::Output;
 pub use glance::{Glance, GlanceNode};
 pub use http::HttpProbe;
 pub use options::Options;
-pub use service::{Usage, VIP};
+pub use service::VIP;
 pub use state::{Node, Process, default_dir};
 pub use switch::{CLIENT_ADDRESS, NODE_INTERFACE, NODES_MAX, PREFIX, node_address};
 pub use userns::become_root;

@@ -2,9 +2,7 @@
 
 use super::cluster::Lab;
 use super::error::{LabError, Tried};
-use super::freezer;
 use super::options::Options;
-use super::state::Stat;
 use super::wait::Seen;
 use netlink::probe::EchoProbe;
 use std::fs;
@@ -20,17 +18,6 @@ pub(super) const PROBE_EVERY: Duration = Duration::from_millis(5);
 pub(super) const MEMBERS_WITHIN: Duration = Duration::from_secs(60);
 /// Bound of a take-over.
 pub(super) const MOVED_WITHIN: Duration = Duration::from_secs(60);
-
-/// What a node's daemon uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Resident memory of its processes, in KiB.
-    pub rss_kib: u64,
-    /// Their CPU time since their start, in milliseconds.
-    pub cpu_ms: u64,
-    /// How many they are; agents are not among them.
-    pub processes: u32,
-}
 
 impl Lab {
     /// Runs a shell line in a node, as a person would paste it.
@@ -68,27 +55,6 @@ impl Lab {
                     None => Seen::NotYet("silence".to_owned()),
                 })
             })
-    }
-
-    /// What a node's daemon uses now.
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub fn daemon_usage(&self, node: &str) -> Result<Usage, LabError> {
-        let leader = self.daemon_pid_outside(node)?;
-        let init = super::state::Process::of(leader)?;
-        let mut usage = Usage::default();
-        for pid in freezer::processes(init)? {
-            // Gone in between: it uses nothing.
-            if let Ok(stat) = Stat::read(pid)
-                && stat.group == leader
-            {
-                usage.rss_kib += resident_kib(pid);
-                usage.cpu_ms += stat.cpu_ticks * MS_PER_TICK;
-                usage.processes += 1;
-            }
-        }
-        Ok(usage)
     }
 }
 
@@ -144,19 +110,6 @@ fn type_of(mounts: &str, dir: &Path) -> String {
         .max_by_key(|(target, _)| target.len())
         .map_or_else(|| "unknown".to_owned(), |(_, kind)| kind.to_owned())
 }
-
-fn resident_kib(pid: i32) -> u64 {
-    fs::read_to_string(format!("/proc/{pid}/status"))
-        .ok()
-        .and_then(|text| {
-            let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
-            line.trim().trim_end_matches("kB").trim().parse().ok()
-        })
-        .unwrap_or(0)
-}
-
-/// Length of a clock tick: USER_HZ is 100 on every architecture we build for (time(7)).
-const MS_PER_TICK: u64 = 10;
 
 #[cfg(test)]
 mod tests {

@@ -57,6 +57,11 @@ impl CookieJar {
         self.ticket_of(self.last_number, salt)
     }
 
+    /// Number of the last cookie baked.
+    pub(crate) fn last_number(&self) -> u64 {
+        self.last_number
+    }
+
     fn ticket_of(&self, number: u64, salt: [u8; SALT_LEN]) -> Ticket {
         let name = cookie_nonce(number, &salt);
         let nonce = expand(&self.secrets, &[b"nonce ", name.as_slice()].concat());

@@ -99,10 +99,12 @@ impl Endpoint {
     /// Replaces the node list: new peers are unknown yet, peers gone lose their session, the
     /// others keep it.
     pub fn set_peers(&mut self, peers: &[NodeId]) {
-        let me = self.local.me.node;
+        let (me, cookies) = (self.local.me.node, self.jar.last_number());
         self.peers.retain(|id, _| peers.contains(id));
         for id in peers.iter().filter(|id| **id != me) {
-            self.peers.entry(*id).or_insert_with(|| Peer::new(*id));
+            self.peers
+                .entry(*id)
+                .or_insert_with(|| Peer::new(*id, cookies));
         }
     }
 

@@ -110,7 +110,9 @@ enum Slot {
 }
 
 impl Peer {
-    pub(crate) fn new(id: NodeId) -> Self {
+    /// `cookies` is the number of the last cookie baked: one given to the node before it left the
+    /// node list and came back is spent.
+    pub(crate) fn new(id: NodeId, cookies: u64) -> Self {
         Self {
             id,
             mine: None,
@@ -118,7 +120,7 @@ impl Peer {
             theirs: None,
             theirs_old: None,
             theirs_number: 0,
-            cookie_floor: 0,
+            cookie_floor: cookies,
             known: None,
             announced: None,
             attempt: None,

@@ -90,14 +90,15 @@ pub const FINDINGS_MAX: usize = 1000;
 fn repeated(root: &Element) -> Vec<(&Element, &Element)> {
     fn walk<'a>(
         element: &'a Element,
-        seen: &mut BTreeMap<&'a str, &'a Element>,
+        seen: &mut BTreeMap<(bool, &'a str), &'a Element>,
         pairs: &mut Vec<(&'a Element, &'a Element)>,
     ) {
-        if let Some(id) = defined_id(element) {
-            match seen.get(id) {
+        let is_node = element.name == "node";
+        if let Some(id) = defined_id(element).or_else(|| element.id().filter(|_| is_node)) {
+            match seen.get(&(is_node, id)) {
                 Some(first) => pairs.push((first, element)),
                 None => {
-                    seen.insert(id, element);
+                    seen.insert((is_node, id), element);
                 }
             }
         }

@@ -82,7 +82,12 @@ fn remote_nodes<'a>(config: &Config<'a>) -> Vec<&'a str> {
         if config.agent(&resource).is_some_and(|a| a.kind == "remote") {
             names.push(resource.id);
         }
-        names.extend(config.meta(&resource).get("remote-node"));
+        let pairs = resource
+            .element
+            .all("meta_attributes")
+            .flat_map(|s| s.all("nvpair"));
+        let guests = pairs.filter(|p| p.attr("name") == Some("remote-node"));
+        names.extend(guests.filter_map(|p| p.attr("value")));
     }
     names
 }

@@ -217,12 +217,16 @@ fn ids_repeat_in_status_but_not_in_the_configuration() {
         )
     };
     assert_eq!(check_ids(&crate::xml::parse(&text("")).unwrap()), Ok(()));
-    assert_eq!(
-        check_ids(&crate::xml::parse(&text("<nvpair id=\"1\"/>")).unwrap()),
-        Err(Error::DuplicateId {
-            id: "1".into(),
-            first: "node".into(),
-            second: "nvpair".into()
-        })
-    );
+    let remote = text("<primitive id=\"1\"/>");
+    assert_eq!(check_ids(&crate::xml::parse(&remote).unwrap()), Ok(()));
+    for (second, first) in [
+        ("<node id=\"1\"/>", "node"),
+        ("<nvpair id=\"t\"/>", "nvpair"),
+    ] {
+        let found = check_ids(&crate::xml::parse(&text(second)).unwrap());
+        assert!(
+            matches!(&found, Err(Error::DuplicateId { first: f, .. }) if f == first),
+            "{found:?}"
+        );
+    }
 }

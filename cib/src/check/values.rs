@@ -77,6 +77,10 @@ fn meta(pair: &Element, findings: &mut Findings) {
     let (Some(name), Some(value)) = (pair.attr("name"), pair.attr("value")) else {
         return;
     };
+    // In old configurations, this stands for "as if not set".
+    if matches!(value, "default" | "#default") {
+        return;
+    }
     match name {
         "target-role" => one_of(pair, name, value, &ROLES, findings),
         "multiple-active" => {
@@ -88,8 +92,6 @@ fn meta(pair: &Element, findings: &mut Findings) {
                 findings,
             );
         }
-        // In resources, "default" stands for "as if not set".
-        _ if value.eq_ignore_ascii_case("default") => {}
         "is-managed" | "maintenance" | "critical" | "allow-migrate" | "interleave" | "ordered"
         | "notify" | "globally-unique" | "promotable" => {
             value_error(pair, name, parse_bool(value).err(), findings);

@@ -1,6 +1,6 @@
 //! Deleting objects together with what cannot stand without them.
 
-use super::{Error, Result, unknown_node};
+use super::{Error, Result, defined_id, unknown_node};
 use crate::config::{Config, RESOURCE_REFERENCES, find_id, kind_of};
 use crate::document::{Cib, Section};
 use crate::tree::Element;
@@ -27,18 +27,18 @@ pub struct Deleted {
 /// [`Error::Unknown`] when nothing has this id, [`Error::Refused`] when primitives still use a
 /// template. The CIB is then as before.
 pub fn delete(cib: &mut Cib, id: &str) -> Result<Vec<Deleted>> {
-    let Some(found) = Config::new(cib).by_id(id) else {
-        return Err(Error::Unknown {
-            kind: "object",
-            id: id.to_owned(),
-            cure: "`crm configure show` prints what there is",
-        });
+    let config = Config::new(cib);
+    let tag = match config.by_id(id) {
+        Some(found) => found.name.clone(),
+        None if config.node(id).is_some() => return delete_node(cib, id),
+        None => {
+            return Err(Error::Unknown {
+                kind: "object",
+                id: id.to_owned(),
+                cure: "`crm configure show` prints what there is",
+            });
+        }
     };
-    let tag = found.name.clone();
-    if tag == "node" {
-        let name = id.to_owned();
-        return delete_node(cib, &name);
-    }
     if tag == "template" {
         refuse_used_template(cib, id)?;
     }
@@ -131,7 +131,7 @@ fn remove(parent: &mut Element, id: &str, gone: &mut Vec<Deleted>) -> bool {
     let here = parent
         .children
         .iter()
-        .position(|c| c.id() == Some(id) && c.name != "resource_ref");
+        .position(|c| defined_id(c) == Some(id));
     if let Some(index) = here {
         let element = parent.children.remove(index);
         if matches!(element.name.as_str(), "group" | "clone" | "master") {

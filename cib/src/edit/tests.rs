@@ -32,6 +32,26 @@ fn a_property_gets_the_ids_of_crmsh() {
 }
 
 #[test]
+fn the_two_names_of_a_fencing_option_do_not_contradict() {
+    let mut cib = Cib::empty();
+    set_property(&mut cib, "stonith-enabled", Some("false"));
+    assert!(set_property(&mut cib, "fencing-enabled", Some("true")));
+    assert_eq!(Config::new(&cib).property("stonith-enabled"), Some("true"));
+    assert!(!section(&cib, Section::CrmConfig).contains("stonith"));
+}
+
+#[test]
+fn a_remote_node_is_not_mistaken_for_its_resource() {
+    let mut cib = cib(
+        "<nodes><node id=\"r\" uname=\"r\" type=\"remote\"/></nodes><tags><tag id=\"t\"><obj_ref id=\"r\"/>\
+         <obj_ref id=\"x\"/></tag></tags><resources><primitive id=\"r\"/></resources>",
+    );
+    assert_eq!(gone(&delete(&mut cib, "r").unwrap()), ["primitive:r"]);
+    assert_eq!(gone(&delete(&mut cib, "r").unwrap()), ["node:r"]);
+    assert!(delete(&mut cib, "r").is_err());
+}
+
+#[test]
 fn defaults_get_the_ids_of_crmsh() {
     let mut cib = Cib::empty();
     assert!(set_rsc_default(

@@ -17,7 +17,7 @@ pub fn format(element: &Element) -> String {
     format_at(element, 0)
 }
 
-/// As [`format`], indented by `level` levels.
+/// As [`format()`], indented by `level` levels.
 #[must_use]
 pub fn format_at(element: &Element, level: usize) -> String {
     let mut out = String::new();

@@ -67,6 +67,72 @@ fn replayed_capture_is_refused_whoever_restarted() {
 }
 
 #[test]
+fn replayed_capture_is_refused_after_the_peer_left_the_node_list_and_came_back() {
+    let mut net = talked(1);
+    let capture = std::mem::take(&mut net.captured);
+    for node in [1, 2] {
+        let endpoint = net.nodes.get_mut(&node).unwrap();
+        endpoint.set_peers(&[]);
+        endpoint.set_peers(&[NodeId(1), NodeId(2)]);
+    }
+    assert_eq!(got_in(&mut net, &capture), 0);
+    net.run_for(2_000_000);
+    net.connect(1, 2);
+    net.run_for(2_000_000);
+    net.assert_all_talk(1);
+}
+
+/// The cookie of a session before the last is younger than its life, but spent.
+#[test]
+fn handshake_before_the_last_cannot_be_repeated() {
+    let mut net = Net::new(1, 2, 1);
+    net.connect(1, 2);
+    net.run_for(100_000);
+    net.send(1, 2, b"once").unwrap();
+    net.run_for(100_000);
+    let capture = std::mem::take(&mut net.captured);
+    for _ in 0..2 {
+        net.connect(1, 2);
+        net.run_for(100_000);
+        net.send(1, 2, b"later").unwrap();
+        net.run_for(100_000);
+    }
+    assert_eq!(got_in(&mut net, &capture), 0);
+    net.assert_all_talk(1);
+}
+
+/// A cookie alone opens nothing: whoever brings it must have the session's keys.
+#[test]
+fn cookie_without_proof_is_refused() {
+    use crate::cookie::COOKIE_LEN;
+    use crate::packet::{Header, Kind, OpenKey, SealKey};
+    let mut net = Net::new(1, 2, 1);
+    net.connect(1, 2);
+    net.run_for(15_000);
+    let hello2 = net.captured[1].bytes.clone();
+    let ring = ring();
+    let pair = &ring.active().hello;
+    let header = Header::parse(&hello2).unwrap();
+    let body = OpenKey::new(&pair.cipher).open(&header, &hello2).unwrap();
+    let cookie = &body[body.len() - COOKIE_LEN..];
+    let header = Header::hello(Kind::Hello3, 1, header.key_id, (NodeId(1), NodeId(2)), 0);
+    let body = [cookie, &[0; 32]].concat();
+    let bytes = SealKey::new(pair).seal(header, &body, &mut Seeded(5));
+    let received = net.deliver(&Packet {
+        from: 1,
+        to: 2,
+        link: 0,
+        bytes,
+    });
+    assert_eq!(
+        received,
+        Received::Rejected(Reject::BadTag { src: NodeId(1) })
+    );
+    net.run_for(100_000);
+    net.assert_all_talk(1);
+}
+
+#[test]
 fn replays_during_a_handshake_do_not_stop_it() {
     for seed in 0..20 {
         let mut net = talked(seed);
