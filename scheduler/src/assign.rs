@@ -123,7 +123,12 @@ impl Cluster<'_> {
     /// Pacemaker pcmk_sched_primitive.c:assign_best_node.
     fn assign_best_node(&mut self, rsc: RscId, prefer: Option<NodeId>, stop_if_fail: bool) {
         let nodes = self.sorted_nodes(rsc, self.current_node(rsc));
-        let score = |node: NodeId| self.rscs[rsc].allowed.get(node).map_or(-INFINITY, |w| w.score);
+        let score = |node: NodeId| {
+            self.rscs[rsc]
+                .allowed
+                .get(node)
+                .map_or(-INFINITY, |w| w.score)
+        };
         let best = nodes.first().copied();
         let mut chosen = prefer.filter(|node| {
             self.rscs[rsc].allowed.get(*node).is_some()
@@ -252,9 +257,7 @@ impl Cluster<'_> {
             return changed;
         }
         let mut node = node;
-        if !force
-            && let Some(wanted) = node
-        {
+        if !force && let Some(wanted) = node {
             let score = self.rscs[rsc]
                 .allowed
                 .get(wanted)

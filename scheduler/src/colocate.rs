@@ -90,7 +90,11 @@ impl Cluster<'_> {
         let members = self.rscs[group].children.clone();
         if self.rscs[group].group_colocated {
             // All of the group must be there for a mandatory colocation.
-            let member = if mandatory { members.last() } else { members.first() };
+            let member = if mandatory {
+                members.last()
+            } else {
+                members.first()
+            };
             if let Some(member) = member {
                 self.apply_colocation(dependent, *member, col, false);
             }
@@ -157,7 +161,9 @@ impl Cluster<'_> {
         if p.flags.unassigned {
             return Affects::Nothing;
         }
-        let promotable = d.parent.is_some_and(|parent| self.rscs[parent].flags.promotable);
+        let promotable = d
+            .parent
+            .is_some_and(|parent| self.rscs[parent].flags.promotable);
         if colocation.dependent_role >= Role::Unpromoted && promotable && !d.flags.unassigned {
             return Affects::Role;
         }

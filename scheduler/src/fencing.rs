@@ -159,8 +159,9 @@ impl Cluster<'_> {
             "this partition has no quorum"
         };
         let name = &self.nodes[node].name;
-        self.warnings
-            .push(format!("node {name} is unclean but cannot be fenced: {why}"));
+        self.warnings.push(format!(
+            "node {name} is unclean but cannot be fenced: {why}"
+        ));
     }
 
     fn order_resource_after_fencing(&mut self, rsc: RscId, fencing: ActId, node: NodeId) {
@@ -186,8 +187,8 @@ impl Cluster<'_> {
                 }
                 Requires::Quorum => {
                     // It may be active there unnoticed.
-                    let unknown = self.rscs[rsc].allowed.get(node).is_some()
-                        && !self.is_known_on(rsc, node);
+                    let unknown =
+                        self.rscs[rsc].allowed.get(node).is_some() && !self.is_known_on(rsc, node);
                     if self.actions[id].task == "start" && unknown {
                         let kind = relation::ORDERED | relation::UNRUNNABLE_FIRST_BLOCKS;
                         self.relate(fencing, id, kind);

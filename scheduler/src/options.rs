@@ -76,7 +76,11 @@ impl ClusterOptions {
             no_quorum,
             fencing,
             fencing_action: fencing_action(reader.text(&["fencing-action", "stonith-action"])),
-            fencing_timeout_ms: reader.ms(&["fencing-timeout", "stonith-timeout"], 60_000, warnings),
+            fencing_timeout_ms: reader.ms(
+                &["fencing-timeout", "stonith-timeout"],
+                60_000,
+                warnings,
+            ),
             startup_fencing: reader.flag(&["startup-fencing"], true, warnings),
             concurrent_fencing: reader.flag(&["concurrent-fencing"], true, warnings),
             priority_fencing_delay_s: reader.ms(&["priority-fencing-delay"], 0, warnings) / 1000,
@@ -137,7 +141,9 @@ fn no_quorum_policy(text: Option<&str>, fencing: bool, warnings: &mut Vec<String
             NoQuorum::Stop
         }
         Some(other) => {
-            warnings.push(format!("no-quorum-policy: '{other}' is not valid; using stop"));
+            warnings.push(format!(
+                "no-quorum-policy: '{other}' is not valid; using stop"
+            ));
             NoQuorum::Stop
         }
     }
@@ -173,7 +179,10 @@ impl Reader<'_> {
             return default;
         };
         parse_ms(text).unwrap_or_else(|| {
-            warnings.push(format!("{}: '{text}' is not a time; using {default} ms", names[0]));
+            warnings.push(format!(
+                "{}: '{text}' is not a time; using {default} ms",
+                names[0]
+            ));
             default
         })
     }

@@ -50,6 +50,10 @@ impl App {
             }
             Event::FenceIntentLocal(intent) => self.fence_intended(&intent),
             Event::Conflict { lost } => self.keep_conflict(&lost),
+            Event::RestartNeeded { why } => {
+                self.notice("restart-needed", why);
+                self.exit = Some(super::app::EXIT_FAILED);
+            }
             Event::Left => self.exit = Some(0),
         }
     }

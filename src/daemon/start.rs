@@ -158,6 +158,8 @@ struct Parts {
 struct OpenStore {
     store: Store,
     recovered: Recovered,
+    /// The administrator takes a lost store as it is.
+    trusted: bool,
     notices: Vec<String>,
 }
 
@@ -171,6 +173,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         timing,
         ring,
     } = parts;
+    let trust_store = disk.trusted;
     let me = identity(&paths, &peers, &disk.recovered)?;
     let (protocol, seed) = ProtocolHandle::pair().map_err(|e| refuse(EX_OSERR, e))?;
     let report = protocol.clone();
@@ -179,7 +182,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     })
     .map_err(|e| refuse(EX_OSERR, e))?;
     let core = Core::start(
-        core_config(&conf, &peers, me, timing),
+        core_config(&conf, &peers, me, timing, trust_store),
         disk.recovered,
         Time(boottime_us()),
     )
@@ -334,6 +337,7 @@ fn open_store(paths: &Paths, args: &Args) -> Result<OpenStore, Refusal> {
     Ok(OpenStore {
         store: opened.store,
         recovered,
+        trusted: args.accept_lost_store,
         notices,
     })
 }
@@ -362,6 +366,7 @@ fn core_config(
     peers: &Peers,
     me: Identity,
     timing: Timing,
+    trust_store: bool,
 ) -> membership::Config {
     let links_to = |node: &NodeId| {
         let has = |l: &&crate::transport::LinkAddresses| l.peers.contains_key(node);
@@ -383,7 +388,7 @@ fn core_config(
         fencing: true,
         seed: u64::from_le_bytes(OsEntropy::array()),
         new_cluster_uuid: OsEntropy::array(),
-        trust_store: false,
+        trust_store,
     }
 }
 

@@ -63,7 +63,8 @@ impl Cluster<'_> {
         let entries = state
             .and_then(|s| s.first("lrm"))
             .and_then(|lrm| lrm.first("lrm_resources"));
-        let Some(entry) = entries.and_then(|e| e.all("lrm_resource").find(|r| r.id() == Some(xml_id)))
+        let Some(entry) =
+            entries.and_then(|e| e.all("lrm_resource").find(|r| r.id() == Some(xml_id)))
         else {
             return false;
         };
@@ -135,7 +136,11 @@ impl Cluster<'_> {
         if threshold == 0 || self.rscs[rsc].flags.ignore_failure {
             return;
         }
-        if !self.nodes[node].attrs.keys().any(|k| k.starts_with("fail-count-")) {
+        if !self.nodes[node]
+            .attrs
+            .keys()
+            .any(|k| k.starts_with("fail-count-"))
+        {
             return;
         }
         if !self
