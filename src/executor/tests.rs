@@ -526,6 +526,10 @@ async fn forget_and_shutdown_leave_nothing_behind() {
     bench.run(monitor(1000));
     until(|| !bench.text("pids.r1").is_empty()).await;
     bench.executor.forget("r1");
+    for _ in 0..2 {
+        let outcome = bench.finished().await.outcome;
+        assert_eq!((outcome.rc, outcome.op_status), (193, 1));
+    }
     until(|| bench.executor.in_flight().is_empty()).await;
     bench.run(OpRequest {
         rsc: "r2".to_owned(),
