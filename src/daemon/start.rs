@@ -20,7 +20,7 @@ use membership::{Core, NodeState, PeerConfig, Recovered, Time, Timing, VoterSet}
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -76,11 +76,26 @@ pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    if !parsed.worker && !parsed.no_supervisor && !parsed.test {
-        return supervise::run(&args);
+    let paths = parsed
+        .root
+        .as_ref()
+        .map_or_else(Paths::from_env, Paths::below);
+    if parsed.test || parsed.worker {
+        return conclude(run(&parsed, paths));
     }
-    supervise::unblock_signals();
-    match run(&parsed) {
+    // The pid that an init script signals: the parent's, which passes signals on.
+    let pid_file = PidFile::write(&paths);
+    let code = if parsed.no_supervisor {
+        conclude(run(&parsed, paths))
+    } else {
+        supervise::run(&args)
+    };
+    drop(pid_file);
+    code
+}
+
+fn conclude(result: Result<u8, Refusal>) -> ExitCode {
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(refusal) => {
             tracing::error!("{}", refusal.text);
@@ -90,11 +105,57 @@ pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<u8, Refusal> {
-    let paths = args
-        .root
-        .as_ref()
-        .map_or_else(Paths::from_env, Paths::below);
+/// The pid file, while the daemon runs.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    /// A pid file that cannot be written keeps no daemon down: the log says so.
+    fn write(paths: &Paths) -> Option<Self> {
+        let path = paths.pid_file();
+        if other_daemon(&path).is_some() {
+            // It is that daemon's file; the store's lock will tell this one to go away.
+            return None;
+        }
+        let written = std::fs::create_dir_all(paths.run_dir()).and_then(|()| {
+            std::fs::write(
+                &path,
+                format!(
+                    "{}
+",
+                    std::process::id()
+                ),
+            )
+        });
+        match written {
+            Ok(()) => Some(Self(path)),
+            Err(error) => {
+                eprintln!("mainstayd: {}: {error}", path.display());
+                None
+            }
+        }
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // Gone before us is as good.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// The live daemon that a pid file names.
+fn other_daemon(pid_file: &Path) -> Option<u32> {
+    let pid: u32 = std::fs::read_to_string(pid_file)
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    (pid != std::process::id() && name.trim().starts_with("mainstay")).then_some(pid)
+}
+
+fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
+    supervise::unblock_signals();
     let strictness = if args.lenient {
         Strictness::Lenient
     } else {
