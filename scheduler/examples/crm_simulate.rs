@@ -66,9 +66,14 @@ fn now(cib: &Element, time: Option<&str>) -> i64 {
         let text = text.replace(' ', "T");
         let zoned = text.parse::<jiff::Timestamp>();
         let bare = text.parse::<jiff::civil::DateTime>();
-        zoned
-            .ok()
-            .or_else(|| Some(bare.ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp()))
+        zoned.ok().or_else(|| {
+            Some(
+                bare.ok()?
+                    .to_zoned(jiff::tz::TimeZone::UTC)
+                    .ok()?
+                    .timestamp(),
+            )
+        })
     });
     given
         .map(jiff::Timestamp::as_second)
@@ -78,8 +83,14 @@ fn now(cib: &Element, time: Option<&str>) -> i64 {
 
 fn graph_xml(graph: &Graph) -> Element {
     let mut root = Element::new("transition_graph")
-        .with("cluster-delay", &format!("{}s", graph.cluster_delay_ms / 1000))
-        .with("fencing-timeout", &format!("{}s", graph.fencing_timeout_ms / 1000))
+        .with(
+            "cluster-delay",
+            &format!("{}s", graph.cluster_delay_ms / 1000),
+        )
+        .with(
+            "fencing-timeout",
+            &format!("{}s", graph.fencing_timeout_ms / 1000),
+        )
         .with("transition_id", "1");
     let by_id: BTreeMap<u32, &Action> = graph
         .synapses
@@ -92,7 +103,10 @@ fn graph_xml(graph: &Graph) -> Element {
             if let Some(action) = by_id.get(input) {
                 inputs = inputs.child(Element::new("trigger").child(action_xml(action, false)));
             } else {
-                eprintln!("input {input} of {} is not in the graph", synapse.action.key);
+                eprintln!(
+                    "input {input} of {} is not in the graph",
+                    synapse.action.key
+                );
             }
         }
         let mut element = Element::new("synapse").with("id", &synapse.id.to_string());

@@ -24,7 +24,11 @@ const NOT_IN_DIGEST: [&str; 3] = ["id", "crm_feature_set", "op-digest"];
 
 /// Digest of parameters as histories record it.
 fn digest_of(params: &BTreeMap<String, String>) -> String {
-    cib::digest::operation(params.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    cib::digest::operation(
+        params
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+    )
 }
 
 impl<'a> Cluster<'a> {
@@ -142,8 +146,7 @@ impl<'a> Cluster<'a> {
         }
         let first = usize::try_from(start).unwrap_or(0);
         for op in history.ops.iter().skip(first) {
-            let maintenance =
-                self.rscs[rsc].flags.maintenance || self.nodes[node].maintenance;
+            let maintenance = self.rscs[rsc].flags.maintenance || self.nodes[node].maintenance;
             if op.interval_ms > 0 && maintenance {
                 self.cancel_running(rsc, node, op);
             } else if (op.interval_ms > 0
@@ -187,7 +190,11 @@ impl<'a> Cluster<'a> {
     /// Answers whether the operation's definition changed, and does what that needs
     /// (Pacemaker pcmk_sched_actions.c:pcmk__check_action_config).
     fn check_operation(&mut self, rsc: RscId, node: NodeId, op: &HistoryOp) -> bool {
-        if op.interval_ms > 0 && self.op_config(rsc, op.task, op.interval_ms, false).is_none() {
+        if op.interval_ms > 0
+            && self
+                .op_config(rsc, op.task, op.interval_ms, false)
+                .is_none()
+        {
             if self.options.cancel_removed_actions {
                 self.cancel_running(rsc, node, op);
             }

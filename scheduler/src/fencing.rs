@@ -7,7 +7,6 @@ use crate::constraint::{OrderEnd, relation};
 use crate::node::NodeKind;
 use crate::operation::Requires;
 use crate::options::NoQuorum;
-use crate::plan::{Because, Reason};
 
 impl Cluster<'_> {
     /// Marks a node as not to be trusted until it is fenced
@@ -159,8 +158,9 @@ impl Cluster<'_> {
             "this partition has no quorum"
         };
         let name = &self.nodes[node].name;
-        self.warnings
-            .push(format!("node {name} is unclean but cannot be fenced: {why}"));
+        self.warnings.push(format!(
+            "node {name} is unclean but cannot be fenced: {why}"
+        ));
     }
 
     fn order_resource_after_fencing(&mut self, rsc: RscId, fencing: ActId, node: NodeId) {
@@ -180,14 +180,11 @@ impl Cluster<'_> {
                 Requires::Nothing => {}
                 Requires::Fencing => {
                     self.relate(fencing, id, relation::ORDERED);
-                    if self.rscs[rsc].active.contains(&node) {
-                        self.note_waits_for_fencing(rsc, node);
-                    }
                 }
                 Requires::Quorum => {
                     // It may be active there unnoticed.
-                    let unknown = self.rscs[rsc].allowed.get(node).is_some()
-                        && !self.is_known_on(rsc, node);
+                    let unknown =
+                        self.rscs[rsc].allowed.get(node).is_some() && !self.is_known_on(rsc, node);
                     if self.actions[id].task == "start" && unknown {
                         let kind = relation::ORDERED | relation::UNRUNNABLE_FIRST_BLOCKS;
                         self.relate(fencing, id, kind);
@@ -195,16 +192,6 @@ impl Cluster<'_> {
                 }
             }
         }
-    }
-
-    fn note_waits_for_fencing(&mut self, rsc: RscId, node: NodeId) {
-        self.reasons.push(Reason {
-            resource: self.rscs[rsc].id.clone(),
-            node: None,
-            because: Because::WaitsForFencing {
-                node: self.nodes[node].name.clone(),
-            },
-        });
     }
 
     fn is_known_on(&self, rsc: RscId, node: NodeId) -> bool {

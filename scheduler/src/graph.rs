@@ -9,9 +9,8 @@ use crate::resource::Variant;
 use std::collections::BTreeMap;
 
 /// Bits that make an ordering more than a preference for one sequence.
-const MERE_ORDER: u32 = relation::FIRST_IMPLIES_THEN_GRAPHED
-    | relation::THEN_IMPLIES_FIRST_GRAPHED
-    | relation::ORDERED;
+const MERE_ORDER: u32 =
+    relation::FIRST_IMPLIES_THEN_GRAPHED | relation::THEN_IMPLIES_FIRST_GRAPHED | relation::ORDERED;
 
 impl Cluster<'_> {
     /// Writes the graph.
@@ -63,7 +62,9 @@ impl Cluster<'_> {
         }
         inputs.sort_unstable();
         inputs.dedup();
-        let rsc_priority = self.actions[id].rsc.map_or(0, |rsc| self.rscs[rsc].priority);
+        let rsc_priority = self.actions[id]
+            .rsc
+            .map_or(0, |rsc| self.rscs[rsc].priority);
         graph.synapses.push(plan::Synapse {
             id: u32::try_from(graph.synapses.len()).unwrap_or(u32::MAX),
             priority: rsc_priority.max(self.actions[id].priority).max(0),
@@ -241,7 +242,10 @@ impl Cluster<'_> {
 
     /// Instances are named as the history names them.
     fn graph_key(&self, action: &Action) -> String {
-        match action.rsc.and_then(|rsc| self.rscs[rsc].history_id.as_ref()) {
+        match action
+            .rsc
+            .and_then(|rsc| self.rscs[rsc].history_id.as_ref())
+        {
             Some(id) => crate::text::op_key(id, &action.op, action.interval_ms),
             None => action.uuid.clone(),
         }

@@ -71,7 +71,13 @@ impl Cluster<'_> {
                 node_attrs: Some(&self.nodes[node].attrs),
                 ..Facts::at(self.now)
             };
-            unpack_nvpairs(self.cib, &[config.xml], "instance_attributes", &facts, &mut extra);
+            unpack_nvpairs(
+                self.cib,
+                &[config.xml],
+                "instance_attributes",
+                &facts,
+                &mut extra,
+            );
         }
         OperationDetails {
             meta: self.operation_meta(rsc, op, interval_ms, node),
@@ -113,7 +119,13 @@ impl Cluster<'_> {
             for (name, value) in &config.xml.attrs {
                 meta.insert(name.clone(), value.clone());
             }
-            unpack_nvpairs(self.cib, &[config.xml], "meta_attributes", &facts, &mut meta);
+            unpack_nvpairs(
+                self.cib,
+                &[config.xml],
+                "meta_attributes",
+                &facts,
+                &mut meta,
+            );
         }
         let probe = op == "monitor" && interval_ms == 0;
         if probe
@@ -183,7 +195,13 @@ impl Cluster<'_> {
         let mut at = Some(rsc);
         while let Some(id) = at {
             let r = &self.rscs[id];
-            unpack_nvpairs(self.cib, &r.sources, "instance_attributes", &facts, &mut params);
+            unpack_nvpairs(
+                self.cib,
+                &r.sources,
+                "instance_attributes",
+                &facts,
+                &mut params,
+            );
             at = r.parent;
         }
         params
@@ -220,12 +238,17 @@ impl Cluster<'_> {
             _ => OnFail::Restart,
         };
         let configured = meta.get("on-fail").map(|v| v.to_ascii_lowercase());
-        let promoted_monitor =
-            || self.op_config(rsc, op, interval_ms, true).and_then(|c| c.role()) == Some(Role::Promoted);
+        let promoted_monitor = || {
+            self.op_config(rsc, op, interval_ms, true)
+                .and_then(|c| c.role())
+                == Some(Role::Promoted)
+        };
         match configured.as_deref() {
             None if op == "demote" => self.demote_on_fail(rsc).unwrap_or(default),
             Some("standby" | "demote" | "stop") if op == "stop" => default,
-            Some("demote") if op != "promote" && !(interval_ms > 0 && promoted_monitor()) => default,
+            Some("demote") if op != "promote" && !(interval_ms > 0 && promoted_monitor()) => {
+                default
+            }
             Some("ignore" | "nothing") => OnFail::Ignore,
             Some("demote") => OnFail::Demote,
             Some("restart") => OnFail::Restart,

@@ -48,7 +48,6 @@ pub(crate) struct ClusterOptions {
     pub(crate) priority_fencing_delay_s: u64,
     pub(crate) symmetric: bool,
     pub(crate) maintenance: bool,
-    pub(crate) start_failure_fatal: bool,
     pub(crate) startup_probes: bool,
     pub(crate) stop_all: bool,
     pub(crate) stop_removed_resources: bool,
@@ -76,13 +75,16 @@ impl ClusterOptions {
             no_quorum,
             fencing,
             fencing_action: fencing_action(reader.text(&["fencing-action", "stonith-action"])),
-            fencing_timeout_ms: reader.ms(&["fencing-timeout", "stonith-timeout"], 60_000, warnings),
+            fencing_timeout_ms: reader.ms(
+                &["fencing-timeout", "stonith-timeout"],
+                60_000,
+                warnings,
+            ),
             startup_fencing: reader.flag(&["startup-fencing"], true, warnings),
             concurrent_fencing: reader.flag(&["concurrent-fencing"], true, warnings),
             priority_fencing_delay_s: reader.ms(&["priority-fencing-delay"], 0, warnings) / 1000,
             symmetric: reader.flag(&["symmetric-cluster", "symmetric_cluster"], true, warnings),
             maintenance: reader.flag(&["maintenance-mode"], false, warnings),
-            start_failure_fatal: reader.flag(&["start-failure-is-fatal"], true, warnings),
             startup_probes: reader.flag(&["enable-startup-probes"], true, warnings),
             stop_all: reader.flag(&["stop-all-resources"], false, warnings),
             stop_removed_resources: reader.flag(
@@ -137,7 +139,9 @@ fn no_quorum_policy(text: Option<&str>, fencing: bool, warnings: &mut Vec<String
             NoQuorum::Stop
         }
         Some(other) => {
-            warnings.push(format!("no-quorum-policy: '{other}' is not valid; using stop"));
+            warnings.push(format!(
+                "no-quorum-policy: '{other}' is not valid; using stop"
+            ));
             NoQuorum::Stop
         }
     }
@@ -173,7 +177,10 @@ impl Reader<'_> {
             return default;
         };
         parse_ms(text).unwrap_or_else(|| {
-            warnings.push(format!("{}: '{text}' is not a time; using {default} ms", names[0]));
+            warnings.push(format!(
+                "{}: '{text}' is not a time; using {default} ms",
+                names[0]
+            ));
             default
         })
     }

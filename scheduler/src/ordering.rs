@@ -83,7 +83,9 @@ impl Cluster<'_> {
         if known {
             return false;
         }
-        self.actions[first].after.push(Relation { action: then, kind });
+        self.actions[first]
+            .after
+            .push(Relation { action: then, kind });
         self.actions[then].before.push(Relation {
             action: first,
             kind,
@@ -202,7 +204,7 @@ impl Cluster<'_> {
         match self.rscs[rsc].variant {
             Variant::Primitive => self.actions[id].flags,
             Variant::Group => self.group_action_flags(id, node),
-            Variant::Clone | Variant::Bundle => self.clone_action_flags(id, node),
+            Variant::Clone => self.clone_action_flags(id, node),
         }
     }
 
@@ -404,7 +406,9 @@ impl Cluster<'_> {
         let strict = relation::FIRST_IMPLIES_THEN
             | relation::THEN_IMPLIES_FIRST
             | relation::INTERMEDIATE_STOP;
-        if kind & strict != 0 && self.is_blocked_stop(first) && self.actions[then].is(flag::RUNNABLE)
+        if kind & strict != 0
+            && self.is_blocked_stop(first)
+            && self.actions[then].is(flag::RUNNABLE)
         {
             self.actions[then].flags &= !flag::RUNNABLE;
             changed.then = true;
@@ -422,7 +426,13 @@ impl Cluster<'_> {
             })
     }
 
-    fn update_pair_for(&mut self, step: u32, first: ActId, then: ActId, first_flags: u16) -> Changed {
+    fn update_pair_for(
+        &mut self,
+        step: u32,
+        first: ActId,
+        then: ActId,
+        first_flags: u16,
+    ) -> Changed {
         let node = self.actions[then].node;
         let optional = first_flags & flag::OPTIONAL;
         let (on_behalf, flags, filter) = match step {
@@ -487,7 +497,10 @@ impl Cluster<'_> {
     }
 
     /// Applies one kind of relation, as the kind of resource asks for it.
-    #[allow(clippy::too_many_arguments, reason = "one argument for each part of a relation")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one argument for each part of a relation"
+    )]
     pub(crate) fn update_ordered(
         &mut self,
         rsc: RscId,
@@ -515,7 +528,7 @@ impl Cluster<'_> {
                 }
                 changed
             }
-            Variant::Clone | Variant::Bundle => {
+            Variant::Clone => {
                 let Some(then_rsc) = self.actions[then].rsc else {
                     return Changed::default();
                 };

@@ -168,7 +168,9 @@ impl Cluster<'_> {
     fn chained_after(&self, probe: ActId, after: ActId) -> Vec<ActId> {
         let rsc = self.actions[after].rsc;
         let probe_rsc = self.actions[probe].rsc;
-        let interleaved = rsc.and_then(|rsc| self.rscs[rsc].clone).is_some_and(|c| c.interleave);
+        let interleaved = rsc
+            .and_then(|rsc| self.rscs[rsc].clone)
+            .is_some_and(|c| c.interleave);
         let compatible = match (rsc, probe_rsc) {
             (Some(rsc), Some(probed)) if interleaved => {
                 self.compatible_instance(probed, rsc, Role::Unknown, false)
@@ -217,8 +219,7 @@ impl Cluster<'_> {
                 continue;
             }
             let order = self.orderings[index].clone();
-            let exact =
-                relation::IF_REQUIRED_ON_SAME_NODE | relation::IF_ON_SAME_NODE_OR_TARGET;
+            let exact = relation::IF_REQUIRED_ON_SAME_NODE | relation::IF_ON_SAME_NODE_OR_TARGET;
             let kind = if order.kind & !exact == 0 && order.kind.count_ones() == 1 {
                 order.kind
             } else {

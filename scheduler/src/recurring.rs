@@ -68,7 +68,9 @@ impl<'a> Cluster<'a> {
         let running = self.find_actions_on(rsc, name, op.interval_ms, node);
         let optional = self.actions[start].is(flag::OPTIONAL)
             && !running.is_empty()
-            && !running.iter().any(|id| self.actions[*id].is(flag::RESCHEDULE));
+            && !running
+                .iter()
+                .any(|id| self.actions[*id].is(flag::RESCHEDULE));
         let next_role = self.rscs[rsc].next_role;
         let fits = match op.role() {
             Some(role) => role == next_role,

@@ -53,7 +53,8 @@ pub(crate) fn unpack_nvpairs(
         .collect();
     // "cib-bootstrap-options" always comes first (Pacemaker unpack.c:unpack_config).
     sets.sort_by_key(|(score, set)| {
-        let special = set_name == "cluster_property_set" && set.id() == Some("cib-bootstrap-options");
+        let special =
+            set_name == "cluster_property_set" && set.id() == Some("cib-bootstrap-options");
         (!special, -i64::from(*score))
     });
     for (_, set) in sets {
@@ -176,7 +177,8 @@ fn attribute_passes(element: &Element, facts: &Facts) -> bool {
         _ => {}
     }
     let wanted = element.attr("value").and_then(|value| {
-        let source = |map: Option<&BTreeMap<String, String>>| map.and_then(|m| m.get(value)).cloned();
+        let source =
+            |map: Option<&BTreeMap<String, String>>| map.and_then(|m| m.get(value)).cloned();
         match element.attr("value-source") {
             Some("param") => source(facts.params),
             Some("meta") => source(facts.meta),
@@ -253,10 +255,15 @@ mod tests {
     use super::*;
 
     fn attrs() -> BTreeMap<String, String> {
-        [("#uname", "node1"), ("cpu", "8"), ("load", "0.5"), ("site", "West")]
-            .into_iter()
-            .map(|(k, v)| (k.to_owned(), v.to_owned()))
-            .collect()
+        [
+            ("#uname", "node1"),
+            ("cpu", "8"),
+            ("load", "0.5"),
+            ("site", "West"),
+        ]
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect()
     }
 
     fn holds(attribute: &str, operation: &str, value: &str) -> bool {

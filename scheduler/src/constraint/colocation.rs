@@ -26,8 +26,9 @@ impl Cluster<'_> {
     /// Pacemaker pcmk_sched_colocation.c:pcmk__unpack_colocation.
     pub(crate) fn unpack_colocation(&mut self, id: &str, element: &Element) {
         let Some(score) = element.attr("score").map_or(Some(0), score::parse) else {
-            self.errors
-                .push(format!("rsc_colocation {id}: ignored, because its score is none"));
+            self.errors.push(format!(
+                "rsc_colocation {id}: ignored, because its score is none"
+            ));
             return;
         };
         if element.first("resource_set").is_some() {
@@ -130,7 +131,11 @@ impl Cluster<'_> {
             if !sequential(set) {
                 return members.to_vec();
             }
-            let member = if last { members.last() } else { members.first() };
+            let member = if last {
+                members.last()
+            } else {
+                members.first()
+            };
             member.copied().into_iter().collect()
         };
         let primaries_picked = pick(primaries, true);
@@ -163,8 +168,10 @@ impl Cluster<'_> {
         let (Some(dependent_role), Some(primary_role)) =
             (role(new.dependent_role), role(new.primary_role))
         else {
-            self.errors
-                .push(format!("rsc_colocation {}: ignored, because a role is none", new.id));
+            self.errors.push(format!(
+                "rsc_colocation {}: ignored, because a role is none",
+                new.id
+            ));
             return;
         };
         let col = self.colocations.len();
@@ -298,10 +305,10 @@ impl Cluster<'_> {
                 }
             }
             Variant::Group => self.collect_group_this_with(rsc, orig, list),
-            Variant::Clone | Variant::Bundle if rsc == orig => {
+            Variant::Clone if rsc == orig => {
                 self.merge_this_with(list, &r.this_with);
             }
-            Variant::Clone | Variant::Bundle => self.collect_collective(rsc, orig, false, list),
+            Variant::Clone => self.collect_collective(rsc, orig, false, list),
         }
     }
 
@@ -319,7 +326,11 @@ impl Cluster<'_> {
                 self.collect_this_with(parent, orig, list);
             }
             // What the user said of one member concerns them all.
-            for member in r.children.iter().filter(|m| **m != orig && r.group_colocated) {
+            for member in r
+                .children
+                .iter()
+                .filter(|m| **m != orig && r.group_colocated)
+            {
                 self.collect_this_with(*member, orig, list);
             }
             return;
@@ -360,14 +371,18 @@ impl Cluster<'_> {
                 if let Some(parent) = r.parent {
                     self.collect_with_this(parent, orig, list);
                 }
-                for member in r.children.iter().filter(|m| **m != orig && r.group_colocated) {
+                for member in r
+                    .children
+                    .iter()
+                    .filter(|m| **m != orig && r.group_colocated)
+                {
                     self.collect_with_this(*member, orig, list);
                 }
             }
-            Variant::Clone | Variant::Bundle if rsc == orig => {
+            Variant::Clone if rsc == orig => {
                 self.merge_with_this(list, &r.with_this);
             }
-            Variant::Clone | Variant::Bundle => self.collect_collective(rsc, orig, true, list),
+            Variant::Clone => self.collect_collective(rsc, orig, true, list),
         }
     }
 
@@ -381,7 +396,11 @@ impl Cluster<'_> {
     ) {
         let everywhere = self.can_run_everywhere(clone);
         let r = &self.rscs[clone];
-        let source = if with_this { &r.with_this } else { &r.this_with };
+        let source = if with_this {
+            &r.with_this
+        } else {
+            &r.this_with
+        };
         for col in source {
             if with_this && !self.has_influence(*col, Some(instance)) {
                 continue;

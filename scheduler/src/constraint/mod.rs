@@ -115,9 +115,9 @@ impl<'a> Cluster<'a> {
                 "rsc_location" => self.unpack_location(id, element),
                 "rsc_colocation" => self.unpack_colocation(id, element),
                 "rsc_order" => self.unpack_order(id, element),
-                other => self
-                    .warnings
-                    .push(format!("{other} {id}: ignored, because it is not supported yet")),
+                other => self.warnings.push(format!(
+                    "{other} {id}: ignored, because it is not supported yet"
+                )),
             }
         }
     }
@@ -166,7 +166,10 @@ impl<'a> Cluster<'a> {
         then_task: &str,
         kind: u32,
     ) {
-        let (first, then) = (OrderEnd::op(first, first_task), OrderEnd::op(then, then_task));
+        let (first, then) = (
+            OrderEnd::op(first, first_task),
+            OrderEnd::op(then, then_task),
+        );
         self.order(first, then, kind);
     }
 

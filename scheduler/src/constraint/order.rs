@@ -171,13 +171,25 @@ impl Cluster<'_> {
             }
             self.order_within_set(element, set, &members, kind);
             if let Some((earlier, earlier_set)) = &last {
-                self.order_between_sets(id, (earlier, earlier_set), (&members, set), kind, symmetric);
+                self.order_between_sets(
+                    id,
+                    (earlier, earlier_set),
+                    (&members, set),
+                    kind,
+                    symmetric,
+                );
             }
             last = Some((members, set));
         }
     }
 
-    fn order_within_set(&mut self, element: &Element, set: &Element, members: &[RscId], kind: Kind) {
+    fn order_within_set(
+        &mut self,
+        element: &Element,
+        set: &Element,
+        members: &[RscId],
+        kind: Kind,
+    ) {
         let task = set.attr("action").unwrap_or("start");
         let local_kind = kind_of(set).unwrap_or(kind);
         let default = parse_bool(element.attr("symmetrical"));
@@ -256,7 +268,11 @@ impl Cluster<'_> {
             if !sequential(set) {
                 return members.to_vec();
             }
-            let member = if last { members.last() } else { members.first() };
+            let member = if last {
+                members.last()
+            } else {
+                members.first()
+            };
             member.copied().into_iter().collect()
         };
         for before in pick(first, !down) {

@@ -87,7 +87,10 @@ impl Cluster<'_> {
         let (Some(node_a), Some(node_b)) = (node_a, node_b) else {
             return node_b.is_some().cmp(&node_a.is_some());
         };
-        let (up_a, up_b) = (self.nodes[node_a].available(), self.nodes[node_b].available());
+        let (up_a, up_b) = (
+            self.nodes[node_a].available(),
+            self.nodes[node_b].available(),
+        );
         if up_a != up_b {
             return up_b.cmp(&up_a);
         }

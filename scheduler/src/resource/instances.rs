@@ -246,13 +246,7 @@ impl Cluster<'_> {
             .find_map(|node| self.instance_on(clone, node, role, current))
     }
 
-    fn instance_on(
-        &self,
-        clone: RscId,
-        node: NodeId,
-        role: Role,
-        current: bool,
-    ) -> Option<RscId> {
+    fn instance_on(&self, clone: RscId, node: NodeId, role: Role, current: bool) -> Option<RscId> {
         self.rscs[clone].children.iter().copied().find(|instance| {
             (role == Role::Unknown || role == self.state_of(*instance, current))
                 && !self.is_blocked(*instance)
@@ -270,7 +264,9 @@ impl Cluster<'_> {
         }
         let down = matches!(self.actions[then].task.as_str(), "stop" | "demote");
         let decisive = if down { a } else { b };
-        self.rscs[decisive].clone.is_some_and(|data| data.interleave)
+        self.rscs[decisive]
+            .clone
+            .is_some_and(|data| data.interleave)
     }
 
     /// Pacemaker pcmk_sched_instances.c:update_interleaved_actions.
@@ -295,9 +291,8 @@ impl Cluster<'_> {
             let first_instance =
                 self.compatible_instance(then_instance, first_clone, Role::Unknown, current);
             let Some(first_instance) = first_instance else {
-                let mandatory = kind
-                    & (relation::UNRUNNABLE_FIRST_BLOCKS | relation::FIRST_IMPLIES_THEN)
-                    != 0;
+                let mandatory =
+                    kind & (relation::UNRUNNABLE_FIRST_BLOCKS | relation::FIRST_IMPLIES_THEN) != 0;
                 // Without a partner it must not come up.
                 if !current && mandatory && self.assign_resource(then_instance, None, true, true) {
                     changed.then = true;
@@ -336,6 +331,10 @@ impl Cluster<'_> {
     }
 
     /// Pacemaker pcmk_sched_instances.c:update_noninterleaved_actions.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one argument for each part of a relation"
+    )]
     pub(crate) fn update_instance(
         &mut self,
         instance: RscId,

@@ -16,7 +16,6 @@ pub(crate) enum Variant {
     Primitive,
     Group,
     Clone,
-    Bundle,
 }
 
 /// Roles, ordered as transitions need them.
@@ -245,7 +244,11 @@ impl Cluster<'_> {
     fn collect_locations(&self, rsc: RscId, current: bool, nodes: &mut Vec<NodeId>) {
         let r = &self.rscs[rsc];
         if r.variant == Variant::Primitive {
-            let found: &[NodeId] = if current { &r.active } else { r.assigned.as_slice() };
+            let found: &[NodeId] = if current {
+                &r.active
+            } else {
+                r.assigned.as_slice()
+            };
             for node in found {
                 if !nodes.contains(node) {
                     nodes.push(*node);

@@ -133,8 +133,12 @@ mod tests {
 
     #[test]
     fn ranges_and_points() {
-        let expression = |operation: &str| Element::new("date_expression").with("operation", operation);
-        assert!(passes(&expression("gt").with("start", "2024-03-05 14:00:00Z"), NOW));
+        let expression =
+            |operation: &str| Element::new("date_expression").with("operation", operation);
+        assert!(passes(
+            &expression("gt").with("start", "2024-03-05 14:00:00Z"),
+            NOW
+        ));
         assert!(!passes(&expression("lt").with("end", "2024-03-05"), NOW));
         assert!(passes(
             &expression("in_range")
@@ -142,7 +146,10 @@ mod tests {
                 .with("end", "2024-03-31"),
             NOW
         ));
-        assert!(!passes(&expression("in_range").with("start", "rubbish"), NOW));
+        assert!(!passes(
+            &expression("in_range").with("start", "rubbish"),
+            NOW
+        ));
         assert!(passes(
             &expression("in_range")
                 .with("start", "2024-03-05")

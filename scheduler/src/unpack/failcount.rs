@@ -3,7 +3,7 @@
 use super::history::{HistoryOp, exec};
 use crate::action::flag;
 use crate::cluster::{Cluster, NodeId, RscId};
-use crate::plan::{Because, Reason};
+use crate::plan::Because;
 use crate::score::{self, INFINITY};
 use crate::text::base_id;
 
@@ -63,7 +63,8 @@ impl Cluster<'_> {
         let entries = state
             .and_then(|s| s.first("lrm"))
             .and_then(|lrm| lrm.first("lrm_resources"));
-        let Some(entry) = entries.and_then(|e| e.all("lrm_resource").find(|r| r.id() == Some(xml_id)))
+        let Some(entry) =
+            entries.and_then(|e| e.all("lrm_resource").find(|r| r.id() == Some(xml_id)))
         else {
             return false;
         };
@@ -135,7 +136,11 @@ impl Cluster<'_> {
         if threshold == 0 || self.rscs[rsc].flags.ignore_failure {
             return;
         }
-        if !self.nodes[node].attrs.keys().any(|k| k.starts_with("fail-count-")) {
+        if !self.nodes[node]
+            .attrs
+            .keys()
+            .any(|k| k.starts_with("fail-count-"))
+        {
             return;
         }
         if !self
@@ -154,14 +159,11 @@ impl Cluster<'_> {
             self.top_of(rsc)
         };
         self.add_score(banned, node, -INFINITY);
-        self.reasons.push(Reason {
-            resource: self.rscs[banned].id.clone(),
-            node: Some(self.nodes[node].name.clone()),
-            because: Because::FailedTooOften {
-                failcount: count,
-                threshold,
-            },
-        });
+        let because = Because::FailedTooOften {
+            failcount: count,
+            threshold,
+        };
+        self.note(banned, Some(node), because);
     }
 
     /// Removed resources need no fail counts

@@ -44,7 +44,13 @@ impl<'a> Cluster<'a> {
     ) {
         let affects_state = matches!(
             op.task,
-            "monitor" | "start" | "stop" | "promote" | "demote" | "migrate_to" | "migrate_from"
+            "monitor"
+                | "start"
+                | "stop"
+                | "promote"
+                | "demote"
+                | "migrate_to"
+                | "migrate_from"
                 | "asyncmon"
         );
         if op.id.is_empty() || !affects_state || !self.result_is_readable(rsc, op) {
@@ -182,9 +188,7 @@ impl<'a> Cluster<'a> {
         let probe = op.is_probe();
         match op.rc {
             rc::OK if probe && op.target_rc == rc::NOT_RUNNING => op.status = exec::DONE,
-            rc::NOT_RUNNING
-                if probe || op.target_rc == op.rc || !self.rscs[rsc].flags.managed =>
-            {
+            rc::NOT_RUNNING if probe || op.target_rc == op.rc || !self.rscs[rsc].flags.managed => {
                 op.status = exec::DONE;
                 self.rscs[rsc].role = Role::Stopped;
                 *on_fail = OnFail::Ignore;
@@ -377,7 +381,10 @@ impl<'a> Cluster<'a> {
     /// its stop there, and on the target, if that is here.
     fn migrated_away(&mut self, rsc: RscId, _node: NodeId, op: &HistoryOp<'a>) {
         self.rscs[rsc].role = Role::Started;
-        let target = op.xml.attr("migrate_target").and_then(|n| self.find_node(n));
+        let target = op
+            .xml
+            .attr("migrate_target")
+            .and_then(|n| self.find_node(n));
         if let Some(target) = target
             && self.nodes[target].online
         {
@@ -426,7 +433,11 @@ impl<'a> Cluster<'a> {
         }
         if fail_role == Role::Stopped {
             let top = self.top_of(rsc);
-            let banned = if self.is_anonymous_clone(top) { top } else { rsc };
+            let banned = if self.is_anonymous_clone(top) {
+                top
+            } else {
+                rsc
+            };
             let nodes = self.nodes.len();
             self.rscs[banned].allowed.ban_all(nodes);
         }

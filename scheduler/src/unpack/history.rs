@@ -66,7 +66,9 @@ impl<'a> HistoryOp<'a> {
             status: number("op-status").unwrap_or(i32::MIN),
             target_rc: target_rc(xml),
             call_id: number("call-id").unwrap_or(0),
-            last_rc_change: xml.attr("last-rc-change").and_then(|v| v.trim().parse().ok()),
+            last_rc_change: xml
+                .attr("last-rc-change")
+                .and_then(|v| v.trim().parse().ok()),
             reschedule: false,
         }
     }
@@ -155,10 +157,7 @@ fn by_age(a: &HistoryOp, b: &HistoryOp) -> Ordering {
 /// Entries oldest first. The comparison is no total order, so the sort must not rely on one.
 fn sorted(entry: &Element) -> Vec<HistoryOp<'_>> {
     // Pacemaker prepends before it sorts.
-    let mut ops: Vec<HistoryOp> = entry
-        .all("lrm_rsc_op")
-        .map(HistoryOp::parse)
-        .collect();
+    let mut ops: Vec<HistoryOp> = entry.all("lrm_rsc_op").map(HistoryOp::parse).collect();
     ops.reverse();
     merge_sort(ops)
 }
@@ -216,7 +215,10 @@ pub(crate) fn active_range(ops: &[HistoryOp]) -> (i64, i64) {
 impl<'a> Cluster<'a> {
     /// All resources a node has a history of.
     pub(crate) fn unpack_node_history(&mut self, node: NodeId, state: &'a Element) {
-        let Some(entries) = state.first("lrm").and_then(|lrm| lrm.first("lrm_resources")) else {
+        let Some(entries) = state
+            .first("lrm")
+            .and_then(|lrm| lrm.first("lrm_resources"))
+        else {
             return;
         };
         for entry in entries.all("lrm_resource") {
@@ -239,10 +241,11 @@ impl<'a> Cluster<'a> {
         let mut ops = sorted(entry);
         let mut on_fail = OnFail::Ignore;
         let mut last_failure = None;
-        for index in 0..ops.len() {
-            let mut op = ops[index].clone();
-            self.unpack_operation(rsc, node, &mut op, &mut last_failure, &mut on_fail);
-            ops[index].reschedule = op.reschedule;
+        for op in &mut ops {
+            // Unpacking remaps results; later stages want them as recorded.
+            let mut remapped = op.clone();
+            self.unpack_operation(rsc, node, &mut remapped, &mut last_failure, &mut on_fail);
+            op.reschedule = remapped.reschedule;
         }
         self.note_recurring(rsc, node, &ops);
         self.apply_history(rsc, node, on_fail);
@@ -328,7 +331,9 @@ impl<'a> Cluster<'a> {
                 && !self.rscs[child].flags.blocked
             {
                 inactive = self.in_instance(child, id).filter(|rsc| {
-                    self.rscs[*rsc].pending_node.is_none_or(|pending| pending == node)
+                    self.rscs[*rsc]
+                        .pending_node
+                        .is_none_or(|pending| pending == node)
                 });
             }
         }

@@ -22,8 +22,9 @@ impl Cluster<'_> {
                 continue;
             };
             if self.nodes.iter().any(|n| n.id == id) {
-                self.errors
-                    .push(format!("node {name}: ignored, because its id {id} is taken"));
+                self.errors.push(format!(
+                    "node {name}: ignored, because its id {id} is taken"
+                ));
                 continue;
             }
             let node = self.new_node(element, id, name);
@@ -48,7 +49,13 @@ impl Cluster<'_> {
             attrs.insert("#cluster-name".to_owned(), cluster.clone());
         }
         let facts = Facts::at(self.now);
-        unpack_nvpairs(self.cib, &[element], "instance_attributes", &facts, &mut attrs);
+        unpack_nvpairs(
+            self.cib,
+            &[element],
+            "instance_attributes",
+            &facts,
+            &mut attrs,
+        );
         if let Some(site) = attrs.get("site-name").or(cluster_name).cloned() {
             attrs.insert("#site-name".to_owned(), site);
         }

@@ -322,10 +322,8 @@ impl<'a> Cluster<'a> {
     fn unpack_group(&mut self, rsc: RscId, element: &'a Element, instance: Option<u32>) {
         let meta = &self.rscs[rsc].meta;
         let flag = |name: &str| parse_bool(meta.get(name).map(String::as_str)).unwrap_or(true);
-        (
-            self.rscs[rsc].group_ordered,
-            self.rscs[rsc].group_colocated,
-        ) = (flag("ordered"), flag("collocated"));
+        (self.rscs[rsc].group_ordered, self.rscs[rsc].group_colocated) =
+            (flag("ordered"), flag("collocated"));
         for member in element.all("primitive") {
             if let Some(member) = self.unpack_resource(member, Some(rsc), instance) {
                 self.rscs[rsc].children.push(member);

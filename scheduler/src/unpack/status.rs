@@ -80,7 +80,13 @@ impl<'a> Cluster<'a> {
         if let Some(transient) = state.first("transient_attributes") {
             let mut attrs = BTreeMap::new();
             let facts = Facts::at(self.now);
-            unpack_nvpairs(self.cib, &[transient], "instance_attributes", &facts, &mut attrs);
+            unpack_nvpairs(
+                self.cib,
+                &[transient],
+                "instance_attributes",
+                &facts,
+                &mut attrs,
+            );
             self.nodes[node].attrs.extend(attrs);
         }
         let node = &mut self.nodes[node];
