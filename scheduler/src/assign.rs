@@ -4,7 +4,6 @@ use crate::action::flag;
 use crate::cluster::{Cluster, ColId, NodeId, RscId};
 use crate::node::Weight;
 use crate::options::NoQuorum;
-use crate::plan::{Because, Reason};
 use crate::resource::{Role, Variant};
 use crate::score::INFINITY;
 use std::cmp::Ordering;
@@ -21,7 +20,7 @@ impl Cluster<'_> {
         match self.rscs[rsc].variant {
             Variant::Primitive => self.assign_primitive(rsc, prefer, stop_if_fail),
             Variant::Group => self.assign_group(rsc, prefer, stop_if_fail),
-            Variant::Clone | Variant::Bundle => {
+            Variant::Clone => {
                 self.assign_clone(rsc);
                 None
             }
@@ -184,60 +183,6 @@ impl Cluster<'_> {
             .then_with(|| x.assigned_count.cmp(&y.assigned_count))
             .then_with(|| (active == Some(b.0)).cmp(&(active == Some(a.0))))
             .then_with(|| x.name.cmp(&y.name))
-    }
-
-    fn note_choice(&mut self, rsc: RscId, chosen: Option<NodeId>, nodes: &[NodeId]) {
-        let r = &self.rscs[rsc];
-        let score = |node: NodeId| r.allowed.get(node).map_or(-INFINITY, |w| w.score);
-        let resource = r.id.clone();
-        let usable = chosen.filter(|n| score(*n) > -INFINITY && self.nodes[*n].available());
-        let mut notes = Vec::new();
-        match usable {
-            Some(node) => {
-                let equals = nodes
-                    .iter()
-                    .filter(|n| score(**n) == score(node) && self.nodes[**n].available())
-                    .count();
-                let tie = (equals > 1).then(|| {
-                    if r.active.contains(&node) {
-                        "it runs there already".to_owned()
-                    } else {
-                        "fewest resources, then name".to_owned()
-                    }
-                });
-                notes.push((
-                    Some(self.nodes[node].name.clone()),
-                    Because::Chosen {
-                        score: score(node),
-                        tie,
-                    },
-                ));
-            }
-            None if r.next_role == Role::Stopped => notes.push((
-                None,
-                Because::TargetRole {
-                    role: "Stopped".to_owned(),
-                },
-            )),
-            None => notes.push((None, Because::Nowhere)),
-        }
-        for node in nodes {
-            if let Some(state) = self.nodes[*node].unusable_because() {
-                notes.push((
-                    Some(self.nodes[*node].name.clone()),
-                    Because::NodeUnusable {
-                        state: state.to_owned(),
-                    },
-                ));
-            }
-        }
-        for (node, because) in notes {
-            self.reasons.push(Reason {
-                resource: resource.clone(),
-                node,
-                because,
-            });
-        }
     }
 
     /// Puts a resource and all in it on a node, or nowhere; answers whether that changed

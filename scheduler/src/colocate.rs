@@ -56,7 +56,7 @@ impl Cluster<'_> {
                 Affects::Role => self.apply_to_priority(dependent, primary, col),
             },
             Variant::Group => self.colocate_with_group(dependent, primary, col),
-            Variant::Clone | Variant::Bundle => self.colocate_with_clone(dependent, primary, col),
+            Variant::Clone => self.colocate_with_clone(dependent, primary, col),
         }
     }
 
@@ -214,21 +214,6 @@ impl Cluster<'_> {
             self.note_colocation(dependent, primary, col);
             self.rscs[dependent].allowed = work;
         }
-    }
-
-    fn note_colocation(&mut self, dependent: RscId, primary: RscId, col: ColId) {
-        let colocation = &self.colocations[col];
-        if !colocation.explicit || colocation.score < INFINITY {
-            return;
-        }
-        self.reasons.push(crate::plan::Reason {
-            resource: self.rscs[dependent].id.clone(),
-            node: None,
-            because: crate::plan::Because::Needs {
-                resource: self.rscs[primary].id.clone(),
-                id: colocation.id.clone(),
-            },
-        });
     }
 
     /// Pacemaker pcmk_sched_colocation.c:pcmk__apply_coloc_to_priority.

@@ -204,7 +204,7 @@ impl Cluster<'_> {
         match self.rscs[rsc].variant {
             Variant::Primitive => self.actions[id].flags,
             Variant::Group => self.group_action_flags(id, node),
-            Variant::Clone | Variant::Bundle => self.clone_action_flags(id, node),
+            Variant::Clone => self.clone_action_flags(id, node),
         }
     }
 
@@ -528,7 +528,7 @@ impl Cluster<'_> {
                 }
                 changed
             }
-            Variant::Clone | Variant::Bundle => {
+            Variant::Clone => {
                 let Some(then_rsc) = self.actions[then].rsc else {
                     return Changed::default();
                 };
