@@ -77,6 +77,8 @@ pub(super) enum Own {
         fence_no: u64,
         outcome: FenceOutcome,
     },
+    /// The store thread gave up.
+    StoreFailed(String),
     /// A status was put together from the protocol thread's report.
     Report {
         reply: tokio::sync::oneshot::Sender<crate::ipc::Response>,
@@ -164,6 +166,7 @@ impl App {
         match own {
             Own::Planned { lone, seq, plan } => self.planned(lone, seq, plan),
             Own::Fenced { fence_no, outcome } => self.fence_agent_ended(fence_no, outcome),
+            Own::StoreFailed(why) => self.store_failed(why),
             Own::Report { reply, report } => self.answer_status(reply, report),
         }
     }
@@ -221,3 +224,5 @@ pub(super) fn now_s() -> i64 {
 const SLEEP_MS_MAX: u64 = 60_000;
 /// Exit code after a failure that a restart may cure (CRM_EX_ERROR).
 pub(super) const EXIT_FAILED: u8 = 1;
+/// Exit code after the store failed for good (EX_IOERR): a restart alone does not cure it.
+pub(super) const EXIT_STORE: u8 = 74;

@@ -6,7 +6,7 @@ use super::peer::{self, NodeCommand, NodeTell};
 use crate::controller;
 use crate::replica::{NewVersion, Replica};
 use crate::transport::Message;
-use membership::{Entry, EntryBody, Event, Input, Token};
+use membership::{Entry, EntryBody, Event, Input, NodeState, Token};
 use store::CibVersion;
 use wire::{Identity, NodeId};
 
@@ -16,7 +16,7 @@ impl App {
             Event::View(view) => self.on_view(view),
             Event::State { state, why } => {
                 tracing::info!(?state, "{why}");
-                self.standing.state = state;
+                self.state_changed(state);
             }
             Event::Quorum { quorate, why } => self.on_quorum(quorate, why),
             Event::DcActing { ballot } => self.begin_duty(ballot),
@@ -56,6 +56,25 @@ impl App {
             }
             Event::Left => self.exit = Some(0),
         }
+    }
+
+    fn state_changed(&mut self, state: NodeState) {
+        let recovered = self.standing.state == NodeState::Recovering
+            && matches!(state, NodeState::Follower | NodeState::Dc);
+        self.standing.state = state;
+        if recovered && let Err(why) = self.disk.send(Job::Healed) {
+            self.notice(
+                "store",
+                format!("the store could not be marked as healed: {why}"),
+            );
+        }
+    }
+
+    /// The store failed for good (S6): this node acknowledges nothing any more and leaves the
+    /// view; what it runs is stopped before the others start it.
+    pub(super) fn store_failed(&mut self, why: String) {
+        self.notice("store-failed", why);
+        self.stop_and_fail();
     }
 
     fn on_view(&mut self, view: membership::View) {

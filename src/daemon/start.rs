@@ -1,6 +1,6 @@
 //! From the command line to a running daemon.
 
-use super::app::{App, Inbox, Standing};
+use super::app::{App, EXIT_STORE, Inbox, Own, Standing};
 use super::disk::{self, Disk, Done};
 use super::local::Local;
 use super::notices::Notices;
@@ -177,8 +177,14 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     let me = identity(&paths, &peers, &disk.recovered)?;
     let (protocol, seed) = ProtocolHandle::pair().map_err(|e| refuse(EX_OSERR, e))?;
     let report = protocol.clone();
-    let (_disk_thread, disk_handle) = Disk::start(disk.store, move |done: Done| {
-        report.send_waiting(Message::Disk(done))
+    let (own, own_inbox) = mpsc::channel(OWN_MAX);
+    let failures = own.clone();
+    let (disk_thread, disk_handle) = Disk::start(disk.store, move |done: Done| {
+        if let Done::Failed(why) = &done {
+            // The loop may be ending already.
+            let _ = failures.blocking_send(Own::StoreFailed(why.clone()));
+        }
+        report.send_waiting(Message::Disk(done));
     })
     .map_err(|e| refuse(EX_OSERR, e))?;
     let core = Core::start(
@@ -224,7 +230,6 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     let ipc = tokio::spawn(crate::ipc::serve(listener, calls_sink));
     let (executor_sink, executor) = mpsc::channel(EVENTS_MAX);
     let (alert_sink, alert_failures) = mpsc::channel(OWN_MAX);
-    let (own, own_inbox) = mpsc::channel(OWN_MAX);
     let mut app = App {
         local: local(&paths, &peers, executor_sink, alert_sink)?,
         paths,
@@ -269,6 +274,11 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     };
     let socket = app.paths.socket();
     let code = app.run(inbox).await;
+    if code == EXIT_STORE {
+        // A failed store's thread may hang in the kernel for ever: nobody waits for it.
+        std::mem::forget(disk_thread);
+        std::process::exit(i32::from(code));
+    }
     ipc.abort();
     // Gone before us is as good.
     let _ = std::fs::remove_file(socket);

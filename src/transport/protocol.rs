@@ -387,6 +387,12 @@ impl Loop {
                 payload,
             } => self.streams.send(to, payload),
             Effect::Event(event) => {
+                // R8: an older process of a member is refused from now on.
+                if let Event::View(view) = &event {
+                    for member in &view.members {
+                        self.endpoint.learn(member.identity);
+                    }
+                }
                 if self.events.try_send(Ok(event)).is_err() {
                     let why = format!("{EVENTS_MAX} events wait: the daemon does not keep up");
                     self.ended = Some(Ended::Failed(why));

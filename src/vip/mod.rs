@@ -130,9 +130,12 @@ impl NativeVip {
             // What is no address is on no interface.
             return Ok(());
         };
+        let mut outcome = Ok(());
         for address in self.to_remove(&request.rsc, &target)? {
-            self.remove(&address)?;
+            // One that cannot be removed does not keep the others here.
+            outcome = outcome.and(self.remove(&address));
         }
+        outcome?;
         self.held.forget(&request.rsc);
         Ok(())
     }
