@@ -6,7 +6,7 @@ use super::demo;
 use super::error::{LabError, Tried};
 use super::interrupt;
 use super::options::Options;
-use super::probe;
+use super::probe::{self, Asked};
 use super::state::{Node, default_dir};
 use super::userns::become_root;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -97,7 +97,7 @@ enum Action {
         /// The node
         node: String,
     },
-    /// Ping an address from the client's place and say how long it was silent
+    /// Ask an address from the client's place and say how long it was silent
     Probe {
         /// The address
         address: IpAddr,
@@ -107,6 +107,9 @@ enum Action {
         /// Number of probes; until Ctrl-C when not given
         #[arg(long)]
         count: Option<u64>,
+        /// Fetch pages from this TCP port instead of pinging
+        #[arg(long, value_name = "PORT")]
+        http: Option<u16>,
     },
     /// Show the nodes
     Status,
@@ -152,7 +155,10 @@ pub(super) fn main(args: &[OsString]) -> ExitCode {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
         Err(error) => {
             eprintln!("mainstay-lab: {error}");
-            ExitCode::FAILURE
+            match error {
+                LabError::Interrupted => ExitCode::from(interrupt::INTERRUPTED as u8),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -203,10 +209,17 @@ fn run(arguments: Arguments) -> Result<i32, LabError> {
             address,
             interval_ms,
             count,
+            http,
         } => {
             let lab = open()?;
             interrupt::watch()?;
-            return probe::command(&lab, address, Duration::from_millis(interval_ms), count);
+            let asked = Asked {
+                address,
+                interval: Duration::from_millis(interval_ms),
+                count,
+                http,
+            };
+            return probe::command(&lab, &asked);
         }
         Action::Status => print_status(&open()?)?,
         Action::Demo { token } => {

@@ -26,7 +26,7 @@ pub(super) const NAMES: [&str; 6] = [
 pub(super) const FENCE_AGENT: &str = "fence_lab";
 
 /// The demo's service.
-const DEMO_WEB: &str = "#!/bin/sh\nexit 5\n";
+const DEMO_WEB: &str = include_str!("../../scripts/ocf/demo-web");
 
 /// Directories of the lab and of one node in it.
 #[derive(Clone, Debug)]
