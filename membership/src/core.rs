@@ -220,6 +220,12 @@ impl Core {
         self.out.pop_front()
     }
 
+    /// The incarnation is on disk: handshakes and packets may leave. Before that a crash would let
+    /// the next process use the same incarnation, and peers would refuse it as a clone.
+    pub fn may_speak(&self) -> bool {
+        self.safe_to_send()
+    }
+
     /// Standing VIP grants (R12), as committed here.
     pub fn grants(&self) -> impl Iterator<Item = &Grant> {
         self.committed.grants.values()

@@ -406,6 +406,11 @@ impl Cluster {
         if self.sessions.get(&(a, b)) == Some(&(ida, idb)) {
             return;
         }
+        let mute = |n: &Node| !n.core.as_ref().is_some_and(Core::may_speak);
+        if mute(&self.nodes[&a]) || mute(&self.nodes[&b]) {
+            self.later(2 * MS, Happening::Shake { a, b });
+            return;
+        }
         if self.cut.contains(&(a, b)) || self.cut.contains(&(b, a)) {
             self.later(20 * MS, Happening::Shake { a, b });
             return;
