@@ -26,7 +26,7 @@ fn blob() -> impl Strategy<Value = Blob> {
 
 /// Any message a peer with the key but without good will might send.
 fn message() -> impl Strategy<Value = Message> {
-    let blobs = proptest::collection::vec(blob(), 0..4);
+    let blobs = || proptest::collection::vec(blob(), 0..4);
     prop_oneof![
         (ballot(), point(), any::<bool>()).prop_map(|(ballot, head, bootstrap)| Message::Prepare {
             ballot,
@@ -42,7 +42,7 @@ fn message() -> impl Strategy<Value = Message> {
             }
         }),
         (ballot(), ballot()).prop_map(|(ballot, promised)| Message::Refuse { ballot, promised }),
-        (ballot(), point(), point(), blobs.clone()).prop_map(|(ballot, prev, commit, entries)| {
+        (ballot(), point(), point(), blobs()).prop_map(|(ballot, prev, commit, entries)| {
             Message::Append {
                 ballot,
                 prev,
@@ -57,7 +57,7 @@ fn message() -> impl Strategy<Value = Message> {
         }),
         (ballot(), point()).prop_map(|(ballot, commit)| Message::Mismatch { ballot, commit }),
         (any::<u64>(), point()).prop_map(|(nonce, after)| Message::Fetch { nonce, after }),
-        (0u64..9, point(), point(), blobs).prop_map(|(nonce, prev, head, entries)| {
+        (0u64..9, point(), point(), blobs()).prop_map(|(nonce, prev, head, entries)| {
             Message::Fetched {
                 nonce,
                 prev,

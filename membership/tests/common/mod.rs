@@ -129,7 +129,7 @@ pub struct Cluster {
     rng: u64,
     pub sent_packets: u64,
     /// Called after every step.
-    pub watch: Option<fn(&Cluster)>,
+    pub watch: Option<fn(&Self)>,
 }
 
 impl Cluster {
