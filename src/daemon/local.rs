@@ -146,7 +146,9 @@ impl App {
 
     fn finished(&mut self, finished: &OpFinished) {
         let (request, outcome) = (&finished.request, &finished.outcome);
-        if outcome.op_status != 0 || outcome.rc != request.target_rc {
+        let probe = request.operation == "monitor" && request.interval_ms == 0;
+        let as_expected = outcome.rc == request.target_rc || (probe && is_state(outcome.rc));
+        if outcome.op_status != 0 || !as_expected {
             tracing::warn!(
                 rsc = request.rsc,
                 operation = request.operation,
@@ -214,7 +216,16 @@ impl App {
             node: node.clone(),
             announces: v.announces,
         };
-        let held: Vec<VipStatus> = self.local.vip.list().into_iter().map(status).collect();
+        let held = self.local.vip.list();
+        for vip in &held {
+            if !vip.trouble.is_empty() {
+                self.notice(
+                    "vip-announce",
+                    format!("{} ({}): {}", vip.resource, vip.address, vip.trouble),
+                );
+            }
+        }
+        let held: Vec<VipStatus> = held.into_iter().map(status).collect();
         let mut items = Vec::new();
         let now: BTreeSet<String> = held.iter().map(|v| v.resource.clone()).collect();
         for gone in self.local.vips.difference(&now) {
@@ -302,6 +313,11 @@ fn is_active(lrm: &cib::Element) -> bool {
         // Not running, not installed: both mean that nothing is there.
         _ => rc != "7" && rc != "5",
     }
+}
+
+/// What a probe may find without anything being wrong: running, not running, promoted.
+fn is_state(rc: i32) -> bool {
+    matches!(rc, 0 | 7 | 8)
 }
 
 /// PCMK_EXEC_ERROR.

@@ -7,7 +7,7 @@ use super::notices::Notices;
 use super::{Log, supervise};
 use crate::alert::Alerter;
 use crate::conf::{self, ClusterConf, Hosts, Strictness};
-use crate::executor::{Executor, ExecutorConfig, NativeAgent, OpRequest, read_environment_files};
+use crate::executor::{Executor, ExecutorConfig, read_environment_files};
 use crate::fencing::{Fencer, FencerConfig};
 use crate::paths::Paths;
 use crate::transport::{
@@ -508,7 +508,7 @@ fn local(
     let config = ExecutorConfig {
         paths: paths.clone(),
         node_name: node_name.clone(),
-        natives: vec![Arc::new(VipAgent(Arc::clone(&vip)))],
+        natives: vec![vip.clone()],
         environment,
     };
     Ok(Local::new(
@@ -518,19 +518,6 @@ fn local(
         alerter,
         &node_name,
     ))
-}
-
-/// The floating IP as the executor sees it.
-struct VipAgent(Arc<NativeVip>);
-
-impl NativeAgent for VipAgent {
-    fn handles(&self, request: &OpRequest) -> Result<bool, String> {
-        self.0.handles(request)
-    }
-
-    fn run(&self, request: &OpRequest) -> (i32, String) {
-        self.0.run(request)
-    }
 }
 
 fn refuse(code: u8, text: impl ToString) -> Refusal {

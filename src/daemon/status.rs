@@ -38,7 +38,10 @@ impl App {
             local_state: format!("{:?}", self.standing.state).to_lowercase(),
             dc: dc.map(|n| self.peers.name(n)),
             quorate: self.standing.quorate,
-            quorum_why: self.standing.quorum_why.clone(),
+            quorum_why: report.map_or_else(
+                || self.standing.quorum_why.clone(),
+                |r| r.core.quorate_why.clone(),
+            ),
             votes: report.map(votes).unwrap_or_default(),
             view_no: self.standing.view.view_no,
             cib_version: (version.admin_epoch, version.epoch, version.num_updates),
