@@ -20,6 +20,7 @@ mod peer;
 mod persist;
 mod propose;
 pub mod quorum;
+mod receive;
 mod soft;
 mod state;
 mod status;

@@ -8,7 +8,63 @@ use crate::resource::{Role, Variant};
 use crate::score::INFINITY;
 use std::cmp::Ordering;
 
+/// Most resources that may wait for each other's assignment by recursion.
+const CHAIN_MAX: usize = 150;
+
 impl Cluster<'_> {
+    /// Assigns what is not assigned yet. Those placed with others come after them; where
+    /// too many are linked to leave that to recursion, the order is found beforehand.
+    pub(crate) fn assign_top(&mut self, rsc: RscId) {
+        for primary in self.long_chain(rsc) {
+            self.assign(primary, None, true);
+        }
+        self.assign(rsc, None, true);
+    }
+
+    /// All that `rsc` is placed with, directly or not, those placed with nothing first;
+    /// nothing if the chain is short.
+    fn long_chain(&self, rsc: RscId) -> Vec<RscId> {
+        let mut visited = std::collections::BTreeSet::from([rsc]);
+        let mut order = Vec::new();
+        let mut path = vec![(rsc, self.unassigned_primaries(rsc))];
+        while let Some((at, next)) = path.last_mut() {
+            match next.pop() {
+                Some(primary) => {
+                    if visited.insert(primary) {
+                        path.push((primary, self.unassigned_primaries(primary)));
+                    }
+                }
+                None => {
+                    order.push(*at);
+                    path.pop();
+                }
+            }
+        }
+        if order.len() <= CHAIN_MAX {
+            order.clear();
+        }
+        order
+    }
+
+    /// Top-level resources this one is placed with; the first to be assigned comes last.
+    fn unassigned_primaries(&self, top: RscId) -> Vec<RscId> {
+        let mut found = [Vec::new(), Vec::new()];
+        let mut inside = vec![top];
+        while let Some(rsc) = inside.pop() {
+            for col in &self.rscs[rsc].this_with {
+                let primary = self.top_of(self.colocations[*col].primary);
+                if primary != top && self.rscs[primary].flags.unassigned {
+                    found[usize::from(self.is_mandatory(*col))].push(primary);
+                }
+            }
+            inside.extend(&self.rscs[rsc].children);
+        }
+        for list in &mut found {
+            list.reverse();
+        }
+        found.concat()
+    }
+
     /// Assigns a resource and all in it; answers the node if it is one
     /// (Pacemaker's `assign` method).
     pub(crate) fn assign(

@@ -82,7 +82,7 @@ pub(super) enum Own {
     /// A status was put together from the protocol thread's report.
     Report {
         reply: tokio::sync::oneshot::Sender<crate::ipc::Response>,
-        report: Option<crate::transport::Report>,
+        report: Option<Box<crate::transport::Report>>,
     },
 }
 
@@ -167,7 +167,7 @@ impl App {
             Own::Planned { lone, seq, plan } => self.planned(lone, seq, plan),
             Own::Fenced { fence_no, outcome } => self.fence_agent_ended(fence_no, outcome),
             Own::StoreFailed(why) => self.store_failed(why),
-            Own::Report { reply, report } => self.answer_status(reply, report),
+            Own::Report { reply, report } => self.answer_status(reply, report.as_deref()),
         }
     }
 

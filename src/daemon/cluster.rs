@@ -306,7 +306,7 @@ impl App {
         let own = self.own.clone();
         tokio::spawn(async move {
             let report = match sent {
-                Ok(()) => answer.await.ok(),
+                Ok(()) => answer.await.ok().map(Box::new),
                 Err(_) => None,
             };
             // The loop has ended: so has the client's connection.

@@ -143,6 +143,16 @@ impl Drop for PidFile {
     }
 }
 
+/// What the process asks of the kernel for itself. Each may be refused in a container; none keeps a
+/// node down.
+fn harden() {
+    // No core file and no ptrace by others: the key is in memory.
+    let _ = nix::sys::prctl::set_dumpable(false);
+    let _ = netlink::close_inherited_on_exec();
+    // A page of heartbeat code that has to come from a hung disk would look like a dead node.
+    let _ = netlink::lock_memory();
+}
+
 /// The live daemon that a pid file names.
 fn other_daemon(pid_file: &Path) -> Option<u32> {
     let pid: u32 = std::fs::read_to_string(pid_file)
@@ -156,6 +166,7 @@ fn other_daemon(pid_file: &Path) -> Option<u32> {
 
 fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
     supervise::unblock_signals();
+    harden();
     let strictness = if args.lenient {
         Strictness::Lenient
     } else {

@@ -14,10 +14,10 @@ impl App {
     pub(super) fn answer_status(
         &mut self,
         reply: oneshot::Sender<Response>,
-        report: Option<Report>,
+        report: Option<&Report>,
     ) {
         // Whoever asked may have gone.
-        let _ = reply.send(Response::Status(Box::new(self.status(report.as_ref()))));
+        let _ = reply.send(Response::Status(Box::new(self.status(report))));
     }
 
     fn status(&self, report: Option<&Report>) -> Status {

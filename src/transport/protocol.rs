@@ -196,6 +196,10 @@ impl Drop for Protocol {
 
 impl Loop {
     fn run(mut self) {
+        // Without the right (containers) the thread runs as any other; `doctor` tells.
+        if let Err(error) = netlink::make_thread_realtime(REALTIME_PRIORITY) {
+            tracing::info!("heartbeats run without real-time priority: {error}");
+        }
         for peer in self.peers.others() {
             // Every peer is in the endpoint's list: both come from the same node list.
             let _ = self
@@ -422,5 +426,7 @@ const DATAGRAMS_PER_ROUND: usize = 256;
 const WAIT_US_MAX: u64 = 1_000_000;
 /// Receive buffer, in bytes: larger than any datagram of ours, so that longer ones are seen as such.
 const DATAGRAM_BUFFER_BYTES: usize = 2_048;
+/// Real-time priority of the thread (1 to 99): below kernel threads, above everything ordinary.
+const REALTIME_PRIORITY: i32 = 50;
 /// Stack of the thread.
 const STACK_BYTES: usize = 512 * 1024;
