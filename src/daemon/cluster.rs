@@ -243,7 +243,7 @@ impl App {
 
     fn on_command(&mut self, token: Token, from: NodeId, payload: &[u8]) {
         match peer::decode::<NodeCommand>(payload) {
-            Some(command) => self.obey((token.ballot.counter, token.view_no), command),
+            Some(command) => self.obey(Some((token.ballot.counter, token.view_no)), command),
             None => {
                 let who = self.peers.name(from);
                 self.notice(

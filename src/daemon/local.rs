@@ -72,8 +72,8 @@ impl App {
         self.input(Input::Publish { items });
     }
 
-    /// Carries out a command of the DC.
-    pub(super) fn obey(&mut self, token: CommandToken, command: NodeCommand) {
+    /// Carries out a command of the DC that `token` names, or this node's own without one.
+    pub(super) fn obey(&mut self, token: Option<CommandToken>, command: NodeCommand) {
         match command {
             NodeCommand::Run(request) => self.run_operation(token, *request),
             NodeCommand::Cancel {
@@ -104,7 +104,7 @@ impl App {
         }
     }
 
-    fn run_operation(&mut self, token: CommandToken, request: OpRequest) {
+    fn run_operation(&mut self, token: Option<CommandToken>, request: OpRequest) {
         let key = request.transition_key.clone();
         if matches!(
             request.operation.as_str(),
@@ -113,7 +113,12 @@ impl App {
             let changed = self.local.history.pending(&request, now_s());
             self.publish_changed(&changed);
         }
-        if let Err(error) = self.local.executor.run_under(token, request) {
+        let executor = &self.local.executor;
+        let taken = match token {
+            Some(token) => executor.run_under(token, request),
+            None => executor.run(request),
+        };
+        if let Err(error) = taken {
             self.notice("operation-refused", error.to_string());
             let refused = NodeTell::OpDone {
                 transition_key: key,
