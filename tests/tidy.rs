@@ -53,14 +53,29 @@ fn forbid(dir: &str, words: &[&str], why: &str) {
     assert!(found.is_empty(), "{why}:\n{}", found.join("\n"));
 }
 
-const PURE: [&str; 5] =
-    ["wire/src", "membership/src", "cib/src", "scheduler/src", "src/controller"];
+const PURE: [&str; 5] = [
+    "wire/src",
+    "membership/src",
+    "cib/src",
+    "scheduler/src",
+    "src/controller",
+];
 
 #[test]
 fn pure_parts_know_no_clock_disk_network_or_chance() {
     let world = [
-        "tokio", "std::net", "std::fs", "std::thread", "Instant::now", "SystemTime", "HashMap",
-        "HashSet", "getrandom", "rand::", "std::env", "std::process",
+        "tokio",
+        "std::net",
+        "std::fs",
+        "std::thread",
+        "Instant::now",
+        "SystemTime",
+        "HashMap",
+        "HashSet",
+        "getrandom",
+        "rand::",
+        "std::env",
+        "std::process",
     ];
     for dir in PURE {
         forbid(dir, &world, "a pure part names the world");
@@ -91,9 +106,39 @@ fn crates_depend_only_as_drawn() {
 
 #[test]
 fn modules_of_the_program_depend_only_as_drawn() {
-    forbid("src/cli", &["crate::daemon", "crate::transport", "crate::replica", "store::Store", "membership::"], "commands talk to the daemon through ipc only");
-    forbid("src/controller", &["crate::daemon", "crate::transport", "crate::replica", "crate::ipc", "membership::"], "the controller knows cib, scheduler and plain types");
-    for dir in ["src/conf", "src/controller", "src/executor", "src/fencing", "src/ipc", "src/replica", "src/transport", "src/view", "src/vip"] {
+    forbid(
+        "src/cli",
+        &[
+            "crate::daemon",
+            "crate::transport",
+            "crate::replica",
+            "store::Store",
+            "membership::",
+        ],
+        "commands talk to the daemon through ipc only",
+    );
+    forbid(
+        "src/controller",
+        &[
+            "crate::daemon",
+            "crate::transport",
+            "crate::replica",
+            "crate::ipc",
+            "membership::",
+        ],
+        "the controller knows cib, scheduler and plain types",
+    );
+    for dir in [
+        "src/conf",
+        "src/controller",
+        "src/executor",
+        "src/fencing",
+        "src/ipc",
+        "src/replica",
+        "src/transport",
+        "src/view",
+        "src/vip",
+    ] {
         let mut words = vec!["crate::cli", "crate::lab"];
         // The protocol thread hands writes to the daemon's store thread.
         if dir != "src/transport" {
@@ -105,13 +150,23 @@ fn modules_of_the_program_depend_only_as_drawn() {
 
 #[test]
 fn unsafe_lives_in_one_module() {
-    for dir in ["src", "wire/src", "membership/src", "cib/src", "scheduler/src", "netlink/src", "store/src"] {
+    for dir in [
+        "src",
+        "wire/src",
+        "membership/src",
+        "cib/src",
+        "scheduler/src",
+        "netlink/src",
+        "store/src",
+    ] {
         for (name, text) in sources(dir) {
             if name == "netlink/src/sys.rs" {
                 continue;
             }
             for (line, code) in code(&text) {
-                let word = code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "unsafe");
+                let word = code
+                    .split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .any(|w| w == "unsafe");
                 assert!(!word, "{name}:{line}: unsafe outside of netlink/src/sys.rs");
             }
         }
@@ -120,13 +175,29 @@ fn unsafe_lives_in_one_module() {
 
 #[test]
 fn nothing_is_left_for_later_in_the_code() {
-    let markers: Vec<String> =
-        ["TO", "FIX"].iter().zip(["DO", "ME"]).map(|(a, b)| format!("{a}{b}")).collect();
-    for dir in ["src", "tests", "wire", "membership", "cib", "scheduler", "netlink", "store"] {
+    let markers: Vec<String> = ["TO", "FIX"]
+        .iter()
+        .zip(["DO", "ME"])
+        .map(|(a, b)| format!("{a}{b}"))
+        .collect();
+    for dir in [
+        "src",
+        "tests",
+        "wire",
+        "membership",
+        "cib",
+        "scheduler",
+        "netlink",
+        "store",
+    ] {
         for (name, text) in sources(dir) {
             for (line, content) in text.lines().enumerate() {
                 for marker in &markers {
-                    assert!(!content.contains(marker.as_str()), "{name}:{}: {marker}", line + 1);
+                    assert!(
+                        !content.contains(marker.as_str()),
+                        "{name}:{}: {marker}",
+                        line + 1
+                    );
                 }
             }
         }
@@ -135,9 +206,15 @@ fn nothing_is_left_for_later_in_the_code() {
 
 /// Commands that exist: programs, and the names and verbs under which `mainstay` answers.
 fn commands() -> BTreeSet<String> {
-    let mut names: BTreeSet<String> =
-        ["mainstayd", "mainstay-lab"].into_iter().map(str::to_owned).collect();
-    names.extend(mainstay::cli::COMMANDS.iter().map(|c| c.man_page.to_owned()));
+    let mut names: BTreeSet<String> = ["mainstayd", "mainstay-lab"]
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    names.extend(
+        mainstay::cli::COMMANDS
+            .iter()
+            .map(|c| c.man_page.to_owned()),
+    );
     names
 }
 
@@ -152,10 +229,16 @@ fn every_command_has_its_man_page_and_every_page_its_command() {
         .filter_map(|p| p.strip_suffix(".8").or_else(|| p.strip_suffix(".1")))
         .map(str::to_owned)
         .collect();
-    assert_eq!(of_commands, commands(), "man pages (left) and commands (right)");
+    assert_eq!(
+        of_commands,
+        commands(),
+        "man pages (left) and commands (right)"
+    );
     for page in &pages {
         let text = fs::read_to_string(root().join("man").join(page)).unwrap();
-        let ok = Path::new(page).extension().is_some_and(|e| ["1", "5", "7", "8"].contains(&e.to_str().unwrap()));
+        let ok = Path::new(page)
+            .extension()
+            .is_some_and(|e| ["1", "5", "7", "8"].contains(&e.to_str().unwrap()));
         assert!(ok, "{page} is no man page");
         for heading in ["NAME", "DESCRIPTION"] {
             assert!(text.contains(heading), "{page} has no section {heading}");

@@ -112,10 +112,12 @@ pub enum Error {
         /// New root's tag.
         new: String,
     },
-    /// The tree would be deeper than a document may be.
-    #[error("the result is nested deeper than {limit} elements")]
-    TooDeep {
-        /// The bound, in elements.
+    /// The tree is beyond what a document may be, so it could be written and never read again.
+    #[error("{what}, more than the limit of {limit}; shorten or split it")]
+    Bounds {
+        /// What is too big, and where.
+        what: String,
+        /// The bound.
         limit: usize,
     },
     /// The XPath expression cannot be used.

@@ -272,6 +272,12 @@ pub enum Input {
         /// The set to move to.
         voters: VoterSet,
     },
+    /// Whether fencing is configured (`stonith-enabled`): it changes with the CIB. A lone node of
+    /// two commits class U only where it is not (R11).
+    Fencing {
+        /// Now.
+        configured: bool,
+    },
     /// Replace parts of this node's own soft state (R2): key to value, `None` deletes.
     Publish {
         /// Changes.
@@ -534,6 +540,12 @@ pub enum Event {
     Conflict {
         /// What was applied here and is no longer part of the log.
         lost: Vec<Entry>,
+    },
+    /// This process can never be a member: its incarnation is not above what its peers know. End
+    /// it and start another over the same store, whose safety record was raised before this came.
+    RestartNeeded {
+        /// Why, in a sentence.
+        why: String,
     },
     /// [`Input::Leave`] is done; the process may end.
     Left,

@@ -35,7 +35,12 @@ impl Channel {
             return false;
         }
         self.next_no += 1;
-        self.queue.push_back(Waiting { no: self.next_no, parcel, sent: None, tries: 0 });
+        self.queue.push_back(Waiting {
+            no: self.next_no,
+            parcel,
+            sent: None,
+            tries: 0,
+        });
         true
     }
 
@@ -46,7 +51,11 @@ impl Channel {
 
     /// The peer has delivered everything through `no`.
     pub(crate) fn acked(&mut self, no: u64) {
-        while self.queue.front().is_some_and(|w| w.no <= no && w.sent.is_some()) {
+        while self
+            .queue
+            .front()
+            .is_some_and(|w| w.no <= no && w.sent.is_some())
+        {
             self.queue.pop_front();
         }
     }

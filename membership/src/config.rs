@@ -9,7 +9,8 @@ use crate::{LinkId, Timing, VoterSet};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// This process. `incarnation` must be one more than the recovered safety record's (or 1); the
-    /// core persists it before its first send.
+    /// core's first output persists it. No packet with this identity, a handshake's included, may
+    /// leave before that write is durable: see [`crate::Core::may_speak`].
     pub me: Identity,
     /// Every other configured node, ascending by node id.
     pub peers: Vec<PeerConfig>,
@@ -67,7 +68,11 @@ impl Config {
     pub fn check(&self) -> Result<(), StartError> {
         let bad = |why: String| Err(StartError::Config(why));
         if self.peers.len() >= NODES_MAX {
-            return bad(format!("{} peers, at most {} nodes", self.peers.len(), NODES_MAX));
+            return bad(format!(
+                "{} peers, at most {} nodes",
+                self.peers.len(),
+                NODES_MAX
+            ));
         }
         if self.me.node.0 == 0 {
             return bad("node id 0 is reserved".into());
@@ -82,7 +87,11 @@ impl Config {
             }
             last = Some(peer.node);
             if peer.links.is_empty() || peer.links.len() > LINKS_MAX {
-                return bad(format!("node {} has {} links, 1 to 8", peer.node, peer.links.len()));
+                return bad(format!(
+                    "node {} has {} links, 1 to 8",
+                    peer.node,
+                    peer.links.len()
+                ));
             }
         }
         if !self.voters.votes.is_sorted_by(|a, b| a.0 < b.0) {

@@ -42,6 +42,8 @@ pub struct Core {
     pub(crate) state: NodeState,
     pub(crate) peers: BTreeMap<NodeId, Peer>,
     pub(crate) withhold_until: Time,
+    /// Highest ballot the predecessor process promised.
+    pub(crate) promised_at_start: Ballot,
     pub(crate) election: Election,
     pub(crate) transfer: Option<Transfer>,
     pub(crate) recovery: Option<fetch::Recovery>,
@@ -57,6 +59,7 @@ pub struct Core {
     pub(crate) token_seen: Option<(Ballot, u64, u64)>,
     pub(crate) snapshot_wanted: bool,
     pub(crate) nonce: u64,
+    pub(crate) restart_told: bool,
 }
 
 /// What this node does about coordination.
@@ -102,8 +105,8 @@ pub(crate) struct Election {
     pub(crate) start_at: Option<Time>,
     pub(crate) not_before: Time,
     pub(crate) failures: u32,
-    /// Last promise given: when, and the promised log's head (R9).
-    pub(crate) promised: Option<(Time, Point)>,
+    /// Last promise this process gave: when, the candidate's log's head (R9), and its ballot.
+    pub(crate) promised: Option<(Time, Point, Ballot)>,
     pub(crate) inhibited: String,
 }
 
@@ -132,18 +135,20 @@ impl Core {
             && !config.trust_store;
         safety.recovering = (safety.recovering && !config.trust_store) || lost;
         safety.incarnation = config.me.incarnation;
-        let ever_echoed = safety.view_no > 0;
+        let ever_echoed = safety.view_no > 0 || safety.promised > Ballot::default();
+        let promised_at_start = safety.promised;
         let hold_us = safety.hold_us_max;
         safety.hold_us_max = hold_us.max(config.timing.hold_us);
         if mutant::on(Mutant::StoreLostVotes) {
             safety.recovering = false;
         }
-        let withhold_until = if ever_echoed && !mutant::on(Mutant::HoldForgottenAtRestart) {
-            now.plus(hold_us)
-        } else {
-            now
-        };
-        let peers = config.peers.iter().map(|p| (p.node, Peer::new(p))).collect();
+        let bound = ever_echoed && !mutant::on(Mutant::HoldForgottenAtRestart);
+        let withhold_until = if bound { now.plus(hold_us) } else { now };
+        let peers = config
+            .peers
+            .iter()
+            .map(|p| (p.node, Peer::new(p)))
+            .collect();
         let mut core = Self {
             me: config.me,
             now,
@@ -163,6 +168,7 @@ impl Core {
             state: NodeState::Boot,
             peers,
             withhold_until,
+            promised_at_start,
             election: Election::default(),
             transfer: None,
             recovery: None,
@@ -177,6 +183,7 @@ impl Core {
             token_seen: None,
             snapshot_wanted: false,
             nonce: 0,
+            restart_told: false,
             cfg: config,
         };
         core.begin(recovered.commit_hint, &opened.truncate);
@@ -191,11 +198,16 @@ impl Core {
             Input::SessionUp { peer } => {
                 self.session(peer);
             }
-            Input::Packet { from, link, payload } => self.packet(from, link, &payload),
+            Input::Packet {
+                from,
+                link,
+                payload,
+            } => self.packet(from, link, &payload),
             Input::Durable { write } => self.on_durable(write),
             Input::StoreFailed { reason } => self.on_store_failed(reason),
             Input::Propose { op, body } => self.on_propose(op, body),
             Input::Reconfigure { voters } => self.on_reconfigure(voters),
+            Input::Fencing { configured } => self.cfg.fencing = configured,
             Input::Publish { items } => self.on_publish(items),
             Input::Command { to, payload } => self.on_command(to, payload),
             Input::Tell { to, payload } => self.on_tell(to, payload),
@@ -208,6 +220,12 @@ impl Core {
     /// The next thing to do in the world.
     pub fn poll(&mut self) -> Option<Output> {
         self.out.pop_front()
+    }
+
+    /// The incarnation is on disk: handshakes and packets may leave. Before that a crash would let
+    /// the next process use the same incarnation, and peers would refuse it as a clone.
+    pub fn may_speak(&self) -> bool {
+        self.safe_to_send()
     }
 
     /// Standing VIP grants (R12), as committed here.
@@ -244,7 +262,10 @@ impl Core {
         self.refold();
         let at = self.log.snapshot.at;
         let app = self.log.snapshot.app.clone();
-        self.event(Event::Restored { seq: at.seq, state: app });
+        self.event(Event::Restored {
+            seq: at.seq,
+            state: app,
+        });
         if let Some(seq) = truncate {
             self.writes.pend(DurableOp::TruncateLog { seq: *seq });
         }
@@ -276,7 +297,11 @@ impl Core {
 
     pub(crate) fn notice(&mut self, code: &str, node: Option<NodeId>, text: String) {
         if self.reports.first_notice(code, node, &text, self.now) {
-            self.event(Event::Notice { code: code.into(), node, text });
+            self.event(Event::Notice {
+                code: code.into(),
+                node,
+                text,
+            });
         }
     }
 
@@ -309,7 +334,7 @@ impl Core {
 
     /// The incarnation is on disk: packets may leave.
     pub(crate) fn safe_to_send(&self) -> bool {
-        self.safe.incarnation == self.me.incarnation
+        self.safe.incarnation >= self.me.incarnation
     }
 
     /// Never had a log and never promised: indistinguishable from a lost store (R6).
@@ -352,113 +377,6 @@ impl Core {
         };
         Some(Effect::Send { to, via, payload })
     }
-
-    /// A session or packet of this process arrived: is it to be listened to?
-    pub(crate) fn session(&mut self, identity: Identity) -> bool {
-        let node = identity.node;
-        let Some(peer) = self.peers.get_mut(&node) else {
-            let text = format!("node {node} has the key but is not in the configured node list");
-            self.notice("unknown-node", Some(node), text);
-            return false;
-        };
-        match peer.identity {
-            Some(known) if known == identity => return true,
-            Some(known) if known.incarnation > identity.incarnation => return false,
-            Some(known)
-                if known.incarnation == identity.incarnation
-                    && !mutant::on(Mutant::IncarnationUnchecked) =>
-            {
-                let text = format!(
-                    "two processes claim to be node {node}, incarnation {}: a cloned disk or a \
-                     node id used twice; the second is refused",
-                    identity.incarnation
-                );
-                self.notice("duplicate-node", Some(node), text);
-                return false;
-            }
-            _ => {}
-        }
-        let known = self.tip.last_seen.get(&node);
-        let older = known.is_some_and(|k| {
-            *k != identity && k.incarnation >= identity.incarnation
-        });
-        let incarnation = known.map(|k| k.incarnation);
-        peer.new_process(identity);
-        if older && !mutant::on(Mutant::IncarnationUnchecked) {
-            peer.refused = true;
-            let text = format!(
-                "node {node} came with incarnation {} but the log knows {}: its disk is older than \
-                 its past (restored image, clone); it is refused until it has recovered",
-                identity.incarnation,
-                incarnation.unwrap_or(0)
-            );
-            self.notice("older-store", Some(node), text);
-        }
-        true
-    }
-
-    fn packet(&mut self, from: Identity, link: LinkId, payload: &[u8]) {
-        if !self.session(from) {
-            return;
-        }
-        if let Some(fence_no) = self.tip.fenced(&from) {
-            self.answer_poisoned(from.node, fence_no);
-            return;
-        }
-        let now = self.now;
-        let node = from.node;
-        if let Some(peer) = self.peers.get_mut(&node) {
-            peer.last_heard = Some(now);
-            if let Some(link) = peer.links.iter_mut().find(|l| l.id == link) {
-                link.heard(now);
-            }
-        }
-        match Message::decode(payload) {
-            Ok(message) => self.dispatch(from, link, message),
-            Err(e) => {
-                let text = format!("node {node} sent what this build cannot read: {e}");
-                self.notice("unreadable-message", Some(node), text);
-            }
-        }
-    }
-
-    fn dispatch(&mut self, from: Identity, link: LinkId, message: Message) {
-        let node = from.node;
-        match message {
-            Message::Beat(beat) => self.on_beat(node, link, beat),
-            Message::Prepare { ballot, head, bootstrap } => {
-                self.on_prepare(node, ballot, head, bootstrap);
-            }
-            Message::Promise { ballot, head, view_no, .. } => {
-                self.on_promise(from, ballot, head, view_no);
-            }
-            Message::Refuse { ballot, promised } => self.on_refuse(node, ballot, promised),
-            Message::Append { ballot, prev, commit, entries } => {
-                self.on_append(node, ballot, prev, commit, &entries);
-            }
-            Message::Ack { ballot, mem, durable } => self.on_ack(from, ballot, mem, durable),
-            Message::Mismatch { ballot, commit } => self.on_mismatch(node, ballot, commit),
-            Message::Fetch { nonce, after } => self.on_fetch(node, nonce, after),
-            Message::Fetched { nonce, prev, head, entries } => {
-                self.on_fetched(node, nonce, prev, head, &entries);
-            }
-            Message::Offer { nonce, at, bytes } => self.on_offer(node, nonce, at, bytes),
-            Message::Pull { seq, offset } => self.on_pull(node, seq, offset),
-            Message::Chunk { seq, offset, bytes, digest, data } => {
-                self.on_chunk(node, seq, offset, bytes, digest, &data.0);
-            }
-            Message::RecoverAsk { nonce } => self.on_recover_ask(node, nonce),
-            Message::RecoverState { nonce, promised, head, acting, config } => {
-                self.on_recover_state(from, nonce, promised, head, acting, config);
-            }
-            Message::Parcel { no, ack, parcel } => self.on_parcel(node, no, ack, parcel),
-            Message::ParcelAck { ack } => self.on_parcel_ack(node, ack),
-            Message::Bye { clean } => self.on_bye(node, clean),
-            Message::Poisoned { fence_no } => self.on_poisoned(node, fence_no),
-            // Relay is a later widening of the format; until then nobody sends it.
-            Message::Relay { .. } => {}
-        }
-    }
 }
 
 struct Opened {
@@ -492,9 +410,17 @@ fn open_log(recovered: &Recovered) -> Result<Opened, StartError> {
             .filter(|record| record.seq == *seq);
         let Some(record) = record else {
             let truncate = Some(log.head().seq + 1);
-            return Ok(Opened { log, damaged: true, truncate });
+            return Ok(Opened {
+                log,
+                damaged: true,
+                truncate,
+            });
         };
         log.append(record);
     }
-    Ok(Opened { log, damaged: false, truncate: None })
+    Ok(Opened {
+        log,
+        damaged: false,
+        truncate: None,
+    })
 }

@@ -1,6 +1,6 @@
 //! Heartbeats, echoes and what follows from silence (R0).
 
-use wire::NodeId;
+use wire::{NodeId, ProcessBoot};
 
 use crate::core::Role;
 use crate::message::{Beat, Echo, Known, Message, Stamp};
@@ -29,10 +29,12 @@ struct Told {
 impl Core {
     pub(crate) fn on_beat(&mut self, node: NodeId, link: LinkId, beat: Beat) {
         let now = self.now;
-        self.election.counter_seen = self.election.counter_seen.max(beat.ballot.counter);
+        self.see_counter(beat.ballot.counter);
         let wants_echo = beat.stamp.is_some();
         let known = beat.known;
-        let Some(peer) = self.peers.get_mut(&node) else { return };
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return;
+        };
         if let Some(echo) = beat.echo.filter(|e| e.sent_us <= now.0) {
             if let Some(link) = peer.links.iter_mut().find(|l| l.id == link) {
                 link.echoed(now, echo.sent_us);
@@ -44,7 +46,10 @@ impl Core {
             }
         }
         peer.channel.acked(beat.parcel_ack);
-        let news = peer.beat.as_ref().is_none_or(|old| beat.beat_no > old.beat_no);
+        let news = peer
+            .beat
+            .as_ref()
+            .is_none_or(|old| beat.beat_no > old.beat_no);
         if news {
             if let Some(stamp) = beat.stamp
                 && peer.stamp.is_none_or(|old| stamp.sent_us > old.sent_us)
@@ -78,17 +83,7 @@ impl Core {
         if mutant::on(Mutant::IncarnationUnchecked) || self.safety.recovering {
             return;
         }
-        if known.incarnation > self.me.incarnation || known.refused {
-            let text = format!(
-                "node {node} knows incarnation {} of this node, this one is {}: the disk is older \
-                 than it should be (restored image, clone); it has to be restarted and will \
-                 recover from its peers",
-                known.incarnation, self.me.incarnation
-            );
-            self.notice("older-store", Some(self.me.node), text);
-            self.safety.incarnation = self.safety.incarnation.max(known.incarnation);
-            self.begin_recovery("its disk is older than its peers remember");
-        } else if known.durable > self.log.head().seq {
+        if known.durable > self.log.head().seq {
             let why = format!(
                 "it had acknowledged entry {} to node {node}, its log ends at {}",
                 known.durable,
@@ -99,12 +94,44 @@ impl Core {
         }
     }
 
+    /// A peer knows this node with an incarnation that is not below ours: this disk is older than
+    /// it should be (restored image, clone).
+    pub(crate) fn on_outdated(&mut self, node: NodeId, process: ProcessBoot, incarnation: u64) {
+        let in_bounds = (self.me.incarnation..message::NUMBER_MAX).contains(&incarnation);
+        if process != self.me.process_boot || !in_bounds {
+            return;
+        }
+        let text = format!(
+            "node {node} knows incarnation {incarnation} of this node, this one is {}: the disk is \
+             older than it should be (restored image, clone), or the node id is used twice",
+            self.me.incarnation
+        );
+        self.notice("older-store", Some(self.me.node), text);
+        self.begin_recovery("its disk is older than its peers remember");
+        self.outlived(incarnation);
+    }
+
+    /// Another process of this node had this incarnation or a later one: only a restart helps.
+    fn outlived(&mut self, incarnation: u64) {
+        if self.safety.incarnation >= incarnation && self.restart_told {
+            return;
+        }
+        self.restart_told = true;
+        self.safety.incarnation = self.safety.incarnation.max(incarnation);
+        self.save_safety();
+        let why = format!("peers know incarnation {incarnation} of this node");
+        self.writes
+            .then(Effect::Event(Event::RestartNeeded { why }));
+    }
+
     /// A heartbeat (with a stamp) or an answer to one, on one link or on all.
     pub(crate) fn beat_to(&mut self, node: NodeId, link: Option<LinkId>, stamped: bool) {
         if !self.safe_to_send() {
             return;
         }
-        let Some(peer) = self.peers.get(&node) else { return };
+        let Some(peer) = self.peers.get(&node) else {
+            return;
+        };
         if peer.identity.is_none() || peer.left {
             return;
         }
@@ -114,10 +141,15 @@ impl Core {
         };
         let echo = self.give_back(node);
         let hold_us = self.cfg.timing.hold_us;
-        let stamp = stamped.then_some(Stamp { sent_us: self.now.0, hold_us });
+        let stamp = stamped.then_some(Stamp {
+            sent_us: self.now.0,
+            hold_us,
+        });
         let told = self.told();
         let commit = self.point_or_base(self.commit);
-        let Some(peer) = self.peers.get_mut(&node) else { return };
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return;
+        };
         peer.next_beat_no += 1;
         peer.channel.ack_due = false;
         let beat = Beat {
@@ -144,14 +176,17 @@ impl Core {
                     .max(self.tip.last_seen.get(&node).map(|id| id.incarnation))
                     .unwrap_or(0),
                 durable: peer.durable_known,
-                refused: peer.refused,
             },
             parcel_ack: peer.channel.delivered(),
         };
         let payload = Message::Beat(beat).encode();
         for link in links {
             let payload = payload.clone();
-            let effect = Effect::Send { to: node, via: Via::Link(link), payload };
+            let effect = Effect::Send {
+                to: node,
+                via: Via::Link(link),
+                payload,
+            };
             self.out.push_back(Output::Do(effect));
         }
     }
@@ -165,13 +200,17 @@ impl Core {
         let now = self.now;
         // A promise on its way to the disk already binds us: do not renew the old authority.
         let settled = self.safety.promised == self.safe.promised;
-        let ballot = if settled { self.safe.promised } else { Ballot::default() };
+        let ballot = if settled {
+            self.safe.promised
+        } else {
+            Ballot::default()
+        };
         let view_no = self.safe.view_no;
         let hold_us_safe = self.safe.hold_us_max;
         let peer = self.peers.get_mut(&node)?;
         let stamp = peer.stamp?;
         let stale = now.since(peer.stamp_at) > 2 * self.cfg.timing.heartbeat_us;
-        if stale || peer.refused || stamp.hold_us > HOLD_US_MAX {
+        if stale || stamp.hold_us > HOLD_US_MAX {
             return None;
         }
         let listed = peer.identity.is_some_and(|id| self.tip.view.names(&id));
@@ -185,7 +224,12 @@ impl Core {
             return None;
         }
         let peer = self.peers.get_mut(&node)?;
-        let echo = Echo { sent_us: stamp.sent_us, ballot, view_no, member };
+        let echo = Echo {
+            sent_us: stamp.sent_us,
+            ballot,
+            view_no,
+            member,
+        };
         let again = peer.given == Some(echo);
         peer.given = Some(echo);
         if member && !again && !mutant::on(Mutant::EchoNoPromise) {
@@ -247,7 +291,9 @@ impl Core {
 
     /// R0: nobody echoed it for its hold, and nothing was heard for T.
     pub(crate) fn missing(&self, node: NodeId) -> bool {
-        let Some(peer) = self.peers.get(&node) else { return true };
+        let Some(peer) = self.peers.get(&node) else {
+            return true;
+        };
         if self.suspicion_withheld() {
             return false;
         }
@@ -257,12 +303,18 @@ impl Core {
     /// Is it in our hears-row?
     pub(crate) fn heard(&self, node: NodeId) -> bool {
         let t_fail_us = self.cfg.timing.t_fail_us;
-        self.peers.get(&node).is_some_and(|p| p.hears(self.now, t_fail_us))
+        self.peers
+            .get(&node)
+            .is_some_and(|p| p.hears(self.now, t_fail_us))
     }
 
     /// Both ends hear each other.
     pub(crate) fn linked(&self, node: NodeId) -> bool {
-        self.heard(node) && self.peers.get(&node).is_some_and(|p| p.hears_us(self.me.node))
+        self.heard(node)
+            && self
+                .peers
+                .get(&node)
+                .is_some_and(|p| p.hears_us(self.me.node))
     }
 
     /// The DC this node follows: itself, or a peer that is heard and says so under a ballot not
@@ -285,21 +337,28 @@ impl Core {
     pub(crate) fn bound_until(&self, candidate: Option<NodeId>) -> Time {
         let others = self.peers.values().filter(|p| Some(p.node) != candidate);
         let echoed = others.map(|p| p.authority_until).max().unwrap_or(Time(0));
-        let restart = if self.withholding() { self.withhold_until } else { Time(0) };
+        let restart = if self.withholding() {
+            self.withhold_until
+        } else {
+            Time(0)
+        };
         echoed.max(restart)
     }
 
-    /// After a start: an authority echoed by our predecessor process may still act. It cannot where
-    /// every other member of the newest accepted view has been heard since and denies being DC: a
-    /// ballot once given up is never resumed, and a new process holds none.
+    /// After a start: an authority echoed by our predecessor process may still act, and only that
+    /// of the DC of the highest promised ballot, for an echo names the durable promise and a newer
+    /// promise waits for older echoes. No harm is possible, and nothing withheld, where that DC was
+    /// this node itself (its process is dead), or has been heard since and is no DC: a ballot once
+    /// given up is never resumed, and a new process holds none.
     pub(crate) fn withholding(&self) -> bool {
-        if self.now >= self.withhold_until {
+        let dc = NodeId(self.promised_at_start.node);
+        if self.now >= self.withhold_until || dc == self.me.node {
             return false;
         }
-        let others = self.tip.view.members.iter().map(|m| m.identity.node);
-        !others.filter(|node| *node != self.me.node).all(|node| {
-            let beat = self.peers.get(&node).and_then(|p| p.beat.as_ref());
-            beat.is_some_and(|b| !matches!(b.state, NodeState::Dc | NodeState::DcPending))
+        let beat = self.peers.get(&dc).and_then(|p| p.beat.as_ref());
+        !beat.is_some_and(|b| {
+            !matches!(b.state, NodeState::Dc | NodeState::DcPending)
+                || b.ballot > self.promised_at_start
         })
     }
 

@@ -48,6 +48,9 @@ impl Core {
         if !self.dc_lost() {
             return Err("the coordinator is not lost".into());
         }
+        if self.promised_lately() {
+            return Err("another candidate was promised just now".into());
+        }
         let rules = self.predicates();
         if rules.votes_of(self.me.node) == 0 {
             return Err("this node has no vote".into());
@@ -64,23 +67,41 @@ impl Core {
         if self.log.head().seq == 0 {
             self.may_found(&consenting)?;
         } else if !rules.quorate(&consenting) {
-            return Err(format!("{} consenting nodes are no quorum", consenting.len()));
+            return Err(format!(
+                "{} consenting nodes are no quorum",
+                consenting.len()
+            ));
         } else if rules.wait_for_all() && !self.seen_all && !self.sole_survivor() {
             return Err("wait_for_all: not all nodes were seen since this process started".into());
         }
         Ok(consenting)
     }
 
+    /// R9: who has just promised another candidate lets it try first.
+    fn promised_lately(&self) -> bool {
+        self.safety.promised.node != self.me.node.0
+            && self
+                .election
+                .promised
+                .is_some_and(|(at, _, _)| self.now.since(at) < self.cfg.timing.t_fail_us / 2)
+    }
+
     /// R6: the first view needs all configured nodes, present and empty, with one node list.
     fn may_found(&self, consenting: &BTreeSet<NodeId>) -> Result<(), String> {
         if mutant::on(Mutant::BootstrapWithoutAll) {
             let enough = self.predicates().quorate(consenting);
-            return if enough { Ok(()) } else { Err("no quorum to found a cluster".into()) };
+            return if enough {
+                Ok(())
+            } else {
+                Err("no quorum to found a cluster".into())
+            };
         }
         for peer in self.peers.values() {
             if !consenting.contains(&peer.node) {
                 let node = peer.node;
-                return Err(format!("a new cluster needs all its nodes, {node} is not there"));
+                return Err(format!(
+                    "a new cluster needs all its nodes, {node} is not there"
+                ));
             }
             let Some(beat) = &peer.beat else { continue };
             if beat.head.seq > 0 {
@@ -97,7 +118,10 @@ impl Core {
     pub(crate) fn sole_survivor(&self) -> bool {
         let newest = self.safety.view_no;
         let stale_too = mutant::on(Mutant::StaleSoleSurvivor);
-        self.safety.sole_survivor.as_ref().is_some_and(|s| s.view_no == newest || stale_too)
+        self.safety
+            .sole_survivor
+            .as_ref()
+            .is_some_and(|s| s.view_no == newest || stale_too)
     }
 
     /// How many consenting nodes should go first: a newer log, more links, a lower id.
@@ -120,14 +144,17 @@ impl Core {
 
     fn stand(&mut self, _consenting: usize) {
         let counter = self.election.counter_seen.max(self.safety.promised.counter) + 1;
-        let ballot = Ballot { counter, node: self.me.node.0 };
+        let ballot = Ballot {
+            counter,
+            node: self.me.node.0,
+        };
         let timing = self.cfg.timing;
         self.safety.promised = ballot;
         self.save_safety();
         self.election.counter_seen = counter;
         self.election.eligible_since = None;
         self.election.start_at = None;
-        self.election.promised = Some((self.now, self.log.head()));
+        self.election.promised = Some((self.now, self.log.head(), ballot));
         self.matched = (ballot, 0);
         self.role = Role::Candidate(Candidate {
             ballot,
@@ -142,9 +169,15 @@ impl Core {
     }
 
     fn ask_promises(&mut self, after_write: bool) {
-        let Role::Candidate(candidate) = &self.role else { return };
+        let Role::Candidate(candidate) = &self.role else {
+            return;
+        };
         let (ballot, bootstrap) = (candidate.ballot, candidate.bootstrap);
-        let message = Message::Prepare { ballot, head: self.log.head(), bootstrap };
+        let message = Message::Prepare {
+            ballot,
+            head: self.log.head(),
+            bootstrap,
+        };
         let t_fail_us = self.cfg.timing.t_fail_us;
         let asked: Vec<NodeId> = self
             .peers
@@ -162,7 +195,9 @@ impl Core {
     }
 
     fn check_candidacy(&mut self) {
-        let Role::Candidate(candidate) = &mut self.role else { return };
+        let Role::Candidate(candidate) = &mut self.role else {
+            return;
+        };
         if self.now >= candidate.deadline {
             self.lose_election("not enough promises in time");
             return;
@@ -184,12 +219,26 @@ impl Core {
         self.election.not_before = self.now.plus(wait);
     }
 
-    pub(crate) fn on_prepare(&mut self, from: NodeId, ballot: Ballot, head: Point, bootstrap: bool) {
-        self.election.counter_seen = self.election.counter_seen.max(ballot.counter);
+    pub(crate) fn on_prepare(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        head: Point,
+        bootstrap: bool,
+    ) {
+        self.see_counter(ballot.counter);
         if self.safety.recovering || self.poisoned || !self.fit() || ballot.node != from.0 {
             return;
         }
-        if ballot == self.safety.promised {
+        if ballot.counter >= message::NUMBER_MAX {
+            return;
+        }
+        if self
+            .election
+            .promised
+            .is_some_and(|(_, _, given)| given == ballot)
+            && ballot == self.safety.promised
+        {
             // Asked again: the answer was lost, or is still on its way to the disk.
             self.promise(from, ballot);
             return;
@@ -204,18 +253,29 @@ impl Core {
         self.step_down("it promised a newer ballot");
         self.safety.promised = ballot;
         self.matched = (ballot, 0);
-        self.election.promised = Some((self.now, head));
+        self.election.promised = Some((self.now, head, ballot));
         self.election.eligible_since = None;
         self.save_safety();
         self.promise(from, ballot);
     }
 
     fn promise(&mut self, to: NodeId, ballot: Ballot) {
-        assert!(!self.safety.recovering && !self.poisoned, "I12: no promise in this state");
+        assert!(
+            !self.safety.recovering && !self.poisoned,
+            "I12: no promise in this state"
+        );
         let head = self.log.head();
         let commit = self.point_or_base(self.commit);
         let view_no = self.safety.view_no;
-        self.send_durable(to, &Message::Promise { ballot, head, commit, view_no });
+        self.send_durable(
+            to,
+            &Message::Promise {
+                ballot,
+                head,
+                commit,
+                view_no,
+            },
+        );
     }
 
     /// May we promise? `Err(true)`: say no, a higher ballot stands.
@@ -247,7 +307,7 @@ impl Core {
             return Err(false);
         }
         // R9: no second promise within T/2 unless the candidate's log is newer.
-        if let Some((at, promised_head)) = &self.election.promised {
+        if let Some((at, promised_head, _)) = &self.election.promised {
             let soon = self.now.since(*at) < self.cfg.timing.t_fail_us / 2;
             let newer = (head.ballot, head.seq) > (promised_head.ballot, promised_head.seq);
             if soon && !newer {
@@ -258,15 +318,17 @@ impl Core {
     }
 
     pub(crate) fn on_promise(&mut self, from: Identity, ballot: Ballot, head: Point, view_no: u64) {
-        let Role::Candidate(candidate) = &mut self.role else { return };
-        if candidate.ballot == ballot {
+        let Role::Candidate(candidate) = &mut self.role else {
+            return;
+        };
+        if candidate.ballot == ballot && view_no < message::NUMBER_MAX {
             candidate.promises.insert(from.node, (from, head, view_no));
             self.check_promises();
         }
     }
 
     pub(crate) fn on_refuse(&mut self, from: NodeId, ballot: Ballot, promised: Ballot) {
-        self.election.counter_seen = self.election.counter_seen.max(promised.counter);
+        self.see_counter(promised.counter);
         if promised <= ballot {
             return;
         }
@@ -283,13 +345,19 @@ impl Core {
 
     /// Counts promises; adopts the newest log among them; leads.
     pub(crate) fn check_promises(&mut self) {
-        let Role::Candidate(candidate) = &self.role else { return };
+        let Role::Candidate(candidate) = &self.role else {
+            return;
+        };
         if self.safe.promised != candidate.ballot || candidate.adopting.is_some() {
             return;
         }
         let mut promised = BTreeSet::from([self.me.node]);
         for (node, (identity, _, _)) in &candidate.promises {
-            if self.peers.get(node).is_some_and(|p| p.identity == Some(*identity)) {
+            if self
+                .peers
+                .get(node)
+                .is_some_and(|p| p.identity == Some(*identity))
+            {
                 promised.insert(*node);
             }
         }
@@ -302,7 +370,10 @@ impl Core {
         };
         // Q = 1: whoever is there and able has to agree, for two quorums of one do not intersect.
         let absent_partner = rules.two_node()
-            && self.peers.keys().any(|node| self.heard(*node) && !promised.contains(node));
+            && self
+                .peers
+                .keys()
+                .any(|node| self.heard(*node) && !promised.contains(node));
         if !enough || absent_partner {
             return;
         }
@@ -340,11 +411,24 @@ impl Core {
     }
 
     fn lead(&mut self) {
-        let Role::Candidate(candidate) = &self.role else { return };
+        let Role::Candidate(candidate) = &self.role else {
+            return;
+        };
         let (ballot, bootstrap) = (candidate.ballot, candidate.bootstrap);
-        let seen = candidate.promises.values().map(|(_, _, view_no)| *view_no).max();
-        let view_no = self.safety.view_no.max(self.tip.view.view_no).max(seen.unwrap_or(0));
-        assert_eq!(ballot, self.safe.promised, "I1: leads only under its own durable promise");
+        let seen = candidate
+            .promises
+            .values()
+            .map(|(_, _, view_no)| *view_no)
+            .max();
+        let view_no = self
+            .safety
+            .view_no
+            .max(self.tip.view.view_no)
+            .max(seen.unwrap_or(0));
+        assert_eq!(
+            ballot, self.safe.promised,
+            "I1: leads only under its own durable promise"
+        );
         let first_seq = self.log.head().seq + 1;
         self.role = Role::Dc(Dc {
             ballot,
@@ -358,7 +442,10 @@ impl Core {
         self.election.failures = 0;
         self.transfer = None;
         for peer in self.peers.values_mut() {
-            peer.progress = peer::Progress { next: first_seq, ..peer::Progress::default() };
+            peer.progress = peer::Progress {
+                next: first_seq,
+                ..peer::Progress::default()
+            };
         }
         if bootstrap {
             let config = ConfigEntry {
@@ -368,7 +455,14 @@ impl Core {
             };
             let cluster_uuid = self.cfg.new_cluster_uuid;
             let nodelist_digest = self.cfg.nodelist_digest;
-            self.append_own(EntryBody::Init { cluster_uuid, nodelist_digest, config }, None);
+            self.append_own(
+                EntryBody::Init {
+                    cluster_uuid,
+                    nodelist_digest,
+                    config,
+                },
+                None,
+            );
         }
         let members = self.desired_members();
         self.append_view(view_no + 1, members);
@@ -381,7 +475,9 @@ impl Core {
             Role::Candidate(_) => self.transfer = None,
             Role::Dc(dc) => {
                 if dc.acting {
-                    self.event(Event::DcEnded { why: why.to_owned() });
+                    self.event(Event::DcEnded {
+                        why: why.to_owned(),
+                    });
                 }
                 self.election.not_before = self.now.plus(self.cfg.timing.rank_step_us / 2);
             }
@@ -391,8 +487,18 @@ impl Core {
     pub(crate) fn election_timeout(&self) -> Option<Time> {
         match &self.role {
             Role::Candidate(c) => Some(c.deadline.min(c.resend_at)),
+            Role::Follower if self.promised_lately() => self
+                .election
+                .promised
+                .map(|(at, _, _)| at.plus(self.cfg.timing.t_fail_us / 2)),
             Role::Follower => self.election.start_at,
             Role::Dc(_) => None,
+        }
+    }
+
+    pub(crate) fn see_counter(&mut self, counter: u64) {
+        if counter < message::NUMBER_MAX {
+            self.election.counter_seen = self.election.counter_seen.max(counter);
         }
     }
 

@@ -56,25 +56,42 @@ impl Core {
     pub(crate) fn start_transfer(&mut self, from: NodeId, target: Point) {
         self.nonce += 1;
         let (nonce, asked, began) = (self.nonce, self.now, self.now);
-        self.transfer = Some(Transfer { nonce, from, target, asked, began, snapshot: None });
+        self.transfer = Some(Transfer {
+            nonce,
+            from,
+            target,
+            asked,
+            began,
+            snapshot: None,
+        });
         self.ask_more();
     }
 
     fn ask_more(&mut self) {
         let now = self.now;
         let after = self.point_or_base(self.commit);
-        let Some(transfer) = &mut self.transfer else { return };
+        let Some(transfer) = &mut self.transfer else {
+            return;
+        };
         transfer.asked = now;
         let from = transfer.from;
         let message = match &transfer.snapshot {
-            Some(s) => Message::Pull { seq: s.seq, offset: s.data.len() as u64 },
-            None => Message::Fetch { nonce: transfer.nonce, after },
+            Some(s) => Message::Pull {
+                seq: s.seq,
+                offset: s.data.len() as u64,
+            },
+            None => Message::Fetch {
+                nonce: transfer.nonce,
+                after,
+            },
         };
         self.send(from, &message);
     }
 
     pub(crate) fn check_transfer(&mut self) {
-        let Some(transfer) = &self.transfer else { return };
+        let Some(transfer) = &self.transfer else {
+            return;
+        };
         if self.now.since(transfer.began) > TRANSFER_US_MAX || !self.heard(transfer.from) {
             self.transfer = None;
         } else if self.now.since(transfer.asked) >= self.pull_again_us() {
@@ -93,7 +110,15 @@ impl Core {
         if self.log.has(&after) {
             let entries = self.log.encoded_after(after.seq, FETCH_BYTES_MAX);
             let head = self.log.head();
-            self.send(from, &Message::Fetched { nonce, prev: after, head, entries });
+            self.send(
+                from,
+                &Message::Fetched {
+                    nonce,
+                    prev: after,
+                    head,
+                    entries,
+                },
+            );
         } else if after.seq < self.log.base().seq {
             self.offer_snapshot(from, nonce);
         }
@@ -103,8 +128,13 @@ impl Core {
         let again_us = self.pull_again_us();
         let (now, at) = (self.now, self.log.snapshot.at);
         let bytes = self.log.snapshot_bytes.len() as u64;
-        let Some(peer) = self.peers.get_mut(&to) else { return };
-        let soon = peer.progress.offered.is_some_and(|t| now.since(t) < again_us);
+        let Some(peer) = self.peers.get_mut(&to) else {
+            return;
+        };
+        let soon = peer
+            .progress
+            .offered
+            .is_some_and(|t| now.since(t) < again_us);
         if nonce == 0 && soon {
             return;
         }
@@ -160,7 +190,10 @@ impl Core {
     }
 
     pub(crate) fn on_offer(&mut self, from: NodeId, nonce: u64, at: Point, bytes: u64) {
-        let asked = self.transfer.as_ref().is_some_and(|t| t.nonce == nonce && t.from == from);
+        let asked = self
+            .transfer
+            .as_ref()
+            .is_some_and(|t| t.nonce == nonce && t.from == from);
         let unasked = nonce == 0 && self.transfer.is_none() && self.dc_alive() == Some(from);
         if !(asked || unasked) || at.seq <= self.commit || bytes > SNAPSHOT_BYTES_MAX {
             return;
@@ -168,13 +201,23 @@ impl Core {
         if unasked {
             let (asked, began) = (self.now, self.now);
             let target = Point::default();
-            self.transfer =
-                Some(Transfer { nonce, from, target, asked, began, snapshot: None });
+            self.transfer = Some(Transfer {
+                nonce,
+                from,
+                target,
+                asked,
+                began,
+                snapshot: None,
+            });
         }
         if let Some(transfer) = &mut self.transfer
             && transfer.snapshot.as_ref().is_none_or(|s| s.seq != at.seq)
         {
-            transfer.snapshot = Some(Pulling { seq: at.seq, bytes, data: Vec::new() });
+            transfer.snapshot = Some(Pulling {
+                seq: at.seq,
+                bytes,
+                data: Vec::new(),
+            });
             self.ask_more();
         }
     }
@@ -190,7 +233,16 @@ impl Core {
         let end = start.saturating_add(CHUNK_BYTES).min(all.len());
         let data = Blob(all[start..end].to_vec());
         let (bytes, digest) = (all.len() as u64, Sha256::digest(all).into());
-        self.send(from, &Message::Chunk { seq, offset, bytes, digest, data });
+        self.send(
+            from,
+            &Message::Chunk {
+                seq,
+                offset,
+                bytes,
+                digest,
+                data,
+            },
+        );
     }
 
     pub(crate) fn on_chunk(
@@ -202,8 +254,12 @@ impl Core {
         digest: Hash,
         data: &[u8],
     ) {
-        let Some(transfer) = self.transfer.as_mut().filter(|t| t.from == from) else { return };
-        let Some(pulling) = &mut transfer.snapshot else { return };
+        let Some(transfer) = self.transfer.as_mut().filter(|t| t.from == from) else {
+            return;
+        };
+        let Some(pulling) = &mut transfer.snapshot else {
+            return;
+        };
         let in_place = pulling.seq == seq && pulling.data.len() as u64 == offset;
         if !in_place || bytes > SNAPSHOT_BYTES_MAX || data.is_empty() {
             return;
@@ -217,7 +273,9 @@ impl Core {
         let all = std::mem::take(&mut pulling.data);
         let transfer_target = transfer.target;
         let good = Hash::from(Sha256::digest(&all)) == digest;
-        let snapshot = message::decode::<Snapshot>(&all).ok().filter(|s| s.at.seq == seq);
+        let snapshot = message::decode::<Snapshot>(&all)
+            .ok()
+            .filter(|s| s.at.seq == seq);
         let Some(snapshot) = snapshot.filter(|_| good) else {
             self.transfer = None;
             let text = format!("snapshot {seq} from node {from} arrived damaged");
@@ -246,6 +304,10 @@ impl Core {
             self.commit = at.seq;
             return;
         }
+        if let Some(first_unsafe) = self.committed.class_u {
+            // Written without quorum, and whether the snapshot contains it cannot be told.
+            self.hand_out_conflict(first_unsafe);
+        }
         let app = snapshot.app.clone();
         self.log = Log::from_snapshot(snapshot);
         self.committed = self.log.snapshot.state.clone();
@@ -266,7 +328,10 @@ impl Core {
         self.writes.pend(DurableOp::TruncateLog { seq: 1 });
         self.writes.pend(DurableOp::Snapshot { seq: at.seq, state });
         self.writes.pend(DurableOp::CommitHint { seq: at.seq });
-        self.event(Event::Restored { seq: at.seq, state: app });
+        self.event(Event::Restored {
+            seq: at.seq,
+            state: app,
+        });
         self.install_view(view);
     }
 
@@ -321,10 +386,18 @@ impl Core {
         acting: bool,
         config: ConfigEntry,
     ) {
-        let Some(recovery) = &mut self.recovery else { return };
+        let Some(recovery) = &mut self.recovery else {
+            return;
+        };
         if recovery.nonce == nonce {
             let identity = from;
-            let state = RecoverState { identity, promised, head, acting, config };
+            let state = RecoverState {
+                identity,
+                promised,
+                head,
+                acting,
+                config,
+            };
             recovery.states.insert(from.node, state);
         }
     }
@@ -332,18 +405,24 @@ impl Core {
     /// Asks, counts, fetches, and leaves RECOVERING.
     pub(crate) fn check_recovery(&mut self) {
         let again_us = self.pull_again_us();
-        let Some(recovery) = &mut self.recovery else { return };
+        let Some(recovery) = &mut self.recovery else {
+            return;
+        };
         // An older incarnation than the log knows cannot come back as this process.
-        let outlived = self.safety.incarnation > self.me.incarnation;
+        let outlived = self.restart_told;
         if recovery.asked.is_none_or(|t| self.now.since(t) >= again_us) {
             recovery.asked = Some(self.now);
-            let message = Message::RecoverAsk { nonce: recovery.nonce };
+            let message = Message::RecoverAsk {
+                nonce: recovery.nonce,
+            };
             let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
             for node in nodes {
                 self.send(node, &message);
             }
         }
-        let Some((dc, target)) = self.recovery_target() else { return };
+        let Some((dc, target)) = self.recovery_target() else {
+            return;
+        };
         if !self.log.has(&target) {
             if self.transfer.is_none() {
                 self.start_transfer(dc, target);
@@ -362,7 +441,9 @@ impl Core {
             return recovery.target;
         }
         let current = |node: &NodeId, s: &RecoverState| {
-            self.peers.get(node).is_some_and(|p| p.identity == Some(s.identity))
+            self.peers
+                .get(node)
+                .is_some_and(|p| p.identity == Some(s.identity))
         };
         recovery.states.retain(|node, s| current(node, s));
         let leads = recovery.states.iter().filter(|(_, s)| s.acting);
@@ -379,11 +460,22 @@ impl Core {
     }
 
     fn recovered(&mut self) {
-        let Some(recovery) = self.recovery.take() else { return };
-        let promised = recovery.states.values().map(|s| s.promised).max().unwrap_or_default();
+        let Some(recovery) = self.recovery.take() else {
+            return;
+        };
+        let promised = recovery
+            .states
+            .values()
+            .map(|s| s.promised)
+            .max()
+            .unwrap_or_default();
         self.safety.promised = self.safety.promised.max(promised);
         self.safety.recovering = false;
-        let holds = self.peers.values().filter_map(|p| p.stamp.map(|s| s.hold_us)).max();
+        let holds = self
+            .peers
+            .values()
+            .filter_map(|p| p.stamp.map(|s| s.hold_us))
+            .max();
         let hold_us = self.safety.hold_us_max.max(holds.unwrap_or(0));
         self.safety.hold_us_max = hold_us.min(detector::HOLD_US_MAX);
         // What the lost store had echoed is unknown: as if at the moment of this start.
@@ -397,7 +489,11 @@ impl Core {
     pub(crate) fn fetch_timeout(&self) -> Option<Time> {
         let again = self.pull_again_us();
         let transfer = self.transfer.as_ref().map(|t| t.asked.plus(again));
-        let recovery = self.recovery.as_ref().and_then(|r| r.asked).map(|t| t.plus(again));
+        let recovery = self
+            .recovery
+            .as_ref()
+            .and_then(|r| r.asked)
+            .map(|t| t.plus(again));
         transfer.into_iter().chain(recovery).min()
     }
 }

@@ -16,7 +16,7 @@ impl Core {
         commit: Point,
         entries: &[Blob],
     ) {
-        if !self.fit() || ballot.node != from.0 {
+        if !self.fit() || ballot.node != from.0 || ballot.counter >= message::NUMBER_MAX {
             return;
         }
         if ballot < self.safety.promised {
@@ -42,17 +42,12 @@ impl Core {
             self.step_down("another node leads under this ballot");
         }
         if !self.log.has(&prev) {
-            // Below the base everything is committed and therefore equal, unless lineages forked.
-            if prev.seq >= self.log.base().seq || entries.is_empty() {
-                self.unmatched(from, ballot, prev);
-            }
-            if prev.seq >= self.log.base().seq {
-                return;
-            }
+            self.unmatched(from, ballot, prev);
+            return;
         }
         match self.take_entries(prev, ballot, entries) {
             Taken::Through(seq) => self.took(from, ballot, seq, commit),
-            Taken::Fork(seq) => self.forked(from, ballot, seq),
+            Taken::Fork(seq) => self.forked(from, seq),
             Taken::Bad(why) => {
                 let text = format!("node {from} sent an entry this node cannot take: {why}");
                 self.notice("entry-refused", Some(from), text);
@@ -61,11 +56,13 @@ impl Core {
     }
 
     fn unmatched(&mut self, from: NodeId, ballot: Ballot, prev: Point) {
-        if self.matched == (ballot, prev.seq) || self.matched.1 >= prev.seq {
+        if self.matched.0 == ballot && self.matched.1 >= prev.seq {
+            // An old packet; tell again where we stand.
+            self.ack(from);
             return;
         }
         if prev.seq <= self.commit && self.log.point(prev.seq).is_some() {
-            self.forked(from, ballot, prev.seq);
+            self.forked(from, prev.seq);
             return;
         }
         let commit = self.point_or_base(self.commit);
@@ -86,11 +83,23 @@ impl Core {
         if !self.fit() || self.safe.promised != self.matched.0 {
             return;
         }
-        assert!(!self.safety.recovering && !self.poisoned, "I12: no ACK in this state");
+        assert!(
+            !self.safety.recovering && !self.poisoned,
+            "I12: no ACK in this state"
+        );
         let (ballot, through) = self.matched;
-        let Some(mem) = self.log.point(through) else { return };
+        let Some(mem) = self.log.point(through) else {
+            return;
+        };
         let durable = self.point_or_base(through.min(self.writes.durable));
-        self.send(to, &Message::Ack { ballot, mem, durable });
+        self.send(
+            to,
+            &Message::Ack {
+                ballot,
+                mem,
+                durable,
+            },
+        );
     }
 
     /// Entries after `prev`: skips what is here, drops what conflicts, appends the rest.
@@ -142,7 +151,7 @@ impl Core {
     }
 
     /// The DC's log differs from what is committed here. Only class U may give way (3.7).
-    fn forked(&mut self, from: NodeId, ballot: Ballot, seq: u64) {
+    fn forked(&mut self, from: NodeId, seq: u64) {
         let Some(first_unsafe) = self.committed.class_u else {
             let text = format!(
                 "node {from} leads a log that differs at entry {seq}, which is committed here: \
@@ -151,20 +160,28 @@ impl Core {
             self.notice("log-fork", Some(from), text);
             return;
         };
-        let _ = ballot;
-        let lost = self.log.iter_after(first_unsafe.saturating_sub(1));
-        let lost: Vec<Entry> =
-            lost.filter(|l| l.record.seq <= self.applied).map(|l| l.entry()).collect();
         let text = format!(
-            "{} entries written without quorum lost against the log of node {from}; they are kept \
-             as a conflict",
-            lost.len()
+            "what this node wrote without quorum from entry {first_unsafe} on lost against the log \
+             of node {from}; it is kept as a conflict"
         );
         self.notice("conflict", Some(from), text);
-        self.event(Event::Conflict { lost });
+        self.hand_out_conflict(first_unsafe);
         let keep = self.log.snapshot.at.seq < first_unsafe;
-        let snapshot = if keep { self.log.snapshot.clone() } else { Snapshot::default() };
+        let snapshot = if keep {
+            self.log.snapshot.clone()
+        } else {
+            Snapshot::default()
+        };
         self.roll_back(snapshot);
+    }
+
+    pub(crate) fn hand_out_conflict(&mut self, first_unsafe: u64) {
+        let lost = self.log.iter_after(first_unsafe.saturating_sub(1));
+        let lost: Vec<Entry> = lost
+            .filter(|l| l.record.seq <= self.applied)
+            .map(|l| l.entry())
+            .collect();
+        self.event(Event::Conflict { lost });
     }
 
     fn roll_back(&mut self, snapshot: Snapshot) {
@@ -208,7 +225,9 @@ impl Core {
     pub(crate) fn deliver(&mut self) {
         let through = self.commit.min(self.writes.durable);
         while self.applied < through {
-            let Some(logged) = self.log.get(self.applied + 1) else { break };
+            let Some(logged) = self.log.get(self.applied + 1) else {
+                break;
+            };
             let record = logged.record.clone();
             let entry = logged.entry();
             self.applied += 1;
@@ -236,7 +255,8 @@ impl Core {
 
     fn want_snapshot(&mut self) {
         let since = self.applied.saturating_sub(self.log.snapshot.at.seq);
-        if since >= SNAPSHOT_ENTRIES && !self.snapshot_wanted {
+        let large = self.log.bytes() >= SNAPSHOT_LOG_BYTES;
+        if since > 0 && (since >= SNAPSHOT_ENTRIES || large) && !self.snapshot_wanted {
             self.snapshot_wanted = true;
             self.event(Event::WantSnapshot);
         }
@@ -248,10 +268,16 @@ impl Core {
         if seq <= old.at.seq || seq > self.applied {
             return;
         }
-        let Some(at) = self.log.point(seq) else { return };
+        let Some(at) = self.log.point(seq) else {
+            return;
+        };
         let mut state = old.state.clone();
         let from = old.at.seq;
-        for logged in self.log.iter_after(from).take_while(|l| l.record.seq <= seq) {
+        for logged in self
+            .log
+            .iter_after(from)
+            .take_while(|l| l.record.seq <= seq)
+        {
             if logged.record.seq > from {
                 state.apply(&logged.record);
             }
@@ -286,9 +312,15 @@ pub(crate) enum Taken {
 impl log::Logged {
     pub(crate) fn entry(&self) -> Entry {
         let record = &self.record;
-        Entry { seq: record.seq, ballot: record.ballot, body: record.body.clone() }
+        Entry {
+            seq: record.seq,
+            ballot: record.ballot,
+            body: record.body.clone(),
+        }
     }
 }
 
 /// Entries after which the application is asked for its state.
 const SNAPSHOT_ENTRIES: u64 = 1_024;
+/// Bytes of entries held after which it is asked, however few they are.
+const SNAPSHOT_LOG_BYTES: usize = 8 * 1_024 * 1_024;

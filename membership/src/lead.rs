@@ -14,10 +14,19 @@ impl Core {
     /// Appends under the own ballot and queues it for the disk.
     pub(crate) fn append_own(&mut self, body: EntryBody, op: Option<(OpId, NodeId)>) -> u64 {
         let ballot = self.dc_ballot().expect("only a DC appends its own entries");
-        assert_eq!(ballot, self.safe.promised, "I1: a DC's ballot is its durable promise");
+        assert_eq!(
+            ballot, self.safe.promised,
+            "I1: a DC's ballot is its durable promise"
+        );
         let seq = self.log.head().seq + 1;
         let origin = op.map_or(self.me.node, |(_, origin)| origin);
-        let record = Record { seq, ballot, origin, op: op.map(|(op, _)| op), body };
+        let record = Record {
+            seq,
+            ballot,
+            origin,
+            op: op.map(|(op, _)| op),
+            body,
+        };
         self.append_record(record);
         seq
     }
@@ -29,7 +38,10 @@ impl Core {
             self.accept_view(&view.clone());
         }
         let logged = self.log.append(record);
-        let op = DurableOp::AppendLog { seq: logged.record.seq, record: logged.disk() };
+        let op = DurableOp::AppendLog {
+            seq: logged.record.seq,
+            record: logged.disk(),
+        };
         if self.safety.cluster_uuid != self.tip.cluster_uuid {
             self.safety.cluster_uuid = self.tip.cluster_uuid;
             self.save_safety();
@@ -46,7 +58,9 @@ impl Core {
         }
         self.safety.view_no = view.view_no;
         self.safety.view_ballot = view.ballot;
-        self.safety.sole_survivor = None;
+        if !mutant::on(Mutant::StaleSoleSurvivor) {
+            self.safety.sole_survivor = None;
+        }
         for peer in self.peers.values_mut() {
             peer.shunned_until = Time(0);
         }
@@ -55,14 +69,26 @@ impl Core {
 
     pub(crate) fn append_view(&mut self, view_no: u64, members: Vec<Member>) {
         let ballot = self.dc_ballot().expect("only a DC forms views");
-        assert!(view_no > self.safety.view_no, "I10: view numbers strictly increase");
-        self.append_own(EntryBody::View(View { ballot, view_no, members }), None);
+        assert!(
+            view_no > self.safety.view_no,
+            "I10: view numbers strictly increase"
+        );
+        self.append_own(
+            EntryBody::View(View {
+                ballot,
+                view_no,
+                members,
+            }),
+            None,
+        );
     }
 
     /// Until when the quorum's echoes let this DC act: from the *send* time of the newest of its
     /// stamps that a quorum gave back under its ballot (R0).
     pub(crate) fn authority_until(&self) -> Option<Time> {
-        let Role::Dc(dc) = &self.role else { return None };
+        let Role::Dc(dc) = &self.role else {
+            return None;
+        };
         let mut stamps = BTreeMap::from([(self.me.node, self.now.0)]);
         for peer in self.peers.values() {
             let Some(echo) = peer.echo.filter(|e| e.ballot == dc.ballot && e.member) else {
@@ -72,7 +98,11 @@ impl Core {
                 continue;
             }
             let late = mutant::on(Mutant::AuthorityFromReceipt);
-            let from = if late { peer.echo_received.0 } else { echo.sent_us };
+            let from = if late {
+                peer.echo_received.0
+            } else {
+                echo.sent_us
+            };
             if from >= dc.since.0 {
                 stamps.insert(peer.node, from);
             }
@@ -107,19 +137,18 @@ impl Core {
         let leads = |b: &message::Beat| {
             matches!(b.state, NodeState::Dc | NodeState::DcPending) && b.ballot > mine
         };
-        let found = self.peers.values().find(|p| {
-            self.linked(p.node) && p.beat.as_ref().is_some_and(leads)
-        });
+        let found = self
+            .peers
+            .values()
+            .find(|p| self.linked(p.node) && p.beat.as_ref().is_some_and(leads));
         found.map(|p| p.node)
     }
 
     /// Views, configuration steps and fences that follow from what is known now.
     pub(crate) fn dc_duties(&mut self) {
         let Role::Dc(dc) = &self.role else { return };
-        let settled = self.log.get(self.last_view_seq()).is_none_or(|_| {
-            self.last_view_seq() <= self.commit || self.restricted()
-        });
-        if !dc.confirmed || !settled || self.writes.durable < dc.first_seq {
+        let settled = dc.confirmed && (self.last_view_seq() <= self.commit || self.restricted());
+        if !(settled || self.view_is_stale()) || self.writes.durable < dc.first_seq {
             return;
         }
         self.close_intents();
@@ -130,6 +159,15 @@ impl Core {
             self.append_view(view_no, members);
         }
         self.note_sole_survivor();
+    }
+
+    /// A view under way names a process that is gone: its acknowledgement may never come.
+    fn view_is_stale(&self) -> bool {
+        let others = self.tip.view.members.iter().map(|m| m.identity);
+        others.filter(|id| id.node != self.me.node).any(|id| {
+            let now = self.peers.get(&id.node).and_then(|p| p.identity);
+            now != Some(id) || self.missing(id.node)
+        })
     }
 
     /// A new machine boot proves the old one's resources dead and ends an open intent (R10).
@@ -163,7 +201,11 @@ impl Core {
         }
         if let Some(next) = config.next.clone() {
             let config_epoch = config.config_epoch + 1;
-            let entry = ConfigEntry { config_epoch, current: next, next: None };
+            let entry = ConfigEntry {
+                config_epoch,
+                current: next,
+                next: None,
+            };
             self.append_own(EntryBody::Config(entry), None);
         }
     }
@@ -185,7 +227,11 @@ impl Core {
         }
         let config = &self.tip.config;
         let (config_epoch, current) = (config.config_epoch + 1, config.current.clone());
-        let entry = ConfigEntry { config_epoch, current, next: Some(voters) };
+        let entry = ConfigEntry {
+            config_epoch,
+            current,
+            next: Some(voters),
+        };
         self.append_own(EntryBody::Config(entry), None);
     }
 
@@ -199,25 +245,39 @@ impl Core {
             return;
         }
         let certificates = &self.committed.certificates;
-        let others: Vec<NodeId> =
-            self.predicates().nodes().into_iter().filter(|n| *n != self.me.node).collect();
+        let others: Vec<NodeId> = self
+            .predicates()
+            .nodes()
+            .into_iter()
+            .filter(|n| *n != self.me.node)
+            .collect();
         if others.is_empty() || !others.iter().all(|n| certificates.contains_key(n)) {
             return;
         }
-        let fenced = certificates.iter().map(|(n, c)| (*n, c.machine_boot)).collect();
-        self.safety.sole_survivor = Some(SoleSurvivor { view_no: view.view_no, fenced });
+        let fenced = certificates
+            .iter()
+            .map(|(n, c)| (*n, c.machine_boot))
+            .collect();
+        self.safety.sole_survivor = Some(SoleSurvivor {
+            view_no: view.view_no,
+            fenced,
+        });
         self.save_safety();
     }
 
     fn last_view_seq(&self) -> u64 {
         let views = self.log.iter_after(self.applied);
-        let last = views.filter(|l| matches!(l.record.body, EntryBody::View(_))).last();
+        let last = views
+            .filter(|l| matches!(l.record.body, EntryBody::View(_)))
+            .last();
         last.map_or(0, |l| l.record.seq)
     }
 
     /// Sends entries, commits and retransmissions to everybody heard.
     pub(crate) fn replicate(&mut self) {
-        let Some(ballot) = self.dc_ballot() else { return };
+        let Some(ballot) = self.dc_ballot() else {
+            return;
+        };
         let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
         for node in nodes {
             if self.heard(node) {
@@ -229,7 +289,9 @@ impl Core {
     fn replicate_to(&mut self, node: NodeId, ballot: Ballot) {
         let head = self.log.head().seq;
         let resend_us = self.cfg.timing.resend_us;
-        let Some(peer) = self.peers.get_mut(&node) else { return };
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return;
+        };
         let progress = &mut peer.progress;
         if progress.next == 0 {
             progress.next = head + 1;
@@ -238,7 +300,11 @@ impl Core {
         let behind = progress.mem < head || progress.durable < head;
         if !waiting && progress.sent.is_some() && behind {
             // Nothing was heard of what was sent: from the last position known to match.
-            progress.next = if progress.matched { progress.mem + 1 } else { progress.next };
+            progress.next = if progress.matched {
+                progress.mem + 1
+            } else {
+                progress.next
+            };
         }
         let news = progress.next <= head && (progress.matched || !waiting);
         let commit_news = progress.matched && progress.commit_told < self.commit;
@@ -253,7 +319,9 @@ impl Core {
     }
 
     fn append_to(&mut self, node: NodeId, ballot: Ballot) {
-        let Some(peer) = self.peers.get(&node) else { return };
+        let Some(peer) = self.peers.get(&node) else {
+            return;
+        };
         let (next, matched) = (peer.progress.next, peer.progress.matched);
         let Some(prev) = self.log.point(next - 1) else {
             self.offer_snapshot(node, 0);
@@ -261,13 +329,27 @@ impl Core {
         };
         let bytes_max = DATAGRAM_BYTES_MAX - APPEND_OVERHEAD_BYTES;
         let far_behind = matched && self.log.head().seq.saturating_sub(next) > STREAM_FROM_ENTRIES;
-        let bytes_max = if far_behind { STREAM_BATCH_BYTES } else { bytes_max };
+        let bytes_max = if far_behind {
+            STREAM_BATCH_BYTES
+        } else {
+            bytes_max
+        };
         let entries = self.log.encoded_after(prev.seq, bytes_max);
         let sent_to = next + entries.len() as u64;
         let commit = self.point_or_base(self.commit);
-        self.send(node, &Message::Append { ballot, prev, commit, entries });
+        self.send(
+            node,
+            &Message::Append {
+                ballot,
+                prev,
+                commit,
+                entries,
+            },
+        );
         let (now, commit) = (self.now, self.commit);
-        let Some(peer) = self.peers.get_mut(&node) else { return };
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return;
+        };
         peer.progress.sent = Some(now);
         peer.progress.commit_told = commit;
         if matched {
@@ -279,7 +361,9 @@ impl Core {
         if self.dc_ballot() != Some(ballot) || !self.log.has(&mem) || !self.log.has(&durable) {
             return;
         }
-        let Some(peer) = self.peers.get_mut(&from.node) else { return };
+        let Some(peer) = self.peers.get_mut(&from.node) else {
+            return;
+        };
         let progress = &mut peer.progress;
         progress.matched = true;
         progress.mem = progress.mem.max(mem.seq);
@@ -298,7 +382,10 @@ impl Core {
             return;
         }
         let known = self.log.has(&commit);
-        let Some(peer) = self.peers.get_mut(&from) else { return };
+        let head = self.log.head().seq;
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
         if peer.progress.matched {
             return;
         }
@@ -308,6 +395,8 @@ impl Core {
         } else if commit.seq < self.log.base().seq {
             self.offer_snapshot(from, 0);
         } else {
+            // Show it where the lineages differ: only it can judge what its entry was worth.
+            peer.progress.next = commit.seq.min(head) + 1;
             let text = format!(
                 "node {from} has committed entry {} of another lineage: it keeps out until its own \
                  log gives way",
@@ -331,11 +420,15 @@ impl Core {
             }
         }
         let rules = self.predicates();
-        let Some(mut reached) = rules.reached(&acked) else { return };
+        let Some(mut reached) = rules.reached(&acked) else {
+            return;
+        };
         if rules.two_node() && !mutant::on(Mutant::TwoNodeCommitAlone) {
             // Q = 1: quorums of one do not intersect, so every member of the view has to have it.
             let members = self.tip.view.members.iter();
-            let all = members.map(|m| acked.get(&m.identity.node).copied().unwrap_or(0)).min();
+            let all = members
+                .map(|m| acked.get(&m.identity.node).copied().unwrap_or(0))
+                .min();
             reached = reached.min(all.unwrap_or(0));
         }
         let confirmed_here = self.writes.durable >= first_seq;
@@ -346,7 +439,10 @@ impl Core {
             }
             return;
         }
-        let current = self.log.get(reached).is_some_and(|l| l.record.ballot == ballot);
+        let current = self
+            .log
+            .get(reached)
+            .is_some_and(|l| l.record.ballot == ballot);
         let counts = current || mutant::on(Mutant::CommitOldBallot);
         if reached > self.commit && counts {
             self.commit = reached;
@@ -374,8 +470,10 @@ impl Core {
         dc.confirmed = true;
         let durable = self.writes.durable;
         let intents = self.tip.intents.values();
-        let fresh: Vec<FenceIntent> =
-            intents.filter(|i| !dc.local_intents.contains(&i.fence_no)).cloned().collect();
+        let fresh: Vec<FenceIntent> = intents
+            .filter(|i| !dc.local_intents.contains(&i.fence_no))
+            .cloned()
+            .collect();
         dc.local_intents.extend(fresh.iter().map(|i| i.fence_no));
         if durable < self.log.head().seq && !fresh.is_empty() {
             // Not on disk yet: hand them out at the next barrier.
@@ -397,7 +495,9 @@ impl Core {
         let mut at = self.authority_until().filter(|t| *t > self.now);
         let head = self.log.head().seq;
         for peer in self.peers.values() {
-            let Some(sent) = peer.progress.sent else { continue };
+            let Some(sent) = peer.progress.sent else {
+                continue;
+            };
             if self.heard(peer.node) && peer.progress.durable < head && ballot.counter > 0 {
                 let due = sent.plus(self.cfg.timing.resend_us);
                 at = Some(at.map_or(due, |a| a.min(due)));

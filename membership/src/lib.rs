@@ -20,6 +20,7 @@ mod peer;
 mod persist;
 mod propose;
 pub mod quorum;
+mod receive;
 mod soft;
 mod state;
 mod status;
@@ -29,11 +30,15 @@ mod view;
 pub use api::*;
 pub use config::{Config, LINKS_MAX, NODES_MAX, PeerConfig, StartError};
 pub use core::Core;
+pub use detector::HOLD_US_MAX;
 pub use links::LinkStatus;
 pub use log::{Record, Snapshot};
 pub use persist::BARRIER_US_MAX;
-pub use propose::{ENTRY_BYTES_MAX, PROPOSALS_MAX, UNCOMMITTED_MAX};
+pub use propose::{ENTRY_BYTES_MAX, LOG_BYTES_MAX, PROPOSALS_MAX, UNCOMMITTED_MAX};
 pub use soft::{SOFT_ITEM_BYTES_MAX, SOFT_ITEMS_MAX};
 pub use state::{Certificate, LogState, OPS_MAX};
 pub use status::{CoreStatus, PeerStatus};
-pub use timing::{T_FAIL_US_DEFAULT, T_FAIL_US_MAX, T_FAIL_US_MIN, Timing, TimingError};
+pub use timing::{
+    DRIFT_PPM, HEARTBEAT_US_MIN, JIFFY_US, LATE_WRITE_US, QUEUE_US, T_FAIL_US_DEFAULT,
+    T_FAIL_US_MAX, T_FAIL_US_MIN, Timing, TimingError,
+};

@@ -34,7 +34,15 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn new(id: LinkId) -> Self {
         let hold_down_until = Time(0);
-        Self { id, up: false, last_heard: None, rtt_us: None, flaps: 0, good: 0, hold_down_until }
+        Self {
+            id,
+            up: false,
+            last_heard: None,
+            rtt_us: None,
+            flaps: 0,
+            good: 0,
+            hold_down_until,
+        }
     }
 
     pub(crate) fn heard(&mut self, now: Time) {

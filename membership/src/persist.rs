@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::message::{Message, Point};
+use crate::message::Message;
 use crate::mutant::{self, Mutant};
 use crate::*;
 
@@ -70,17 +70,28 @@ impl Writes {
 impl Core {
     /// Decides a new safety record and queues it for the disk.
     pub(crate) fn save_safety(&mut self) {
-        assert!(self.safety.promised >= self.safe.promised, "I1: a promise never decreases");
-        assert!(self.safety.incarnation >= self.safe.incarnation, "I10: incarnations only grow");
+        assert!(
+            self.safety.promised >= self.safe.promised,
+            "I1: a promise never decreases"
+        );
+        assert!(
+            self.safety.incarnation >= self.safe.incarnation,
+            "I10: incarnations only grow"
+        );
         let newest = (self.safety.view_ballot, self.safety.view_no);
-        assert!(newest >= (self.safe.view_ballot, self.safe.view_no), "I10: views only grow");
+        assert!(
+            newest >= (self.safe.view_ballot, self.safe.view_no),
+            "I10: views only grow"
+        );
         let record = self.safety.clone();
         self.writes.pend(DurableOp::Safety(record));
     }
 
     /// Sends once everything decided so far is on disk.
     pub(crate) fn send_durable(&mut self, to: wire::NodeId, message: &Message) {
-        let Some(effect) = self.send_effect(to, message) else { return };
+        let Some(effect) = self.send_effect(to, message) else {
+            return;
+        };
         if mutant::on(Mutant::PromiseWithoutPersist) {
             self.out.push_back(Output::Do(effect));
         } else {
@@ -103,7 +114,12 @@ impl Core {
         let then = std::mem::take(&mut writes.pending_then);
         let id = writes.next_id;
         writes.next_id += 1;
-        let mut write = Write { id, issued: self.now, log_to: None, safety: None };
+        let mut write = Write {
+            id,
+            issued: self.now,
+            log_to: None,
+            safety: None,
+        };
         for op in &ops {
             match op {
                 DurableOp::Safety(record) => write.safety = Some(record.clone()),
@@ -117,12 +133,18 @@ impl Core {
             }
         }
         writes.flying.push_back(write);
-        self.out.push_back(Output::Persist { write: id, ops, then });
+        self.out.push_back(Output::Persist {
+            write: id,
+            ops,
+            then,
+        });
     }
 
     pub(crate) fn on_durable(&mut self, id: u64) {
         while self.writes.flying.front().is_some_and(|w| w.id <= id) {
-            let Some(write) = self.writes.flying.pop_front() else { break };
+            let Some(write) = self.writes.flying.pop_front() else {
+                break;
+            };
             if let Some(safety) = write.safety {
                 self.safe = safety;
             }
@@ -142,8 +164,10 @@ impl Core {
 
     /// A disk that has not finished a barrier for two seconds is no healthy member (ruling 13).
     pub(crate) fn check_store(&mut self) {
-        let late =
-            self.writes.oldest().is_some_and(|t| self.now.since(t) >= BARRIER_US_MAX);
+        let late = self
+            .writes
+            .oldest()
+            .is_some_and(|t| self.now.since(t) >= BARRIER_US_MAX);
         if late && !self.writes.hung {
             self.writes.hung = true;
             let text = "the store has not completed a barrier for 2 s: this node stops renewing \
@@ -154,11 +178,6 @@ impl Core {
         if !self.writes.usable() && !matches!(self.role, core::Role::Follower) {
             self.step_down("its store does not work");
         }
-    }
-
-    /// The log's point that is on disk.
-    pub(crate) fn durable_point(&self) -> Point {
-        self.point_or_base(self.writes.durable)
     }
 }
 

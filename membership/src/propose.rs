@@ -36,15 +36,27 @@ impl Core {
             None
         };
         if let Some(refusal) = refusal {
-            self.event(Event::Outcome { op, result: Err(refusal) });
+            self.event(Event::Outcome {
+                op,
+                result: Err(refusal),
+            });
             return;
         }
         if let Some(seq) = self.committed.position(&op) {
-            self.event(Event::Outcome { op, result: Ok(seq) });
+            self.event(Event::Outcome {
+                op,
+                result: Ok(seq),
+            });
             return;
         }
         let since = self.now;
-        let own = Own { body, since, given: None, ever_given: false, retry_at: since };
+        let own = Own {
+            body,
+            since,
+            given: None,
+            ever_given: false,
+            retry_at: since,
+        };
         self.proposals.own.entry(op).or_insert(own);
     }
 
@@ -53,15 +65,18 @@ impl Core {
         let dc = self.acting_dc();
         let ops: Vec<OpId> = self.proposals.own.keys().copied().collect();
         for op in ops {
-            let Some(own) = self.proposals.own.get_mut(&op) else { continue };
-            if own.given.is_some() && own.given == dc {
+            let Some(own) = self.proposals.own.get_mut(&op) else {
                 continue;
-            }
+            };
             if let Some(seq) = self.committed.position(&op) {
                 self.end(op, Ok(seq));
                 continue;
             }
-            let limit = if own.ever_given { IN_DOUBT_US } else { NO_DC_US };
+            let limit = if own.ever_given {
+                IN_DOUBT_US
+            } else {
+                NO_DC_US
+            };
             if self.now.since(own.since) >= limit {
                 let result = match (own.ever_given, self.reports.quorate) {
                     (true, _) => Refusal::InDoubt,
@@ -72,7 +87,7 @@ impl Core {
                 continue;
             }
             if self.now >= own.retry_at
-                && let Some(dc) = dc
+                && let Some(dc) = dc.filter(|dc| own.given != Some(*dc))
             {
                 self.give(op, dc);
             }
@@ -89,7 +104,9 @@ impl Core {
     }
 
     fn give(&mut self, op: OpId, dc: (NodeId, Ballot)) {
-        let Some(own) = self.proposals.own.get_mut(&op) else { return };
+        let Some(own) = self.proposals.own.get_mut(&op) else {
+            return;
+        };
         own.given = Some(dc);
         own.ever_given = true;
         let body = own.body.clone();
@@ -159,7 +176,8 @@ impl Core {
         if self.restricted() && self.cfg.fencing && !fence {
             return Err(Refusal::Restricted);
         }
-        if self.log.head().seq - self.commit >= UNCOMMITTED_MAX {
+        let held = self.log.bytes() >= LOG_BYTES_MAX;
+        if held || self.log.head().seq - self.commit >= UNCOMMITTED_MAX {
             return Err(Refusal::Busy);
         }
         let body = self.number(body)?;
@@ -189,19 +207,24 @@ impl Core {
             EntryBody::FenceIntent(mut intent) => {
                 let next = self.tip.fence_no + 1;
                 if intent.fence_no != 0 && intent.fence_no != next {
-                    return invalid(format!("fencing {} is not the next, {next}", intent.fence_no));
+                    return invalid(format!(
+                        "fencing {} is not the next, {next}",
+                        intent.fence_no
+                    ));
                 }
                 intent.fence_no = next;
                 Ok(EntryBody::FenceIntent(intent))
             }
             EntryBody::FenceResult(result) => match self.tip.intents.get(&result.fence_no) {
                 None => invalid(format!("no open fencing {}", result.fence_no)),
-                Some(intent) if intent.target != result.target => {
-                    invalid(format!("fencing {} is for node {}", intent.fence_no, intent.target))
-                }
-                Some(_) if result.outcome.is_ok()
-                    && result.machine_boot.is_none()
-                    && result.incarnation.is_none() =>
+                Some(intent) if intent.target != result.target => invalid(format!(
+                    "fencing {} is for node {}",
+                    intent.fence_no, intent.target
+                )),
+                Some(_)
+                    if result.outcome.is_ok()
+                        && result.machine_boot.is_none()
+                        && result.incarnation.is_none() =>
                 {
                     invalid("a certificate has to name the boot it proves dead (R10)".into())
                 }
@@ -224,11 +247,18 @@ impl Core {
 
     pub(crate) fn propose_timeout(&self) -> Option<Time> {
         let at = |own: &Own| {
-            let limit = if own.ever_given { IN_DOUBT_US } else { NO_DC_US };
+            let limit = if own.ever_given {
+                IN_DOUBT_US
+            } else {
+                NO_DC_US
+            };
             own.since.plus(limit)
         };
-        let waiting = self.proposals.own.values().filter(|o| o.given.is_none());
-        waiting.map(|o| at(o).min(o.retry_at.max(self.now.plus(RETRY_US)))).min()
+        let due = |own: &Own| match own.given {
+            None => at(own).min(own.retry_at.max(self.now.plus(RETRY_US))),
+            Some(_) => at(own),
+        };
+        self.proposals.own.values().map(due).min()
     }
 }
 
@@ -236,7 +266,9 @@ impl Core {
 fn proposable(body: &EntryBody) -> Result<(), Refusal> {
     match body {
         EntryBody::App { payload, .. } if payload.len() > ENTRY_BYTES_MAX => {
-            Err(Refusal::TooLarge { bytes_max: ENTRY_BYTES_MAX })
+            Err(Refusal::TooLarge {
+                bytes_max: ENTRY_BYTES_MAX,
+            })
         }
         EntryBody::App { .. }
         | EntryBody::FenceIntent(_)
@@ -246,7 +278,9 @@ fn proposable(body: &EntryBody) -> Result<(), Refusal> {
         | EntryBody::Released { .. }
         | EntryBody::CleanLeft { .. } => Ok(()),
         EntryBody::Noop | EntryBody::View(_) | EntryBody::Config(_) | EntryBody::Init { .. } => {
-            Err(Refusal::Invalid { why: "only the core writes such entries".into() })
+            Err(Refusal::Invalid {
+                why: "only the core writes such entries".into(),
+            })
         }
     }
 }
@@ -257,6 +291,8 @@ pub const ENTRY_BYTES_MAX: usize = 12 * 1_024 * 1_024;
 pub const PROPOSALS_MAX: usize = 256;
 /// Entries appended and not committed.
 pub const UNCOMMITTED_MAX: u64 = 4_096;
+/// Entries held in memory, in bytes: a DC whose application gives no snapshot takes no more.
+pub const LOG_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 /// A proposal that no DC took is refused after this time, in microseconds.
 const NO_DC_US: u64 = 5_000_000;
 /// A proposal that some DC took and whose end is unknown is in doubt after this time.

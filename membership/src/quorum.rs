@@ -44,14 +44,22 @@ impl Predicates {
         distinct.sort_unstable();
         distinct.dedup();
         distinct.into_iter().rev().find(|floor| {
-            let nodes = values.iter().filter(|(_, v)| *v >= floor).map(|(n, _)| *n).collect();
+            let nodes = values
+                .iter()
+                .filter(|(_, v)| *v >= floor)
+                .map(|(n, _)| *n)
+                .collect();
             self.quorate(&nodes)
         })
     }
 
     /// Is the node a voter of any set?
     pub fn votes_of(&self, node: NodeId) -> u32 {
-        self.0.iter().filter_map(|s| s.votes_of(node)).max().unwrap_or(0)
+        self.0
+            .iter()
+            .filter_map(|s| s.votes_of(node))
+            .max()
+            .unwrap_or(0)
     }
 
     /// Does any set ask for all nodes at a cold start (R5)?
@@ -66,7 +74,10 @@ impl Predicates {
 
     /// Every node of every set.
     pub fn nodes(&self) -> BTreeSet<NodeId> {
-        self.0.iter().flat_map(|s| s.votes.iter().map(|(n, _)| *n)).collect()
+        self.0
+            .iter()
+            .flat_map(|s| s.votes.iter().map(|(n, _)| *n))
+            .collect()
     }
 }
 
@@ -79,7 +90,10 @@ impl VoterSet {
 
 /// `max(E, sum of votes)`: votes expected.
 pub fn expected(set: &VoterSet) -> u32 {
-    let sum = set.votes.iter().fold(0u32, |sum, (_, v)| sum.saturating_add(*v));
+    let sum = set
+        .votes
+        .iter()
+        .fold(0u32, |sum, (_, v)| sum.saturating_add(*v));
     set.expected_votes.unwrap_or(0).max(sum)
 }
 
@@ -130,7 +144,9 @@ mod tests {
             } else if let Some(case) = line.strip_prefix("reach ") {
                 let (values, want) = case.split_once("->").expect("arrow");
                 let values = values.split_whitespace().map(pair).collect();
-                let got = rules.reached(&values).map_or("none".into(), |v| v.to_string());
+                let got = rules
+                    .reached(&values)
+                    .map_or("none".into(), |v| v.to_string());
                 assert_eq!(got, want.trim(), "line {at}: {line}");
                 checked += 1;
             } else {
@@ -154,7 +170,9 @@ mod tests {
         for word in text.split_whitespace() {
             match word.split_once('=') {
                 None => set.two_node = word == "two_node",
-                Some(("expected", value)) => set.expected_votes = Some(value.parse().expect("number")),
+                Some(("expected", value)) => {
+                    set.expected_votes = Some(value.parse().expect("number"))
+                }
                 Some(_) => {
                     let (node, votes) = pair(word);
                     set.votes.push((node, u32::try_from(votes).expect("small")));

@@ -30,7 +30,11 @@ impl Core {
             changed.push((key, value));
         }
         if !changed.is_empty() {
-            self.event(Event::Soft { from: self.me, reset: false, items: changed });
+            self.event(Event::Soft {
+                from: self.me,
+                reset: false,
+                items: changed,
+            });
         }
     }
 
@@ -42,8 +46,16 @@ impl Core {
             peer.channel.reset_due = true;
         }
         if self.in_view() {
-            let items = self.soft.iter().map(|(k, v)| (k.clone(), Some(v.clone()))).collect();
-            self.event(Event::Soft { from: self.me, reset: true, items });
+            let items = self
+                .soft
+                .iter()
+                .map(|(k, v)| (k.clone(), Some(v.clone())))
+                .collect();
+            self.event(Event::Soft {
+                from: self.me,
+                reset: true,
+                items,
+            });
         }
     }
 
@@ -59,7 +71,9 @@ impl Core {
 
     fn queue_soft(&mut self, node: NodeId) {
         let view_no = self.installed_view;
-        let Some(peer) = self.peers.get_mut(&node) else { return };
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return;
+        };
         let member = peer.identity.is_some_and(|id| self.tip.view.names(&id));
         if !member || !self.tip.view.names(&self.me) || view_no == 0 {
             return;
@@ -69,13 +83,19 @@ impl Core {
             let mut items = Vec::new();
             let mut bytes = 0;
             while items.len() < SOFT_ITEMS_PER_PARCEL_MAX && bytes < SOFT_PARCEL_BYTES {
-                let Some(key) = channel.dirty.pop_first() else { break };
+                let Some(key) = channel.dirty.pop_first() else {
+                    break;
+                };
                 let value = self.soft.get(&key).cloned();
                 bytes += key.len() + value.as_ref().map_or(0, Vec::len) + 8;
                 items.push((key, value));
             }
             let reset = std::mem::take(&mut channel.reset_due);
-            channel.push(Parcel::Soft { view_no, reset, items });
+            channel.push(Parcel::Soft {
+                view_no,
+                reset,
+                items,
+            });
         }
     }
 
@@ -86,7 +106,9 @@ impl Core {
         if !self.safe_to_send() {
             return;
         }
-        let Some(peer) = self.peers.get_mut(&node) else { return };
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return;
+        };
         if peer.identity.is_none() || !peer.fresh(now, t_fail_us) {
             return;
         }
@@ -118,13 +140,17 @@ impl Core {
     fn take_ready(&mut self, node: NodeId) {
         loop {
             let installed = self.installed_view;
-            let Some(peer) = self.peers.get_mut(&node) else { return };
+            let Some(peer) = self.peers.get_mut(&node) else {
+                return;
+            };
             // Soft state of a view is handed over after the view.
             let ready = |parcel: &Parcel| match parcel {
                 Parcel::Soft { view_no, .. } => *view_no <= installed,
                 _ => true,
             };
-            let Some(parcel) = peer.channel.next_ready(ready) else { return };
+            let Some(parcel) = peer.channel.next_ready(ready) else {
+                return;
+            };
             let Some(from) = peer.identity else { return };
             match parcel {
                 Parcel::Soft { reset, items, .. } => {
@@ -140,7 +166,10 @@ impl Core {
 
     pub(crate) fn on_tell(&mut self, to: NodeId, payload: Vec<u8>) {
         if to == self.me.node {
-            self.event(Event::Told { from: self.me, payload });
+            self.event(Event::Told {
+                from: self.me,
+                payload,
+            });
             return;
         }
         self.push_parcel(to, Parcel::Tell { payload });
@@ -155,14 +184,22 @@ impl Core {
             return;
         };
         if !dc.acting || !known {
-            let why = if known { "authority is not fresh" } else { "target is not in the view" };
+            let why = if known {
+                "authority is not fresh"
+            } else {
+                "target is not in the view"
+            };
             let text = format!("a command for node {to} was not sent: its {why}");
             self.notice("command-refused", Some(to), text);
             return;
         }
         dc.act_no += 1;
-        let token =
-            Token { ballot: dc.ballot, view_no, dc: self.me.process_boot, act_no: dc.act_no };
+        let token = Token {
+            ballot: dc.ballot,
+            view_no,
+            dc: self.me.process_boot,
+            act_no: dc.act_no,
+        };
         if to == self.me.node {
             self.take_command(to, token, payload);
         } else {
@@ -171,7 +208,10 @@ impl Core {
     }
 
     fn push_parcel(&mut self, to: NodeId, parcel: Parcel) {
-        let queued = self.peers.get_mut(&to).is_some_and(|p| p.channel.push(parcel));
+        let queued = self
+            .peers
+            .get_mut(&to)
+            .is_some_and(|p| p.channel.push(parcel));
         if !queued {
             let text = format!("a message to node {to} was dropped: its queue is full or unknown");
             self.notice("channel-full", Some(to), text);
@@ -210,7 +250,11 @@ impl Core {
             self.safety.token_ballot = token.ballot;
             self.save_safety();
         }
-        let command = Event::Command { token, from, payload };
+        let command = Event::Command {
+            token,
+            from,
+            payload,
+        };
         if self.safe.token_ballot == token.ballot {
             self.event(command);
         } else {
@@ -221,7 +265,11 @@ impl Core {
     pub(crate) fn on_leave(&mut self, clean: bool) {
         if self.leaving.is_none() {
             let deadline = self.now.plus(if clean { LEAVE_US_MAX } else { 0 });
-            self.leaving = Some(Leaving { clean, deadline, done: false });
+            self.leaving = Some(Leaving {
+                clean,
+                deadline,
+                done: false,
+            });
             if clean && self.in_view() {
                 let identity = self.me;
                 let mut name = [0; 16];
@@ -251,7 +299,9 @@ impl Core {
     }
 
     pub(crate) fn on_bye(&mut self, node: NodeId, clean: bool) {
-        let Some(peer) = self.peers.get_mut(&node) else { return };
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return;
+        };
         peer.left = true;
         peer.authority_until = Time(0);
         if clean {
@@ -261,8 +311,13 @@ impl Core {
 
     pub(crate) fn answer_poisoned(&mut self, node: NodeId, fence_no: u64) {
         let (now, heartbeat_us) = (self.now, self.cfg.timing.heartbeat_us);
-        let Some(peer) = self.peers.get_mut(&node) else { return };
-        if peer.poisoned_sent.is_none_or(|t| now.since(t) >= heartbeat_us) {
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return;
+        };
+        if peer
+            .poisoned_sent
+            .is_none_or(|t| now.since(t) >= heartbeat_us)
+        {
             peer.poisoned_sent = Some(now);
             self.send(node, &Message::Poisoned { fence_no });
         }
@@ -285,7 +340,8 @@ impl Core {
     pub(crate) fn channel_timeout(&self) -> Option<Time> {
         let t_fail_us = self.cfg.timing.t_fail_us;
         let live = self.peers.values().filter(|p| p.fresh(self.now, t_fail_us));
-        live.filter_map(|p| p.channel.next_due(self.cfg.timing.resend_us)).min()
+        live.filter_map(|p| p.channel.next_due(self.cfg.timing.resend_us))
+            .min()
     }
 }
 

@@ -57,8 +57,12 @@ impl Certificate {
         if mutant::on(Mutant::CertificateWithoutBoot) {
             return true;
         }
-        let boot = self.machine_boot.is_some_and(|boot| boot == identity.machine_boot);
-        let process = self.incarnation.is_some_and(|last| identity.incarnation <= last);
+        let boot = self
+            .machine_boot
+            .is_some_and(|boot| boot == identity.machine_boot);
+        let process = self
+            .incarnation
+            .is_some_and(|last| identity.incarnation <= last);
         match (self.fence_no, self.machine_boot) {
             // A fenced machine boot is dead whatever process it starts; clean leave names a process.
             (Some(_), Some(_)) => boot,
@@ -76,51 +80,21 @@ impl LogState {
         }
         match &record.body {
             EntryBody::Noop | EntryBody::App { .. } => {}
-            EntryBody::Init { cluster_uuid, config, .. } => {
+            EntryBody::Init {
+                cluster_uuid,
+                config,
+                ..
+            } => {
                 self.cluster_uuid = *cluster_uuid;
                 self.config = config.clone();
             }
             EntryBody::View(view) => self.apply_view(view, record.seq),
             EntryBody::Config(config) => self.config = config.clone(),
-            EntryBody::FenceIntent(intent) => {
-                self.fence_no = self.fence_no.max(intent.fence_no);
-                self.intents.insert(intent.fence_no, intent.clone());
+            EntryBody::Grant(_) | EntryBody::Revoke { .. } | EntryBody::Released { .. } => {
+                self.apply_grant(&record.body);
             }
-            EntryBody::FenceResult(result) => {
-                self.intents.remove(&result.fence_no);
-                if result.outcome.is_ok() {
-                    let fence_no = Some(result.fence_no);
-                    let (machine_boot, incarnation) = (result.machine_boot, result.incarnation);
-                    self.certificates
-                        .insert(result.target, Certificate { machine_boot, incarnation, fence_no });
-                    self.reclassify(record.seq);
-                }
-            }
-            EntryBody::Grant(grant) => {
-                self.grant_no = self.grant_no.max(grant.grant_no);
-                self.grants.insert(grant.vip.clone(), grant.clone());
-            }
-            EntryBody::Revoke { grant_no } => {
-                let vip =
-                    self.grants.values().find(|g| g.grant_no == *grant_no).map(|g| g.vip.clone());
-                if let Some(grant) = vip.and_then(|vip| self.grants.remove(&vip)) {
-                    self.revoked.insert(*grant_no, grant);
-                }
-            }
-            EntryBody::Released { vip, grant_no } => {
-                self.revoked.remove(grant_no);
-                if self.grants.get(vip).is_some_and(|g| g.grant_no == *grant_no) {
-                    self.grants.remove(vip);
-                }
-            }
-            EntryBody::CleanLeft { identity } => {
-                let machine_boot = Some(identity.machine_boot);
-                let incarnation = Some(identity.incarnation);
-                self.certificates.insert(
-                    identity.node,
-                    Certificate { machine_boot, incarnation, fence_no: None },
-                );
-                self.reclassify(record.seq);
+            EntryBody::FenceIntent(_) | EntryBody::FenceResult(_) | EntryBody::CleanLeft { .. } => {
+                self.apply_fence(&record.body, record.seq)
             }
         }
     }
@@ -132,13 +106,17 @@ impl LogState {
 
     /// Is this process proved gone by a certificate in force?
     pub(crate) fn certified(&self, identity: &Identity) -> bool {
-        self.certificates.get(&identity.node).is_some_and(|c| c.covers(identity))
+        self.certificates
+            .get(&identity.node)
+            .is_some_and(|c| c.covers(identity))
     }
 
     /// The fencing that proved this process dead, if one did.
     pub(crate) fn fenced(&self, identity: &Identity) -> Option<u64> {
         let certificate = self.certificates.get(&identity.node)?;
-        certificate.fence_no.filter(|_| certificate.covers(identity))
+        certificate
+            .fence_no
+            .filter(|_| certificate.covers(identity))
     }
 
     /// A lone node of a two-node cluster whose peer is not proved gone (R11).
@@ -153,6 +131,75 @@ impl LogState {
             let last = self.last_seen.get(&node);
             self.view.member(node).is_none() && last.is_some_and(|id| !self.certified(id))
         })
+    }
+
+    fn apply_grant(&mut self, body: &EntryBody) {
+        match body {
+            EntryBody::Grant(grant) => {
+                self.grant_no = self.grant_no.max(grant.grant_no);
+                self.grants.insert(grant.vip.clone(), grant.clone());
+            }
+            EntryBody::Revoke { grant_no } => {
+                let vip = self
+                    .grants
+                    .values()
+                    .find(|g| g.grant_no == *grant_no)
+                    .map(|g| g.vip.clone());
+                if let Some(grant) = vip.and_then(|vip| self.grants.remove(&vip)) {
+                    self.revoked.insert(*grant_no, grant);
+                }
+            }
+            EntryBody::Released { vip, grant_no } => {
+                self.revoked.remove(grant_no);
+                if self
+                    .grants
+                    .get(vip)
+                    .is_some_and(|g| g.grant_no == *grant_no)
+                {
+                    self.grants.remove(vip);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_fence(&mut self, body: &EntryBody, seq: u64) {
+        match body {
+            EntryBody::FenceIntent(intent) => {
+                self.fence_no = self.fence_no.max(intent.fence_no);
+                self.intents.insert(intent.fence_no, intent.clone());
+            }
+            EntryBody::FenceResult(result) => {
+                self.intents.remove(&result.fence_no);
+                if result.outcome.is_ok() {
+                    let fence_no = Some(result.fence_no);
+                    let (machine_boot, incarnation) = (result.machine_boot, result.incarnation);
+                    self.certificates.insert(
+                        result.target,
+                        Certificate {
+                            machine_boot,
+                            incarnation,
+                            fence_no,
+                        },
+                    );
+                    self.reclassify(seq);
+                }
+            }
+            EntryBody::CleanLeft { identity } => {
+                let machine_boot = Some(identity.machine_boot);
+                let incarnation = Some(identity.incarnation);
+                self.certificates.insert(
+                    identity.node,
+                    Certificate {
+                        machine_boot,
+                        incarnation,
+                        fence_no: None,
+                    },
+                );
+                self.reclassify(seq);
+            }
+            _ => {}
+        }
     }
 
     fn reclassify(&mut self, seq: u64) {
@@ -192,7 +239,8 @@ impl View {
 
     /// Is exactly this process a member?
     pub fn names(&self, identity: &Identity) -> bool {
-        self.member(identity.node).is_some_and(|m| m.identity == *identity)
+        self.member(identity.node)
+            .is_some_and(|m| m.identity == *identity)
     }
 }
 

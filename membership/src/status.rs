@@ -103,7 +103,13 @@ impl Default for Reports {
     fn default() -> Self {
         let why = "this process has just started".into();
         let notices = BTreeMap::new();
-        Self { quorate: false, why, restricted: false, leaderless: None, notices }
+        Self {
+            quorate: false,
+            why,
+            restricted: false,
+            leaderless: None,
+            notices,
+        }
     }
 }
 
@@ -141,7 +147,10 @@ impl Core {
         }
         let (quorate, why) = self.judge_quorum();
         if quorate != self.reports.quorate {
-            self.event(Event::Quorum { quorate, why: why.clone() });
+            self.event(Event::Quorum {
+                quorate,
+                why: why.clone(),
+            });
         }
         self.reports.quorate = quorate;
         self.reports.why = why;
@@ -153,13 +162,19 @@ impl Core {
             } else {
                 "the other node is back or proved gone"
             };
-            self.event(Event::Restricted { restricted, why: why.into() });
+            self.event(Event::Restricted {
+                restricted,
+                why: why.into(),
+            });
         }
     }
 
     /// The only place that assigns `state`.
     fn set_state(&mut self, state: NodeState, why: String) {
-        assert!(self.state != NodeState::Poisoned, "I12: a poisoned boot never comes back");
+        assert!(
+            self.state != NodeState::Poisoned,
+            "I12: a poisoned boot never comes back"
+        );
         self.state = state;
         self.event(Event::State { state, why });
     }
@@ -167,7 +182,10 @@ impl Core {
     fn node_state(&self) -> (NodeState, String) {
         let say = |state, why: &str| (state, why.to_owned());
         if self.poisoned {
-            return say(NodeState::Poisoned, "a certificate names this machine's boot dead");
+            return say(
+                NodeState::Poisoned,
+                "a certificate names this machine's boot dead",
+            );
         }
         if self.leaving.is_some() && !matches!(self.role, Role::Dc(_)) {
             return say(NodeState::Leaving, "this node was asked to leave");
@@ -180,9 +198,10 @@ impl Core {
             Role::Dc(_) => say(NodeState::DcPending, "a quorum promised"),
             Role::Candidate(_) => say(NodeState::Candidate, "the coordinator is lost"),
             Role::Follower if self.in_view() => say(NodeState::Follower, "member of the view"),
-            Role::Follower if self.peers.keys().any(|n| self.heard(*n)) => {
-                say(NodeState::Joining, "hears others and is in no view with them")
-            }
+            Role::Follower if self.peers.keys().any(|n| self.heard(*n)) => say(
+                NodeState::Joining,
+                "hears others and is in no view with them",
+            ),
             Role::Follower if self.state == NodeState::Boot => say(NodeState::Boot, "started"),
             Role::Follower => say(NodeState::Joining, "hears nobody"),
         }
@@ -192,7 +211,11 @@ impl Core {
         let rules = self.predicates();
         if !self.in_view() || self.installed_view == 0 {
             let why = &self.election.inhibited;
-            let why = if why.is_empty() { "in no view yet" } else { why };
+            let why = if why.is_empty() {
+                "in no view yet"
+            } else {
+                why
+            };
             self.reports.leaderless = None;
             return (false, why.to_owned());
         }
@@ -204,16 +227,23 @@ impl Core {
         present.extend(members.filter(|n| self.linked(*n)));
         if !rules.quorate(&present) {
             self.reports.leaderless = None;
-            return (false, format!("{} nodes in contact are no quorum", present.len()));
+            return (
+                false,
+                format!("{} nodes in contact are no quorum", present.len()),
+            );
         }
         let dc = self.dc_alive();
         let acting = self.is_acting()
-            || dc.and_then(|n| self.peers.get(&n)).and_then(|p| p.beat.as_ref()).is_some_and(
-                |b| b.acting,
-            );
+            || dc
+                .and_then(|n| self.peers.get(&n))
+                .and_then(|p| p.beat.as_ref())
+                .is_some_and(|b| b.acting);
         if acting {
             self.reports.leaderless = None;
-            return (true, format!("{} nodes in contact are a quorum", present.len()));
+            return (
+                true,
+                format!("{} nodes in contact are a quorum", present.len()),
+            );
         }
         // A change of coordinator is no loss of quorum unless it takes too long.
         let since = *self.reports.leaderless.get_or_insert(self.now);
@@ -232,7 +262,10 @@ impl Core {
             } else if peer.fresh(now, t_fail_us) {
                 (PeerState::Up, "heard within the detection timeout")
             } else if peer.last_heard.is_some() {
-                (PeerState::Lost, "silent on every link for the detection timeout")
+                (
+                    PeerState::Lost,
+                    "silent on every link for the detection timeout",
+                )
             } else {
                 (PeerState::Unknown, "never heard")
             };
@@ -290,7 +323,11 @@ impl Core {
             member: peer.identity.is_some_and(|id| self.tip.view.names(&id)),
             silent_us: peer.last_heard.map(|t| self.now.since(t)),
             links: peer.links.iter().map(|l| l.status(self.now)).collect(),
-            hears: peer.beat.as_ref().map(|b| b.hears.clone()).unwrap_or_default(),
+            hears: peer
+                .beat
+                .as_ref()
+                .map(|b| b.hears.clone())
+                .unwrap_or_default(),
             durable: peer.progress.durable,
         }
     }
@@ -298,7 +335,11 @@ impl Core {
     /// When the core wants [`Input::Tick`] at the latest.
     pub fn next_timeout(&self) -> Option<Time> {
         let store = self.writes.oldest().filter(|_| self.writes.usable());
-        let leave = self.leaving.as_ref().filter(|l| !l.done).map(|l| l.deadline);
+        let leave = self
+            .leaving
+            .as_ref()
+            .filter(|l| !l.done)
+            .map(|l| l.deadline);
         let times = [
             self.detector_timeout(),
             self.election_timeout(),
@@ -310,7 +351,11 @@ impl Core {
             leave,
         ];
         // Never in the past: whatever is overdue was looked at in the last step already.
-        times.into_iter().flatten().min().map(|t| t.max(self.now.plus(TICK_US_MIN)))
+        times
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|t| t.max(self.now.plus(TICK_US_MIN)))
     }
 }
 

@@ -52,10 +52,14 @@ impl Timing {
     /// write, a late jiffy and a full queue, still ends before the fastest survivor's wait does.
     pub fn derive(t_fail_us: u64) -> Result<Self, TimingError> {
         if t_fail_us < T_FAIL_US_MIN {
-            return Err(TimingError::TooShort { given_us: t_fail_us });
+            return Err(TimingError::TooShort {
+                given_us: t_fail_us,
+            });
         }
         if t_fail_us > T_FAIL_US_MAX {
-            return Err(TimingError::TooLong { given_us: t_fail_us });
+            return Err(TimingError::TooLong {
+                given_us: t_fail_us,
+            });
         }
         let hold_us = t_fail_us;
         let slow = hold_us * (PPM - DRIFT_PPM) / PPM;
@@ -110,9 +114,15 @@ mod tests {
     #[test]
     fn the_agreed_figures() {
         let t = Timing::derive(500_000).unwrap();
-        assert_eq!((t.heartbeat_us, t.lease_us, t.kernel_us), (50_000, 230_000, 230_000));
+        assert_eq!(
+            (t.heartbeat_us, t.lease_us, t.kernel_us),
+            (50_000, 230_000, 230_000)
+        );
         let t = Timing::derive(100_000).unwrap();
-        assert_eq!((t.heartbeat_us, t.lease_us, t.kernel_us), (10_000, 30_000, 30_000));
+        assert_eq!(
+            (t.heartbeat_us, t.lease_us, t.kernel_us),
+            (10_000, 30_000, 30_000)
+        );
     }
 
     #[test]
@@ -121,7 +131,11 @@ mod tests {
             let t = Timing::derive(t_fail_ms * 1_000).unwrap();
             let (left, right) = t.r14();
             assert!(left <= right, "T = {t_fail_ms} ms: {left} > {right}");
-            assert!(right - left < 2_100, "T = {t_fail_ms} ms gives away {} us", right - left);
+            assert!(
+                right - left < 2_100,
+                "T = {t_fail_ms} ms gives away {} us",
+                right - left
+            );
             let authority = t.authority_us * (PPM + DRIFT_PPM) / PPM;
             assert!(authority < t.hold_us * (PPM - DRIFT_PPM) / PPM);
         }

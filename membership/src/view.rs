@@ -30,7 +30,9 @@ impl Core {
 
     /// Hears us and is heard, is able, and no fencing stands in the way (R10).
     fn admissible(&self, node: NodeId) -> bool {
-        let Some(identity) = self.peers.get(&node).and_then(|p| p.identity) else { return false };
+        let Some(identity) = self.peers.get(&node).and_then(|p| p.identity) else {
+            return false;
+        };
         self.linked(node)
             && !self.tip.certified(&identity)
             && !self.tip.intents.values().any(|i| i.target == node)
@@ -38,7 +40,9 @@ impl Core {
 
     /// May the prior member go? Proved gone, or missed by a quorum of which no one hears it.
     fn removable(&self, node: NodeId) -> bool {
-        let Some(prior) = self.tip.view.member(node).map(|m| m.identity) else { return true };
+        let Some(prior) = self.tip.view.member(node).map(|m| m.identity) else {
+            return true;
+        };
         if self.tip.certified(&prior) {
             return true;
         }
@@ -46,7 +50,11 @@ impl Core {
             return false;
         }
         let mut missed_by = BTreeSet::from([self.me.node]);
-        for peer in self.peers.values().filter(|p| p.node != node && self.linked(p.node)) {
+        for peer in self
+            .peers
+            .values()
+            .filter(|p| p.node != node && self.linked(p.node))
+        {
             let misses = |b: &message::Beat| !b.withholding && !b.hears.contains(&node);
             if peer.beat.as_ref().is_some_and(misses) {
                 missed_by.insert(peer.node);
@@ -59,7 +67,9 @@ impl Core {
     pub(crate) fn view_acceptable(&self, view: &View) -> Result<Time, String> {
         for member in &view.members {
             let id = member.identity;
-            let Some(known) = self.tip.last_seen.get(&id.node) else { continue };
+            let Some(known) = self.tip.last_seen.get(&id.node) else {
+                continue;
+            };
             let older = id.incarnation < known.incarnation
                 || (id.incarnation == known.incarnation && id.process_boot != known.process_boot);
             if older && !mutant::on(Mutant::IncarnationUnchecked) {
@@ -72,10 +82,13 @@ impl Core {
         let mut wait = Time(0);
         for gone in &self.tip.view.members {
             let id = gone.identity;
-            if view.member(id.node).is_some() || id.node == self.me.node || self.tip.certified(&id) {
+            if view.member(id.node).is_some() || id.node == self.me.node || self.tip.certified(&id)
+            {
                 continue;
             }
-            let Some(peer) = self.peers.get(&id.node) else { continue };
+            let Some(peer) = self.peers.get(&id.node) else {
+                continue;
+            };
             wait = wait.max(peer.presence_until).max(self.withhold_until);
         }
         if mutant::on(Mutant::AckViewAtOnce) {

@@ -51,6 +51,7 @@ impl App {
         self.standing.acting = Some(ballot);
         self.close_old_intents();
         self.describe_cluster();
+        self.ask_voters();
         self.control(controller::Input::Acting { uuid: uuid() });
     }
 
@@ -86,7 +87,7 @@ impl App {
             match command {
                 Command::Schedule => self.schedule(lone),
                 Command::Execute { node, request } => {
-                    self.command(&node, NodeCommand::Run(request));
+                    self.command(&node, NodeCommand::Run(request), lone);
                 }
                 Command::Perform { transition, action } => self.perform(transition, &action, lone),
                 Command::Idle => tracing::info!("nothing is left to do"),
@@ -187,19 +188,21 @@ impl App {
         }
     }
 
-    fn command(&mut self, node: &str, command: NodeCommand) {
+    fn command(&mut self, node: &str, command: NodeCommand, lone: bool) {
         let Some(to) = self.peers.by_name(node) else {
             let text = format!(
                 "a command for {node} was not sent: no node of that name is in corosync.conf"
             );
             return self.notice("unknown-node", text);
         };
+        if lone {
+            // A node may always stop its own: it needs no DC's authority, and none can object.
+            return self.obey(None, command);
+        }
         if to == self.me.node {
-            let token = self
-                .standing
-                .acting
-                .map_or((0, 0), |b| (b.counter, self.standing.view.view_no));
-            return self.obey(token, command);
+            let view_no = self.standing.view.view_no;
+            let token = self.standing.acting.map(|b| (b.counter, view_no));
+            return self.obey(Some(token.unwrap_or_default()), command);
         }
         self.input(Input::Command {
             to,
@@ -260,7 +263,7 @@ impl App {
             // Bookkeeping of Pacemaker's daemons that has no counterpart here.
             _ => return self.confirm(step, true, lone),
         };
-        self.command(&node.1, command);
+        self.command(&node.1, command, lone);
     }
 
     fn confirm(&mut self, step: Step, ok: bool, lone: bool) {
@@ -287,7 +290,14 @@ impl App {
         let fence_no = self.duty.fence_no;
         let name = self.peers.name(target);
         self.notice("fencing", format!("fencing {name} ({how}): {reason}"));
-        self.duty.fences.insert(fence_no, Fencing { step, target, begun: false });
+        self.duty.fences.insert(
+            fence_no,
+            Fencing {
+                step,
+                target,
+                begun: false,
+            },
+        );
         let machine_boot = self
             .replica
             .standings()
@@ -340,7 +350,9 @@ impl App {
     }
 
     pub(super) fn fence_agent_ended(&mut self, fence_no: u64, outcome: FenceOutcome) {
-        let Some(target) = self.duty.fences.get(&fence_no).map(|f| f.target) else { return };
+        let Some(target) = self.duty.fences.get(&fence_no).map(|f| f.target) else {
+            return;
+        };
         let outcome = match outcome {
             FenceOutcome::Fenced { devices, .. } => Ok(devices.join(", ")),
             FenceOutcome::Failed { reasons } => Err(reasons.join("; ")),
@@ -378,8 +390,14 @@ impl App {
                 format!("{name} could not be fenced: {why}"),
             ),
         }
-        self.alert_fencing(result);
-        if let Some(step) = self.duty.fences.remove(&result.fence_no).and_then(|f| f.step) {
+        let action = self.replica.standings().fence_action(result.fence_no);
+        self.alert_fencing(result, &action);
+        if let Some(step) = self
+            .duty
+            .fences
+            .remove(&result.fence_no)
+            .and_then(|f| f.step)
+        {
             self.confirm(step, result.outcome.is_ok(), false);
         }
     }
@@ -430,7 +448,10 @@ impl App {
     fn node_attributes(&self, node: &str) -> BTreeMap<String, String> {
         let config = cib::config::Config::new(self.replica.cib());
         let attributes = config.node(node).map(|n| n.attributes).unwrap_or_default();
-        attributes.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+        attributes
+            .into_iter()
+            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+            .collect()
     }
 
     /// A cluster property that is a time, in milliseconds.

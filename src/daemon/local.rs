@@ -2,6 +2,7 @@
 
 use super::app::{App, now_s};
 use super::peer::{Item, NodeCommand, NodeTell, Step, attribute_key, history_key, vip_key};
+use crate::alert::{Alert, Alerter};
 use crate::controller;
 use crate::executor::{
     Changed, CommandToken, Executor, ExecutorEvent, History, OpFinished, OpRequest,
@@ -23,6 +24,8 @@ pub(super) struct Local {
     pub(super) vip: Arc<NativeVip>,
     vips: BTreeSet<String>,
     start_failure_is_fatal: bool,
+    pub(super) alerter: Alerter,
+    pub(super) alerts: Vec<Alert>,
 }
 
 impl Local {
@@ -30,6 +33,7 @@ impl Local {
         executor: Executor,
         fencer: Arc<Fencer>,
         vip: Arc<NativeVip>,
+        alerter: Alerter,
         node_name: &str,
     ) -> Self {
         Self {
@@ -39,10 +43,13 @@ impl Local {
             vip,
             vips: BTreeSet::new(),
             start_failure_is_fatal: true,
+            alerter,
+            alerts: Vec::new(),
         }
     }
 
     pub(super) fn configuration_changed(&mut self, cib: &Cib) {
+        self.alerts = crate::alert::alerts(cib.root());
         let fatal = Config::new(cib).property("start-failure-is-fatal");
         self.start_failure_is_fatal = fatal
             .and_then(|v| cib::value::parse_bool(v).ok())
@@ -65,8 +72,8 @@ impl App {
         self.input(Input::Publish { items });
     }
 
-    /// Carries out a command of the DC.
-    pub(super) fn obey(&mut self, token: CommandToken, command: NodeCommand) {
+    /// Carries out a command of the DC that `token` names, or this node's own without one.
+    pub(super) fn obey(&mut self, token: Option<CommandToken>, command: NodeCommand) {
         match command {
             NodeCommand::Run(request) => self.run_operation(token, *request),
             NodeCommand::Cancel {
@@ -97,7 +104,7 @@ impl App {
         }
     }
 
-    fn run_operation(&mut self, token: CommandToken, request: OpRequest) {
+    fn run_operation(&mut self, token: Option<CommandToken>, request: OpRequest) {
         let key = request.transition_key.clone();
         if matches!(
             request.operation.as_str(),
@@ -106,7 +113,12 @@ impl App {
             let changed = self.local.history.pending(&request, now_s());
             self.publish_changed(&changed);
         }
-        if let Err(error) = self.local.executor.run_under(token, request) {
+        let executor = &self.local.executor;
+        let taken = match token {
+            Some(token) => executor.run_under(token, request),
+            None => executor.run(request),
+        };
+        if let Err(error) = taken {
             self.notice("operation-refused", error.to_string());
             let refused = NodeTell::OpDone {
                 transition_key: key,
@@ -139,7 +151,9 @@ impl App {
 
     fn finished(&mut self, finished: &OpFinished) {
         let (request, outcome) = (&finished.request, &finished.outcome);
-        if outcome.op_status != 0 || outcome.rc != request.target_rc {
+        let probe = request.operation == "monitor" && request.interval_ms == 0;
+        let as_expected = outcome.rc == request.target_rc || (probe && is_state(outcome.rc));
+        if outcome.op_status != 0 || !as_expected {
             tracing::warn!(
                 rsc = request.rsc,
                 operation = request.operation,
@@ -207,7 +221,16 @@ impl App {
             node: node.clone(),
             announces: v.announces,
         };
-        let held: Vec<VipStatus> = self.local.vip.list().into_iter().map(status).collect();
+        let held = self.local.vip.list();
+        for vip in &held {
+            if !vip.trouble.is_empty() {
+                self.notice(
+                    "vip-announce",
+                    format!("{} ({}): {}", vip.resource, vip.address, vip.trouble),
+                );
+            }
+        }
+        let held: Vec<VipStatus> = held.into_iter().map(status).collect();
         let mut items = Vec::new();
         let now: BTreeSet<String> = held.iter().map(|v| v.resource.clone()).collect();
         for gone in self.local.vips.difference(&now) {
@@ -295,6 +318,11 @@ fn is_active(lrm: &cib::Element) -> bool {
         // Not running, not installed: both mean that nothing is there.
         _ => rc != "7" && rc != "5",
     }
+}
+
+/// What a probe may find without anything being wrong: running, not running, promoted.
+fn is_state(rc: i32) -> bool {
+    matches!(rc, 0 | 7 | 8)
 }
 
 /// PCMK_EXEC_ERROR.

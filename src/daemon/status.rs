@@ -14,10 +14,10 @@ impl App {
     pub(super) fn answer_status(
         &mut self,
         reply: oneshot::Sender<Response>,
-        report: Option<Report>,
+        report: Option<&Report>,
     ) {
         // Whoever asked may have gone.
-        let _ = reply.send(Response::Status(Box::new(self.status(report.as_ref()))));
+        let _ = reply.send(Response::Status(Box::new(self.status(report))));
     }
 
     fn status(&self, report: Option<&Report>) -> Status {
@@ -38,7 +38,10 @@ impl App {
             local_state: format!("{:?}", self.standing.state).to_lowercase(),
             dc: dc.map(|n| self.peers.name(n)),
             quorate: self.standing.quorate,
-            quorum_why: self.standing.quorum_why.clone(),
+            quorum_why: report.map_or_else(
+                || self.standing.quorum_why.clone(),
+                |r| r.core.quorate_why.clone(),
+            ),
             votes: report.map(votes).unwrap_or_default(),
             view_no: self.standing.view.view_no,
             cib_version: (version.admin_epoch, version.epoch, version.num_updates),
@@ -249,7 +252,10 @@ fn votes(report: &Report) -> (u32, u32, u32) {
 fn link_state(report: &Report, node: NodeId, link: u8) -> Option<(bool, u32)> {
     let peer = report.core.peers.iter().find(|p| p.node == node)?;
     let link = peer.links.iter().find(|l| l.link == link)?;
-    Some((link.up, link.rtt_us.unwrap_or(0).try_into().unwrap_or(u32::MAX)))
+    Some((
+        link.up,
+        link.rtt_us.unwrap_or(0).try_into().unwrap_or(u32::MAX),
+    ))
 }
 
 /// Times in force, milliseconds.
@@ -263,7 +269,10 @@ fn timers(report: &Report) -> Vec<(String, u64)> {
         ("kernel-lease", t.kernel_us),
         ("authority", t.authority_us),
     ];
-    named.into_iter().map(|(name, us)| (name.to_owned(), us / 1000)).collect()
+    named
+        .into_iter()
+        .map(|(name, us)| (name.to_owned(), us / 1000))
+        .collect()
 }
 
 /// Fail counts from the transient attributes `fail-count-RSC#OP_INTERVAL`.

@@ -181,7 +181,10 @@ fn check(old: &Cib, new: &Cib) -> Result<(), Rejection> {
     if faults.is_empty() {
         return Ok(());
     }
-    Err(Rejection { kind: RejectionKind::Config, text: faults.join("\n") })
+    Err(Rejection {
+        kind: RejectionKind::Config,
+        text: faults.join("\n"),
+    })
 }
 
 fn invalid(text: &str) -> Rejection {

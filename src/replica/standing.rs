@@ -22,6 +22,8 @@ pub struct Standings {
     nodes: BTreeMap<u32, Standing>,
     /// Open intents: number, target, reason.
     intents: BTreeMap<u64, (u32, String)>,
+    /// Number and action of the newest intent.
+    newest: (u64, String),
     fence_no: u64,
     members: Vec<u32>,
 }
@@ -55,6 +57,17 @@ impl Standings {
             .map(|(no, (target, why))| (*no, *target, why.as_str()))
     }
 
+    /// Action (`reboot`, `off`) of the newest intent, if that is its number.
+    #[must_use]
+    pub fn fence_action(&self, fence_no: u64) -> String {
+        let (newest, action) = &self.newest;
+        if *newest == fence_no {
+            action.clone()
+        } else {
+            String::new()
+        }
+    }
+
     /// Number of the newest fence intent.
     #[must_use]
     pub fn fence_no(&self) -> u64 {
@@ -72,6 +85,7 @@ impl Standings {
             }
             EntryBody::FenceIntent(intent) => {
                 self.fence_no = self.fence_no.max(intent.fence_no);
+                self.newest = (intent.fence_no, intent.action.clone());
                 self.intents
                     .insert(intent.fence_no, (intent.target.0, intent.reason.clone()));
             }

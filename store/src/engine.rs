@@ -9,8 +9,6 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::libc;
-
 use crate::error::{OpenError, StoreError};
 
 /// Opens (or creates) the database in `dir`; `Ok(Err(cause))` when its files are damaged. Whatever
@@ -77,10 +75,10 @@ fn is_lock(error: &io::Error) -> bool {
     error.to_string().contains("could not acquire lock")
 }
 
-/// A refusal of the operating system that says nothing about the content. EIO is not among them: a
-/// database that cannot be read is as good as damaged.
+/// A refusal of the operating system: it says nothing about the content. Also EIO, which may come
+/// from writing: a failing disk is for a person, not for a fresh database on the same disk.
 fn is_systems(error: &io::Error) -> bool {
-    error.raw_os_error().is_some_and(|code| code != libc::EIO)
+    error.raw_os_error().is_some()
         || matches!(
             error.kind(),
             io::ErrorKind::StorageFull

@@ -171,7 +171,8 @@ impl StoreError {
             }
             Self::Io { .. } => {
                 "the disk or file system failed: look at dmesg, replace or repair it, then restart \
-                 mainstayd; the node fetches what it missed from its peers"
+                 mainstayd; if the file stays unreadable, `mainstay store reset --yes-lose-state` \
+                 moves the store aside and the node fetches the state from its peers"
             }
             Self::Engine { .. } => {
                 "run `mainstay store verify`; restarting mainstayd moves a broken database aside \

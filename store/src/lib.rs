@@ -276,6 +276,16 @@ impl Store {
     }
 }
 
+impl Drop for Store {
+    /// The engine syncs when it closes, and panics or hangs where the disk has failed: after a
+    /// failure it is left open until the process ends.
+    fn drop(&mut self) {
+        if self.poison.is_some() {
+            std::mem::forget(self.db.clone());
+        }
+    }
+}
+
 /// A checked batch.
 struct Plan {
     writes: sled::Batch,

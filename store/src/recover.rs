@@ -161,7 +161,10 @@ pub(crate) fn open(dir: &Path, options: &OpenOptions) -> Result<Opened, OpenErro
         _lock: lock,
         one_thread: std::marker::PhantomData,
     };
-    settle(&mut store, &found, &before, options)?;
+    if let Err(error) = settle(&mut store, &found, &before, options) {
+        store.poison = Some(error.to_string());
+        return Err(error);
+    }
     let mirror = match (&found.health, before.mirror) {
         (Health::Sound, _) => None,
         (_, MirrorState::Valid(mirror)) => Some(mirror),
@@ -384,6 +387,10 @@ fn examine(rung: &Rung, before: &Before) -> Result<Found, OpenError> {
             "the database has {batches} batches, {} were on disk",
             before.batches_min()
         ));
+    }
+    if own_safety.is_some() && meta::newest(&before.slots).is_none() {
+        // Both were on disk before the database's own copy: without them nothing vouches for it.
+        damages.push("both safety slots are gone".to_owned());
     }
     let from_slot = meta::newest(&before.slots).map(|s| (s.generation, s.safety.clone()));
     let own_generation = own_safety.as_ref().map_or(0, |(generation, _)| *generation);

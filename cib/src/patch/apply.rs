@@ -7,7 +7,7 @@ use super::{Change, Patch, Path, Step};
 use crate::error::{Error, Result};
 use crate::tree::Element;
 use crate::version::Version;
-use crate::xml::DEPTH_MAX;
+use crate::xml::check_bounds;
 
 pub(super) fn check_versions(patch: &Patch, tree: &Element) -> Result<()> {
     let current = Version::of(tree)?;
@@ -69,7 +69,7 @@ pub(super) fn changes(patch: &Patch, tree: &Element) -> Result<Element> {
     for (parent, steps) in placements(patch, &tree)?.into_iter().rev() {
         place(&mut at_mut(&mut tree, &parent).children, steps);
     }
-    check_depth(&tree, DEPTH_MAX)?;
+    check_bounds(&tree)?;
     Ok(tree)
 }
 
@@ -177,16 +177,6 @@ fn is_at(element: &Element, step: &Step) -> bool {
 /// The element at a place that [`find`] gave for this tree.
 fn at_mut<'a>(tree: &'a mut Element, place: &[usize]) -> &'a mut Element {
     place.iter().fold(tree, |here, &i| &mut here.children[i])
-}
-
-fn check_depth(element: &Element, left: usize) -> Result<()> {
-    let Some(left) = left.checked_sub(1) else {
-        return Err(Error::TooDeep { limit: DEPTH_MAX });
-    };
-    element
-        .children
-        .iter()
-        .try_for_each(|c| check_depth(c, left))
 }
 
 fn missing(change: &Change) -> Error {

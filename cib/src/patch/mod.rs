@@ -100,7 +100,7 @@ impl Patch {
     /// # Errors
     /// [`crate::Error::PatchAhead`], [`crate::Error::PatchStale`],
     /// [`crate::Error::PatchNotForward`], [`crate::Error::PatchTarget`],
-    /// [`crate::Error::PatchDigest`], [`crate::Error::TooDeep`]. The caller's tree is untouched.
+    /// [`crate::Error::PatchDigest`], [`crate::Error::Bounds`]. The caller's tree is untouched.
     pub fn apply(&self, tree: &Element) -> Result<Element> {
         apply::check_versions(self, tree)?;
         let result = apply::changes(self, tree)?;
@@ -111,7 +111,7 @@ impl Patch {
     /// As [`Patch::apply`] without looking at versions and digest (`crm_diff --no-version`).
     ///
     /// # Errors
-    /// [`crate::Error::PatchTarget`], [`crate::Error::TooDeep`].
+    /// [`crate::Error::PatchTarget`], [`crate::Error::Bounds`].
     pub fn apply_unversioned(&self, tree: &Element) -> Result<Element> {
         apply::changes(self, tree)
     }

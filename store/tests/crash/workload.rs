@@ -105,7 +105,14 @@ pub(crate) fn run(dir: &Path, commits: u64, skip_barrier: bool) -> Result<(), st
     say(&format!("ack {}", store.last_seq()));
     while store.last_seq() < commits {
         let n = store.last_seq() + 1;
-        store.commit(&batch(n))?;
+        if let Err(error) = store.commit(&batch(n)) {
+            // Not even the next one, whatever the disk says by then (S6).
+            match store.commit(&batch(n)) {
+                Err(store::StoreError::Poisoned { .. }) => say("poisoned"),
+                other => say(&format!("error not poisoned: {other:?}")),
+            }
+            return Err(error.into());
+        }
         say(&format!("ack {n}"));
         if let Some(mirror) = mirror(n) {
             store.mirror(&mirror)?;
