@@ -45,10 +45,90 @@ pub fn document(status: &Status, options: Options) -> String {
     text
 }
 
+/// What `mainstay status` adds to crm_mon's text: how quorum stands, addresses, links, risks and
+/// notices.
+#[must_use]
+pub fn own_sections(status: &Status) -> String {
+    let mut text = String::new();
+    let (expected, present, needed) = status.votes;
+    let _ = writeln!(
+        text,
+        "\nMembership of {}:\n  * {}: {present} of {expected} votes present, {needed} needed; view {}, this node is {} ({})",
+        status.cluster_name,
+        if status.quorate {
+            "quorate"
+        } else {
+            "NOT quorate"
+        },
+        status.view_no,
+        status.local_node,
+        status.local_state
+    );
+    if !status.quorum_why.is_empty() {
+        let _ = writeln!(text, "  * {}", status.quorum_why);
+    }
+    for peer in &status.peers {
+        let links: Vec<String> = peer.links.iter().map(link).collect();
+        let _ = writeln!(
+            text,
+            "  * {} {}: {}{}",
+            peer.name,
+            peer.state,
+            links.join(", "),
+            if peer.why.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", peer.why)
+            }
+        );
+    }
+    if let Some((done, all)) = status.transition {
+        let _ = writeln!(text, "\nTransition: {done} of {all} actions done");
+    }
+    if !status.vips.is_empty() {
+        text.push_str("\nFloating Addresses:\n");
+    }
+    for vip in &status.vips {
+        let _ = writeln!(
+            text,
+            "  * {} ({}) on {} of {}",
+            vip.address, vip.resource, vip.device, vip.node
+        );
+    }
+    let risks = super::risks(status);
+    if !risks.is_empty() {
+        text.push_str("\nRisks:\n");
+    }
+    for risk in risks {
+        let _ = writeln!(text, "  * {risk}");
+    }
+    if !status.notices.is_empty() {
+        text.push_str("\nNotices:\n");
+    }
+    for notice in &status.notices {
+        let _ = writeln!(text, "  * {}: {}", asctime(notice.at), notice.text);
+    }
+    text
+}
+
+fn link((address, up, round_trip_us): &(String, bool, u32)) -> String {
+    match up {
+        true => format!(
+            "{address} {}.{:03} ms",
+            round_trip_us / 1000,
+            round_trip_us % 1000
+        ),
+        false => format!("{address} DOWN"),
+    }
+}
+
 /// The list of resources with its heading, as `crm resource status` shows it.
 #[must_use]
 pub fn resource_list(status: &Status, options: Options) -> String {
-    format!("Full List of Resources:\n{}", resource_lines(status, options))
+    format!(
+        "Full List of Resources:\n{}",
+        resource_lines(status, options)
+    )
 }
 
 fn summary(status: &Status) -> String {
@@ -201,11 +281,7 @@ fn push_resource(
         "group" => push_group(text, resource, status, options, depth, disabled),
         "clone" => push_clone(text, resource, status, options, depth, disabled),
         _ => {
-            let _ = writeln!(
-                text,
-                "{pad}* {}",
-                line(resource, Some(status), disabled)
-            );
+            let _ = writeln!(text, "{pad}* {}", line(resource, Some(status), disabled));
         }
     }
 }
@@ -278,7 +354,9 @@ fn push_clone(
                 }
             }
             None => {
-                leaves(instance, &mut |leaf| seen.extend(leaf.nodes.iter().cloned()));
+                leaves(instance, &mut |leaf| {
+                    seen.extend(leaf.nodes.iter().cloned())
+                });
                 if any_active(instance) || instance.orphaned {
                     push_resource(text, instance, status, options, depth + 1, disabled);
                 }
@@ -287,7 +365,11 @@ fn push_clone(
     }
     for (role, mut names) in by_role {
         // A promotable clone has no plain "started".
-        let role = if role == "Started" && promotable(clone) { "Unpromoted" } else { role };
+        let role = if role == "Started" && promotable(clone) {
+            "Unpromoted"
+        } else {
+            role
+        };
         names.sort_by_key(|n| status.nodes.iter().position(|s| s.name == *n));
         if !names.is_empty() {
             let _ = writeln!(text, "{pad}  * {role}: [ {} ]", names.join(" "));
@@ -301,7 +383,11 @@ fn push_clone(
             .filter(|n| !seen.contains(*n))
             .collect();
         if !stopped.is_empty() {
-            let word = if disabled { "Stopped (disabled)" } else { "Stopped" };
+            let word = if disabled {
+                "Stopped (disabled)"
+            } else {
+                "Stopped"
+            };
             let _ = writeln!(text, "{pad}  * {word}: [ {} ]", stopped.join(" "));
         }
     }
@@ -398,7 +484,10 @@ fn shown_role<'a>(resource: &'a ResourceStatus, pending: Option<&'a str>) -> &'a
 fn notes(resource: &ResourceStatus, status: Option<&Status>, disabled: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let nodes: &[NodeStatus] = status.map_or(&[], |s| &s.nodes);
-    let on: Vec<&NodeStatus> = nodes.iter().filter(|n| resource.nodes.contains(&n.name)).collect();
+    let on: Vec<&NodeStatus> = nodes
+        .iter()
+        .filter(|n| resource.nodes.contains(&n.name))
+        .collect();
     if on.iter().any(|n| !n.online && n.unclean) {
         notes.push("UNCLEAN".to_owned());
     }
@@ -429,8 +518,11 @@ fn migration(status: &Status) -> String {
     let mut text = String::from("\nMigration Summary:\n");
     for node in &status.nodes {
         let mut ids: Vec<&str> = Vec::new();
-        let counts: Vec<&FailCount> =
-            status.failcounts.iter().filter(|f| f.node == node.name).collect();
+        let counts: Vec<&FailCount> = status
+            .failcounts
+            .iter()
+            .filter(|f| f.node == node.name)
+            .collect();
         for count in &counts {
             if !ids.contains(&count.resource.as_str()) {
                 ids.push(&count.resource);

@@ -48,14 +48,18 @@ pub(crate) fn run(
         "rsc_template" => resources::template(cib, words, agents).map(Remarks::warnings),
         "group" => resources::group(cib, words).map(|()| Remarks::default()),
         "clone" => resources::clone(cib, words, false, "clone").map(|()| Remarks::default()),
-        "promotable" => resources::clone(cib, words, true, "promotable").map(|()| Remarks::default()),
-        "ms" | "master" => resources::clone(cib, words, true, "ms").map(|()| {
+        "promotable" => {
+            resources::clone(cib, words, true, "promotable").map(|()| Remarks::default())
+        }
+        "ms" | "master" => {
+            resources::clone(cib, words, true, "ms")?;
+            let modern = show(cib, &words[..1])?.replace(" \\\n\t", " ");
             let text = format!(
-                "`{verb}` is the old form, a promotable clone was made: write `clone {} meta promotable=true`",
-                words.join(" ")
+                "\"{verb}\" is deprecated. Please use \"{}\"",
+                modern.trim_end()
             );
-            Remarks::warnings(vec![text])
-        }),
+            Ok(Remarks::warnings(vec![text]))
+        }
         "location" => constraints::location(cib, words).map(|()| Remarks::default()),
         "colocation" | "collocation" => {
             constraints::colocation(cib, words).map(|()| Remarks::default())
@@ -71,7 +75,9 @@ pub(crate) fn run(
             erase(cib);
             Ok(Remarks::default())
         }
-        other => Err(Failure::usage(format!("configure has no command `{other}`"))),
+        other => Err(Failure::usage(format!(
+            "configure has no command `{other}`"
+        ))),
     }
 }
 
@@ -116,7 +122,8 @@ fn erase(cib: &mut Cib) {
             Section::CrmConfig => {
                 for set in &mut cib.section_mut(section).children {
                     set.children.retain(|p| {
-                        p.attr("name").is_some_and(|name| OWN_PROPERTIES.contains(&name))
+                        p.attr("name")
+                            .is_some_and(|name| OWN_PROPERTIES.contains(&name))
                     });
                 }
             }
@@ -126,8 +133,12 @@ fn erase(cib: &mut Cib) {
 }
 
 /// Properties that the cluster writes itself.
-const OWN_PROPERTIES: [&str; 4] =
-    ["dc-version", "cluster-infrastructure", "cluster-name", "have-watchdog"];
+const OWN_PROPERTIES: [&str; 4] = [
+    "dc-version",
+    "cluster-infrastructure",
+    "cluster-name",
+    "have-watchdog",
+];
 
 /// Commands of the level that change the configuration.
 pub(crate) const EDITS: [&str; 18] = [
