@@ -158,7 +158,10 @@ mod tests {
 
     #[test]
     fn the_wish_to_stop_is_a_transient_attribute() {
-        let asked = StatusNode { shutdown: Some(17), ..node(1, Presence::Member) };
+        let asked = StatusNode {
+            shutdown: Some(17),
+            ..node(1, Presence::Member)
+        };
         let cib = compose(&Element::new("cib"), &[asked], true, None);
         let text = cib::xml::compact(&cib);
         assert!(text.contains("name=\"shutdown\" value=\"17\""), "{text}");
