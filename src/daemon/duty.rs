@@ -51,6 +51,7 @@ impl App {
         self.standing.acting = Some(ballot);
         self.close_old_intents();
         self.describe_cluster();
+        self.ask_voters();
         self.control(controller::Input::Acting { uuid: uuid() });
     }
 

@@ -326,6 +326,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         clients: super::requests::Clients::default(),
         notices: Notices::default(),
         peers,
+        voters: None,
         stopping: None,
         own,
         exit: None,

@@ -51,6 +51,7 @@ impl Bench {
             ],
             Self::Idle => vec![
                 Figure::new("resident memory", "MiB", Some(30.0)),
+                Figure::new("of it private", "MiB", None),
                 Figure::new("CPU of one core", "%", Some(1.0)),
                 Figure::new("processes", "", None),
             ],
@@ -238,14 +239,16 @@ fn idle(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
         std::thread::sleep(Duration::from_millis(100));
     }
     let (window_ms, after) = (ms(start.elapsed()), usage()?);
-    let memory = after.iter().map(|u| u.rss_kib as f64 / 1024.0).collect();
+    let mib = |kib: u64| kib as f64 / 1024.0;
+    let memory = after.iter().map(|u| mib(u.rss_kib)).collect();
+    let private = after.iter().map(|u| mib(u.private_kib)).collect();
     let cpu = before
         .iter()
         .zip(&after)
         .map(|(b, a)| 100.0 * a.cpu_ms.saturating_sub(b.cpu_ms) as f64 / window_ms)
         .collect();
     let processes = after.iter().map(|u| f64::from(u.processes)).collect();
-    Ok(vec![memory, cpu, processes])
+    Ok(vec![memory, private, cpu, processes])
 }
 
 fn ms(duration: Duration) -> f64 {

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 pub struct Usage {
     /// Resident memory of its processes, in KiB.
     pub rss_kib: u64,
+    /// The part of it that is theirs alone (anonymous), in KiB: the rest is the program's file.
+    pub private_kib: u64,
     /// Their CPU time since their start, in milliseconds.
     pub cpu_ms: u64,
     /// How many they are; agents are not among them.
@@ -109,7 +111,8 @@ impl Lab {
         for (process, _) in self.daemon_group(node)? {
             // Gone in between: it uses nothing.
             if let Ok(stat) = Stat::read(process.pid) {
-                usage.rss_kib += resident_kib(process.pid);
+                usage.rss_kib += status_kib(process.pid, "VmRSS:");
+                usage.private_kib += status_kib(process.pid, "RssAnon:");
                 usage.cpu_ms += stat.cpu_ticks * MS_PER_TICK;
                 usage.processes += 1;
             }
@@ -163,8 +166,8 @@ impl Process {
     }
 }
 
-fn resident_kib(pid: i32) -> u64 {
-    status_field(pid, "VmRSS:")
+fn status_kib(pid: i32, name: &str) -> u64 {
+    status_field(pid, name)
         .and_then(|text| text.trim_end_matches("kB").trim().parse().ok())
         .unwrap_or(0)
 }

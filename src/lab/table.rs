@@ -57,7 +57,8 @@ impl Figure {
         let goal = match self.goal {
             Some(goal) => {
                 let verdict = if self.met() { "met" } else { "MISSED" };
-                format!("median <= {goal} {}: {verdict}", self.unit)
+                let bound = format!("median <= {goal} {}", self.unit);
+                format!("{}: {verdict}", bound.trim_end())
             }
             None => String::new(),
         };

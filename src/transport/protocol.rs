@@ -200,6 +200,15 @@ impl Loop {
         if let Err(error) = netlink::make_thread_realtime(REALTIME_PRIORITY) {
             tracing::info!("heartbeats run without real-time priority: {error}");
         }
+        self.drain();
+        // Nothing is said or heard before this process's incarnation is on disk: a crash in
+        // between would let the next process speak under the same one.
+        while self.ended.is_none() && !self.core.may_speak() {
+            self.wait();
+            self.take_messages();
+            self.tick();
+            self.drain();
+        }
         for peer in self.peers.others() {
             // Every peer is in the endpoint's list: both come from the same node list.
             let _ = self
@@ -207,7 +216,6 @@ impl Loop {
                 .connect(boottime_us(), peer, &mut self.entropy);
         }
         self.transmit();
-        self.drain();
         while self.ended.is_none() {
             self.wait();
             self.receive();
