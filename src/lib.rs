@@ -3,10 +3,12 @@
 //! The pure crates decide (`membership`, `cib`, `scheduler`, `wire`); the modules here act.
 //! ARCHITECTURE.md draws the way of the data.
 
+pub mod alert;
 pub mod cli;
 pub mod conf;
 pub mod controller;
 pub mod daemon;
+pub mod demo_web;
 pub mod executor;
 pub mod fencing;
 pub mod ipc;
@@ -16,3 +18,6 @@ pub mod replica;
 pub mod transport;
 pub mod view;
 pub mod vip;
+
+/// `dc-version` in the CIB, and what `crm_mon` prints after the DC: tools compare it with 2.1.
+pub const DC_VERSION: &str = concat!("2.1.8-mainstay", env!("CARGO_PKG_VERSION"));

@@ -1,17 +1,18 @@
 //! The element tree.
 
-use serde::{Deserialize, Serialize};
-
 /// One XML element. The CIB's data lives in attributes; text exists only where rules and agents'
 /// descriptions carry it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Through serde it travels as compact XML: what arrives has passed the reader's bounds on depth,
+/// size and characters, which a derived form would not check.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Element {
     /// Tag.
     pub name: String,
     /// In document order, names unique.
     pub attrs: Vec<(String, String)>,
     /// Child elements in document order.
-    pub children: Vec<Element>,
+    pub children: Vec<Self>,
     /// Character data, unescaped; empty in nearly every CIB element.
     pub text: String,
 }
@@ -41,6 +42,12 @@ impl Element {
             Some((_, v)) => value.clone_into(v),
             None => self.attrs.push((name.to_owned(), value.to_owned())),
         }
+    }
+
+    /// Removes an attribute; returns its value if it was there.
+    pub fn unset(&mut self, name: &str) -> Option<String> {
+        let index = self.attrs.iter().position(|(n, _)| n == name)?;
+        Some(self.attrs.remove(index).1)
     }
 
     /// The same element with one more attribute; for building trees.

@@ -207,6 +207,7 @@ impl Core {
             Input::StoreFailed { reason } => self.on_store_failed(reason),
             Input::Propose { op, body } => self.on_propose(op, body),
             Input::Reconfigure { voters } => self.on_reconfigure(voters),
+            Input::Fencing { configured } => self.cfg.fencing = configured,
             Input::Publish { items } => self.on_publish(items),
             Input::Command { to, payload } => self.on_command(to, payload),
             Input::Tell { to, payload } => self.on_tell(to, payload),

@@ -1,1 +1,37 @@
-//! netlink
+//! The kernel's network as mainstay needs it: links, addresses, routes, announcements,
+//! namespaces.
+//!
+//! Everything here is blocking and short: one request on a dedicated socket takes some tens of
+//! microseconds. Nothing in this crate knows about clusters, resources or configuration.
+//! `unsafe` lives in `sys.rs` alone.
+
+mod address;
+mod announce;
+mod arp;
+mod attribute;
+mod error;
+mod kernel;
+mod link;
+mod netns;
+mod packet;
+mod place;
+pub mod probe;
+#[cfg(test)]
+mod rights;
+mod route;
+mod socket;
+mod sys;
+pub mod sysctl;
+#[cfg(test)]
+mod testing;
+
+pub use address::{Address, AddressFlag, AddressSpec, Lifetime};
+pub use announce::Announcer;
+pub use arp::{ArpListener, ArpPacket};
+pub use error::{Error, Result};
+pub use kernel::Kernel;
+pub use link::{Link, Mac, VethEnd};
+pub use netns::NetNs;
+pub use place::{Broadcast, NoPlace, Place, Wanted};
+pub use route::{Route, RouteSpec};
+pub use sys::{close_inherited_on_exec, lock_memory, make_thread_realtime};

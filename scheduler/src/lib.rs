@@ -1,11 +1,41 @@
 //! What to do next: CIB and time to placement, actions, transition graph and reasons. Pure.
+//!
+//! The stages follow Pacemaker's (lib/pengine, lib/pacemaker), one module each:
+//! `unpack` (nodes, resources, status) → `constraint` → node criteria → internal constraints
+//! (`resource`) → `config_change` → `assign` with `colocate` → actions (`probe`, `resource`,
+//! `recurring`, `fencing`) → `ordering` → `graph`; `summary`, `view` and the reasons tell the
+//! rest. Entities live in the arenas of `cluster` and refer to each other by index.
 
+mod action;
+mod assign;
+mod cluster;
+mod colocate;
+mod config_change;
+mod constraint;
+mod fencing;
+mod graph;
+mod node;
+mod operation;
+mod options;
+mod ordering;
 mod plan;
+mod probe;
+mod reason;
+mod recurring;
+mod resource;
+mod rule;
+mod score;
+mod summary;
+mod text;
+mod unpack;
+mod view;
 
 pub use plan::{
     Action, ActionKind, ActionResource, Because, Graph, NodeStatus, OpFailure, Plan, Reason,
     ResourceStatus, Synapse,
 };
+
+use cluster::Cluster;
 
 /// What the caller adds to the CIB.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +48,23 @@ pub struct Options {
 /// [`Plan::errors`] and ignores.
 #[must_use]
 pub fn schedule(cib: &cib::Element, options: &Options) -> Plan {
-    let _ = (cib, options);
-    Plan::default()
+    let mut cluster = Cluster::new(cib, options.now);
+    cluster.unpack();
+    let (nodes, resources) = (cluster.node_status(), cluster.resource_status());
+    cluster.decide();
+    // The graph's last look at collectives may still change what is needed.
+    let summary = cluster.summarize();
+    let graph = cluster.build_graph();
+    cluster.explain();
+    Plan {
+        nodes,
+        resources,
+        graph,
+        summary,
+        reasons: cluster.reasons,
+        errors: cluster.errors,
+        warnings: cluster.warnings,
+        quorate: cluster.options.quorate,
+        recheck_at: cluster.recheck_at,
+    }
 }

@@ -86,7 +86,7 @@ pub struct ResourceStatus {
     /// Failures that stand in the history, newest last.
     pub failures: Vec<OpFailure>,
     /// Members or instances.
-    pub children: Vec<ResourceStatus>,
+    pub children: Vec<Self>,
 }
 
 /// One failed operation.
@@ -160,7 +160,7 @@ pub struct Action {
     pub kind: ActionKind,
     /// `start`, `stop`, `monitor`, `promote`, `cancel`, `stonith`, `do_shutdown`, `clear_failcount` …
     pub operation: String,
-    /// `ip_start_0`.
+    /// `ip_start_0`, named as the history names it.
     pub key: String,
     /// Target: `(id, uname)`.
     pub node: Option<(String, String)>,

@@ -1,2 +1,7 @@
-//! mainstayd
-fn main() {}
+//! `mainstayd`: the cluster daemon.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mainstay::daemon::main_from_args(std::env::args_os())
+}

@@ -1,1 +1,26 @@
 //! The daemon: wiring, start, stop, reload, signals.
+//!
+//! Threads: the protocol thread (heartbeats; waits for nobody), the store thread (the one writer),
+//! and the loop in `app`, which owns everything else. Schedulers and native agents run on blocking
+//! threads beside the loop.
+
+mod alerts;
+mod app;
+mod cluster;
+pub mod disk;
+mod duty;
+mod local;
+mod log;
+mod notices;
+mod notify;
+mod peer;
+mod reload;
+mod reports;
+mod requests;
+mod start;
+mod status;
+mod stop;
+mod supervise;
+
+pub use log::Log;
+pub use start::{Args, main_from_args};

@@ -1,8 +1,14 @@
 //! The unix socket between commands and daemon: protocol, server side and client side.
 
+mod client;
+mod frame;
 mod proto;
+mod server;
 
+pub use client::{Client, ConnectError};
+pub use frame::FrameError;
 pub use proto::{
     CIB_BYTES_MAX, Change, Check, CheckLevel, Edit, ErrorKind, FRAME_BYTES_MAX, IPC_VERSION,
     Request, Response,
 };
+pub use server::{Call, bind, serve};

@@ -1,0 +1,223 @@
+//! Is this CIB sound? What `crm_verify` says, with the element's id and the cure.
+//!
+//! Errors are what the cluster would ignore or refuse; warnings are what it would take, though
+//! probably not as meant.
+
+mod objects;
+mod references;
+mod values;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::document::{Cib, Section};
+use crate::edit::defined_id;
+use crate::error::{Error, Result};
+use crate::tree::Element;
+
+/// How bad a finding is. Errors sort first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The cluster would ignore or refuse it.
+    Error,
+    /// The cluster takes it, probably not as meant.
+    Warning,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad.
+    pub severity: Severity,
+    /// Tag of the element.
+    pub tag: String,
+    /// Its id, or that of the nearest element around it that has one; may be empty.
+    pub id: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub cure: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{severity}: <{}", self.tag)?;
+        if !self.id.is_empty() {
+            write!(f, " id=\"{}\"", self.id)?;
+        }
+        write!(f, ">: {}; {}", self.what, self.cure)
+    }
+}
+
+/// Everything that is wrong with a CIB, errors first, each kind in document order; empty when it
+/// is sound. At most [`FINDINGS_MAX`].
+#[must_use]
+pub fn verify(cib: &Cib) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    sections(cib, &mut findings);
+    duplicate_ids(cib, &mut findings);
+    objects::check(cib, &mut findings);
+    references::check(cib, &mut findings);
+    values::check(cib, &mut findings);
+    findings.list.sort_by_key(|f| f.severity);
+    findings.list
+}
+
+/// Refuses a tree in which two elements of the configuration have the same id. The status section
+/// has ids of its own, which repeat by design.
+///
+/// # Errors
+/// [`Error::DuplicateId`] for the first repetition.
+pub fn check_ids(root: &Element) -> Result<()> {
+    match repeated(root).into_iter().next() {
+        None => Ok(()),
+        Some((first, second)) => Err(Error::DuplicateId {
+            id: second.id().unwrap_or_default().to_owned(),
+            first: first.name.clone(),
+            second: second.name.clone(),
+        }),
+    }
+}
+
+/// Most findings of one check; a file that is wrong all over need not fill the screen.
+pub const FINDINGS_MAX: usize = 1000;
+
+/// Pairs of elements that share an id: the first user and each later one.
+fn repeated(root: &Element) -> Vec<(&Element, &Element)> {
+    fn walk<'a>(
+        element: &'a Element,
+        seen: &mut BTreeMap<(bool, &'a str), &'a Element>,
+        pairs: &mut Vec<(&'a Element, &'a Element)>,
+    ) {
+        let is_node = element.name == "node";
+        if let Some(id) = defined_id(element).or_else(|| element.id().filter(|_| is_node)) {
+            match seen.get(&(is_node, id)) {
+                Some(first) => pairs.push((first, element)),
+                None => {
+                    seen.insert((is_node, id), element);
+                }
+            }
+        }
+        let children = element
+            .children
+            .iter()
+            .filter(|c| c.name != Section::Status.tag());
+        children.for_each(|c| walk(c, seen, pairs));
+    }
+    let mut pairs = Vec::new();
+    walk(root, &mut BTreeMap::new(), &mut pairs);
+    pairs
+}
+
+fn duplicate_ids(cib: &Cib, findings: &mut Findings) {
+    for (first, second) in repeated(cib.root()) {
+        findings.error(
+            second,
+            format!("its id is already used by a <{}>", first.name),
+            "ids must be unique in the configuration, rename one",
+        );
+    }
+}
+
+fn sections(cib: &Cib, findings: &mut Findings) {
+    let root = cib.root();
+    for child in &root.children {
+        if !matches!(child.name.as_str(), "configuration" | "status") {
+            let what = format!("<{}> does not belong into <cib>", child.name);
+            findings.error(child, what, "put it into its section of <configuration>");
+        }
+    }
+    let Some(configuration) = cib.section(Section::Configuration) else {
+        let what = "there is no <configuration>".to_owned();
+        findings.error(root, what, "start from `cibadmin --empty`");
+        return;
+    };
+    let mut seen: Vec<&str> = Vec::new();
+    for child in &configuration.children {
+        match Section::from_tag(&child.name) {
+            Some(s) if Section::CONFIGURATION.contains(&s) => {}
+            _ => findings.error(
+                child,
+                format!("<{}> is not a section of the configuration", child.name),
+                "check the spelling, or put it into the right section",
+            ),
+        }
+        if seen.contains(&child.name.as_str()) {
+            let what = format!("a second <{}>", child.name);
+            findings.error(child, what, "move its content into the first one");
+        }
+        seen.push(&child.name);
+    }
+    for section in &Section::CONFIGURATION[..4] {
+        if cib.section(*section).is_none() {
+            let what = format!("there is no <{}>", section.tag());
+            findings.error(configuration, what, "add it, empty if need be");
+        }
+    }
+    if cib.section(Section::Status).is_none() {
+        findings.error(root, "there is no <status>".to_owned(), "add it, empty");
+    }
+}
+
+/// Collects findings up to the bound.
+#[derive(Default)]
+struct Findings {
+    list: Vec<Finding>,
+}
+
+impl Findings {
+    fn error(&mut self, element: &Element, what: String, cure: &str) {
+        self.add(Severity::Error, element, what, cure);
+    }
+
+    fn warning(&mut self, element: &Element, what: String, cure: &str) {
+        self.add(Severity::Warning, element, what, cure);
+    }
+
+    fn add(&mut self, severity: Severity, element: &Element, what: String, cure: &str) {
+        if self.list.len() < FINDINGS_MAX {
+            self.list.push(Finding {
+                severity,
+                tag: element.name.clone(),
+                id: element.id().unwrap_or_default().to_owned(),
+                what,
+                cure: cure.to_owned(),
+            });
+        }
+    }
+}
+
+/// The known word nearest to a misspelt one, if it is near: one edit in short words, two in
+/// others.
+fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let allowed = if word.len() < 6 { 1 } else { 2 };
+    known
+        .iter()
+        .filter(|k| k.len().abs_diff(word.len()) <= allowed)
+        .map(|k| (distance(word, k), *k))
+        .filter(|(d, _)| *d <= allowed)
+        .min()
+        .map(|(_, k)| k)
+}
+
+/// Levenshtein's distance, in bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let change = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Do the names that objects use exist?
+
+use std::collections::BTreeSet;
+
+use super::{Findings, nearest};
+use crate::config::{Config, referenced};
+use crate::document::{Cib, Section};
+use crate::tree::Element;
+
+pub(super) fn check(cib: &Cib, findings: &mut Findings) {
+    let config = Config::new(cib);
+    let names = Names::of(cib);
+    if let Some(configuration) = cib.section(Section::Configuration) {
+        id_refs(configuration, &names, findings);
+    }
+    for resource in config.resources() {
+        if let Some(template) = resource.element.attr("template")
+            && !names.templates.contains(template)
+        {
+            let what = format!("template \"{template}\" does not exist");
+            findings.error(resource.element, what, "create it, or name the agent here");
+        }
+    }
+    for constraint in config.constraints() {
+        constraint_names(constraint.element, &names, findings);
+    }
+    for level in levels(cib) {
+        fencing_level(level, &names, findings);
+    }
+    for tag in section(cib, Section::Tags) {
+        for member in tag
+            .all("obj_ref")
+            .filter(|m| m.id().is_some_and(|id| !names.ids.contains(id)))
+        {
+            let what = format!("\"{}\" does not exist", member.id().unwrap_or_default());
+            findings.error(tag, what, "remove it from the tag");
+        }
+    }
+}
+
+struct Names<'a> {
+    /// Everything a constraint may name.
+    resources: BTreeSet<&'a str>,
+    templates: BTreeSet<&'a str>,
+    nodes: BTreeSet<&'a str>,
+    ids: BTreeSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn of(cib: &'a Cib) -> Self {
+        let config = Config::new(cib);
+        let templates: BTreeSet<&str> = config
+            .templates()
+            .into_iter()
+            .filter_map(Element::id)
+            .collect();
+        let mut resources: BTreeSet<&str> = config.resources().iter().map(|r| r.id).collect();
+        resources.extend(&templates);
+        resources.extend(section(cib, Section::Tags).filter_map(Element::id));
+        let mut nodes: BTreeSet<&str> = config.nodes().iter().map(|n| n.uname).collect();
+        let states = cib.section(Section::Status);
+        let states = states.into_iter().flat_map(|s| s.all("node_state"));
+        nodes.extend(states.filter_map(|s| s.attr("uname")));
+        nodes.extend(remote_nodes(&config));
+        let mut ids = BTreeSet::new();
+        if let Some(configuration) = cib.section(Section::Configuration) {
+            collect_ids(configuration, &mut ids);
+        }
+        Self {
+            resources,
+            templates,
+            nodes,
+            ids,
+        }
+    }
+}
+
+/// Remote nodes carry the name of their resource, guest nodes that of a meta-attribute.
+fn remote_nodes<'a>(config: &Config<'a>) -> Vec<&'a str> {
+    let mut names = Vec::new();
+    for resource in config.resources() {
+        if config.agent(&resource).is_some_and(|a| a.kind == "remote") {
+            names.push(resource.id);
+        }
+        let pairs = resource
+            .element
+            .all("meta_attributes")
+            .flat_map(|s| s.all("nvpair"));
+        let guests = pairs.filter(|p| p.attr("name") == Some("remote-node"));
+        names.extend(guests.filter_map(|p| p.attr("value")));
+    }
+    names
+}
+
+fn constraint_names(element: &Element, names: &Names<'_>, findings: &mut Findings) {
+    let known: Vec<&str> = names.resources.iter().copied().collect();
+    for name in referenced(element) {
+        if names.resources.contains(name) {
+            continue;
+        }
+        let cure = match nearest(name, &known) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => "create the resource, or delete the constraint".to_owned(),
+        };
+        findings.error(
+            element,
+            format!("resource \"{name}\" does not exist"),
+            &cure,
+        );
+    }
+    if let Some(node) = element.attr("node")
+        && !names.nodes.contains(node)
+    {
+        let what = format!("node \"{node}\" is not known");
+        findings.warning(element, what, "check its name; it may join later");
+    }
+}
+
+fn fencing_level(level: &Element, names: &Names<'_>, findings: &mut Findings) {
+    let devices = level.attr("devices").unwrap_or_default();
+    for device in devices
+        .split(',')
+        .map(str::trim)
+        .filter(|d| !names.resources.contains(d))
+    {
+        let what = format!("fence device \"{device}\" does not exist");
+        findings.error(level, what, "create it, or take it out of devices");
+    }
+    if let Some(target) = level.attr("target")
+        && !names.nodes.contains(target)
+    {
+        let what = format!("node \"{target}\" is not known");
+        findings.warning(level, what, "check its name; it may join later");
+    }
+}
+
+fn id_refs(element: &Element, names: &Names<'_>, findings: &mut Findings) {
+    if let Some(id) = element.attr("id-ref")
+        && !names.ids.contains(id)
+    {
+        let what = format!("id-ref \"{id}\" leads nowhere");
+        findings.error(
+            element,
+            what,
+            "name an id that exists, or write the content here",
+        );
+    }
+    element
+        .children
+        .iter()
+        .for_each(|c| id_refs(c, names, findings));
+}
+
+fn collect_ids<'a>(element: &'a Element, ids: &mut BTreeSet<&'a str>) {
+    ids.extend(crate::edit::defined_id(element));
+    element.children.iter().for_each(|c| collect_ids(c, ids));
+}
+
+fn section(cib: &Cib, section: Section) -> impl Iterator<Item = &Element> {
+    cib.section(section).into_iter().flat_map(|s| &s.children)
+}
+
+fn levels(cib: &Cib) -> impl Iterator<Item = &Element> {
+    section(cib, Section::FencingTopology).filter(|l| l.name == "fencing-level")
+}

@@ -1,0 +1,232 @@
+use super::*;
+
+fn verdict(configuration: &str) -> Vec<String> {
+    let text = format!(
+        "<cib><configuration><crm_config><cluster_property_set id=\"cib-bootstrap-options\">\
+         <nvpair id=\"se\" name=\"stonith-enabled\" value=\"false\"/></cluster_property_set></crm_config>\
+         <nodes><node id=\"1\" uname=\"n1\"/></nodes>{configuration}</configuration><status/></cib>"
+    );
+    verify(&Cib::parse(&text).unwrap())
+        .iter()
+        .map(Finding::to_string)
+        .collect()
+}
+
+fn with_constraint(constraint: &str) -> Vec<String> {
+    verdict(&format!(
+        "<resources><primitive id=\"vip\" class=\"ocf\" provider=\"heartbeat\" type=\"IPaddr2\"/>\
+         <primitive id=\"web\" class=\"systemd\" type=\"nginx\"/></resources>\
+         <constraints>{constraint}</constraints>"
+    ))
+}
+
+fn with_resources(resources: &str) -> Vec<String> {
+    verdict(&format!("<resources>{resources}</resources><constraints/>"))
+}
+
+#[test]
+fn a_sound_cib_has_no_findings() {
+    assert_eq!(verify(&Cib::empty()), []);
+    assert_eq!(
+        with_constraint(
+            "<rsc_colocation id=\"c\" rsc=\"web\" with-rsc=\"vip\" score=\"INFINITY\"/>\
+             <rsc_order id=\"o\" first=\"vip\" then=\"web\" kind=\"Mandatory\"/>\
+             <rsc_location id=\"l\" rsc=\"vip\" node=\"n1\" score=\"-100\"/>"
+        ),
+        [""; 0]
+    );
+}
+
+#[test]
+fn constraints() {
+    let table = [
+        (
+            "<rsc_location id=\"l\" rsc=\"vpi\" node=\"n1\" score=\"1\"/>",
+            "error: <rsc_location id=\"l\">: resource \"vpi\" does not exist; create the resource, or delete the constraint",
+        ),
+        (
+            "<rsc_order id=\"o\" first=\"vip\" then=\"webb\"/>",
+            "error: <rsc_order id=\"o\">: resource \"webb\" does not exist; did you mean \"web\"?",
+        ),
+        (
+            "<rsc_location id=\"l\" rsc=\"vip\" node=\"n7\" score=\"1\"/>",
+            "warning: <rsc_location id=\"l\">: node \"n7\" is not known; check its name; it may join later",
+        ),
+        (
+            "<rsc_location id=\"l\" rsc=\"vip\" node=\"n1\" score=\"lots\"/>",
+            "error: <rsc_location id=\"l\">: score=\"lots\" is not a score; write a whole number, INFINITY or -INFINITY",
+        ),
+        (
+            "<rsc_location id=\"l\" rsc=\"vip\"/>",
+            "error: <rsc_location id=\"l\">: it names no node; set node and score, or give it a rule",
+        ),
+        (
+            "<rsc_order id=\"o\" first=\"vip\"/>",
+            "error: <rsc_order id=\"o\">: then is not set; name both resources, or use resource sets",
+        ),
+        (
+            "<rsc_order id=\"o\" first=\"vip\" then=\"web\" kind=\"Must\"/>",
+            "error: <rsc_order id=\"o\">: kind=\"Must\" has no meaning; use one of Mandatory, Optional, Serialize",
+        ),
+        (
+            "<rsc_colocation id=\"c\" rsc=\"vip\" with-rsc=\"vip\"/>",
+            "warning: <rsc_colocation id=\"c\">: it binds \"vip\" to itself; name two different resources",
+        ),
+        (
+            "<rsc_colocation rsc=\"vip\" with-rsc=\"web\"/>",
+            "error: <rsc_colocation>: a rsc_colocation without id; give it an id that nothing else has",
+        ),
+        (
+            "<rsc_colocation id=\"vip\" rsc=\"vip\" with-rsc=\"web\"/>",
+            "error: <rsc_colocation id=\"vip\">: its id is already used by a <primitive>; ids must be unique in the configuration, rename one",
+        ),
+    ];
+    for (constraint, finding) in table {
+        assert_eq!(with_constraint(constraint), [finding], "{constraint}");
+    }
+}
+
+#[test]
+fn resources() {
+    let table = [
+        (
+            "<primitive id=\"p\" class=\"ocf\" type=\"Dummy\"/>",
+            "agent ocf:Dummy has no provider",
+        ),
+        ("<primitive id=\"p\"/>", "it names no agent"),
+        (
+            "<primitive id=\"p\" class=\"heartbeat\" type=\"apache\"/>",
+            "use ocf:heartbeat:apache",
+        ),
+        (
+            "<primitive id=\"p\" class=\"oct\" provider=\"h\" type=\"x\"/>",
+            "there is no agent class \"oct\"",
+        ),
+        (
+            "<primitive id=\"p\" template=\"t\"/>",
+            "template \"t\" does not exist",
+        ),
+        ("<group id=\"g\"/>", "the group has no members"),
+        (
+            "<clone id=\"c\"><primitive id=\"a\" class=\"lsb\" type=\"a\"/><primitive id=\"b\" class=\"lsb\" type=\"b\"/></clone>",
+            "the clone has 2 members",
+        ),
+        (
+            "<master id=\"c\"><primitive id=\"a\" class=\"lsb\" type=\"a\"/></master>",
+            "promotable=true",
+        ),
+        ("<primitve id=\"p\"/>", "<primitve> is not a resource"),
+        (
+            "<primitive id=\"p\" class=\"lsb\" type=\"a\"><operations><op id=\"o1\" name=\"monitor\" interval=\"10s\"/><op id=\"o2\" name=\"monitor\" interval=\"10000ms\" role=\"Promoted\"/></operations></primitive>",
+            "same name and interval as operation \"o1\"",
+        ),
+        (
+            "<primitive id=\"p\" class=\"lsb\" type=\"a\"><operations><op id=\"o1\" name=\"monitor\" interval=\"10 minuets\"/></operations></primitive>",
+            "interval=\"10 minuets\" is not an interval",
+        ),
+        (
+            "<primitive id=\"p\" class=\"lsb\" type=\"a\"><operations><op id=\"o1\" name=\"monitor\" interval=\"1s\" on-fail=\"explode\"/></operations></primitive>",
+            "on-fail=\"explode\" has no meaning",
+        ),
+        (
+            "<primitive id=\"p\" class=\"lsb\" type=\"a\"><meta_attributes id=\"m\"><nvpair id=\"t\" name=\"target-role\" value=\"Stoped\"/></meta_attributes></primitive>",
+            "target-role=\"Stoped\" has no meaning",
+        ),
+        (
+            "<primitive id=\"p\" class=\"lsb\" type=\"a\"><meta_attributes id=\"m\"><nvpair id=\"t\" value=\"x\"/></meta_attributes></primitive>",
+            "a pair without name",
+        ),
+        (
+            "<primitive id=\"p\" class=\"lsb\" type=\"a\"><meta_attributes id-ref=\"nowhere\"/></primitive>",
+            "id-ref \"nowhere\" leads nowhere",
+        ),
+    ];
+    for (resource, part) in table {
+        let found = with_resources(resource);
+        assert!(
+            found.len() == 1 && found[0].contains(part),
+            "{resource}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn options_and_sections() {
+    let check = |pair: &str| {
+        let text = format!(
+            "<cib><configuration><crm_config><cluster_property_set id=\"cib-bootstrap-options\">\
+             <nvpair id=\"x\" {pair}/></cluster_property_set></crm_config><nodes/><resources/>\
+             <constraints/></configuration><status/></cib>"
+        );
+        verify(&Cib::parse(&text).unwrap())
+            .iter()
+            .map(Finding::to_string)
+            .collect::<Vec<_>>()
+    };
+    let table = [
+        (
+            "name=\"stonith-enabled\" value=\"flase\"",
+            "stonith-enabled=\"flase\" is not a boolean",
+        ),
+        (
+            "name=\"fencing-enabled\" value=\"flase\"",
+            "fencing-enabled=\"flase\" is not a boolean",
+        ),
+        (
+            "name=\"stonith-enbled\" value=\"false\"",
+            "did you mean stonith-enabled?",
+        ),
+        (
+            "name=\"no-quorum-policy\" value=\"ignored\"",
+            "use one of stop, freeze, ignore",
+        ),
+        (
+            "name=\"stonith-timeout\" value=\"soon\"",
+            "is not an interval",
+        ),
+    ];
+    for (pair, part) in table {
+        let found = check(pair);
+        assert!(
+            found.len() == 1 && found[0].contains(part),
+            "{pair}: {found:?}"
+        );
+    }
+    assert_eq!(check("name=\"my-own-option\" value=\"x\""), [""; 0]);
+    assert_eq!(verdict("<resources/><constraints/><rsc_default/>").len(), 1);
+    assert_eq!(verdict("<resources/><constraints/><resources/>").len(), 1);
+    assert_eq!(verdict("<resources/>").len(), 1);
+}
+
+#[test]
+fn fencing_without_device_is_told() {
+    let text = "<cib><configuration><crm_config/><nodes/><resources><primitive id=\"a\" class=\"lsb\" type=\"x\"/>\
+                </resources><constraints/></configuration><status/></cib>";
+    let found = verify(&Cib::parse(text).unwrap());
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].severity, Severity::Warning);
+    assert!(found[0].what.contains("nothing will start"));
+}
+
+#[test]
+fn ids_repeat_in_status_but_not_in_the_configuration() {
+    let text = |second: &str| {
+        format!(
+            "<cib><configuration><nodes><node id=\"1\"/>{second}</nodes><tags><tag id=\"t\"><obj_ref id=\"1\"/></tag></tags></configuration>\
+                 <status><node_state id=\"1\"><lrm id=\"1\"/></node_state></status></cib>"
+        )
+    };
+    assert_eq!(check_ids(&crate::xml::parse(&text("")).unwrap()), Ok(()));
+    let remote = text("<primitive id=\"1\"/>");
+    assert_eq!(check_ids(&crate::xml::parse(&remote).unwrap()), Ok(()));
+    for (second, first) in [
+        ("<node id=\"1\"/>", "node"),
+        ("<nvpair id=\"t\"/>", "nvpair"),
+    ] {
+        let found = check_ids(&crate::xml::parse(&text(second)).unwrap());
+        assert!(
+            matches!(&found, Err(Error::DuplicateId { first: f, .. }) if f == first),
+            "{found:?}"
+        );
+    }
+}

@@ -1,0 +1,247 @@
+//! One blocking netlink socket: numbered requests, strict checking, the kernel's words kept.
+
+use crate::attribute::{Attributes, u32_at};
+use crate::{Error, Result};
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST,
+    NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, NLMSG_OVERRUN, NetlinkBuffer, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_sys::{Socket as SysSocket, SocketAddr, protocols::NETLINK_ROUTE};
+use nix::errno::Errno;
+use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
+use nix::sys::time::{TimeVal, TimeValLike};
+use std::io::ErrorKind;
+
+/// Largest answer datagram: the kernel fills at most 32 KiB for a dump (NLMSG_GOODSIZE caps).
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The kernel answers rtnetlink synchronously; longer silence means something is badly wrong.
+const ANSWER_WAIT_S: i64 = 5;
+/// A dump that another writer disturbed is read again this often.
+const DUMP_TRIES_MAX: u32 = 8;
+/// Datagrams read for one request before giving up (a dump of 100,000 addresses needs ~300).
+const DATAGRAMS_MAX: u32 = 100_000;
+
+const NLMSGERR_ATTR_MSG: u16 = 1;
+
+/// One message of an answer, without its netlink header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reply<'a> {
+    pub(crate) kind: u16,
+    pub(crate) body: &'a [u8],
+}
+
+/// A connected rtnetlink socket. It stays in the network namespace it was opened in, whatever
+/// thread uses it later.
+pub(crate) struct Socket {
+    inner: SysSocket,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl Socket {
+    pub(crate) fn open() -> Result<Self> {
+        let failed = |source| Error::io("open a netlink socket", source);
+        let mut inner = SysSocket::new(NETLINK_ROUTE).map_err(failed)?;
+        inner.bind_auto().map_err(failed)?;
+        inner.connect(&SocketAddr::new(0, 0)).map_err(failed)?;
+        inner.set_ext_ack(true).map_err(failed)?;
+        inner.set_cap_ack(true).map_err(failed)?;
+        // Kernels before 4.20 lack strict checking; they only filter less.
+        if let Err(error) = inner.set_netlink_get_strict_chk(true) {
+            tracing::debug!(%error, "no strict checking on this kernel");
+        }
+        setsockopt(&inner, ReceiveTimeout, &TimeVal::seconds(ANSWER_WAIT_S))
+            .map_err(|errno| failed(errno.into()))?;
+        Ok(Self {
+            inner,
+            sequence: 0,
+            buffer: vec![0; ANSWER_BYTES_MAX],
+        })
+    }
+
+    /// Sends a request and waits for its acknowledgement.
+    pub(crate) fn request(
+        &mut self,
+        what: &str,
+        message: RouteNetlinkMessage,
+        flags: u16,
+    ) -> Result<()> {
+        let sequence = self.send(what, message, NLM_F_REQUEST | NLM_F_ACK | flags)?;
+        self.collect(what, sequence, |_| {}).map(drop)
+    }
+
+    /// Asks for one thing; `read` takes it out of the answer.
+    pub(crate) fn get<T>(
+        &mut self,
+        what: &str,
+        message: RouteNetlinkMessage,
+        read: impl Fn(Reply<'_>) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let sequence = self.send(what, message, NLM_F_REQUEST | NLM_F_ACK)?;
+        let mut found = None;
+        self.collect(what, sequence, |reply| {
+            found = found.take().or_else(|| read(reply))
+        })?;
+        Ok(found)
+    }
+
+    /// Reads a whole table, keeping what `read` takes; repeats when it changed underneath. What
+    /// is not taken needs no memory, however large the table.
+    pub(crate) fn dump<T>(
+        &mut self,
+        what: &str,
+        message: RouteNetlinkMessage,
+        read: impl Fn(Reply<'_>) -> Option<T>,
+    ) -> Result<Vec<T>> {
+        for _ in 0..DUMP_TRIES_MAX {
+            let sequence = self.send(what, message.clone(), NLM_F_REQUEST | NLM_F_DUMP)?;
+            let mut found = Vec::new();
+            if !self.collect(what, sequence, |reply| found.extend(read(reply)))? {
+                return Ok(found);
+            }
+        }
+        let detail = format!("the table changed during each of {DUMP_TRIES_MAX} readings");
+        Err(protocol(what, &detail))
+    }
+
+    fn send(&mut self, what: &str, message: RouteNetlinkMessage, flags: u16) -> Result<u32> {
+        self.sequence = self.sequence.wrapping_add(1).max(1);
+        let mut header = NetlinkHeader::default();
+        header.flags = flags;
+        header.sequence_number = self.sequence;
+        let mut packet = NetlinkMessage::new(header, NetlinkPayload::from(message));
+        packet.finalize();
+        let mut bytes = vec![0; packet.buffer_len()];
+        packet.serialize(&mut bytes);
+        tracing::trace!(
+            what,
+            sequence = self.sequence,
+            bytes = bytes.len(),
+            "netlink request"
+        );
+        self.inner
+            .send(&bytes, 0)
+            .map_err(|source| Error::io(what, source))?;
+        Ok(self.sequence)
+    }
+
+    /// Hands over the answer's messages; returns whether the table changed underneath.
+    fn collect(
+        &mut self,
+        what: &str,
+        sequence: u32,
+        mut each: impl FnMut(Reply<'_>),
+    ) -> Result<bool> {
+        let mut disturbed = false;
+        for _ in 0..DATAGRAMS_MAX {
+            let len = self.receive(what)?;
+            let mut offset = 0;
+            while let Some(message) = Message::at(&self.buffer[..len], offset) {
+                offset = message.end;
+                // Answers to an earlier request that timed out are not ours.
+                if message.sequence != sequence {
+                    continue;
+                }
+                disturbed |= message.flags & NLM_F_DUMP_INTR != 0;
+                match message.kind {
+                    NLMSG_NOOP => {}
+                    NLMSG_OVERRUN => return Err(protocol(what, "the answer was cut")),
+                    NLMSG_ERROR | NLMSG_DONE => {
+                        message.verdict(what)?;
+                        return Ok(disturbed);
+                    }
+                    kind => each(Reply {
+                        kind,
+                        body: message.body,
+                    }),
+                }
+            }
+        }
+        Err(protocol(what, "the answer does not end"))
+    }
+
+    fn receive(&mut self, what: &str) -> Result<usize> {
+        loop {
+            let mut space = &mut self.buffer[..];
+            match self.inner.recv(&mut space, libc::MSG_TRUNC) {
+                Ok(len) if len > ANSWER_BYTES_MAX => {
+                    return Err(protocol(what, "an answer larger than 64 KiB"));
+                }
+                Ok(len) => return Ok(len),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Err(protocol(what, &format!("none within {ANSWER_WAIT_S} s")));
+                }
+                Err(error) => return Err(Error::io(what, error)),
+            }
+        }
+    }
+}
+
+/// One message inside a datagram.
+struct Message<'a> {
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    body: &'a [u8],
+    end: usize,
+}
+
+impl<'a> Message<'a> {
+    fn at(datagram: &'a [u8], offset: usize) -> Option<Self> {
+        let rest = datagram.get(offset..).filter(|rest| !rest.is_empty())?;
+        let packet = NetlinkBuffer::new_checked(rest).ok()?;
+        let len = packet.length() as usize;
+        Some(Self {
+            kind: packet.message_type(),
+            flags: packet.flags(),
+            sequence: packet.sequence_number(),
+            body: rest.get(HEADER_BYTES..len)?,
+            end: offset + len.next_multiple_of(4),
+        })
+    }
+
+    /// The error number of an acknowledgement or of a dump's end.
+    fn verdict(&self, what: &str) -> Result<()> {
+        let code = u32_at(self.body, 0).unwrap_or(0).cast_signed();
+        if code == 0 {
+            return Ok(());
+        }
+        let detail = if self.flags & NLM_F_ACK_TLVS == 0 {
+            None
+        } else {
+            Attributes::after(self.body, self.words_offset()).text(NLMSGERR_ATTR_MSG)
+        };
+        Err(Error::Kernel {
+            what: what.to_owned(),
+            errno: Errno::from_raw(code.saturating_neg()),
+            detail: detail.unwrap_or_default(),
+        })
+    }
+
+    /// Where the extended acknowledgement begins: after the error number for DONE, after the
+    /// echoed request (its header alone when capped) for ERROR.
+    fn words_offset(&self) -> usize {
+        if self.kind == NLMSG_DONE {
+            return ERRNO_BYTES;
+        }
+        let echoed = if self.flags & NLM_F_CAPPED != 0 {
+            HEADER_BYTES
+        } else {
+            u32_at(self.body, ERRNO_BYTES).unwrap_or(0) as usize
+        };
+        ERRNO_BYTES + echoed.next_multiple_of(4)
+    }
+}
+
+fn protocol(what: &str, detail: &str) -> Error {
+    Error::Protocol {
+        what: what.to_owned(),
+        detail: detail.to_owned(),
+    }
+}
+
+const HEADER_BYTES: usize = 16;
+const ERRNO_BYTES: usize = 4;

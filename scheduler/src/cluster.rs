@@ -1,0 +1,157 @@
+//! The working set of one scheduling run, and the stages it goes through.
+
+use crate::action::Action;
+use crate::constraint::{Colocation, Location, Ordering};
+use crate::node::Node;
+use crate::options::ClusterOptions;
+use crate::ordering::Fixpoint;
+use crate::plan::{OpFailure, Reason};
+use crate::resource::Resource;
+use crate::unpack::history::ResourceHistory;
+use cib::Element;
+use std::collections::BTreeMap;
+
+/// Index into [`Cluster::nodes`].
+pub(crate) type NodeId = usize;
+/// Index into [`Cluster::rscs`].
+pub(crate) type RscId = usize;
+/// Index into [`Cluster::actions`]; the action's number is one more.
+pub(crate) type ActId = usize;
+/// Index into [`Cluster::colocations`].
+pub(crate) type ColId = usize;
+
+/// Everything one run knows. Entities live in arenas and refer to each other by index.
+#[derive(Debug)]
+pub(crate) struct Cluster<'a> {
+    pub(crate) cib: &'a Element,
+    /// Seconds since the epoch.
+    pub(crate) now: i64,
+    pub(crate) options: ClusterOptions,
+    /// In display order.
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) rscs: Vec<Resource<'a>>,
+    /// Top-level resources, by priority; removed ones at the end.
+    pub(crate) top: Vec<RscId>,
+    /// Top-level resources in document order, for display.
+    pub(crate) documents: Vec<RscId>,
+    /// Every resource and instance by its id.
+    pub(crate) by_id: BTreeMap<String, RscId>,
+    /// In order of creation; Pacemaker's list is the reverse.
+    pub(crate) actions: Vec<Action>,
+    /// Actions that belong to no resource, by key.
+    pub(crate) singletons: BTreeMap<String, ActId>,
+    pub(crate) locations: Vec<Location>,
+    pub(crate) colocations: Vec<Colocation>,
+    /// In order of creation, which is the order they are applied in.
+    pub(crate) orderings: Vec<Ordering>,
+    /// What ran where, as unpacked, in the order found.
+    pub(crate) histories: Vec<ResourceHistory<'a>>,
+    pub(crate) failed_ops: Vec<FailedOp>,
+    pub(crate) have_fencing_device: bool,
+    pub(crate) fixpoint: Fixpoint,
+    pub(crate) recheck_at: Option<i64>,
+    pub(crate) reasons: Vec<Reason>,
+    pub(crate) errors: Vec<String>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A failure shown to the user.
+#[derive(Clone, Debug)]
+pub(crate) struct FailedOp {
+    pub(crate) rsc: RscId,
+    pub(crate) failure: OpFailure,
+}
+
+impl<'a> Cluster<'a> {
+    /// An empty working set.
+    pub(crate) fn new(cib: &'a Element, now: i64) -> Self {
+        let mut warnings = Vec::new();
+        let options = ClusterOptions::unpack(cib, now, &mut warnings);
+        Self {
+            cib,
+            now,
+            options,
+            nodes: Vec::new(),
+            rscs: Vec::new(),
+            top: Vec::new(),
+            documents: Vec::new(),
+            by_id: BTreeMap::new(),
+            actions: Vec::new(),
+            singletons: BTreeMap::new(),
+            locations: Vec::new(),
+            colocations: Vec::new(),
+            orderings: Vec::new(),
+            histories: Vec::new(),
+            failed_ops: Vec::new(),
+            have_fencing_device: false,
+            fixpoint: Fixpoint::default(),
+            recheck_at: None,
+            reasons: Vec::new(),
+            errors: Vec::new(),
+            warnings,
+        }
+    }
+
+    /// Unpacks configuration and status.
+    pub(crate) fn unpack(&mut self) {
+        self.unpack_nodes();
+        self.unpack_resources();
+        self.unpack_status();
+    }
+
+    /// Decides (Pacemaker pcmk_scheduler.c:pcmk__schedule_actions).
+    pub(crate) fn decide(&mut self) {
+        self.unpack_constraints();
+        self.apply_node_criteria();
+        for rsc in self.top.clone() {
+            self.internal_constraints(rsc);
+        }
+        self.handle_config_changes();
+        for rsc in self.top.clone() {
+            self.assign_top(rsc);
+        }
+        self.schedule_resource_actions();
+        self.schedule_fencing_and_shutdowns();
+        self.apply_orderings();
+    }
+
+    fn schedule_resource_actions(&mut self) {
+        if self.options.startup_probes {
+            self.schedule_probes();
+        }
+        if self.options.stop_removed_resources {
+            self.clear_failcounts_of_removed();
+        }
+        for rsc in self.top.clone() {
+            self.create_actions(rsc);
+        }
+    }
+
+    /// The plan may change by itself at this time.
+    pub(crate) fn recheck(&mut self, at: i64) {
+        if at > self.now && self.recheck_at.is_none_or(|earlier| at < earlier) {
+            self.recheck_at = Some(at);
+        }
+    }
+
+    /// A node by id or name.
+    pub(crate) fn find_node(&self, text: &str) -> Option<NodeId> {
+        self.nodes
+            .iter()
+            .position(|n| n.id.eq_ignore_ascii_case(text))
+            .or_else(|| {
+                self.nodes
+                    .iter()
+                    .position(|n| n.name.eq_ignore_ascii_case(text))
+            })
+    }
+
+    /// A configured resource by id; anonymous clones answer to their instances' plain id.
+    pub(crate) fn find_configured(&self, id: &str) -> Option<RscId> {
+        self.by_id.get(id).copied().or_else(|| {
+            // A cloned resource is named without its instance number in constraints.
+            let first = self.by_id.get(&format!("{id}:0")).copied()?;
+            Some(self.top_of(first))
+        })
+    }
+}

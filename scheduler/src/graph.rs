@@ -1,0 +1,364 @@
+//! The transition graph: which actions are really done, and what each waits for
+//! (Pacemaker pcmk_graph_producer.c).
+
+use crate::action::{Action, flag};
+use crate::cluster::{ActId, Cluster, RscId};
+use crate::constraint::relation;
+use crate::plan;
+use crate::resource::Variant;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Bits that make an ordering more than a preference for one sequence.
+const MERE_ORDER: u32 =
+    relation::FIRST_IMPLIES_THEN_GRAPHED | relation::THEN_IMPLIES_FIRST_GRAPHED | relation::ORDERED;
+
+impl Cluster<'_> {
+    /// Writes the graph.
+    pub(crate) fn build_graph(&mut self) -> plan::Graph {
+        self.break_loops();
+        let mut graph = plan::Graph {
+            synapses: Vec::new(),
+            cluster_delay_ms: self.options.cluster_delay_ms,
+            fencing_timeout_ms: self.options.fencing_timeout_ms,
+            batch_limit: self.options.batch_limit,
+            migration_limit: self.options.migration_limit,
+        };
+        for rsc in self.top.clone() {
+            self.graph_resource(rsc, &mut graph);
+        }
+        for id in (0..self.actions.len()).rev() {
+            self.graph_action(id, &mut graph);
+        }
+        self.drop_unreachable(&mut graph);
+        graph
+    }
+
+    /// What waits for an action that will not be done would wait for ever (Pacemaker keeps it
+    /// in the graph and ends the transition as incomplete).
+    fn drop_unreachable(&mut self, graph: &mut plan::Graph) {
+        let mut present: BTreeSet<u32> = graph.synapses.iter().map(|s| s.action.id).collect();
+        loop {
+            let (kept, dropped): (Vec<_>, Vec<_>) = std::mem::take(&mut graph.synapses)
+                .into_iter()
+                .partition(|s| s.inputs.iter().all(|input| present.contains(input)));
+            graph.synapses = kept;
+            if dropped.is_empty() {
+                break;
+            }
+            for synapse in dropped {
+                present.remove(&synapse.action.id);
+                self.warnings.push(format!(
+                    "{} is not done, because what must come first cannot be done",
+                    synapse.action.key
+                ));
+            }
+        }
+        for (id, synapse) in graph.synapses.iter_mut().enumerate() {
+            synapse.id = u32::try_from(id).unwrap_or(u32::MAX);
+        }
+    }
+
+    fn graph_resource(&mut self, rsc: RscId, graph: &mut plan::Graph) {
+        if self.is_clone(rsc) {
+            for id in self.rscs[rsc].actions.clone().into_iter().rev() {
+                self.action_flags(id, None);
+            }
+            for child in self.rscs[rsc].children.clone() {
+                self.graph_resource(child, graph);
+            }
+        }
+        for id in self.rscs[rsc].actions.clone().into_iter().rev() {
+            self.graph_action(id, graph);
+        }
+        for child in self.rscs[rsc].children.clone() {
+            self.graph_resource(child, graph);
+        }
+    }
+
+    fn graph_action(&mut self, id: ActId, graph: &mut plan::Graph) {
+        if self.actions[id].is(flag::IN_GRAPH) || !self.belongs_in_graph(id) {
+            return;
+        }
+        self.actions[id].flags |= flag::IN_GRAPH;
+        let mut inputs: Vec<u32> = Vec::new();
+        for index in 0..self.actions[id].before.len() {
+            if self.input_counts(id, index) {
+                inputs.push(number(self.actions[id].before[index].action));
+            }
+        }
+        inputs.sort_unstable();
+        inputs.dedup();
+        let rsc_priority = self.actions[id]
+            .rsc
+            .map_or(0, |rsc| self.rscs[rsc].priority);
+        graph.synapses.push(plan::Synapse {
+            id: u32::try_from(graph.synapses.len()).unwrap_or(u32::MAX),
+            priority: rsc_priority.max(self.actions[id].priority).max(0),
+            action: self.graph_element(id),
+            inputs,
+        });
+    }
+
+    /// Pacemaker pcmk_graph_producer.c:should_add_action_to_graph.
+    fn belongs_in_graph(&self, id: ActId) -> bool {
+        let action = &self.actions[id];
+        if !action.is(flag::RUNNABLE)
+            || (action.is(flag::OPTIONAL) && !action.is(flag::ALWAYS_IN_GRAPH))
+        {
+            return false;
+        }
+        let unmanaged = action.rsc.is_some_and(|rsc| !self.rscs[rsc].flags.managed);
+        if unmanaged && action.task != "monitor" && !action.meta.contains_key("interval") {
+            return false;
+        }
+        if action.is(flag::PSEUDO) || matches!(action.task.as_str(), "stonith" | "do_shutdown") {
+            return true;
+        }
+        let Some(node) = action.node else {
+            return false;
+        };
+        action.is(flag::ON_DC) || self.nodes[node].alive()
+    }
+
+    /// Pacemaker pcmk_graph_producer.c:should_add_input_to_graph.
+    fn input_counts(&mut self, id: ActId, index: usize) -> bool {
+        let input = self.actions[id].before[index];
+        let (action, first) = (&self.actions[id], &self.actions[input.action]);
+        let runnable = first.is(flag::RUNNABLE);
+        let migratable = first.is(flag::MIGRATABLE);
+        if input.kind == 0
+            || (!runnable && input.kind & !MERE_ORDER == 0)
+            || (!runnable && input.kind & relation::MIN_RUNNABLE != 0)
+            || (!runnable && input.kind & relation::UNMIGRATABLE_THEN_BLOCKS != 0)
+            || (migratable && input.kind & relation::IF_FIRST_UNMIGRATABLE != 0)
+            || (migratable && input.kind == relation::ORDERED && first.uuid.ends_with("_stop_0"))
+        {
+            return false;
+        }
+        if input.kind == relation::IF_ON_SAME_NODE_OR_TARGET {
+            return self.load_order_counts(action, first);
+        }
+        if input.kind == relation::IF_REQUIRED_ON_SAME_NODE {
+            let elsewhere =
+                first.node.is_some() && action.node.is_some() && first.node != action.node;
+            return !elsewhere && !first.is(flag::OPTIONAL);
+        }
+        if let (Some(first_rsc), Some(rsc)) = (first.rsc, action.rsc) {
+            let flags = &self.rscs[first_rsc].flags;
+            if first_rsc != rsc
+                && flags.failed
+                && !flags.managed
+                && first.uuid.ends_with("_stop_0")
+                && self.is_clone(rsc)
+            {
+                return false;
+            }
+        }
+        !first.is(flag::OPTIONAL)
+            || first.flags & (flag::ALWAYS_IN_GRAPH | flag::IN_GRAPH) != 0
+            || self.belongs_in_graph(input.action)
+    }
+
+    fn load_order_counts(&self, action: &Action, first: &Action) -> bool {
+        let node = if action.task == "migrate_to" {
+            action.rsc.and_then(|rsc| self.rscs[rsc].assigned)
+        } else {
+            action.node
+        };
+        node.is_some() && first.node == node && !first.is(flag::OPTIONAL)
+    }
+
+    /// A graph that waits for itself would never end: the relation that closes a circle is
+    /// dropped, and named.
+    fn break_loops(&mut self) {
+        let count = self.actions.len();
+        let in_graph: Vec<bool> = (0..count).map(|id| self.belongs_in_graph(id)).collect();
+        // 0 = not seen, 1 = on the path, 2 = done.
+        let mut state = vec![0u8; count];
+        for start in 0..count {
+            if !in_graph[start] || state[start] != 0 {
+                continue;
+            }
+            let mut path: Vec<(ActId, usize)> = vec![(start, 0)];
+            state[start] = 1;
+            while let Some((id, index)) = path.last_mut().map(|top| {
+                let at = *top;
+                top.1 += 1;
+                at
+            }) {
+                if index >= self.actions[id].before.len() {
+                    state[id] = 2;
+                    path.pop();
+                    continue;
+                }
+                let first = self.actions[id].before[index].action;
+                if !in_graph[first] || !self.input_counts(id, index) {
+                    continue;
+                }
+                match state[first] {
+                    0 => {
+                        state[first] = 1;
+                        path.push((first, 0));
+                    }
+                    1 => {
+                        let (a, b) = (&self.actions[first].uuid, &self.actions[id].uuid);
+                        self.errors.push(format!(
+                            "orderings contradict each other: '{a} before {b}' is dropped"
+                        ));
+                        self.actions[id].before[index].kind = 0;
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn graph_element(&self, id: ActId) -> plan::Action {
+        let action = &self.actions[id];
+        let pseudo = action.is(flag::PSEUDO);
+        let kind = match action.task.as_str() {
+            "stonith" if !pseudo => plan::ActionKind::Crm,
+            "do_shutdown" | "clear_failcount" | "lrm_delete" => plan::ActionKind::Crm,
+            _ if pseudo => plan::ActionKind::Pseudo,
+            _ => plan::ActionKind::Rsc,
+        };
+        let node = action
+            .node
+            .filter(|_| kind != plan::ActionKind::Pseudo)
+            .map(|node| (self.nodes[node].id.clone(), self.nodes[node].name.clone()));
+        let meta = self.graph_meta(action, node.as_ref());
+        let number_of = |name: &str| meta.get(name).and_then(|v| v.parse::<u64>().ok());
+        let with_agent = action.rsc.filter(|_| kind != plan::ActionKind::Pseudo);
+        let on_fail = with_agent.map(|rsc| {
+            self.on_fail(rsc, &action.op, action.interval_ms, &action.meta)
+                .name()
+                .to_owned()
+        });
+        let mut params = BTreeMap::new();
+        if let Some(rsc) = action.rsc
+            && self.is_primitive(rsc)
+            && !pseudo
+        {
+            params = self.params(rsc, action.node);
+            params.extend(action.extra.clone());
+        }
+        plan::Action {
+            id: number(id),
+            kind,
+            operation: action.task.clone(),
+            key: self.graph_key(action),
+            node,
+            router_node: None,
+            resource: with_agent.map(|rsc| self.graph_resource_element(rsc)),
+            interval_ms: action.interval_ms,
+            timeout_ms: number_of("timeout").unwrap_or(0),
+            start_delay_ms: number_of("start_delay").unwrap_or(0),
+            target_rc: meta
+                .get("op_target_rc")
+                .and_then(|v| v.parse().ok())
+                .unwrap_or(0),
+            can_fail: action.meta.get("can_fail").is_some_and(|v| v == "true"),
+            on_fail: on_fail.unwrap_or_default(),
+            digest: self.graph_digest(action, with_agent),
+            params,
+            meta,
+            reason: action.reason.clone(),
+        }
+    }
+
+    /// Instances are named as the history names them.
+    fn graph_key(&self, action: &Action) -> String {
+        match action
+            .rsc
+            .and_then(|rsc| self.rscs[rsc].history_id.as_ref())
+        {
+            Some(id) => crate::text::op_key(id, &action.op, action.interval_ms),
+            None => action.uuid.clone(),
+        }
+    }
+
+    fn graph_digest(&self, action: &Action, rsc: Option<RscId>) -> Option<String> {
+        let rsc = rsc?;
+        let executed = !matches!(
+            action.task.as_str(),
+            "cancel" | "delete" | "lrm_delete" | "clear_failcount"
+        );
+        executed.then(|| self.operation_digest(rsc, &action.op, action.interval_ms, action.node))
+    }
+
+    fn graph_resource_element(&self, rsc: RscId) -> plan::ActionResource {
+        let r = &self.rscs[rsc];
+        let (id, long_id) = if r.flags.removed
+            && let Some(history) = &r.history_id
+        {
+            (history.clone(), Some(r.id.clone()))
+        } else if r.flags.unique {
+            (r.id.clone(), None)
+        } else {
+            let long = r
+                .history_id
+                .clone()
+                .filter(|history| *history != r.xml_id)
+                .unwrap_or_else(|| r.id.clone());
+            (r.xml_id.clone(), Some(long))
+        };
+        plan::ActionResource {
+            long_id: long_id.filter(|long| *long != id),
+            id,
+            class: r.class.clone(),
+            provider: r.provider.clone(),
+            kind: r.kind.clone(),
+        }
+    }
+
+    /// Meta attributes as the graph names them: dashes become underscores.
+    fn graph_meta(
+        &self,
+        action: &Action,
+        node: Option<&(String, String)>,
+    ) -> BTreeMap<String, String> {
+        let mut meta: BTreeMap<String, String> = action
+            .meta
+            .iter()
+            .map(|(name, value)| (name.replace('-', "_"), value.clone()))
+            .collect();
+        if let Some((id, name)) = node {
+            meta.insert("on_node".to_owned(), name.clone());
+            meta.insert("on_node_uuid".to_owned(), id.clone());
+        }
+        let mut at = action.rsc;
+        while let Some(rsc) = at {
+            let r = &self.rscs[rsc];
+            if r.variant == Variant::Primitive
+                && let Some(number) = r.meta.get("clone")
+            {
+                meta.insert("clone".to_owned(), number.clone());
+            }
+            if let Some(data) = r.clone {
+                for (name, value) in [
+                    ("clone_max", data.max.to_string()),
+                    ("clone_node_max", data.node_max.to_string()),
+                    ("globally_unique", r.flags.unique.to_string()),
+                    ("notify", r.flags.notify.to_string()),
+                ] {
+                    meta.insert(name.to_owned(), value);
+                }
+                if r.flags.promotable {
+                    for prefix in ["promoted", "master"] {
+                        let max = data.promoted_max.to_string();
+                        meta.insert(format!("{prefix}_max"), max);
+                        let max = data.promoted_node_max.to_string();
+                        meta.insert(format!("{prefix}_node_max"), max);
+                    }
+                }
+            }
+            at = r.parent;
+        }
+        meta
+    }
+}
+
+/// Actions are numbered from one, in order of creation.
+fn number(id: ActId) -> u32 {
+    u32::try_from(id).unwrap_or(u32::MAX).saturating_add(1)
+}

@@ -1,0 +1,247 @@
+//! Finding out what runs where: one-time monitors of unknown resources, and what must wait for
+//! them (Pacemaker pcmk_sched_probes.c).
+
+use crate::action::flag;
+use crate::cluster::{ActId, Cluster, NodeId, RscId};
+use crate::constraint::relation;
+use crate::node::ProbeMode;
+use crate::resource::{Role, Variant};
+
+impl Cluster<'_> {
+    /// Probes on every node that can be asked.
+    pub(crate) fn schedule_probes(&mut self) {
+        for node in 0..self.nodes.len() {
+            if !self.nodes[node].alive() {
+                continue;
+            }
+            for rsc in self.top.clone() {
+                self.create_probe(rsc, node);
+            }
+        }
+    }
+
+    /// A probe of a resource on a node, if its state there is not known.
+    pub(crate) fn create_probe(&mut self, rsc: RscId, node: NodeId) -> bool {
+        if self.is_clone(rsc) {
+            return self.probe_clone(rsc, node);
+        }
+        if self.rscs[rsc].variant == Variant::Group {
+            let mut any = false;
+            for child in self.rscs[rsc].children.clone() {
+                any |= self.create_probe(child, node);
+            }
+            return any;
+        }
+        let r = &self.rscs[rsc];
+        if r.flags.removed || r.known_on.contains(&node) {
+            return false;
+        }
+        let mut top = self.top_of(rsc);
+        let allowed = r.allowed.get(node);
+        let exclusive = r.flags.exclusive_probes || self.rscs[top].flags.exclusive_probes;
+        let mode = allowed.map(|weight| weight.probe);
+        if (exclusive && mode != Some(ProbeMode::Exclusive)) || mode == Some(ProbeMode::Never) {
+            return false;
+        }
+        let probe = self.action(rsc, "monitor", 0, Some(node), false);
+        self.actions[probe].flags &= !flag::OPTIONAL;
+        self.expect_current_state(probe, rsc, node);
+        if !self.is_clone(top) {
+            top = rsc;
+        }
+        let mut kind = relation::ORDERED;
+        if !self.actions[probe].is(flag::RUNNABLE) && self.rscs[top].active.is_empty() {
+            // What cannot be found out prevents a start, but stops nothing.
+            kind |= relation::UNRUNNABLE_FIRST_BLOCKS;
+        }
+        self.order_action_then(probe, top, "start", kind);
+        self.order_action_then(probe, top, "reload-agent", relation::ORDERED);
+        true
+    }
+
+    fn expect_current_state(&mut self, probe: ActId, rsc: RscId, node: NodeId) {
+        let r = &self.rscs[rsc];
+        let expected = if !r.active.contains(&node) {
+            "7"
+        } else if r.role == Role::Promoted {
+            "8"
+        } else {
+            return;
+        };
+        self.actions[probe]
+            .meta
+            .insert("op_target_rc".to_owned(), expected.to_owned());
+    }
+
+    /// Probes come before restarts, and before what waits for stops.
+    pub(crate) fn order_probes(&mut self) {
+        for rsc in self.top.clone() {
+            self.order_restarts_after_probes(rsc);
+        }
+        self.order_probes_like_stops();
+    }
+
+    fn order_restarts_after_probes(&mut self, rsc: RscId) {
+        if !self.is_primitive(rsc) {
+            for child in self.rscs[rsc].children.clone() {
+                self.order_restarts_after_probes(child);
+            }
+            return;
+        }
+        for probe in self.find_actions(rsc, "monitor", 0, None) {
+            for after in self.actions[probe].after.clone().iter().rev() {
+                self.order_instances_after_probe(probe, after.action, after.kind);
+                let mut tracked = Vec::new();
+                self.order_restart_after_probe(probe, after.action, &mut tracked);
+                for id in tracked {
+                    self.actions[id].flags &= !flag::TRACKED;
+                }
+            }
+        }
+    }
+
+    /// Inactive instances of a clone wait for probes that cannot run
+    /// (Pacemaker add_start_orderings_for_probe).
+    fn order_instances_after_probe(&mut self, probe: ActId, after: ActId, kind: u32) {
+        let Some(clone) = self.actions[after].rsc else {
+            return;
+        };
+        let probed = self.actions[probe].rsc.map(|rsc| self.top_of(rsc));
+        if !self.is_clone(clone)
+            || self.actions[probe].is(flag::RUNNABLE)
+            || kind & relation::UNRUNNABLE_FIRST_BLOCKS != 0
+            || probed != Some(clone)
+            || self.actions[after].task != "start"
+        {
+            return;
+        }
+        for then in self.actions[after].after.clone().iter().rev() {
+            let Some(rsc) = self.actions[then.action].rsc else {
+                continue;
+            };
+            if self.rscs[rsc].active.is_empty()
+                && self.top_of(rsc) == clone
+                && self.actions[then.action].task == "start"
+            {
+                let kind = relation::ORDERED | relation::UNRUNNABLE_FIRST_BLOCKS;
+                self.relate(probe, then.action, kind);
+            }
+        }
+    }
+
+    /// A start that follows a probe may be a restart: then its stop follows the probe too, and
+    /// so on for all that must start again with it
+    /// (Pacemaker add_restart_orderings_for_probe).
+    fn order_restart_after_probe(&mut self, probe: ActId, after: ActId, tracked: &mut Vec<ActId>) {
+        let mut pending = vec![after];
+        while let Some(after) = pending.pop() {
+            if self.actions[after].is(flag::TRACKED) {
+                continue;
+            }
+            self.actions[after].flags |= flag::TRACKED;
+            tracked.push(after);
+            self.order_undoing_after_probe(probe, after);
+            pending.extend(self.chained_after(probe, after));
+        }
+    }
+
+    fn order_undoing_after_probe(&mut self, probe: ActId, after: ActId) {
+        let Some(rsc) = self.actions[after].rsc else {
+            return;
+        };
+        if !self.is_primitive(rsc) || self.actions[probe].rsc == Some(rsc) {
+            return;
+        }
+        let undo = match self.actions[after].task.as_str() {
+            "start" => "stop",
+            "promote" => "demote",
+            _ => return,
+        };
+        for then in self.find_actions(rsc, undo, 0, None) {
+            if !self.actions[then].is(flag::PSEUDO) {
+                self.relate(probe, then, relation::ORDERED);
+            }
+        }
+    }
+
+    /// Actions that must be done again with this one, latest relation first.
+    fn chained_after(&self, probe: ActId, after: ActId) -> Vec<ActId> {
+        let rsc = self.actions[after].rsc;
+        let probe_rsc = self.actions[probe].rsc;
+        let interleaved = rsc
+            .and_then(|rsc| self.rscs[rsc].clone)
+            .is_some_and(|c| c.interleave);
+        let compatible = match (rsc, probe_rsc) {
+            (Some(rsc), Some(probed)) if interleaved => {
+                self.compatible_instance(probed, rsc, Role::Unknown, false)
+            }
+            _ => None,
+        };
+        let follows = |relation: &&crate::action::Relation| {
+            if relation.kind & relation::FIRST_IMPLIES_THEN != 0 {
+                return true;
+            }
+            // From a collective to its members.
+            let (Some(rsc), Some(chained)) = (rsc, self.actions[relation.action].rsc) else {
+                return false;
+            };
+            self.rscs[rsc].variant >= Variant::Group
+                && probe_rsc.and_then(|p| self.rscs[p].parent) != Some(rsc)
+                && self.rscs[chained].variant <= Variant::Group
+                && self.rscs[chained].parent == Some(rsc)
+                && (!interleaved || compatible == Some(chained))
+        };
+        self.actions[after]
+            .after
+            .iter()
+            .filter(follows)
+            .map(|relation| relation.action)
+            .collect()
+    }
+
+    /// What waits for a stop also waits for a probe that may find that a stop is needed
+    /// (Pacemaker add_probe_orderings_for_stops).
+    fn order_probes_like_stops(&mut self) {
+        for index in 0..self.orderings.len() {
+            let order = &self.orderings[index];
+            let Some(first_rsc) = order.first.rsc else {
+                continue;
+            };
+            if order.kind == 0
+                || order.then.rsc == Some(first_rsc)
+                || order.first.task != "stop"
+                || order.first.interval_ms != 0
+            {
+                continue;
+            }
+            let probes = self.find_actions(first_rsc, "monitor", 0, None);
+            if probes.is_empty() {
+                continue;
+            }
+            let order = self.orderings[index].clone();
+            let exact = relation::IF_REQUIRED_ON_SAME_NODE | relation::IF_ON_SAME_NODE_OR_TARGET;
+            let kind = if order.kind & !exact == 0 && order.kind.count_ones() == 1 {
+                order.kind
+            } else {
+                let kept = relation::IF_FIRST_UNMIGRATABLE | relation::IF_ON_SAME_NODE;
+                relation::ORDERED | (order.kind & kept)
+            };
+            let thens = match (order.then.action, order.then.rsc) {
+                (Some(action), _) => vec![action],
+                (None, Some(rsc)) => {
+                    self.find_actions(rsc, &order.then.task, order.then.interval_ms, None)
+                }
+                (None, None) => Vec::new(),
+            };
+            for probe in probes {
+                for then in &thens {
+                    let shutdown_elsewhere = self.actions[*then].task == "do_shutdown"
+                        && self.actions[*then].node != self.actions[probe].node;
+                    if !shutdown_elsewhere {
+                        self.relate(probe, *then, kind);
+                    }
+                }
+            }
+        }
+    }
+}

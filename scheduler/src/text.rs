@@ -1,0 +1,180 @@
+//! Reading the small languages of attribute values: booleans, times, operation keys, names.
+
+use crate::score::leading_integer;
+use std::cmp::Ordering;
+
+/// `true`, `on`, `yes`, `y`, `1` (Pacemaker strings.c:crm_str_to_boolean).
+pub(crate) fn is_true(text: Option<&str>) -> bool {
+    parse_bool(text) == Some(true)
+}
+
+/// A boolean in any of the accepted spellings.
+pub(crate) fn parse_bool(text: Option<&str>) -> Option<bool> {
+    let text = text?;
+    let any = |words: &[&str]| words.iter().any(|w| text.eq_ignore_ascii_case(w));
+    if any(&["true", "on", "yes", "y", "1"]) {
+        Some(true)
+    } else if any(&["false", "off", "no", "n", "0"]) {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// A time with an optional unit (bare numbers are seconds), or an ISO 8601 duration, in
+/// milliseconds. `None` when it is neither.
+pub(crate) fn parse_ms(text: &str) -> Option<u64> {
+    let text = text.trim();
+    if text.starts_with('P') {
+        return parse_iso_duration_s(text).map(|s| s.saturating_mul(1000));
+    }
+    let value = u64::try_from(leading_integer(text)?).ok()?;
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '+');
+    let (multiplier, divisor) = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "s" | "sec" => (1000, 1),
+        "ms" | "msec" => (1, 1),
+        "us" | "usec" => (1, 1000),
+        "m" | "min" => (60_000, 1),
+        "h" | "hr" => (3_600_000, 1),
+        _ => return None,
+    };
+    Some(value.saturating_mul(multiplier) / divisor)
+}
+
+/// `PnYnMnWnDTnHnMnS` with fixed-length years (365 days) and months (30 days), in seconds.
+fn parse_iso_duration_s(text: &str) -> Option<u64> {
+    let mut total: u64 = 0;
+    let mut number: Option<u64> = None;
+    let mut time_part = false;
+    for c in text.chars().skip(1) {
+        if let Some(digit) = c.to_digit(10) {
+            number = Some(
+                number
+                    .unwrap_or(0)
+                    .saturating_mul(10)
+                    .saturating_add(u64::from(digit)),
+            );
+            continue;
+        }
+        if c == 'T' {
+            time_part = true;
+            continue;
+        }
+        let seconds = match (c, time_part) {
+            ('Y', false) => 365 * 86_400,
+            ('M', false) => 30 * 86_400,
+            ('W', false) => 7 * 86_400,
+            ('D', false) => 86_400,
+            ('M', true) => 60,
+            // Pacemaker also takes these without the T.
+            ('H', _) => 3600,
+            ('S', _) => 1,
+            _ => return None,
+        };
+        total = total.saturating_add(number.take()?.saturating_mul(seconds));
+    }
+    number.is_none().then_some(total)
+}
+
+/// `RESOURCE_OPERATION_INTERVAL`.
+pub(crate) fn op_key(resource: &str, operation: &str, interval_ms: u64) -> String {
+    format!("{resource}_{operation}_{interval_ms}")
+}
+
+/// An id without its clone instance number: `web:1` -> `web`.
+pub(crate) fn base_id(id: &str) -> &str {
+    match id.rsplit_once(':') {
+        Some((base, number))
+            if !base.is_empty()
+                && !number.is_empty()
+                && number.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            base
+        }
+        _ => id,
+    }
+}
+
+/// Display order of node names: case-insensitive, runs of digits by value
+/// (Pacemaker strings.c:pcmk__numeric_strcasecmp).
+pub(crate) fn cmp_names(a: &str, b: &str) -> Ordering {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let (mut i, mut j) = (0, 0);
+    while i < a.len() && j < b.len() {
+        if a[i].is_ascii_digit() && b[j].is_ascii_digit() {
+            let (start_a, start_b) = (i, j);
+            while i < a.len() && a[i].is_ascii_digit() {
+                i += 1;
+            }
+            while j < b.len() && b[j].is_ascii_digit() {
+                j += 1;
+            }
+            match cmp_digits(&a[start_a..i], &b[start_b..j]) {
+                Ordering::Equal => continue,
+                other => return other,
+            }
+        }
+        match a[i].to_ascii_lowercase().cmp(&b[j].to_ascii_lowercase()) {
+            Ordering::Equal => {
+                i += 1;
+                j += 1;
+            }
+            other => return other,
+        }
+    }
+    (a.len() - i).cmp(&(b.len() - j))
+}
+
+fn cmp_digits(a: &[u8], b: &[u8]) -> Ordering {
+    let strip = |digits: &[u8]| {
+        let zeros = digits.iter().take_while(|d| **d == b'0').count();
+        digits[zeros..].to_vec()
+    };
+    let (x, y) = (strip(a), strip(b));
+    x.len()
+        .cmp(&y.len())
+        .then_with(|| x.cmp(&y))
+        // Same value: more leading zeros sort later.
+        .then_with(|| a.len().cmp(&b.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        for (text, want) in [
+            ("10s", Some(10_000)),
+            ("10", Some(10_000)),
+            ("1min", Some(60_000)),
+            ("2h", Some(7_200_000)),
+            ("250ms", Some(250)),
+            ("0", Some(0)),
+            ("PT1M30S", Some(90_000)),
+            ("P1DT1H", Some(90_000_000)),
+            ("P40S", Some(40_000)),
+            ("-5", None),
+            ("ten", None),
+            ("10 parsecs", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_ms(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_sort_by_number() {
+        let mut names = vec!["node10", "Node9", "node1", "alpha", "node007"];
+        names.sort_by(|a, b| cmp_names(a, b));
+        assert_eq!(names, ["alpha", "node1", "node007", "Node9", "node10"]);
+    }
+
+    #[test]
+    fn instance_numbers_are_cut() {
+        assert_eq!(base_id("web:12"), "web");
+        assert_eq!(base_id("web"), "web");
+        assert_eq!(base_id("a:b"), "a:b");
+        assert_eq!(base_id(":1"), ":1");
+    }
+}

@@ -1,0 +1,8 @@
+//! From CIB to working set: nodes, resources, status.
+
+pub(crate) mod failcount;
+mod failures;
+pub(crate) mod history;
+mod nodes;
+mod resources;
+mod status;

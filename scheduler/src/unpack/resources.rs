@@ -1,0 +1,397 @@
+//! `configuration/resources`: primitives, groups, clones and their instances.
+
+use crate::cluster::{Cluster, RscId};
+use crate::node::Table;
+use crate::options::{NoQuorum, section};
+use crate::resource::{CloneData, Flags, MultipleActive, OpConfig, Resource, Role, Variant};
+use crate::rule::{Facts, resolve_idref, unpack_nvpairs};
+use crate::score::{self, INFINITY};
+use crate::text::{is_true, parse_bool, parse_ms};
+use cib::Element;
+use std::collections::BTreeMap;
+
+/// Most instances a clone is expanded to; what a configuration asks beyond is cut.
+const CLONE_MAX_LIMIT: u32 = 1024;
+
+impl<'a> Cluster<'a> {
+    /// Makes the resources and sorts them by priority (Pacemaker unpack.c:unpack_resources).
+    pub(crate) fn unpack_resources(&mut self) {
+        let Some(section) = section(self.cib, "resources") else {
+            return;
+        };
+        for element in &section.children {
+            if matches!(element.name.as_str(), "template" | "bundle") {
+                if element.name == "bundle" {
+                    self.warnings.push(format!(
+                        "bundle {}: ignored, because bundles are not supported yet",
+                        element.id().unwrap_or("without id")
+                    ));
+                }
+                continue;
+            }
+            if let Some(rsc) = self.unpack_resource(element, None, None) {
+                self.top.push(rsc);
+                self.documents.push(rsc);
+            }
+        }
+        let rscs = &self.rscs;
+        self.top
+            .sort_by_key(|rsc| std::cmp::Reverse(rscs[*rsc].priority));
+        if self.options.fencing && !self.have_fencing_device {
+            self.warnings.push(
+                "fencing is enabled but no fence device is configured: \
+                 resources will not be started"
+                    .to_owned(),
+            );
+        }
+    }
+
+    fn unpack_resource(
+        &mut self,
+        element: &'a Element,
+        parent: Option<RscId>,
+        instance: Option<u32>,
+    ) -> Option<RscId> {
+        let Some(xml_id) = element.id() else {
+            self.errors
+                .push(format!("{}: ignored, because it has no id", element.name));
+            return None;
+        };
+        let (variant, tag) = match element.name.as_str() {
+            "primitive" => (Variant::Primitive, "primitive"),
+            "group" => (Variant::Group, "group"),
+            "clone" | "master" => (Variant::Clone, "clone"),
+            _ => return None,
+        };
+        let id = match instance {
+            Some(number) => format!("{xml_id}:{number}"),
+            None => xml_id.to_owned(),
+        };
+        if self.by_id.contains_key(&id) {
+            self.errors
+                .push(format!("{id}: ignored, because this id is taken"));
+            return None;
+        }
+        let sources = self.sources(element)?;
+        let rsc = self.add_resource(id, xml_id, tag, variant, sources, parent);
+        self.unpack_meta(rsc, instance);
+        self.unpack_attributes(rsc);
+        match variant {
+            Variant::Group => self.unpack_group(rsc, element, instance),
+            Variant::Clone => self.unpack_clone(rsc, element),
+            _ => {}
+        }
+        if self.options.symmetric {
+            for node in 0..self.nodes.len() {
+                let base = self.nodes[node].base_score;
+                self.rscs[rsc].allowed.entry(node, base);
+            }
+        }
+        Some(rsc)
+    }
+
+    /// The element and the template it refers to.
+    fn sources(&mut self, element: &'a Element) -> Option<Vec<&'a Element>> {
+        let mut sources = vec![element];
+        if let Some(name) = element.attr("template") {
+            let template = section(self.cib, "resources")
+                .and_then(|s| s.all("template").find(|t| t.id() == Some(name)));
+            let Some(template) = template else {
+                self.errors.push(format!(
+                    "{}: ignored, because its template {name} does not exist",
+                    element.id().unwrap_or("resource")
+                ));
+                return None;
+            };
+            sources.push(template);
+        }
+        Some(sources)
+    }
+
+    /// Adds an arena entry with neutral values.
+    pub(crate) fn add_resource(
+        &mut self,
+        id: String,
+        xml_id: &str,
+        tag: &'static str,
+        variant: Variant,
+        sources: Vec<&'a Element>,
+        parent: Option<RscId>,
+    ) -> RscId {
+        let attr = |name: &str| {
+            sources
+                .iter()
+                .find_map(|source| source.attr(name))
+                .map(str::to_owned)
+        };
+        let rsc = self.rscs.len();
+        self.by_id.insert(id.clone(), rsc);
+        let ops = self.unpack_ops(&sources);
+        self.rscs.push(Resource {
+            id,
+            xml_id: xml_id.to_owned(),
+            tag,
+            variant,
+            parent,
+            children: Vec::new(),
+            class: attr("class").unwrap_or_default(),
+            provider: attr("provider"),
+            kind: attr("type").unwrap_or_default(),
+            sources,
+            ops,
+            meta: BTreeMap::new(),
+            flags: Flags::default(),
+            role: Role::Stopped,
+            next_role: Role::Unknown,
+            priority: 0,
+            stickiness: 0,
+            migration_threshold: INFINITY as u32,
+            failure_timeout_ms: 0,
+            multiple_active: MultipleActive::StopStart,
+            clone: None,
+            group_ordered: true,
+            group_colocated: true,
+            allowed: Table::default(),
+            known_on: Vec::new(),
+            active: Vec::new(),
+            assigned: None,
+            history_id: None,
+            pending_action: None,
+            pending_node: None,
+            actions: Vec::new(),
+            this_with: Vec::new(),
+            with_this: Vec::new(),
+        });
+        rsc
+    }
+
+    /// Operations of the resource, then those only its template has.
+    fn unpack_ops(&self, sources: &[&'a Element]) -> Vec<OpConfig<'a>> {
+        let mut ops: Vec<OpConfig<'a>> = Vec::new();
+        for source in sources {
+            let Some(operations) = source.first("operations") else {
+                continue;
+            };
+            let known = ops.len();
+            for op in resolve_idref(self.cib, operations).all("op") {
+                let op = resolve_idref(self.cib, op);
+                let config = OpConfig {
+                    xml: op,
+                    interval_ms: op.attr("interval").and_then(parse_ms).unwrap_or(0),
+                    enabled: parse_bool(op.attr("enabled")) != Some(false),
+                };
+                let overridden = ops[..known].iter().any(|other| {
+                    other.interval_ms == config.interval_ms && other.name() == config.name()
+                });
+                if !overridden {
+                    ops.push(config);
+                }
+            }
+        }
+        ops
+    }
+
+    /// Own meta attributes, then the parents', then the defaults
+    /// (Pacemaker complex.c:get_meta_attributes).
+    fn unpack_meta(&mut self, rsc: RscId, instance: Option<u32>) {
+        let r = &self.rscs[rsc];
+        let facts = Facts {
+            agent: Some((&r.class, r.provider.as_deref().unwrap_or(""), &r.kind)),
+            ..Facts::at(self.now)
+        };
+        let mut meta = BTreeMap::new();
+        if let Some(number) = instance {
+            meta.insert("clone".to_owned(), number.to_string());
+        }
+        for (name, value) in [("class", &r.class), ("type", &r.kind)] {
+            if !value.is_empty() {
+                meta.insert(name.to_owned(), value.clone());
+            }
+        }
+        let mut at = Some(rsc);
+        while let Some(id) = at {
+            let r = &self.rscs[id];
+            unpack_nvpairs(self.cib, &r.sources, "meta_attributes", &facts, &mut meta);
+            at = r.parent;
+        }
+        if let Some(defaults) = section(self.cib, "rsc_defaults") {
+            unpack_nvpairs(self.cib, &[defaults], "meta_attributes", &facts, &mut meta);
+        }
+        self.rscs[rsc].meta = meta;
+    }
+
+    /// What the meta attributes mean (Pacemaker complex.c:pe__unpack_resource).
+    pub(crate) fn unpack_attributes(&mut self, rsc: RscId) {
+        let meta = self.rscs[rsc].meta.clone();
+        let get = |name: &str| meta.get(name).map(String::as_str);
+        let top = self.top_of(rsc);
+        let in_clone = self.is_clone(top);
+        let fence_device = self.rscs[rsc].class.eq_ignore_ascii_case("stonith");
+        self.have_fencing_device |= fence_device;
+
+        let mut flags = Flags {
+            unassigned: true,
+            managed: parse_bool(get("is-managed")).unwrap_or(true),
+            critical: parse_bool(get("critical")).unwrap_or(true),
+            notify: is_true(get("notify")),
+            migratable: is_true(get("allow-migrate")),
+            fence_device,
+            ..Flags::default()
+        };
+        if is_true(get("maintenance")) || self.options.maintenance {
+            flags.managed = false;
+            flags.maintenance = true;
+        }
+        if in_clone {
+            flags.unique = self.globally_unique(rsc, &meta);
+            let master = self.rscs[top].sources.iter().any(|s| s.name == "master");
+            flags.promotable = master || is_true(get("promotable"));
+        } else {
+            flags.unique = true;
+        }
+        (flags.needs_fencing, flags.needs_quorum) = self.requires(get("requires"), fence_device);
+
+        let r = &mut self.rscs[rsc];
+        r.flags = flags;
+        r.priority = get("priority").and_then(score::parse).unwrap_or(0);
+        r.stickiness = get("resource-stickiness")
+            .and_then(score::parse)
+            .unwrap_or(0);
+        r.migration_threshold = match get("migration-threshold").map(score::parse) {
+            None => INFINITY as u32,
+            Some(Some(count)) => u32::try_from(count).unwrap_or(INFINITY as u32),
+            Some(None) => INFINITY as u32,
+        };
+        r.failure_timeout_ms = get("failure-timeout").and_then(parse_ms).unwrap_or(0);
+        r.multiple_active = match get("multiple-active") {
+            Some("stop_only") => MultipleActive::StopOnly,
+            Some("block") => MultipleActive::Block,
+            Some("stop_unexpected") => MultipleActive::StopUnexpected,
+            _ => MultipleActive::StopStart,
+        };
+        if let Some(role) = self.target_role(rsc) {
+            self.set_next_role(rsc, role);
+        }
+    }
+
+    /// Only OCF agents can run several told-apart instances
+    /// (Pacemaker complex.c:detect_unique, native.c:native_unpack).
+    fn globally_unique(&self, rsc: RscId, meta: &BTreeMap<String, String>) -> bool {
+        let class = &self.rscs[rsc].class;
+        if !class.is_empty() && !class.eq_ignore_ascii_case("ocf") {
+            return false;
+        }
+        match meta.get("globally-unique") {
+            Some(value) => is_true(Some(value)),
+            None => meta
+                .get("clone-node-max")
+                .and_then(|v| v.parse::<u32>().ok())
+                .is_some_and(|max| max > 1),
+        }
+    }
+
+    /// `requires`: whether fencing, and whether quorum, must be given before a start
+    /// (Pacemaker complex.c:unpack_requires).
+    fn requires(&self, value: Option<&str>, fence_device: bool) -> (bool, bool) {
+        let fencing = self.options.fencing;
+        match value.map(str::to_ascii_lowercase).as_deref() {
+            Some("nothing") => (false, false),
+            Some("quorum") => (false, true),
+            Some("fencing") => (true, false),
+            Some("unfencing") if fencing && !fence_device => (true, false),
+            Some("unfencing") => (false, true),
+            _ if fence_device => (false, true),
+            _ if fencing => (true, false),
+            _ if self.options.no_quorum == NoQuorum::Ignore => (false, false),
+            _ => (false, true),
+        }
+    }
+
+    /// `target-role` where it limits the resource (Pacemaker complex.c:get_target_role).
+    pub(crate) fn target_role(&self, rsc: RscId) -> Option<Role> {
+        let value = self.rscs[rsc].meta.get("target-role")?;
+        match Role::parse(value)? {
+            Role::Stopped => Some(Role::Stopped),
+            Role::Unpromoted if self.rscs[self.top_of(rsc)].flags.promotable => {
+                Some(Role::Unpromoted)
+            }
+            _ => None,
+        }
+    }
+
+    fn unpack_group(&mut self, rsc: RscId, element: &'a Element, instance: Option<u32>) {
+        let meta = &self.rscs[rsc].meta;
+        let flag = |name: &str| parse_bool(meta.get(name).map(String::as_str)).unwrap_or(true);
+        (self.rscs[rsc].group_ordered, self.rscs[rsc].group_colocated) =
+            (flag("ordered"), flag("collocated"));
+        for member in element.all("primitive") {
+            if let Some(member) = self.unpack_resource(member, Some(rsc), instance) {
+                self.rscs[rsc].children.push(member);
+            }
+        }
+    }
+
+    fn unpack_clone(&mut self, rsc: RscId, element: &'a Element) {
+        let meta = &self.rscs[rsc].meta;
+        let number = |names: &[&str]| {
+            names
+                .iter()
+                .find_map(|name| meta.get(*name))
+                .and_then(|v| v.trim().parse::<u32>().ok())
+        };
+        let unique = self.rscs[rsc].flags.unique;
+        let members = self.nodes.len().max(1);
+        let default_max = u32::try_from(members).unwrap_or(CLONE_MAX_LIMIT);
+        let max = number(&["clone-max"]).unwrap_or(default_max);
+        let node_max = number(&["clone-node-max"]).unwrap_or(1);
+        let data = CloneData {
+            max: max.min(CLONE_MAX_LIMIT),
+            node_max: if unique { node_max } else { node_max.min(1) },
+            promoted_max: number(&["promoted-max", "master-max"]).unwrap_or(1),
+            promoted_node_max: number(&["promoted-node-max", "master-node-max"]).unwrap_or(1),
+            ordered: is_true(meta.get("ordered").map(String::as_str)),
+            interleave: is_true(meta.get("interleave").map(String::as_str)),
+            total: 0,
+        };
+        self.rscs[rsc].clone = Some(data);
+        // Even a clone without instances has one, removed, for the history to refer to.
+        for _ in 0..data.max.max(1) {
+            if self.add_clone_instance(rsc, element).is_none() {
+                let id = self.rscs[rsc].id.clone();
+                self.errors
+                    .push(format!("clone {id}: it has nothing to clone"));
+                return;
+            }
+        }
+    }
+
+    /// One more instance; beyond `clone-max` it counts as removed
+    /// (Pacemaker clone.c:pe__create_clone_child).
+    pub(crate) fn add_clone_instance(
+        &mut self,
+        clone: RscId,
+        element: &'a Element,
+    ) -> Option<RscId> {
+        let data = self.rscs[clone].clone?;
+        let child = element
+            .children
+            .iter()
+            .find(|c| matches!(c.name.as_str(), "primitive" | "group"))?;
+        let instance = self.unpack_resource(child, Some(clone), Some(data.total))?;
+        self.rscs[clone].children.push(instance);
+        if let Some(clone) = self.rscs[clone].clone.as_mut() {
+            clone.total += 1;
+        }
+        if data.total >= data.max {
+            self.mark_removed(instance);
+        }
+        Some(instance)
+    }
+
+    fn mark_removed(&mut self, rsc: RscId) {
+        self.rscs[rsc].flags.removed = true;
+        for child in self.rscs[rsc].children.clone() {
+            self.mark_removed(child);
+        }
+    }
+}

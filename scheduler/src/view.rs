@@ -1,0 +1,116 @@
+//! Status as unpacked, before anything is decided: what monitors show.
+
+use crate::cluster::{Cluster, RscId};
+use crate::plan::{NodeStatus, OpFailure, ResourceStatus};
+use crate::resource::{Role, Variant};
+
+impl Cluster<'_> {
+    /// Nodes in display order.
+    pub(crate) fn node_status(&self) -> Vec<NodeStatus> {
+        self.nodes
+            .iter()
+            .map(|node| NodeStatus {
+                id: node.id.clone(),
+                name: node.name.clone(),
+                online: node.online && !node.pending,
+                pending: node.pending,
+                unclean: node.unclean,
+                standby: node.standby && !node.pending,
+                standby_on_fail: node.standby_on_fail,
+                maintenance: node.maintenance,
+                shutdown: node.shutdown,
+                is_dc: node.is_dc,
+                resources_running: u32::try_from(node.running.len()).unwrap_or(u32::MAX),
+            })
+            .collect()
+    }
+
+    /// Top-level resources in document order; removed ones only while they run.
+    pub(crate) fn resource_status(&self) -> Vec<ResourceStatus> {
+        self.documents
+            .iter()
+            .filter(|rsc| !self.rscs[**rsc].flags.removed || self.is_active(**rsc))
+            .map(|rsc| self.status_of(*rsc))
+            .collect()
+    }
+
+    fn status_of(&self, rsc: RscId) -> ResourceStatus {
+        let r = &self.rscs[rsc];
+        let primitive = r.variant == Variant::Primitive;
+        let role = match self.state_of(rsc, true) {
+            Role::Started if self.rscs[self.top_of(rsc)].flags.promotable => Role::Unpromoted,
+            Role::Unknown => Role::Stopped,
+            role => role,
+        };
+        ResourceStatus {
+            id: self.shown_id(rsc),
+            kind: r.tag.to_owned(),
+            agent: if primitive { agent(r) } else { String::new() },
+            role: role.name().to_owned(),
+            target_role: r.meta.get("target-role").cloned(),
+            nodes: self
+                .locations_of(rsc, true)
+                .into_iter()
+                .map(|node| self.nodes[node].name.clone())
+                .collect(),
+            active: self.is_active(rsc),
+            orphaned: r.flags.removed,
+            blocked: r.flags.blocked,
+            managed: r.flags.managed,
+            maintenance: r.flags.maintenance,
+            failed: r.flags.failed,
+            pending: self.pending_state(rsc),
+            failures: self.failures_of(rsc),
+            children: r
+                .children
+                .iter()
+                .filter(|child| !self.rscs[**child].flags.removed || self.is_active(**child))
+                .map(|child| self.status_of(*child))
+                .collect(),
+        }
+    }
+
+    /// Interchangeable instances are shown without their number, except the clone's own
+    /// children, whose numbers tell them apart.
+    fn shown_id(&self, rsc: RscId) -> String {
+        let r = &self.rscs[rsc];
+        let child_of_clone = r.parent.is_some_and(|parent| self.is_clone(parent));
+        if r.flags.unique || child_of_clone {
+            r.id.clone()
+        } else {
+            r.xml_id.clone()
+        }
+    }
+
+    fn pending_state(&self, rsc: RscId) -> Option<String> {
+        let shown = match self.rscs[rsc].pending_action.as_deref()? {
+            "start" => "Starting",
+            "stop" => "Stopping",
+            "migrate_to" | "migrate_from" => "Migrating",
+            "promote" => "Promoting",
+            "demote" => "Demoting",
+            "monitor" => "Monitoring",
+            _ => return None,
+        };
+        Some(shown.to_owned())
+    }
+
+    fn failures_of(&self, rsc: RscId) -> Vec<OpFailure> {
+        let mut failures: Vec<OpFailure> = self
+            .failed_ops
+            .iter()
+            .filter(|failed| failed.rsc == rsc)
+            .map(|failed| failed.failure.clone())
+            .collect();
+        failures.sort_by_key(|failure| failure.last_rc_change);
+        failures
+    }
+}
+
+/// `class:provider:type`.
+fn agent(r: &crate::resource::Resource) -> String {
+    match &r.provider {
+        Some(provider) => format!("{}:{provider}:{}", r.class, r.kind),
+        None => format!("{}:{}", r.class, r.kind),
+    }
+}

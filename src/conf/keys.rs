@@ -1,0 +1,258 @@
+//! Every key of corosync.conf(5) that ever was, and what becomes of it here.
+
+/// What mainstay does with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Obeyed.
+    Used,
+    /// A valid key of a newer or older Corosync without effect here; the text says why.
+    Ignored(&'static str),
+}
+
+use Fate::{Ignored, Used};
+
+/// Looks a key up: `section` is the dotted path, as `totem.interface`.
+pub(super) fn fate(section: &str, key: &str) -> Option<Fate> {
+    table(section)?
+        .iter()
+        .find(|(name, _)| *name == key || is_ring_addr(section, name, key))
+        .map(|(_, f)| *f)
+}
+
+/// Keys of a section, for suggestions.
+pub(super) fn names(section: &str) -> Vec<&'static str> {
+    table(section)
+        .unwrap_or_default()
+        .iter()
+        .map(|(name, _)| *name)
+        .collect()
+}
+
+/// Sections below a section; `None` = unknown section.
+pub(super) fn subsections(section: &str) -> &'static [&'static str] {
+    match section {
+        "" => &[
+            "totem",
+            "quorum",
+            "nodelist",
+            "logging",
+            "amf",
+            "service",
+            "aisexec",
+            "uidgid",
+            "qb",
+            "nozzle",
+            "system",
+            "resources",
+        ],
+        "totem" => &["interface"],
+        "totem.interface" => &["member"],
+        "nodelist" => &["node"],
+        "logging" => &["logger_subsys"],
+        "quorum" => &["device"],
+        _ => &[],
+    }
+}
+
+/// Sections that are read over with one warning: `(path, why)`.
+pub(super) const SECTIONS_IGNORED: [(&str, &str); 8] = [
+    ("amf", "the AMF service went with Corosync 1"),
+    (
+        "service",
+        "mainstay is one daemon: there is no plugin to load, ver 0 and 1 mean the same",
+    ),
+    ("aisexec", "the daemon runs as root"),
+    (
+        "uidgid",
+        "members of group haclient may use the command socket",
+    ),
+    ("qb", "there is no libqb here"),
+    (
+        "nozzle",
+        "virtual links over the cluster transport are not offered",
+    ),
+    (
+        "system",
+        "scheduling and memory locking are the daemon's own business",
+    ),
+    ("resources", "the watchdog section of Corosync is not read"),
+];
+
+fn is_ring_addr(section: &str, name: &str, key: &str) -> bool {
+    let ring = key
+        .strip_prefix("ring")
+        .and_then(|k| k.strip_suffix("_addr"));
+    section == "nodelist.node"
+        && name == "ring0_addr"
+        && ring.is_some_and(|n| n.len() == 1 && n.as_bytes()[0].is_ascii_digit())
+}
+
+fn table(section: &str) -> Option<&'static [(&'static str, Fate)]> {
+    Some(match section {
+        "totem" => TOTEM,
+        "totem.interface" => INTERFACE,
+        "totem.interface.member" => &[("memberaddr", Used)],
+        "nodelist" => &[],
+        "nodelist.node" => NODE,
+        "quorum" => QUORUM,
+        "quorum.device" => &[("model", Ignored(WITNESS)), ("votes", Ignored(WITNESS))],
+        "logging" => LOGGING,
+        "logging.logger_subsys" => SUBSYS,
+        _ => return None,
+    })
+}
+
+const TOTEM: &[(&str, Fate)] = &[
+    ("version", Used),
+    ("cluster_name", Used),
+    ("token", Used),
+    ("transport", Used),
+    ("secauth", Used),
+    ("crypto_cipher", Used),
+    ("crypto_hash", Used),
+    ("clear_node_high_bit", Used),
+    ("nodeid", Used),
+    (
+        "rrp_mode",
+        Ignored("all links are used: every link carries heartbeats"),
+    ),
+    (
+        "link_mode",
+        Ignored("all links are used: every link carries heartbeats"),
+    ),
+    (
+        "ip_version",
+        Ignored("addresses are used as they are written"),
+    ),
+    (
+        "config_version",
+        Ignored("changes of the node list travel in the replicated log"),
+    ),
+    ("token_coefficient", Ignored(DETECTOR)),
+    ("token_retransmit", Ignored(DETECTOR)),
+    ("token_retransmits_before_loss_const", Ignored(DETECTOR)),
+    ("token_warning", Ignored(DETECTOR)),
+    ("hold", Ignored(DETECTOR)),
+    ("join", Ignored(NO_RING)),
+    ("send_join", Ignored(NO_RING)),
+    ("consensus", Ignored(NO_RING)),
+    ("merge", Ignored(NO_RING)),
+    ("downcheck", Ignored(NO_RING)),
+    ("fail_recv_const", Ignored(NO_RING)),
+    ("seqno_unchanged_const", Ignored(NO_RING)),
+    ("heartbeat_failures_allowed", Ignored(DETECTOR)),
+    ("max_network_delay", Ignored(DETECTOR)),
+    ("window_size", Ignored(NO_RING)),
+    ("max_messages", Ignored(NO_RING)),
+    ("miss_count_const", Ignored(NO_RING)),
+    ("rrp_problem_count_timeout", Ignored(NO_RING)),
+    ("rrp_problem_count_threshold", Ignored(NO_RING)),
+    ("rrp_problem_count_mcast_threshold", Ignored(NO_RING)),
+    ("rrp_token_expired_timeout", Ignored(NO_RING)),
+    ("rrp_autorecovery_check_timeout", Ignored(NO_RING)),
+    ("vsftype", Ignored("there is no virtual synchrony filter")),
+    ("threads", Ignored("encryption needs no threads of its own")),
+    ("netmtu", Ignored("datagrams are at most 1,258 bytes")),
+    (
+        "block_unlisted_ips",
+        Ignored("only authenticated members of the node list are heard"),
+    ),
+    ("cancel_token_hold_on_retransmit", Ignored(NO_RING)),
+    ("crypto_model", Ignored(CRYPTO)),
+    ("keyfile", Ignored("the key is /etc/corosync/authkey")),
+    ("interface_speed", Ignored(NO_RING)),
+    ("knet_pmtud_interval", Ignored(KNET)),
+    ("knet_mtu", Ignored(KNET)),
+    ("knet_compression_model", Ignored(KNET)),
+    ("knet_compression_threshold", Ignored(KNET)),
+    ("knet_compression_level", Ignored(KNET)),
+    ("ip_dscp", Ignored("packets are not marked")),
+];
+
+const INTERFACE: &[(&str, Fate)] = &[
+    ("ringnumber", Used),
+    ("linknumber", Used),
+    ("bindnetaddr", Used),
+    ("mcastport", Used),
+    (
+        "mcastaddr",
+        Ignored("heartbeats are unicast to the listed nodes"),
+    ),
+    (
+        "broadcast",
+        Ignored("heartbeats are unicast to the listed nodes"),
+    ),
+    ("ttl", Ignored("heartbeats are unicast to the listed nodes")),
+    ("knet_link_priority", Ignored(KNET)),
+    ("knet_ping_interval", Ignored(KNET)),
+    ("knet_ping_timeout", Ignored(KNET)),
+    ("knet_ping_precision", Ignored(KNET)),
+    ("knet_pong_count", Ignored(KNET)),
+    ("knet_transport", Ignored(KNET)),
+];
+
+const NODE: &[(&str, Fate)] = &[
+    ("ring0_addr", Used),
+    ("nodeid", Used),
+    ("name", Used),
+    ("quorum_votes", Used),
+];
+
+const QUORUM: &[(&str, Fate)] = &[
+    ("provider", Used),
+    ("expected_votes", Used),
+    ("two_node", Used),
+    ("wait_for_all", Used),
+    ("last_man_standing", Ignored(LATER)),
+    ("last_man_standing_window", Ignored(LATER)),
+    ("auto_tie_breaker", Ignored(LATER)),
+    ("auto_tie_breaker_node", Ignored(LATER)),
+    (
+        "allow_downscale",
+        Ignored("the configured votes are changed by hand, never by losses"),
+    ),
+    (
+        "expected_votes_tracking",
+        Ignored("the configured votes are changed by hand"),
+    ),
+    ("votes", Ignored("use quorum_votes in nodelist{ node{} }")),
+];
+
+const LOGGING: &[(&str, Fate)] = &[
+    ("to_stderr", Used),
+    ("to_logfile", Used),
+    ("logfile", Used),
+    ("to_syslog", Used),
+    ("syslog_facility", Used),
+    ("debug", Used),
+    ("timestamp", Used),
+    ("fileline", Used),
+    ("function_name", Ignored(LOG_FORM)),
+    ("syslog_priority", Ignored(LOG_FORM)),
+    ("logfile_priority", Ignored(LOG_FORM)),
+    ("blackbox", Ignored(LOG_FORM)),
+    ("format", Ignored(LOG_FORM)),
+    ("syslog_level", Ignored(LOG_FORM)),
+];
+
+const SUBSYS: &[(&str, Fate)] = &[
+    ("subsys", Ignored(LOG_SUBSYS)),
+    ("debug", Ignored(LOG_SUBSYS)),
+    ("tags", Ignored(LOG_SUBSYS)),
+    ("to_syslog", Ignored(LOG_SUBSYS)),
+    ("to_logfile", Ignored(LOG_SUBSYS)),
+    ("logfile", Ignored(LOG_SUBSYS)),
+    ("to_stderr", Ignored(LOG_SUBSYS)),
+    ("syslog_facility", Ignored(LOG_SUBSYS)),
+    ("syslog_priority", Ignored(LOG_SUBSYS)),
+    ("logfile_priority", Ignored(LOG_SUBSYS)),
+];
+
+const DETECTOR: &str = "the detector's times all follow from `token`";
+const NO_RING: &str = "there is no token ring: nodes hear each other directly";
+const KNET: &str = "there is no knet: the links have their own heartbeats";
+const CRYPTO: &str = "every packet is encrypted with XChaCha20-Poly1305";
+const WITNESS: &str = "a quorum device is not offered yet";
+const LATER: &str = "not acted on yet";
+const LOG_FORM: &str = "log lines have one form";
+const LOG_SUBSYS: &str = "log levels are not set per part";

@@ -1,0 +1,118 @@
+//! What corosync.conf says, whichever generation wrote it.
+
+/// One cluster's configuration file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterConf {
+    /// `totem.cluster_name`; empty when not given.
+    pub cluster_name: String,
+    /// `totem.token`, milliseconds, when given.
+    pub token_ms: Option<u64>,
+    /// Peers; empty for the multicast form (`bindnetaddr` without any list).
+    pub nodes: Vec<NodeConf>,
+    /// Links by number: ports and bind addresses.
+    pub links: Vec<Link>,
+    /// Limit generated node ids to 31 bits; always done, kept for the record.
+    pub clear_node_high_bit: bool,
+    /// `quorum{}`.
+    pub quorum: QuorumConf,
+    /// `logging{}`.
+    pub logging: Logging,
+    /// What was accepted but means less than it says.
+    pub warnings: Vec<Warning>,
+}
+
+/// A node of the list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeConf {
+    /// `nodeid`, or made from the first link's IPv4 address.
+    pub id: u32,
+    /// `name`, when given.
+    pub name: Option<String>,
+    /// Addresses or host names by link number.
+    pub addrs: Vec<Option<String>>,
+    /// `quorum_votes`.
+    pub votes: u32,
+}
+
+/// A link (ring).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// `ringnumber` / `linknumber`.
+    pub number: u8,
+    /// UDP and TCP port (`mcastport`).
+    pub port: u16,
+    /// `bindnetaddr`, as written.
+    pub bindnetaddr: Option<String>,
+}
+
+/// `quorum{}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QuorumConf {
+    /// `expected_votes`.
+    pub expected_votes: Option<u32>,
+    /// `two_node`.
+    pub two_node: bool,
+    /// `wait_for_all`, when given (two_node implies it otherwise).
+    pub wait_for_all: Option<bool>,
+}
+
+/// `logging{}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logging {
+    /// `to_stderr`.
+    pub to_stderr: bool,
+    /// `logfile`, where `to_logfile` is on.
+    pub logfile: Option<String>,
+    /// `to_syslog`.
+    pub to_syslog: bool,
+    /// `syslog_facility`.
+    pub syslog_facility: String,
+    /// `debug: on`.
+    pub debug: bool,
+    /// `timestamp`.
+    pub timestamp: bool,
+    /// `fileline`.
+    pub fileline: bool,
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Self {
+            to_stderr: true,
+            logfile: None,
+            to_syslog: true,
+            syslog_facility: "daemon".to_owned(),
+            debug: false,
+            timestamp: true,
+            fileline: false,
+        }
+    }
+}
+
+/// Something accepted with a remark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Line, from 1.
+    pub line: usize,
+    /// Key or section.
+    pub key: String,
+    /// Remark.
+    pub text: String,
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "line {}: {}: {}", self.line, self.key, self.text)
+    }
+}
+
+/// Port of links that name none (`mcastport` of corosync.conf(5)).
+pub(super) const PORT_DEFAULT: u16 = 5405;
+/// Links per node.
+pub(super) const LINKS_MAX: u8 = 8;
+/// Nodes per cluster.
+pub(super) const NODES_MAX: usize = 128;
+/// Shortest `token`, in milliseconds.
+pub(super) const TOKEN_MS_MIN: u64 = 50;
+/// Longest `token`, in milliseconds: one minute.
+pub(super) const TOKEN_MS_MAX: u64 = 60_000;

@@ -1,0 +1,488 @@
+//! From syntax to meaning: every key is obeyed, remarked upon, or refused.
+
+use super::ConfError;
+use super::keys::{self, Fate};
+use super::model::{
+    ClusterConf, LINKS_MAX, Link, NODES_MAX, NodeConf, PORT_DEFAULT, TOKEN_MS_MAX, TOKEN_MS_MIN,
+    Warning,
+};
+use super::syntax::{self, Item, Section};
+use std::net::Ipv4Addr;
+
+/// What to do with keys nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strictness {
+    /// Refuse them: a typing error in a timer must not pass in silence (ruling 25).
+    Strict,
+    /// Warn only (`--lenient`).
+    Lenient,
+}
+
+/// Reads a corosync.conf of any generation; `file` is for messages.
+///
+/// # Errors
+/// [`ConfError`] names file, line and key, and what to write instead.
+pub fn read(file: &str, text: &str, strictness: Strictness) -> Result<ClusterConf, ConfError> {
+    let root = syntax::parse(file, text)?;
+    let mut reader = Reader {
+        file,
+        strictness,
+        conf: ClusterConf::default(),
+        members: Vec::new(),
+        nodeid: None,
+    };
+    reader.section(&root, "")?;
+    reader.finish()
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    strictness: Strictness,
+    conf: ClusterConf,
+    /// `interface{ member{ memberaddr } }` of Corosync 1: link and address.
+    members: Vec<(u8, String, usize)>,
+    /// `totem.nodeid`, with its line.
+    nodeid: Option<(u32, usize)>,
+}
+
+impl Reader<'_> {
+    /// Checks names, then hands known sections to their readers.
+    fn section(&mut self, section: &Section, path: &str) -> Result<(), ConfError> {
+        for item in &section.items {
+            match keys::fate(path, &item.key) {
+                Some(Fate::Used) => {}
+                Some(Fate::Ignored(why)) => {
+                    self.warn(item.line, &item.key, format!("no effect: {why}"))
+                }
+                None => self.unknown_key(path, item)?,
+            }
+        }
+        match path {
+            "totem" => self.totem(section)?,
+            "totem.interface" => return self.interface(section),
+            "nodelist.node" => self.node(section)?,
+            "quorum" => self.quorum(section)?,
+            "logging" => self.logging(section)?,
+            _ => {}
+        }
+        for inner in &section.sections {
+            self.subsection(inner, path)?;
+        }
+        Ok(())
+    }
+
+    fn subsection(&mut self, inner: &Section, path: &str) -> Result<(), ConfError> {
+        let full = if path.is_empty() {
+            inner.name.clone()
+        } else {
+            format!("{path}.{}", inner.name)
+        };
+        if let Some((_, why)) = keys::SECTIONS_IGNORED
+            .iter()
+            .find(|(name, _)| *name == full)
+        {
+            self.warn(inner.line, &inner.name, format!("section not read: {why}"));
+            return Ok(());
+        }
+        if keys::subsections(path).contains(&inner.name.as_str()) {
+            return self.section(inner, &full);
+        }
+        let near = nearest(&inner.name, keys::subsections(path));
+        let what = format!("unknown section{near}");
+        self.unknown(inner.line, &inner.name, what)
+    }
+
+    fn totem(&mut self, section: &Section) -> Result<(), ConfError> {
+        for item in &section.items {
+            match item.key.as_str() {
+                "version" if item.value != "2" => {
+                    return Err(self.bad(item, "must be 2, the version of the file's format"));
+                }
+                "cluster_name" => self.conf.cluster_name.clone_from(&item.value),
+                "token" => self.conf.token_ms = Some(self.token(item)?),
+                "transport" => self.transport(item)?,
+                "secauth" | "crypto_cipher" | "crypto_hash" => self.crypto(item),
+                "clear_node_high_bit" => self.conf.clear_node_high_bit = self.yes_no(item)?,
+                "nodeid" => self.nodeid = Some((self.node_id(item)?, item.line)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn token(&self, item: &Item) -> Result<u64, ConfError> {
+        let ms: u64 = self.number(item)?;
+        if (TOKEN_MS_MIN..=TOKEN_MS_MAX).contains(&ms) {
+            return Ok(ms);
+        }
+        let what = format!(
+            "{ms} ms is out of range: at least {TOKEN_MS_MIN} ms (below that the scheduler's own jitter looks like a dead node) and at most {TOKEN_MS_MAX} ms"
+        );
+        Err(self.bad(item, &what))
+    }
+
+    fn transport(&mut self, item: &Item) -> Result<(), ConfError> {
+        match item.value.as_str() {
+            "udpu" | "knet" => Ok(()),
+            "udp" => {
+                let text = "multicast and broadcast are not used: heartbeats are unicast to the listed nodes";
+                self.warn(item.line, "transport", text.to_owned());
+                Ok(())
+            }
+            other => {
+                // `upnp` stands in tutorials where udpu is meant.
+                let near = if other.starts_with('u') {
+                    "; did you mean `udpu`?"
+                } else {
+                    ""
+                };
+                let what = format!("`{other}` is no transport; use udpu or knet{near}");
+                Err(self.bad(item, &what))
+            }
+        }
+    }
+
+    fn crypto(&mut self, item: &Item) {
+        if matches!(item.value.as_str(), "off" | "none" | "no") {
+            let text = "does not switch encryption off: every packet is authenticated and encrypted with the authkey";
+            self.warn(item.line, &item.key, text.to_owned());
+        } else if item.key != "secauth" {
+            let text = "no effect: every packet is encrypted with XChaCha20-Poly1305";
+            self.warn(item.line, &item.key, text.to_owned());
+        }
+    }
+
+    fn interface(&mut self, section: &Section) -> Result<(), ConfError> {
+        let mut link = Link {
+            number: 0,
+            port: PORT_DEFAULT,
+            bindnetaddr: None,
+        };
+        for item in &section.items {
+            match item.key.as_str() {
+                "ringnumber" | "linknumber" => link.number = self.link_number(item)?,
+                "mcastport" => link.port = self.number(item)?,
+                "bindnetaddr" => link.bindnetaddr = Some(item.value.clone()),
+                _ => {}
+            }
+        }
+        for member in section.all("member") {
+            for item in &member.items {
+                if keys::fate("totem.interface.member", &item.key).is_none() {
+                    self.unknown_key("totem.interface.member", item)?;
+                }
+            }
+            for addr in member.items.iter().filter(|i| i.key == "memberaddr") {
+                self.members
+                    .push((link.number, addr.value.clone(), addr.line));
+            }
+        }
+        if self.conf.links.iter().any(|l| l.number == link.number) {
+            let what = format!("link {} has two interface sections", link.number);
+            return Err(ConfError::at(self.file, section.line, "interface", what));
+        }
+        self.conf.links.push(link);
+        for inner in section.sections.iter().filter(|s| s.name != "member") {
+            self.subsection(inner, "totem.interface")?;
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, section: &Section) -> Result<(), ConfError> {
+        let mut node = NodeConf {
+            votes: 1,
+            ..NodeConf::default()
+        };
+        for item in &section.items {
+            match item.key.as_str() {
+                "nodeid" => node.id = self.node_id(item)?,
+                "name" => node.name = Some(item.value.clone()),
+                "quorum_votes" => node.votes = self.number(item)?,
+                ring => {
+                    let number = ring
+                        .strip_prefix("ring")
+                        .and_then(|r| r.strip_suffix("_addr"));
+                    let Some(number) = number.and_then(|n| n.parse::<u8>().ok()) else {
+                        continue;
+                    };
+                    if number >= LINKS_MAX {
+                        return Err(self.bad(
+                            item,
+                            &format!(
+                                "at most {LINKS_MAX} links: ring0_addr to ring{}_addr",
+                                LINKS_MAX - 1
+                            ),
+                        ));
+                    }
+                    let at = usize::from(number);
+                    node.addrs.resize(node.addrs.len().max(at + 1), None);
+                    node.addrs[at] = Some(item.value.clone());
+                }
+            }
+        }
+        self.add_node(node, section.line)
+    }
+
+    fn add_node(&mut self, mut node: NodeConf, line: usize) -> Result<(), ConfError> {
+        let fail = |what: String| Err(ConfError::at(self.file, line, "node", what));
+        let Some(first) = node.addrs.first().cloned().flatten() else {
+            return fail("a node needs ring0_addr".to_owned());
+        };
+        if node.id == 0 {
+            let Ok(address) = first.parse::<Ipv4Addr>() else {
+                return fail(format!(
+                    "`{first}` is no IPv4 address: give this node a nodeid"
+                ));
+            };
+            node.id = generated_id(address);
+        }
+        for other in &self.conf.nodes {
+            if other.id == node.id {
+                let other = other.addrs.first().cloned().flatten().unwrap_or_default();
+                return fail(format!(
+                    "nodeid {} belongs to two nodes, {other} and {first}: every node needs its own",
+                    node.id
+                ));
+            }
+            if let Some(twice) = node
+                .addrs
+                .iter()
+                .flatten()
+                .find(|a| other.addrs.contains(&Some((*a).clone())))
+            {
+                return fail(format!(
+                    "address {twice} belongs to two nodes, {} and {}",
+                    other.id, node.id
+                ));
+            }
+            if node.name.is_some() && other.name == node.name {
+                return fail(format!(
+                    "the name {} belongs to two nodes",
+                    node.name.unwrap_or_default()
+                ));
+            }
+        }
+        if self.conf.nodes.len() >= NODES_MAX {
+            return fail(format!("at most {NODES_MAX} nodes"));
+        }
+        self.conf.nodes.push(node);
+        Ok(())
+    }
+
+    fn quorum(&mut self, section: &Section) -> Result<(), ConfError> {
+        for item in &section.items {
+            match item.key.as_str() {
+                "provider" if item.value != "corosync_votequorum" => {
+                    return Err(self.bad(item, "must be corosync_votequorum"));
+                }
+                "expected_votes" => self.conf.quorum.expected_votes = Some(self.number(item)?),
+                "two_node" => self.conf.quorum.two_node = self.yes_no(item)?,
+                "wait_for_all" => self.conf.quorum.wait_for_all = Some(self.yes_no(item)?),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn logging(&mut self, section: &Section) -> Result<(), ConfError> {
+        let mut file = None;
+        let mut to_file = None;
+        for item in &section.items {
+            let on = || self.yes_no(item);
+            match item.key.as_str() {
+                "to_stderr" => self.conf.logging.to_stderr = on()?,
+                "to_logfile" => to_file = Some(on()?),
+                "logfile" => file = Some(item.value.clone()),
+                "to_syslog" => self.conf.logging.to_syslog = on()?,
+                "debug" => self.conf.logging.debug = item.value == "trace" || on()?,
+                "timestamp" => self.conf.logging.timestamp = item.value == "hires" || on()?,
+                "fileline" => self.conf.logging.fileline = on()?,
+                "syslog_facility" => self.conf.logging.syslog_facility.clone_from(&item.value),
+                _ => {}
+            }
+        }
+        // Naming a file asks for it, unless it is switched off.
+        self.conf.logging.logfile = file.filter(|_| to_file != Some(false));
+        Ok(())
+    }
+
+    /// Puts the generations together and checks what only the whole file shows.
+    fn finish(mut self) -> Result<ClusterConf, ConfError> {
+        if self.conf.nodes.is_empty() {
+            self.members_to_nodes()?;
+        } else if !self.members.is_empty() {
+            let (_, _, line) = self.members[0];
+            self.warn(
+                line,
+                "member",
+                "not read: the nodelist names the nodes".to_owned(),
+            );
+        }
+        if self.conf.links.is_empty() {
+            self.conf.links.push(Link {
+                number: 0,
+                port: PORT_DEFAULT,
+                bindnetaddr: None,
+            });
+        }
+        let used = self
+            .conf
+            .nodes
+            .iter()
+            .map(|n| n.addrs.len())
+            .max()
+            .unwrap_or(1);
+        for number in 0..used as u8 {
+            if !self.conf.links.iter().any(|l| l.number == number) {
+                self.conf.links.push(Link {
+                    number,
+                    port: PORT_DEFAULT,
+                    bindnetaddr: None,
+                });
+            }
+        }
+        self.conf.links.sort_by_key(|l| l.number);
+        if self.conf.quorum.two_node && self.conf.nodes.len() > 2 {
+            let text = format!(
+                "no effect with {} nodes: two_node is for two",
+                self.conf.nodes.len()
+            );
+            self.warn(0, "two_node", text);
+            self.conf.quorum.two_node = false;
+        }
+        Ok(self.conf)
+    }
+
+    fn members_to_nodes(&mut self) -> Result<(), ConfError> {
+        let first_link: Vec<_> = self.members.iter().filter(|m| m.0 == 0).cloned().collect();
+        for (at, (_, addr, line)) in first_link.into_iter().enumerate() {
+            // The n-th member of each link is the same node, as Corosync 1 reads redundant rings.
+            let mut addrs = vec![Some(addr)];
+            for link in 1..LINKS_MAX {
+                let other = self.members.iter().filter(|m| m.0 == link).nth(at);
+                if let Some((_, other, _)) = other {
+                    addrs.resize(usize::from(link) + 1, None);
+                    addrs[usize::from(link)] = Some(other.clone());
+                }
+            }
+            self.add_node(
+                NodeConf {
+                    id: 0,
+                    name: None,
+                    addrs,
+                    votes: 1,
+                },
+                line,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn unknown_key(&mut self, path: &str, item: &Item) -> Result<(), ConfError> {
+        let near = nearest(&item.key, &keys::names(path));
+        let place = if path.is_empty() {
+            "here".to_owned()
+        } else {
+            format!("in `{path}`")
+        };
+        self.unknown(item.line, &item.key, format!("unknown key {place}{near}"))
+    }
+
+    fn unknown(&mut self, line: usize, key: &str, what: String) -> Result<(), ConfError> {
+        if self.strictness == Strictness::Lenient {
+            self.warn(line, key, format!("{what}; ignored"));
+            return Ok(());
+        }
+        Err(ConfError::at(
+            self.file,
+            line,
+            key,
+            format!("{what} (start with --lenient to ignore it)"),
+        ))
+    }
+
+    fn warn(&mut self, line: usize, key: &str, text: String) {
+        self.conf.warnings.push(Warning {
+            line,
+            key: key.to_owned(),
+            text,
+        });
+    }
+
+    fn bad(&self, item: &Item, what: &str) -> ConfError {
+        ConfError::at(self.file, item.line, &item.key, what)
+    }
+
+    fn number<T: std::str::FromStr>(&self, item: &Item) -> Result<T, ConfError> {
+        item.value.parse().map_err(|_| {
+            self.bad(
+                item,
+                &format!("`{}` is no number in the range allowed here", item.value),
+            )
+        })
+    }
+
+    fn node_id(&self, item: &Item) -> Result<u32, ConfError> {
+        match self.number(item)? {
+            0 => Err(self.bad(item, "0 is reserved: node ids start at 1")),
+            id => Ok(id),
+        }
+    }
+
+    fn link_number(&self, item: &Item) -> Result<u8, ConfError> {
+        let number: u8 = self.number(item)?;
+        if number < LINKS_MAX {
+            return Ok(number);
+        }
+        Err(self.bad(
+            item,
+            &format!("at most {LINKS_MAX} links: 0 to {}", LINKS_MAX - 1),
+        ))
+    }
+
+    fn yes_no(&self, item: &Item) -> Result<bool, ConfError> {
+        match item.value.as_str() {
+            "yes" | "on" | "1" | "true" => Ok(true),
+            "no" | "off" | "0" | "false" => Ok(false),
+            other => Err(self.bad(item, &format!("`{other}` is neither yes nor no"))),
+        }
+    }
+}
+
+/// Corosync's 31-bit rule: the IPv4 address as a number without its highest bit.
+fn generated_id(address: Ipv4Addr) -> u32 {
+    u32::from(address) & 0x7fff_ffff
+}
+
+/// `; did you mean …?` for the closest known name, if one is close.
+fn nearest(word: &str, known: &[&str]) -> String {
+    // Among equally close names the first of the list wins.
+    let best = known
+        .iter()
+        .map(|k| (distance(word, k), k))
+        .min_by_key(|(d, _)| *d);
+    match best {
+        Some((d, name)) if d <= 2 || (d == 3 && word.len() > 7) => {
+            format!("; did you mean `{name}`?")
+        }
+        _ => String::new(),
+    }
+}
+
+/// Levenshtein distance, on short words only.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().take(WORD_CHARS_MAX).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, cb) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// Longest word compared for suggestions, in characters.
+const WORD_CHARS_MAX: usize = 64;

@@ -1,0 +1,330 @@
+use super::*;
+use scheduler::{ActionResource, Graph, Synapse};
+use std::collections::BTreeMap;
+
+const UUID: &str = "11111111-2222-3333-4444-555555555555";
+
+fn action(id: u32, kind: ActionKind, operation: &str, node: &str) -> Action {
+    Action {
+        id,
+        kind,
+        operation: operation.to_owned(),
+        key: format!("ip_{operation}_0"),
+        node: (kind != ActionKind::Pseudo).then(|| ("1".to_owned(), node.to_owned())),
+        router_node: None,
+        resource: (kind == ActionKind::Rsc).then(|| ActionResource {
+            id: "ip".to_owned(),
+            long_id: None,
+            class: "ocf".to_owned(),
+            provider: Some("heartbeat".to_owned()),
+            kind: "IPaddr2".to_owned(),
+        }),
+        interval_ms: 0,
+        timeout_ms: 20_000,
+        start_delay_ms: 0,
+        target_rc: if operation == "monitor" { 7 } else { 0 },
+        can_fail: false,
+        on_fail: "restart".to_owned(),
+        params: BTreeMap::new(),
+        meta: BTreeMap::new(),
+        digest: None,
+        reason: None,
+    }
+}
+
+fn plan(steps: Vec<(Action, Vec<u32>)>) -> Input {
+    let synapses = steps
+        .into_iter()
+        .map(|(action, inputs)| Synapse {
+            id: action.id,
+            priority: 0,
+            action,
+            inputs,
+        })
+        .collect();
+    let graph = Graph {
+        synapses,
+        cluster_delay_ms: 60_000,
+        ..Graph::default()
+    };
+    Input::Planned(Box::new(Plan {
+        graph,
+        ..Plan::default()
+    }))
+}
+
+fn acting() -> Controller {
+    let mut controller = Controller::default();
+    let out = controller.step(
+        0,
+        Input::Acting {
+            uuid: UUID.to_owned(),
+        },
+    );
+    assert_eq!(out, [Command::Schedule]);
+    controller
+}
+
+/// Operations handed to executors and commands performed, in order, as `node:operation`.
+fn fired(commands: &[Command]) -> Vec<String> {
+    let of = |c: &Command| match c {
+        Command::Execute { node, request } => Some(format!("{node}:{}", request.operation)),
+        Command::Perform { action, .. } => Some(format!("perform:{}", action.operation)),
+        _ => None,
+    };
+    commands.iter().filter_map(of).collect()
+}
+
+fn done(action: u32, transition: u32, target_rc: i32, rc: i32) -> Input {
+    let transition_key = format!("{action}:{transition}:{target_rc}:{UUID}");
+    Input::OpDone {
+        transition_key,
+        rc,
+        op_status: 0,
+    }
+}
+
+#[test]
+fn actions_fire_in_the_order_of_their_inputs() {
+    let mut c = acting();
+    let out = c.step(
+        1,
+        plan(vec![
+            (action(1, ActionKind::Rsc, "stop", "a"), vec![]),
+            (action(2, ActionKind::Pseudo, "stopped", ""), vec![1]),
+            (action(3, ActionKind::Rsc, "start", "b"), vec![2]),
+        ]),
+    );
+    assert_eq!(fired(&out), ["a:stop"]);
+    assert_eq!(c.progress(), Some((0, 3)));
+    assert_eq!(fired(&c.step(2, done(1, 1, 0, 0))), ["b:start"]);
+    // The graph is done: one more plan, empty, and the cluster is idle.
+    assert_eq!(c.step(3, done(3, 1, 0, 0)), [Command::Schedule]);
+    assert_eq!(c.step(4, plan(vec![])), [Command::Idle]);
+    assert!(c.is_idle());
+}
+
+#[test]
+fn a_change_lets_flying_actions_land_and_plans_anew() {
+    let mut c = acting();
+    c.step(
+        1,
+        plan(vec![
+            (action(1, ActionKind::Rsc, "stop", "a"), vec![]),
+            (action(2, ActionKind::Rsc, "start", "b"), vec![1]),
+        ]),
+    );
+    assert!(
+        c.step(
+            2,
+            Input::Changed {
+                why: "new CIB".to_owned()
+            }
+        )
+        .is_empty()
+    );
+    // The stop's answer ends the aborted transition; the start is never fired.
+    assert_eq!(c.step(3, done(1, 1, 0, 0)), [Command::Schedule]);
+}
+
+#[test]
+fn a_failed_action_stops_what_depends_on_it_and_is_told() {
+    let mut c = acting();
+    c.step(
+        1,
+        plan(vec![
+            (action(1, ActionKind::Rsc, "start", "a"), vec![]),
+            (action(2, ActionKind::Rsc, "start", "b"), vec![1]),
+        ]),
+    );
+    let out = c.step(2, done(1, 1, 0, 1));
+    assert!(
+        matches!(&out[0], Command::Notice { code: "action-failed", text } if text.contains("returned 1"))
+    );
+    assert_eq!(out[1], Command::Schedule);
+}
+
+#[test]
+fn a_probe_that_finds_something_is_no_failure_but_voids_the_plan() {
+    let mut c = acting();
+    c.step(
+        1,
+        plan(vec![
+            (action(1, ActionKind::Rsc, "monitor", "a"), vec![]),
+            (action(2, ActionKind::Rsc, "start", "b"), vec![1]),
+        ]),
+    );
+    let out = c.step(2, done(1, 1, 7, 0));
+    assert!(fired(&out).is_empty(), "{out:?}");
+    assert!(out.contains(&Command::Schedule));
+}
+
+#[test]
+fn a_node_that_left_answers_no_more() {
+    let mut c = acting();
+    c.step(
+        1,
+        plan(vec![(action(1, ActionKind::Rsc, "start", "a"), vec![])]),
+    );
+    let out = c.step(
+        2,
+        Input::NodeGone {
+            node: "a".to_owned(),
+        },
+    );
+    assert_eq!(out, [Command::Schedule]);
+}
+
+#[test]
+fn the_shutdown_of_a_node_is_confirmed_by_its_leaving() {
+    let mut c = acting();
+    let out = c.step(
+        1,
+        plan(vec![(
+            action(1, ActionKind::Crm, "do_shutdown", "a"),
+            vec![],
+        )]),
+    );
+    assert_eq!(fired(&out), ["perform:do_shutdown"]);
+    assert_eq!(
+        c.step(
+            2,
+            Input::NodeGone {
+                node: "a".to_owned()
+            }
+        ),
+        [Command::Schedule]
+    );
+}
+
+#[test]
+fn fencing_of_a_lost_node_stays_in_flight_until_its_result() {
+    let mut c = acting();
+    let out = c.step(
+        1,
+        plan(vec![(action(1, ActionKind::Crm, "stonith", "a"), vec![])]),
+    );
+    assert_eq!(fired(&out), ["perform:stonith"]);
+    assert!(
+        c.step(
+            2,
+            Input::NodeGone {
+                node: "a".to_owned()
+            }
+        )
+        .is_empty()
+    );
+    let ok = Input::Confirmed {
+        transition: 1,
+        action: 1,
+        ok: true,
+    };
+    assert_eq!(c.step(3, ok), [Command::Schedule]);
+}
+
+#[test]
+fn an_answer_that_never_comes_ends_the_transition_with_a_notice() {
+    let mut c = acting();
+    c.step(
+        1,
+        plan(vec![(action(1, ActionKind::Rsc, "start", "a"), vec![])]),
+    );
+    let due = c.next_timeout_ms().unwrap();
+    assert!(c.step(due - 1, Input::Tick).is_empty());
+    let out = c.step(due, Input::Tick);
+    assert!(
+        matches!(
+            &out[0],
+            Command::Notice {
+                code: "action-unanswered",
+                ..
+            }
+        ),
+        "{out:?}"
+    );
+    assert!(out.contains(&Command::Schedule));
+}
+
+#[test]
+fn answers_of_another_transition_change_nothing_in_this_one() {
+    let mut c = acting();
+    c.step(
+        1,
+        plan(vec![(action(1, ActionKind::Rsc, "start", "a"), vec![])]),
+    );
+    c.step(2, done(1, 9, 0, 0));
+    // Still in flight: the foreign answer only asks for a new plan afterwards.
+    assert_eq!(c.progress(), Some((0, 1)));
+}
+
+#[test]
+fn a_node_that_is_not_the_dc_does_nothing() {
+    let mut c = Controller::default();
+    assert!(
+        c.step(
+            0,
+            Input::Changed {
+                why: "x".to_owned()
+            }
+        )
+        .is_empty()
+    );
+    assert!(
+        c.step(
+            0,
+            plan(vec![(action(1, ActionKind::Rsc, "start", "a"), vec![])])
+        )
+        .is_empty()
+    );
+    let mut c = acting();
+    assert!(c.step(1, Input::Ended).is_empty());
+    assert!(
+        c.step(
+            2,
+            Input::Changed {
+                why: "x".to_owned()
+            }
+        )
+        .is_empty()
+    );
+}
+
+#[test]
+fn the_batch_limit_bounds_what_is_in_flight() {
+    let mut c = acting();
+    let actions = (1..=4).map(|i| (action(i, ActionKind::Rsc, "start", "a"), vec![]));
+    let Input::Planned(mut p) = plan(actions.collect()) else {
+        unreachable!()
+    };
+    p.graph.batch_limit = 3;
+    assert_eq!(fired(&c.step(1, Input::Planned(p))).len(), 3);
+    assert_eq!(fired(&c.step(2, done(1, 1, 0, 0))).len(), 1);
+}
+
+proptest::proptest! {
+    /// Whatever arrives in whatever order, nothing panics and no dependent fires before its input.
+    #[test]
+    fn any_sequence_of_inputs_is_survived(steps in proptest::collection::vec((0u8..7, 0u32..6), 0..60)) {
+        let mut c = Controller::default();
+        let mut now = 0;
+        for (what, n) in steps {
+            now += 1000;
+            let input = match what {
+                0 => Input::Acting { uuid: UUID.to_owned() },
+                1 => Input::Ended,
+                2 => Input::Changed { why: "x".to_owned() },
+                3 => plan(vec![
+                    (action(1, ActionKind::Rsc, "stop", "a"), vec![]),
+                    (action(2, ActionKind::Rsc, "start", "b"), vec![1, 77]),
+                ]),
+                4 => done(n, n, 0, (n % 2) as i32),
+                5 => Input::NodeGone { node: "a".to_owned() },
+                _ => Input::Tick,
+            };
+            let out = c.step(now, input);
+            let fired = fired(&out);
+            let stop_answered = what == 4;
+            proptest::prop_assert!(stop_answered || !fired.contains(&"b:start".to_owned()));
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! One transition graph in execution.
+
+use super::{Command, is_agent_action};
+use crate::executor::OpRequest;
+use scheduler::{Action, ActionKind, Graph, Synapse};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A graph with what has become of each of its actions.
+#[derive(Clone, Debug)]
+pub struct Transition {
+    number: u32,
+    uuid: String,
+    synapses: Vec<Step>,
+    /// Action number to position.
+    index: BTreeMap<u32, usize>,
+    in_flight_max: usize,
+    cluster_delay_ms: u64,
+    aborted: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Step {
+    synapse: Synapse,
+    waits_for: BTreeSet<u32>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    InFlight { deadline_ms: u64 },
+    Done,
+    Failed,
+}
+
+/// What an answer meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// As planned.
+    Expected,
+    /// Not as planned; in words.
+    Failed(String),
+    /// Not of this transition.
+    Foreign,
+}
+
+impl Transition {
+    /// Takes a graph over. An input that names no action of the graph counts as met.
+    #[must_use]
+    pub fn start(number: u32, uuid: &str, graph: Graph, _now_ms: u64) -> Self {
+        let index: BTreeMap<u32, usize> = graph
+            .synapses
+            .iter()
+            .enumerate()
+            .map(|(i, s)| (s.action.id, i))
+            .collect();
+        let synapses = graph.synapses.into_iter().map(|synapse| Step {
+            waits_for: synapse
+                .inputs
+                .iter()
+                .copied()
+                .filter(|i| index.contains_key(i))
+                .collect(),
+            synapse,
+            state: State::Waiting,
+        });
+        let batch = graph.batch_limit as usize;
+        Self {
+            number,
+            uuid: uuid.to_owned(),
+            synapses: synapses.collect(),
+            index,
+            in_flight_max: if batch == 0 {
+                IN_FLIGHT_MAX
+            } else {
+                batch.min(IN_FLIGHT_MAX)
+            },
+            cluster_delay_ms: graph.cluster_delay_ms,
+            aborted: None,
+        }
+    }
+
+    /// Its number, as in transition keys.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Why no new action is fired, if so.
+    #[must_use]
+    pub fn aborted(&self) -> Option<&str> {
+        self.aborted.as_deref()
+    }
+
+    /// Actions done, actions in all.
+    #[must_use]
+    pub fn progress(&self) -> (u32, u32) {
+        let done = self
+            .synapses
+            .iter()
+            .filter(|s| s.state == State::Done)
+            .count();
+        (done as u32, self.synapses.len() as u32)
+    }
+
+    /// Fires no new action from now on; what is in flight is awaited.
+    pub fn abort(&mut self, why: &str) {
+        self.aborted.get_or_insert_with(|| why.to_owned());
+    }
+
+    /// Nothing is in flight and nothing can be fired.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        let in_flight = |s: &Step| matches!(s.state, State::InFlight { .. });
+        !self
+            .synapses
+            .iter()
+            .any(|s| in_flight(s) || (self.aborted.is_none() && s.is_ready()))
+    }
+
+    /// Fires everything that is ready, up to the bound; pseudo actions are confirmed at once and
+    /// may make others ready.
+    pub(super) fn fire(&mut self, now_ms: u64, out: &mut Vec<Command>) {
+        while self.aborted.is_none() {
+            let Some(at) = self.next_ready() else { return };
+            let action = self.synapses[at].synapse.action.clone();
+            if action.kind == ActionKind::Pseudo {
+                self.settle(at, State::Done);
+                continue;
+            }
+            let own_ms = action.timeout_ms + action.start_delay_ms;
+            let deadline_ms = now_ms + own_ms + self.cluster_delay_ms.max(ANSWER_GRACE_MS_MIN);
+            self.synapses[at].state = State::InFlight { deadline_ms };
+            match (&action.node, is_agent_action(&action)) {
+                (Some((_, node)), true) => out.push(Command::Execute {
+                    node: action.router_node.clone().unwrap_or_else(|| node.clone()),
+                    request: Box::new(request_of(&action, &self.key_of(&action))),
+                }),
+                _ => out.push(Command::Perform {
+                    transition: self.number,
+                    action: Box::new(action),
+                }),
+            }
+        }
+    }
+
+    /// An executor's result.
+    pub(super) fn op_done(&mut self, key: &str, rc: i32, op_status: i32) -> Answer {
+        let Some(id) = self.action_of(key) else {
+            return Answer::Foreign;
+        };
+        let Some(&at) = self.index.get(&id) else {
+            return Answer::Foreign;
+        };
+        let step = &self.synapses[at];
+        if !matches!(step.state, State::InFlight { .. }) {
+            return Answer::Foreign;
+        }
+        let action = &step.synapse.action;
+        let ok = op_status == 0 && (rc == action.target_rc || is_probe(action));
+        let surprise = is_probe(action) && rc != action.target_rc;
+        let can_fail = action.can_fail;
+        let what = format!(
+            "{} on {} returned {rc} instead of {}",
+            action.key,
+            action.node.as_ref().map_or("?", |n| &n.1),
+            action.target_rc
+        );
+        self.settle(
+            at,
+            if ok || can_fail {
+                State::Done
+            } else {
+                State::Failed
+            },
+        );
+        // A probe that finds something is no failure, but what was planned on its absence is void.
+        if surprise || !(ok || can_fail) {
+            Answer::Failed(what)
+        } else {
+            Answer::Expected
+        }
+    }
+
+    /// The answer to [`Command::Perform`].
+    pub(super) fn confirm(&mut self, action: u32, ok: bool) -> Answer {
+        let Some(&at) = self.index.get(&action) else {
+            return Answer::Foreign;
+        };
+        if !matches!(self.synapses[at].state, State::InFlight { .. }) {
+            return Answer::Foreign;
+        }
+        let key = self.synapses[at].synapse.action.key.clone();
+        let fine = ok || self.synapses[at].synapse.action.can_fail;
+        self.settle(at, if fine { State::Done } else { State::Failed });
+        if fine {
+            Answer::Expected
+        } else {
+            Answer::Failed(format!("{key} failed"))
+        }
+    }
+
+    /// Gives up on everything in flight on a node that left.
+    pub(super) fn node_gone(&mut self, node: &str) {
+        for at in 0..self.synapses.len() {
+            let step = &self.synapses[at];
+            let there = step
+                .synapse
+                .action
+                .node
+                .as_ref()
+                .is_some_and(|(_, name)| name == node);
+            let fencing = step.synapse.action.operation == "stonith";
+            if matches!(step.state, State::InFlight { .. }) && there && !fencing {
+                let leaving = step.synapse.action.operation == "do_shutdown";
+                self.settle(at, if leaving { State::Done } else { State::Failed });
+            }
+        }
+    }
+
+    /// Gives up on actions whose answer is overdue; returns each in words.
+    pub(super) fn expire(&mut self, now_ms: u64) -> Vec<String> {
+        let mut late = Vec::new();
+        for at in 0..self.synapses.len() {
+            let step = &self.synapses[at];
+            if let State::InFlight { deadline_ms } = step.state
+                && deadline_ms <= now_ms
+            {
+                let action = &step.synapse.action;
+                let node = action.node.as_ref().map_or("?", |n| &n.1);
+                late.push(format!("{} on {node} gave no answer in time", action.key));
+                self.settle(at, State::Failed);
+            }
+        }
+        if let Some(first) = late.first() {
+            self.aborted.get_or_insert_with(|| first.clone());
+        }
+        late
+    }
+
+    pub(super) fn next_timeout_ms(&self) -> Option<u64> {
+        self.synapses
+            .iter()
+            .filter_map(|s| match s.state {
+                State::InFlight { deadline_ms } => Some(deadline_ms),
+                _ => None,
+            })
+            .min()
+    }
+
+    fn next_ready(&self) -> Option<usize> {
+        let in_flight = self
+            .synapses
+            .iter()
+            .filter(|s| matches!(s.state, State::InFlight { .. }))
+            .count();
+        let room = in_flight < self.in_flight_max;
+        let ready =
+            self.synapses.iter().enumerate().filter(|(_, s)| {
+                s.is_ready() && (room || s.synapse.action.kind == ActionKind::Pseudo)
+            });
+        // Highest priority first, then the graph's order.
+        ready
+            .max_by_key(|(at, s)| (s.synapse.priority, std::cmp::Reverse(*at)))
+            .map(|(at, _)| at)
+    }
+
+    fn settle(&mut self, at: usize, state: State) {
+        self.synapses[at].state = state;
+        if state == State::Done {
+            let id = self.synapses[at].synapse.action.id;
+            for step in &mut self.synapses {
+                step.waits_for.remove(&id);
+            }
+        }
+    }
+
+    /// `ACTION:TRANSITION:TARGET_RC:UUID`, as Pacemaker's transition keys.
+    fn key_of(&self, action: &Action) -> String {
+        format!(
+            "{}:{}:{}:{}",
+            action.id, self.number, action.target_rc, self.uuid
+        )
+    }
+
+    fn action_of(&self, key: &str) -> Option<u32> {
+        let mut parts = key.splitn(4, ':');
+        let action = parts.next()?.parse().ok()?;
+        let number: u32 = parts.next()?.parse().ok()?;
+        let uuid = parts.nth(1)?;
+        (number == self.number && uuid == self.uuid).then_some(action)
+    }
+}
+
+impl Step {
+    fn is_ready(&self) -> bool {
+        self.state == State::Waiting && self.waits_for.is_empty()
+    }
+}
+
+/// The executor's request for an agent action.
+#[must_use]
+pub fn request_of(action: &Action, transition_key: &str) -> OpRequest {
+    let resource = action.resource.clone();
+    let id = resource.as_ref().map(|r| r.id.clone()).unwrap_or_default();
+    OpRequest {
+        instance: resource
+            .as_ref()
+            .and_then(|r| r.long_id.clone())
+            .unwrap_or_else(|| id.clone()),
+        rsc: id,
+        class: resource
+            .as_ref()
+            .map(|r| r.class.clone())
+            .unwrap_or_default(),
+        provider: resource.as_ref().and_then(|r| r.provider.clone()),
+        kind: resource.map(|r| r.kind).unwrap_or_default(),
+        operation: action.operation.clone(),
+        interval_ms: action.interval_ms,
+        timeout_ms: action.timeout_ms,
+        start_delay_ms: action.start_delay_ms,
+        params: action.params.clone(),
+        meta: action.meta.clone(),
+        target_rc: action.target_rc,
+        transition_key: transition_key.to_owned(),
+        digest: action.digest.clone().unwrap_or_default(),
+        on_fail: action.on_fail.clone(),
+    }
+}
+
+/// A monitor without interval: its answer is news, not a failure.
+fn is_probe(action: &Action) -> bool {
+    action.operation == "monitor" && action.interval_ms == 0
+}
+
+/// Most actions in flight at once where the cluster sets no `batch-limit`.
+const IN_FLIGHT_MAX: usize = 256;
+/// Least time, in milliseconds, that an answer may take beyond the action's own timeout.
+const ANSWER_GRACE_MS_MIN: u64 = 60_000;

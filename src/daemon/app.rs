@@ -1,0 +1,234 @@
+//! The daemon's loop: everything that is not the protocol's own meets here, one event at a time.
+
+use super::disk::DiskHandle;
+use super::duty::Duty;
+use super::local::Local;
+use super::log::Log;
+use super::notices::Notices;
+use super::notify::notify;
+use super::reports::Reports;
+use super::requests::Clients;
+use super::stop::Stopping;
+use crate::conf::ClusterConf;
+use crate::controller;
+use crate::executor::ExecutorEvent;
+use crate::fencing::FenceOutcome;
+use crate::ipc::Call;
+use crate::paths::Paths;
+use crate::replica::Replica;
+use crate::transport::{Ended, Message, Peers, ProtocolHandle, boottime_ms};
+use membership::{Ballot, ConfigEntry, Event, Input, NodeState, OpId, PeerState, VoterSet};
+use scheduler::Plan;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::signal::unix::Signal;
+use tokio::sync::mpsc;
+use wire::{Identity, NodeId};
+
+/// What the loop works on. Each field's module holds the code that changes it.
+pub(super) struct App {
+    pub(super) paths: Paths,
+    pub(super) conf: ClusterConf,
+    pub(super) lenient: bool,
+    pub(super) log: Log,
+    pub(super) peers: Arc<Peers>,
+    pub(super) me: Identity,
+    pub(super) protocol: ProtocolHandle,
+    pub(super) disk: DiskHandle,
+    pub(super) replica: Replica,
+    pub(super) reports: Reports,
+    pub(super) standing: Standing,
+    pub(super) local: Local,
+    pub(super) duty: Duty,
+    pub(super) clients: Clients,
+    pub(super) notices: Notices,
+    /// Voter set in force, as the log has it; `None` before it is known and during a step.
+    pub(super) voters: Option<VoterSet>,
+    pub(super) stopping: Option<Stopping>,
+    /// Where spawned work reports to.
+    pub(super) own: mpsc::Sender<Own>,
+    /// The process may end, with this code.
+    pub(super) exit: Option<u8>,
+}
+
+/// What the protocol last said of this node's place.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub(super) state: NodeState,
+    pub(super) quorate: bool,
+    pub(super) quorum_why: String,
+    /// Ballot under which this node acts as DC.
+    pub(super) acting: Option<Ballot>,
+    /// Ballot and number of the newest view.
+    pub(super) view: membership::View,
+    pub(super) peers: BTreeMap<NodeId, (PeerState, String)>,
+}
+
+/// Reports of work that the loop itself started.
+#[derive(Debug)]
+pub(super) enum Own {
+    /// A plan is made: for which controller, up to which log entry.
+    Planned {
+        lone: bool,
+        seq: u64,
+        plan: Box<Plan>,
+    },
+    /// A fence agent ended.
+    Fenced {
+        fence_no: u64,
+        outcome: FenceOutcome,
+    },
+    /// The store thread gave up.
+    StoreFailed(String),
+    /// Voter sets in force, asked for when this node became the DC.
+    Voters(Option<Box<ConfigEntry>>),
+    /// A status was put together from the protocol thread's report.
+    Report {
+        reply: tokio::sync::oneshot::Sender<crate::ipc::Response>,
+        report: Option<Box<crate::transport::Report>>,
+    },
+}
+
+/// What the loop listens to.
+pub(super) struct Inbox {
+    pub(super) events: mpsc::Receiver<Result<Event, Ended>>,
+    pub(super) executor: mpsc::Receiver<ExecutorEvent>,
+    pub(super) calls: mpsc::Receiver<Call>,
+    /// Alert agents that failed, in words.
+    pub(super) alert_failures: mpsc::Receiver<String>,
+    pub(super) own: mpsc::Receiver<Own>,
+    pub(super) terminate: Signal,
+    pub(super) interrupt: Signal,
+    pub(super) hangup: Signal,
+}
+
+impl App {
+    /// Runs until the process may end; returns its exit code.
+    pub(super) async fn run(mut self, mut inbox: Inbox) -> u8 {
+        self.publish_ready();
+        notify("READY=1");
+        while self.exit.is_none() {
+            let sleep = tokio::time::sleep(self.until_next_timeout());
+            tokio::select! {
+                biased;
+                event = inbox.events.recv() => match event {
+                    Some(Ok(event)) => self.on_event(event),
+                    Some(Err(ended)) => self.protocol_ended(&ended),
+                    None => self.protocol_ended(&Ended::Stopped),
+                },
+                Some(event) = inbox.executor.recv() => self.on_executor(event),
+                Some(text) = inbox.alert_failures.recv() => self.notice("alert", text),
+                Some(own) = inbox.own.recv() => self.on_own(own),
+                Some(call) = inbox.calls.recv() => self.on_call(call),
+                Some(()) = inbox.terminate.recv() => self.stop("SIGTERM"),
+                Some(()) = inbox.interrupt.recv() => self.stop("SIGINT"),
+                Some(()) = inbox.hangup.recv() => drop(self.reload()),
+                () = sleep => {}
+            }
+            self.on_time();
+        }
+        notify("STOPPING=1");
+        self.local.executor.shutdown().await;
+        self.exit.unwrap_or(0)
+    }
+
+    fn until_next_timeout(&self) -> Duration {
+        let now = boottime_ms();
+        let timeouts = [
+            self.duty.controller.next_timeout_ms(),
+            self.duty.lone.next_timeout_ms(),
+            self.clients.next_timeout_ms(),
+            self.stopping.as_ref().map(|s| s.next_step_ms),
+            self.duty
+                .awaiting_since_ms
+                .map(|at| at + super::duty::AWAIT_NOTICE_MS),
+        ];
+        let next = timeouts.into_iter().flatten().min().unwrap_or(u64::MAX);
+        Duration::from_millis(next.saturating_sub(now).clamp(1, SLEEP_MS_MAX))
+    }
+
+    fn on_time(&mut self) {
+        let now = boottime_ms();
+        if self
+            .duty
+            .controller
+            .next_timeout_ms()
+            .is_some_and(|at| at <= now)
+        {
+            self.control(controller::Input::Tick);
+        }
+        if self.duty.lone.next_timeout_ms().is_some_and(|at| at <= now) {
+            self.control_lone(controller::Input::Tick);
+        }
+        self.clients_on_time(now);
+        self.awaiting_on_time(now);
+        self.stopping_on_time(now);
+    }
+
+    fn on_own(&mut self, own: Own) {
+        match own {
+            Own::Planned { lone, seq, plan } => self.planned(lone, seq, plan),
+            Own::Fenced { fence_no, outcome } => self.fence_agent_ended(fence_no, outcome),
+            Own::Voters(Some(config)) => self.voters_moved(&config),
+            Own::Voters(None) => {}
+            Own::StoreFailed(why) => self.store_failed(why),
+            Own::Report { reply, report } => self.answer_status(reply, report.as_deref()),
+        }
+    }
+
+    fn protocol_ended(&mut self, ended: &Ended) {
+        if let Ended::Failed(why) = ended {
+            self.notice("protocol-failed", why.clone());
+        }
+        self.exit.get_or_insert(match ended {
+            Ended::Stopped => 0,
+            Ended::Failed(_) => EXIT_FAILED,
+        });
+    }
+
+    /// Feeds the core.
+    pub(super) fn input(&mut self, input: Input) {
+        if let Err(why) = self.protocol.send(Message::Input(input)) {
+            self.notice("protocol-busy", format!("{why}: an input was lost"));
+        }
+    }
+
+    /// Tells a person, now in the log and later in `status`.
+    pub(super) fn notice(&mut self, code: &str, text: String) {
+        tracing::warn!(code, "{text}");
+        self.notices.add(now_s(), code, text);
+    }
+
+    /// Name of the acting DC's node, as the newest view tells.
+    pub(super) fn dc(&self) -> Option<NodeId> {
+        if self.standing.acting.is_some() {
+            return Some(self.me.node);
+        }
+        let leads = NodeId(self.standing.view.ballot.node);
+        let members = &self.standing.view.members;
+        members
+            .iter()
+            .any(|m| m.identity.node == leads)
+            .then_some(leads)
+    }
+
+    /// A random name for an operation.
+    pub(super) fn new_op() -> OpId {
+        OpId(crate::transport::OsEntropy::array())
+    }
+}
+
+/// Seconds since the epoch: for what people read, never for the protocol.
+pub(super) fn now_s() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs() as i64)
+}
+
+/// Longest sleep of the loop, in milliseconds.
+const SLEEP_MS_MAX: u64 = 60_000;
+/// Exit code after a failure that a restart may cure (CRM_EX_ERROR).
+pub(super) const EXIT_FAILED: u8 = 1;
+/// Exit code after the store failed for good (EX_IOERR): a restart alone does not cure it.
+pub(super) const EXIT_STORE: u8 = 74;

@@ -1,0 +1,360 @@
+//! What the protocol tells: views, quorum, committed entries, peers' reports.
+
+use super::app::{App, Own, now_s};
+use super::disk::Job;
+use super::peer::{self, NodeCommand, NodeTell};
+use super::start::voters;
+use crate::controller;
+use crate::ipc::Response;
+use crate::replica::{NewVersion, Replica};
+use crate::transport::{Message, Report};
+use membership::{ConfigEntry, Entry, EntryBody, Event, Input, NodeState, Token};
+use store::CibVersion;
+use tokio::sync::oneshot;
+use wire::{Identity, NodeId};
+
+impl App {
+    pub(super) fn on_event(&mut self, event: Event) {
+        match event {
+            Event::View(view) => self.on_view(view),
+            Event::State { state, why } => {
+                tracing::info!(?state, "{why}");
+                self.state_changed(state);
+            }
+            Event::Quorum { quorate, why } => self.on_quorum(quorate, why),
+            Event::DcActing { ballot } => self.begin_duty(ballot),
+            Event::DcEnded { why } => self.end_duty(&why),
+            Event::Committed(entry) => self.on_committed(&entry),
+            Event::Restored { seq, state } => self.on_restored(seq, &state),
+            Event::WantSnapshot => self.give_snapshot(),
+            Event::Outcome { op, result } => self.proposal_ended(op, result),
+            Event::Soft { from, reset, items } => self.on_soft(from, reset, &items),
+            Event::Command {
+                token,
+                from,
+                payload,
+            } => self.on_command(token, from, &payload),
+            Event::Told { from, payload } => self.on_told(from, &payload),
+            Event::Peer { node, state, why } => {
+                tracing::info!(node = self.peers.name(node), ?state, "{why}");
+                self.standing.peers.insert(node, (state, why));
+            }
+            Event::Notice { code, node, text } => {
+                let about = node
+                    .map(|n| format!("{}: ", self.peers.name(n)))
+                    .unwrap_or_default();
+                self.notice(&code, format!("{about}{text}"));
+            }
+            Event::Restricted { restricted, why } => {
+                self.notices.clear("restricted");
+                if restricted {
+                    self.notice("restricted", why);
+                }
+            }
+            Event::FenceIntentLocal(intent) => self.fence_intended(&intent),
+            Event::Conflict { lost } => self.keep_conflict(&lost),
+            Event::RestartNeeded { why } => {
+                self.notice("restart-needed", why);
+                self.exit = Some(super::app::EXIT_FAILED);
+            }
+            Event::Left => self.exit = Some(0),
+        }
+    }
+
+    fn state_changed(&mut self, state: NodeState) {
+        let recovered = self.standing.state == NodeState::Recovering
+            && matches!(state, NodeState::Follower | NodeState::Dc);
+        self.standing.state = state;
+        if recovered && let Err(why) = self.disk.send(Job::Healed) {
+            self.notice(
+                "store",
+                format!("the store could not be marked as healed: {why}"),
+            );
+        }
+    }
+
+    /// The store failed for good (S6): this node acknowledges nothing any more and leaves the
+    /// view; what it runs is stopped before the others start it.
+    pub(super) fn store_failed(&mut self, why: String) {
+        self.notice("store-failed", why);
+        self.stop_and_fail();
+    }
+
+    fn on_view(&mut self, view: membership::View) {
+        let names: Vec<_> = view
+            .members
+            .iter()
+            .map(|m| self.peers.name(m.identity.node))
+            .collect();
+        tracing::info!(
+            view = view.view_no,
+            members = names.join(" "),
+            "new membership"
+        );
+        self.standing.view = view;
+    }
+
+    fn on_quorum(&mut self, quorate: bool, why: String) {
+        if quorate != self.standing.quorate {
+            tracing::info!(quorate, "{why}");
+        }
+        self.standing.quorate = quorate;
+        self.standing.quorum_why = why;
+        self.quorum_changed();
+    }
+
+    fn on_committed(&mut self, entry: &Entry) {
+        let before = self.replica.standings().members().to_vec();
+        let applied = self.replica.apply(entry);
+        if let Some((op, outcome)) = applied.outcome {
+            self.change_ended(op, &outcome);
+        }
+        match &entry.body {
+            EntryBody::Init { config, .. } | EntryBody::Config(config) => self.voters_moved(config),
+            _ => {}
+        }
+        if let EntryBody::FenceIntent(intent) = &entry.body {
+            self.fence_intended(intent);
+        }
+        if let EntryBody::FenceResult(result) = &entry.body {
+            self.fence_certified(result);
+        }
+        if applied.standing {
+            self.members_changed(&before);
+        }
+        if let Some(version) = applied.configuration {
+            self.keep_version(version);
+            self.configuration_changed();
+        }
+    }
+
+    /// Voter sets of the log; a joint step has no set of its own yet.
+    pub(super) fn voters_moved(&mut self, config: &ConfigEntry) {
+        self.voters = config.next.is_none().then(|| config.current.clone());
+        self.adapt_voters();
+    }
+
+    /// Tells the controller who is gone and who is new.
+    fn members_changed(&mut self, before: &[u32]) {
+        let after = self.replica.standings().members().to_vec();
+        for gone in before.iter().filter(|id| !after.contains(id)) {
+            let node = self.peers.name(NodeId(*gone));
+            self.alert_node(NodeId(*gone), false);
+            self.control(controller::Input::NodeGone { node });
+        }
+        for new in after.iter().filter(|id| !before.contains(id)) {
+            self.alert_node(NodeId(*new), true);
+        }
+        self.control(controller::Input::Changed {
+            why: "the membership changed".to_owned(),
+        });
+    }
+
+    fn configuration_changed(&mut self) {
+        self.control(controller::Input::Changed {
+            why: "the configuration changed".to_owned(),
+        });
+        self.control_lone(controller::Input::Changed {
+            why: "the configuration changed".to_owned(),
+        });
+        self.local.configuration_changed(self.replica.cib());
+        self.input(Input::Fencing {
+            configured: self.fencing_enabled(),
+        });
+        self.adapt_voters();
+    }
+
+    /// `no-quorum-policy=ignore` in a cluster of two means what `two_node: 1` means: either node
+    /// may go on alone. Larger clusters keep their majority, and a person is told.
+    pub(super) fn adapt_voters(&mut self) {
+        let ignore = self.option("no-quorum-policy").as_deref() == Some("ignore");
+        self.notices.clear("quorum-ignored");
+        if ignore && self.peers.votes.len() > 2 {
+            let text = "no-quorum-policy=ignore is treated as `freeze` with more than two nodes: a partition without quorum starts nothing";
+            self.notice("quorum-ignored", text.to_owned());
+        }
+        let mut wanted = voters(&self.conf, &self.peers);
+        if ignore && wanted.votes.len() == 2 && !wanted.two_node {
+            wanted.two_node = true;
+        }
+        if self.standing.acting.is_some() && self.voters.as_ref().is_some_and(|v| *v != wanted) {
+            self.input(Input::Reconfigure { voters: wanted });
+        }
+    }
+
+    fn keep_version(&mut self, version: NewVersion) {
+        let author = version.author;
+        let at = author.as_ref().map_or_else(now_s, |a| a.at);
+        let job = CibVersion {
+            seq: version.seq,
+            xml: self.replica.cib().to_xml(),
+            author: author.as_ref().map(|a| a.user.clone()).unwrap_or_default(),
+            client: author
+                .as_ref()
+                .map(|a| a.client.clone())
+                .unwrap_or_default(),
+            origin: author.map(|a| a.origin).unwrap_or_default(),
+            time_us: (at.max(0) as u64) * 1_000_000,
+            diff: version.diff,
+        };
+        if let Err(why) = self.disk.send(Job::Version(Box::new(job))) {
+            self.notice("history", format!("a CIB version was not kept: {why}"));
+        }
+    }
+
+    fn on_restored(&mut self, seq: u64, state: &[u8]) {
+        match Replica::restore(state) {
+            Ok(replica) => {
+                tracing::info!(seq, "configuration restored");
+                self.replica = replica;
+                self.configuration_changed();
+            }
+            Err(error) => {
+                let text = format!("the configuration through entry {seq} cannot be read: {error}");
+                self.notice("restore-failed", text);
+                self.exit = Some(super::app::EXIT_FAILED);
+            }
+        }
+    }
+
+    fn give_snapshot(&mut self) {
+        match self.replica.snapshot() {
+            Ok(state) => self.input(Input::Snapshot {
+                seq: self.replica.seq(),
+                state,
+            }),
+            Err(error) => self.notice("snapshot", format!("no snapshot was made: {error}")),
+        }
+    }
+
+    fn on_soft(&mut self, from: Identity, reset: bool, items: &[(String, Option<Vec<u8>>)]) {
+        if from == self.me {
+            return;
+        }
+        let change = self.reports.apply(from, reset, items);
+        if let Some(why) = change.plan {
+            let why = format!("{}: {why}", self.peers.name(from.node));
+            self.control(controller::Input::Changed { why });
+        }
+        if change.dc {
+            self.clients_dc_moved();
+        }
+    }
+
+    fn on_command(&mut self, token: Token, from: NodeId, payload: &[u8]) {
+        match peer::decode::<NodeCommand>(payload) {
+            Some(command) => self.obey(Some((token.ballot.counter, token.view_no)), command),
+            None => {
+                let who = self.peers.name(from);
+                self.notice(
+                    "unknown-command",
+                    format!(
+                        "{who} sent a command that this version does not know: upgrade this node"
+                    ),
+                );
+            }
+        }
+    }
+
+    fn on_told(&mut self, from: Identity, payload: &[u8]) {
+        match peer::decode::<NodeTell>(payload) {
+            Some(tell) => self.told(tell),
+            None => tracing::warn!(node = %from.node, "unknown message of another version"),
+        }
+    }
+
+    /// Carries out a [`NodeTell`], whoever sent it.
+    pub(super) fn told(&mut self, tell: NodeTell) {
+        match tell {
+            NodeTell::OpDone {
+                transition_key,
+                rc,
+                op_status,
+            } => {
+                self.control(controller::Input::OpDone {
+                    transition_key,
+                    rc,
+                    op_status,
+                });
+            }
+            NodeTell::Confirmed { step, ok } => self.control(controller::Input::Confirmed {
+                transition: step.transition,
+                action: step.action,
+                ok,
+            }),
+            NodeTell::Changed { why } => self.control(controller::Input::Changed { why }),
+            NodeTell::Cleanup { resource } => self.cleanup(resource.as_deref()),
+            NodeTell::Fence {
+                target,
+                action,
+                reason,
+            } => self.fence(NodeId(target), &action, reason, None),
+        }
+    }
+
+    /// Tells a node, or this one directly.
+    pub(super) fn tell(&mut self, to: NodeId, tell: NodeTell) {
+        if to == self.me.node {
+            self.told(tell);
+        } else {
+            self.input(Input::Tell {
+                to,
+                payload: peer::encode(&tell),
+            });
+        }
+    }
+
+    /// Tells the DC, if one is known; a new DC learns everything from the reports anyway.
+    pub(super) fn tell_dc(&mut self, tell: NodeTell) {
+        if let Some(dc) = self.dc() {
+            self.tell(dc, tell);
+        }
+    }
+
+    /// Work that the protocol took back is kept and told, never dropped (I20).
+    fn keep_conflict(&mut self, lost: &[Entry]) {
+        let dir = self.paths.state_dir().join("conflicts");
+        let file = dir.join(format!(
+            "{}-{}.json",
+            now_s(),
+            lost.first().map_or(0, |e| e.seq)
+        ));
+        let kept = std::fs::create_dir_all(&dir)
+            .map_err(|e| e.to_string())
+            .and_then(|()| serde_json::to_vec_pretty(lost).map_err(|e| e.to_string()))
+            .and_then(|json| std::fs::write(&file, json).map_err(|e| e.to_string()));
+        let place = match kept {
+            Ok(()) => format!("they are kept in {}", file.display()),
+            Err(error) => format!("and could not be kept in {}: {error}", file.display()),
+        };
+        let text = format!(
+            "{} changes made here without quorum lost against the other side's: {place}",
+            lost.len()
+        );
+        self.notice("conflict", text);
+    }
+
+    /// Asks the protocol thread how things stand; the answer arrives as [`Own::Report`].
+    pub(super) fn ask_report(&mut self, reply: oneshot::Sender<Response>) {
+        self.ask_protocol(|report| Own::Report { reply, report });
+    }
+
+    /// Asks which voter sets are in force.
+    pub(super) fn ask_voters(&mut self) {
+        self.ask_protocol(|report| Own::Voters(report.map(|r| Box::new(r.core.config))));
+    }
+
+    fn ask_protocol(&mut self, to_own: impl FnOnce(Option<Box<Report>>) -> Own + Send + 'static) {
+        let (ask, answer) = oneshot::channel();
+        let sent = self.protocol.send(Message::Report(ask));
+        let own = self.own.clone();
+        tokio::spawn(async move {
+            let report = match sent {
+                Ok(()) => answer.await.ok().map(Box::new),
+                Err(_) => None,
+            };
+            // The loop has ended: so has everybody's wish to know.
+            let _ = own.send(to_own(report)).await;
+        });
+    }
+}

@@ -1,0 +1,271 @@
+//! The store thread: the one writer of the store. The protocol thread never waits for it.
+
+use membership::{DurableOp, Recovered, SafetyRecord};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use store::{Batch, CibVersion, Mirror, Op, Opened, Store, VersionInfo};
+use tokio::sync::oneshot;
+
+/// What the store thread is asked.
+#[derive(Debug)]
+pub enum Job {
+    /// Write these behind one barrier, then report `write`.
+    Persist {
+        /// The core's number.
+        write: u64,
+        /// What to write.
+        ops: Vec<DurableOp>,
+    },
+    /// Keep a version of the CIB and renew the mirror; nobody waits for it.
+    Version(Box<CibVersion>),
+    /// The kept versions, newest last.
+    Versions(oneshot::Sender<Vec<VersionInfo>>),
+    /// The quorum's state was fetched: the store counts as sound again.
+    Healed,
+    /// How large the store is, in bytes.
+    Size(oneshot::Sender<u64>),
+}
+
+/// What the store thread reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// This write, and all before it, are on disk.
+    Durable(u64),
+    /// The store failed for good (S6).
+    Failed(String),
+}
+
+/// The thread's handle; dropping it ends the thread after the jobs that are queued.
+#[derive(Debug)]
+pub struct Disk {
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Hands jobs over from any thread.
+#[derive(Clone, Debug)]
+pub struct DiskHandle(SyncSender<Job>);
+
+impl DiskHandle {
+    /// Queues a job.
+    ///
+    /// # Errors
+    /// The queue of [`JOBS_MAX`] is full (the disk hangs) or the thread has ended: the caller must
+    /// treat the store as failed.
+    pub fn send(&self, job: Job) -> Result<(), &'static str> {
+        self.0.try_send(job).map_err(|e| match e {
+            TrySendError::Full(_) => "the store's queue is full: the disk does not keep up",
+            TrySendError::Disconnected(_) => "the store thread has ended",
+        })
+    }
+}
+
+impl Disk {
+    /// Starts the thread; `done` is called on it.
+    ///
+    /// # Errors
+    /// The kernel gives no thread.
+    pub fn start(
+        store: Store,
+        done: impl Fn(Done) + Send + 'static,
+    ) -> std::io::Result<(Self, DiskHandle)> {
+        let (jobs, inbox) = sync_channel(JOBS_MAX);
+        let handle = DiskHandle(jobs.clone());
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || run(store, &inbox, &done))?;
+        Ok((
+            Self {
+                jobs: Some(jobs),
+                thread: Some(thread),
+            },
+            handle,
+        ))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store thread ended by a panic");
+        }
+    }
+}
+
+/// Ends when every handle is gone or the store failed.
+fn run(mut store: Store, inbox: &Receiver<Job>, done: &dyn Fn(Done)) {
+    let mut next = None;
+    while let Some(job) = next.take().or_else(|| inbox.recv().ok()) {
+        match job {
+            Job::Persist { write, ops } => {
+                let (batch, last) = gather(write, ops, inbox, &mut next);
+                match store.commit(&batch) {
+                    Ok(()) => done(Done::Durable(last)),
+                    Err(error) => {
+                        done(Done::Failed(format!("{error}; {}", error.cure())));
+                        return;
+                    }
+                }
+            }
+            Job::Version(version) => {
+                if let Err(error) = keep(&mut store, *version) {
+                    done(Done::Failed(format!("{error}; {}", error.cure())));
+                    return;
+                }
+            }
+            Job::Healed => {
+                if let Err(error) = store.commit(&Batch {
+                    ops: vec![Op::Healed],
+                }) {
+                    done(Done::Failed(format!("{error}; {}", error.cure())));
+                    return;
+                }
+            }
+            // Whoever asked may have gone; nothing depends on the answer.
+            Job::Versions(answer) => drop(answer.send(store.versions().unwrap_or_default())),
+            Job::Size(answer) => drop(answer.send(store.usage().map_or(0, |u| u.database_bytes))),
+        }
+    }
+}
+
+/// Group commit: takes the writes that queued up meanwhile into one barrier. A job of another kind
+/// ends the group and is kept in `next`.
+fn gather(
+    write: u64,
+    ops: Vec<DurableOp>,
+    inbox: &Receiver<Job>,
+    next: &mut Option<Job>,
+) -> (Batch, u64) {
+    let mut batch = Batch {
+        ops: ops.into_iter().map(store_op).collect(),
+    };
+    let mut last = write;
+    while batch.ops.len() < GROUP_OPS_MAX {
+        match inbox.try_recv() {
+            Ok(Job::Persist { write, ops }) => {
+                batch.ops.extend(ops.into_iter().map(store_op));
+                last = write;
+            }
+            Ok(other) => {
+                *next = Some(other);
+                break;
+            }
+            Err(_) => break,
+        }
+    }
+    (batch, last)
+}
+
+fn keep(store: &mut Store, version: CibVersion) -> Result<(), store::StoreError> {
+    let mirror = Mirror {
+        seq: version.seq,
+        xml: version.xml.clone(),
+    };
+    store.commit(&Batch {
+        ops: vec![Op::CibVersion(version)],
+    })?;
+    store.mirror(&mirror)
+}
+
+fn store_op(op: DurableOp) -> Op {
+    match op {
+        DurableOp::Safety(record) => Op::Safety(encode_safety(&record)),
+        DurableOp::TruncateLog { seq } => Op::TruncateLog { seq },
+        DurableOp::AppendLog { seq, record } => Op::AppendLog { seq, record },
+        DurableOp::CommitHint { seq } => Op::CommitHint { seq },
+        DurableOp::Snapshot { seq, state } => Op::Snapshot { seq, state },
+    }
+}
+
+/// What the core is told of a store that was just opened.
+///
+/// # Errors
+/// The safety record is written in a form that this version does not know.
+pub fn recovered(opened: &Opened) -> Result<Recovered, String> {
+    let state = &opened.state;
+    let safety = state.safety.as_deref().map(decode_safety).transpose()?;
+    Ok(Recovered {
+        safety,
+        snapshot: state.snapshot.clone(),
+        log: state.log.clone(),
+        commit_hint: state.commit_hint,
+        degraded: state.health.degraded(),
+    })
+}
+
+fn encode_safety(record: &SafetyRecord) -> Vec<u8> {
+    // Numbers and fixed arrays only: postcard has no way to fail on them.
+    postcard::to_extend(record, vec![SAFETY_FORMAT]).unwrap_or_default()
+}
+
+fn decode_safety(bytes: &[u8]) -> Result<SafetyRecord, String> {
+    match bytes.split_first() {
+        Some((&SAFETY_FORMAT, record)) => postcard::from_bytes(record)
+            .map_err(|e| format!("the safety record cannot be decoded: {e}")),
+        Some((other, _)) => Err(format!(
+            "the safety record has format {other}, this version knows {SAFETY_FORMAT}: was it written by a newer mainstay?"
+        )),
+        None => Err("the safety record is empty".to_owned()),
+    }
+}
+
+/// Jobs that may queue up before the disk counts as hanging.
+const JOBS_MAX: usize = 4096;
+/// Operations behind one barrier.
+const GROUP_OPS_MAX: usize = 1024;
+/// Stack of the thread: sled's page handling needs more than the usual helpers.
+const STACK_BYTES: usize = 1024 * 1024;
+/// Format of the safety record.
+const SAFETY_FORMAT: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+    use store::OpenOptions;
+
+    #[test]
+    fn what_was_reported_durable_is_there_after_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = Store::open(dir.path(), &OpenOptions::default()).unwrap();
+        assert_eq!(recovered(&opened).unwrap(), Recovered::default());
+        let (report, reports) = channel();
+        let (disk, handle) =
+            Disk::start(opened.store, move |done| report.send(done).unwrap()).unwrap();
+        let safety = SafetyRecord {
+            incarnation: 3,
+            hold_us_max: 7,
+            ..SafetyRecord::default()
+        };
+        let ops = vec![
+            DurableOp::Safety(safety.clone()),
+            DurableOp::AppendLog {
+                seq: 1,
+                record: vec![1, 2, 3],
+            },
+        ];
+        handle.send(Job::Persist { write: 1, ops }).unwrap();
+        assert_eq!(reports.recv().unwrap(), Done::Durable(1));
+        drop(handle);
+        drop(disk);
+        let opened = Store::open(dir.path(), &OpenOptions::default()).unwrap();
+        let back = recovered(&opened).unwrap();
+        assert_eq!(back.safety, Some(safety));
+        assert_eq!(back.log, [(1, vec![1, 2, 3])]);
+    }
+
+    #[test]
+    fn a_safety_record_of_another_format_is_refused() {
+        assert!(
+            decode_safety(&[99, 1])
+                .unwrap_err()
+                .contains("newer mainstay")
+        );
+        assert!(decode_safety(&[]).is_err());
+        assert!(decode_safety(&[SAFETY_FORMAT, 1]).is_err());
+    }
+}

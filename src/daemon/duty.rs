@@ -1,0 +1,563 @@
+//! The DC's duties in the world: plans are made, commands sent, nodes fenced. What to do when is
+//! decided by `controller`.
+
+use super::app::{App, Own, now_s};
+use super::peer::{self, DcReport, Item, NodeCommand, Step};
+use crate::controller::{self, Command, Controller};
+use crate::fencing::{FenceOutcome, FenceRequest};
+use crate::ipc::Edit;
+use crate::replica::LoggedChange;
+use crate::transport::{OsEntropy, boottime_ms};
+use cib::edit;
+use membership::{Ballot, EntryBody, FenceIntent, FenceResult, Input};
+use scheduler::{Action, ActionKind, Options, Plan};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use wire::NodeId;
+
+/// State of the duties.
+#[derive(Debug, Default)]
+pub(super) struct Duty {
+    /// The DC's.
+    pub(super) controller: Controller,
+    /// A node without quorum stops what it runs, by the same rules.
+    pub(super) lone: Controller,
+    /// A plan is wanted, but members have not reported since this time.
+    pub(super) awaiting_since_ms: Option<u64>,
+    awaiting_told: bool,
+    /// Newest plan of this node as DC.
+    pub(super) plan: Option<Box<Plan>>,
+    planned_seq: u64,
+    published: DcReport,
+    /// Fencings this DC has asked for, with the graph's action that waits.
+    fences: BTreeMap<u64, Fencing>,
+    fence_no: u64,
+    /// Since when this node has been without quorum.
+    pub(super) lone_since_ms: Option<u64>,
+}
+
+/// A fencing that this DC has asked for.
+#[derive(Debug)]
+struct Fencing {
+    step: Option<Step>,
+    target: NodeId,
+    /// The agents were set off.
+    begun: bool,
+}
+
+impl App {
+    pub(super) fn begin_duty(&mut self, ballot: Ballot) {
+        tracing::info!(?ballot, "this node is the DC");
+        self.standing.acting = Some(ballot);
+        self.close_old_intents();
+        self.describe_cluster();
+        self.ask_voters();
+        self.control(controller::Input::Acting { uuid: uuid() });
+    }
+
+    pub(super) fn end_duty(&mut self, why: &str) {
+        tracing::info!("this node is no longer the DC: {why}");
+        self.standing.acting = None;
+        self.duty.fences.clear();
+        self.duty.awaiting_since_ms = None;
+        self.duty.plan = None;
+        self.control(controller::Input::Ended);
+        self.publish(vec![(peer::DC_KEY.to_owned(), None)]);
+    }
+
+    /// Feeds the DC's controller and carries out what it says.
+    pub(super) fn control(&mut self, input: controller::Input) {
+        if self.standing.acting.is_none() && input != controller::Input::Ended {
+            return;
+        }
+        let commands = self.duty.controller.step(boottime_ms(), input);
+        self.carry_out(commands, false);
+        self.resume_scheduling();
+        self.publish_progress();
+    }
+
+    /// Feeds the controller of a node without quorum.
+    pub(super) fn control_lone(&mut self, input: controller::Input) {
+        let commands = self.duty.lone.step(boottime_ms(), input);
+        self.carry_out(commands, true);
+    }
+
+    fn carry_out(&mut self, commands: Vec<Command>, lone: bool) {
+        for command in commands {
+            match command {
+                Command::Schedule => self.schedule(lone),
+                Command::Execute { node, request } => {
+                    self.command(&node, NodeCommand::Run(request), lone);
+                }
+                Command::Perform { transition, action } => self.perform(transition, &action, lone),
+                Command::Idle => tracing::info!("nothing is left to do"),
+                Command::Notice { code, text } => self.notice(code, text),
+            }
+        }
+    }
+
+    /// Makes a plan beside the loop. The DC waits until every member has said what runs there: a
+    /// plan made on silence could start a second copy.
+    fn schedule(&mut self, lone: bool) {
+        if !lone && !self.reports.awaited(&self.replica).is_empty() {
+            self.duty.awaiting_since_ms.get_or_insert_with(boottime_ms);
+            return;
+        }
+        let cib = if lone {
+            self.reports.lone_cib(&self.replica, &self.peers)
+        } else {
+            let dc = Some(self.me.node.0);
+            self.reports
+                .cib(&self.replica, &self.peers, self.standing.quorate, dc)
+        };
+        let (own, seq) = (self.own.clone(), self.replica.seq());
+        let options = Options { now: now_s() };
+        tokio::task::spawn_blocking(move || {
+            let plan = Box::new(scheduler::schedule(&cib, &options));
+            // The loop has ended: so has the need for a plan.
+            let _ = own.blocking_send(Own::Planned { lone, seq, plan });
+        });
+    }
+
+    /// Schedules at last when every member has reported.
+    fn resume_scheduling(&mut self) {
+        if self.duty.awaiting_since_ms.is_some() && self.reports.awaited(&self.replica).is_empty() {
+            self.duty.awaiting_since_ms = None;
+            self.duty.awaiting_told = false;
+            self.notices.clear("awaiting-reports");
+            self.schedule(false);
+        }
+    }
+
+    pub(super) fn awaiting_on_time(&mut self, now_ms: u64) {
+        self.resume_scheduling();
+        let Some(since) = self.duty.awaiting_since_ms else {
+            return;
+        };
+        if now_ms >= since + AWAIT_NOTICE_MS && !self.duty.awaiting_told {
+            self.duty.awaiting_told = true;
+            let silent = self.reports.awaited(&self.replica);
+            let names: Vec<_> = silent
+                .iter()
+                .map(|id| self.peers.name(NodeId(*id)))
+                .collect();
+            let text = format!(
+                "{} did not report what runs there; nothing is started or moved before that (is mainstayd there busy or frozen?)",
+                names.join(", ")
+            );
+            self.notice("awaiting-reports", text);
+        }
+    }
+
+    pub(super) fn planned(&mut self, lone: bool, seq: u64, mut plan: Box<Plan>) {
+        if lone {
+            only_stops(&mut plan, &self.peers.me.0.to_string());
+            return self.control_lone(controller::Input::Planned(plan));
+        }
+        if self.standing.acting.is_none() {
+            return;
+        }
+        for line in &plan.summary {
+            tracing::info!("plan: {line}");
+        }
+        self.duty.planned_seq = seq;
+        let in_ms = plan.recheck_at.map_or(RECHECK_MS, |at| {
+            (at.saturating_sub(now_s()).max(1) as u64)
+                .saturating_mul(1000)
+                .min(RECHECK_MS)
+        });
+        self.duty.controller.recheck_at(Some(boottime_ms() + in_ms));
+        self.duty.plan = Some(plan.clone());
+        self.control(controller::Input::Planned(plan));
+    }
+
+    fn publish_progress(&mut self) {
+        if self.standing.acting.is_none() {
+            return;
+        }
+        let report = DcReport {
+            idle: self.duty.controller.is_idle(),
+            seq: self.duty.planned_seq,
+            progress: self.duty.controller.progress(),
+        };
+        if report != self.duty.published {
+            self.duty.published = report;
+            let item = Item::Dc(report);
+            self.publish(vec![(item.key(), Some(item.value()))]);
+            self.clients_dc_moved();
+        }
+    }
+
+    fn command(&mut self, node: &str, command: NodeCommand, lone: bool) {
+        let Some(to) = self.peers.by_name(node) else {
+            let text = format!(
+                "a command for {node} was not sent: no node of that name is in corosync.conf"
+            );
+            return self.notice("unknown-node", text);
+        };
+        if lone {
+            // A node may always stop its own: it needs no DC's authority, and none can object.
+            return self.obey(None, command);
+        }
+        if to == self.me.node {
+            let view_no = self.standing.view.view_no;
+            let token = self.standing.acting.map(|b| (b.counter, view_no));
+            return self.obey(Some(token.unwrap_or_default()), command);
+        }
+        self.input(Input::Command {
+            to,
+            payload: peer::encode(&command),
+        });
+    }
+
+    /// The controller's own actions.
+    fn perform(&mut self, transition: u32, action: &Action, lone: bool) {
+        let step = Step {
+            transition,
+            action: action.id,
+        };
+        let node = action.node.clone().unwrap_or_default();
+        let rsc = action
+            .resource
+            .as_ref()
+            .map(|r| r.id.clone())
+            .or_else(|| rsc_of(action));
+        let command = match (action.operation.as_str(), rsc) {
+            ("stonith", _) => {
+                let how = action
+                    .meta
+                    .get("stonith_action")
+                    .cloned()
+                    .unwrap_or_else(|| "reboot".to_owned());
+                let why = action
+                    .reason
+                    .clone()
+                    .unwrap_or_else(|| "it is unclean".to_owned());
+                let target = node
+                    .0
+                    .parse()
+                    .map(NodeId)
+                    .ok()
+                    .or_else(|| self.peers.by_name(&node.1));
+                return match target {
+                    Some(target) => self.fence(target, &how, why, Some(step)),
+                    None => self.confirm(step, false, lone),
+                };
+            }
+            ("do_shutdown", _) => NodeCommand::Shutdown,
+            ("cancel", Some(rsc)) => {
+                let (operation, interval_ms) = recurring_of(action);
+                NodeCommand::Cancel {
+                    step,
+                    rsc,
+                    operation,
+                    interval_ms,
+                }
+            }
+            ("delete" | "lrm_delete", Some(rsc)) => NodeCommand::Forget { step, rsc },
+            ("clear_failcount", Some(rsc)) => NodeCommand::ClearFailures {
+                step,
+                rsc,
+                operation: failed_operation(action),
+            },
+            // Bookkeeping of Pacemaker's daemons that has no counterpart here.
+            _ => return self.confirm(step, true, lone),
+        };
+        self.command(&node.1, command, lone);
+    }
+
+    fn confirm(&mut self, step: Step, ok: bool, lone: bool) {
+        let Step { transition, action } = step;
+        let input = controller::Input::Confirmed {
+            transition,
+            action,
+            ok,
+        };
+        if lone {
+            self.control_lone(input)
+        } else {
+            self.control(input)
+        }
+    }
+
+    /// Fences a node: the intent goes into the log before any agent runs (I16).
+    pub(super) fn fence(&mut self, target: NodeId, how: &str, reason: String, step: Option<Step>) {
+        if self.standing.acting.is_none() {
+            return;
+        }
+        let known = self.replica.standings().fence_no();
+        self.duty.fence_no = self.duty.fence_no.max(known) + 1;
+        let fence_no = self.duty.fence_no;
+        let name = self.peers.name(target);
+        self.notice("fencing", format!("fencing {name} ({how}): {reason}"));
+        self.duty.fences.insert(
+            fence_no,
+            Fencing {
+                step,
+                target,
+                begun: false,
+            },
+        );
+        let machine_boot = self
+            .replica
+            .standings()
+            .identity(target.0)
+            .map(|i| i.machine_boot);
+        let action = how.to_owned();
+        let intent = FenceIntent {
+            fence_no,
+            target,
+            machine_boot,
+            action,
+            reason,
+        };
+        self.input(Input::Propose {
+            op: Self::new_op(),
+            body: EntryBody::FenceIntent(intent),
+        });
+    }
+
+    /// The intent is on a quorum's disks: the agents may run.
+    pub(super) fn fence_intended(&mut self, intent: &FenceIntent) {
+        match self.duty.fences.get_mut(&intent.fence_no) {
+            Some(fencing) if !fencing.begun => fencing.begun = true,
+            _ => return,
+        }
+        let cib = self.replica.cib().root().clone();
+        let (devices, faults) = crate::fencing::devices(&cib);
+        for fault in faults {
+            self.notice("fence-device", fault);
+        }
+        let target = self.peers.name(intent.target);
+        let request = FenceRequest {
+            levels: crate::fencing::levels(&cib, &target, &self.node_attributes(&target)),
+            target,
+            action: intent.action.clone(),
+            timeout_ms: self.option_ms("stonith-timeout", FENCE_TIMEOUT_MS),
+            random: u32::from_le_bytes(OsEntropy::array()),
+            client: "mainstayd".to_owned(),
+        };
+        let (fencer, own, fence_no) =
+            (self.local.fencer.clone(), self.own.clone(), intent.fence_no);
+        tokio::spawn(async move {
+            let outcome = fencer.fence(&request, &devices).await;
+            if !outcome.is_fenced() {
+                // A failing device must not be hammered.
+                tokio::time::sleep(FENCE_RETRY_WAIT).await;
+            }
+            let _ = own.send(Own::Fenced { fence_no, outcome }).await;
+        });
+    }
+
+    pub(super) fn fence_agent_ended(&mut self, fence_no: u64, outcome: FenceOutcome) {
+        let Some(target) = self.duty.fences.get(&fence_no).map(|f| f.target) else {
+            return;
+        };
+        let outcome = match outcome {
+            FenceOutcome::Fenced { devices, .. } => Ok(devices.join(", ")),
+            FenceOutcome::Failed { reasons } => Err(reasons.join("; ")),
+        };
+        self.propose_fence_result(fence_no, target, outcome);
+    }
+
+    fn propose_fence_result(
+        &mut self,
+        fence_no: u64,
+        target: NodeId,
+        outcome: Result<String, String>,
+    ) {
+        let identity = self.replica.standings().identity(target.0);
+        let result = FenceResult {
+            fence_no,
+            target,
+            machine_boot: identity.map(|i| i.machine_boot),
+            incarnation: identity.map(|i| i.incarnation),
+            outcome,
+        };
+        self.input(Input::Propose {
+            op: Self::new_op(),
+            body: EntryBody::FenceResult(result),
+        });
+    }
+
+    /// The certificate is on a quorum's disks: recovery may begin.
+    pub(super) fn fence_certified(&mut self, result: &FenceResult) {
+        let name = self.peers.name(result.target);
+        match &result.outcome {
+            Ok(device) => self.notice("fenced", format!("{name} was fenced by {device}")),
+            Err(why) => self.notice(
+                "fencing-failed",
+                format!("{name} could not be fenced: {why}"),
+            ),
+        }
+        let action = self.replica.standings().fence_action(result.fence_no);
+        self.alert_fencing(result, &action);
+        if let Some(step) = self
+            .duty
+            .fences
+            .remove(&result.fence_no)
+            .and_then(|f| f.step)
+        {
+            self.confirm(step, result.outcome.is_ok(), false);
+        }
+    }
+
+    /// Intents of an earlier DC: whether its agents did anything is not known, so each ends as
+    /// failed, and the scheduler asks again where it still matters.
+    fn close_old_intents(&mut self) {
+        let intents = self.replica.standings().intents();
+        let open: Vec<(u64, u32)> = intents.map(|(no, target, _)| (no, target)).collect();
+        for (fence_no, target) in open {
+            let why = "the DC that asked for it went away".to_owned();
+            self.propose_fence_result(fence_no, NodeId(target), Err(why));
+        }
+    }
+
+    /// Nodes and the properties that tell tools what cluster this is.
+    fn describe_cluster(&mut self) {
+        let mut new = self.replica.cib().clone();
+        for (id, name) in &self.peers.names {
+            edit::ensure_node(&mut new, &id.to_string(), name);
+        }
+        edit::set_property(&mut new, "have-watchdog", Some("false"));
+        edit::set_property(&mut new, "dc-version", Some(crate::DC_VERSION));
+        edit::set_property(&mut new, "cluster-infrastructure", Some("corosync"));
+        if !self.conf.cluster_name.is_empty() {
+            edit::set_property(&mut new, "cluster-name", Some(&self.conf.cluster_name));
+        }
+        if new.root() == self.replica.cib().root() {
+            return;
+        }
+        let Ok(patch) = cib::Patch::between(self.replica.cib().root(), new.root()) else {
+            return;
+        };
+        let diff = Edit::Patch(cib::xml::compact(&patch.to_xml()));
+        let change = LoggedChange::own(now_s(), &self.peers.name(self.me.node), diff);
+        let body = EntryBody::App {
+            op: Self::new_op(),
+            origin: self.me.node,
+            payload: change.encode(),
+        };
+        self.input(Input::Propose {
+            op: Self::new_op(),
+            body,
+        });
+    }
+
+    /// Permanent attributes of a node.
+    fn node_attributes(&self, node: &str) -> BTreeMap<String, String> {
+        let config = cib::config::Config::new(self.replica.cib());
+        let attributes = config.node(node).map(|n| n.attributes).unwrap_or_default();
+        attributes
+            .into_iter()
+            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+            .collect()
+    }
+
+    /// A cluster property that is a time, in milliseconds.
+    pub(super) fn option_ms(&self, name: &str, default: u64) -> u64 {
+        let config = cib::config::Config::new(self.replica.cib());
+        config
+            .property(name)
+            .and_then(|text| cib::value::parse_interval_ms(text).ok())
+            .unwrap_or(default)
+    }
+
+    /// A cluster property.
+    pub(super) fn option(&self, name: &str) -> Option<String> {
+        cib::config::Config::new(self.replica.cib())
+            .property(name)
+            .map(str::to_owned)
+    }
+}
+
+/// A node without quorum may look and stop, never start, and never act on others.
+fn only_stops(plan: &mut Plan, me: &str) {
+    plan.graph.synapses.retain(|s| {
+        let a = &s.action;
+        let here = a.node.as_ref().is_none_or(|(id, _)| id == me);
+        let harmless = match a.kind {
+            ActionKind::Pseudo => true,
+            ActionKind::Rsc => {
+                matches!(a.operation.as_str(), "stop" | "demote" | "cancel")
+                    || (a.operation == "monitor" && a.interval_ms == 0)
+            }
+            ActionKind::Crm => false,
+        };
+        here && harmless
+    });
+    if plan
+        .graph
+        .synapses
+        .iter()
+        .all(|s| s.action.kind == ActionKind::Pseudo)
+    {
+        plan.graph.synapses.clear();
+    }
+}
+
+/// The resource of an action that is not an agent's, from its key `RSC_OPERATION_INTERVAL`.
+fn rsc_of(action: &Action) -> Option<String> {
+    let suffix = format!("_{}_", action.operation);
+    action
+        .key
+        .rfind(&suffix)
+        .map(|at| action.key[..at].to_owned())
+}
+
+/// Operation and interval that a `cancel` names.
+fn recurring_of(action: &Action) -> (String, u64) {
+    let operation = action
+        .meta
+        .get("operation")
+        .cloned()
+        .unwrap_or_else(|| "monitor".to_owned());
+    let interval = action.meta.get("interval").and_then(|i| i.parse().ok());
+    (operation, interval.unwrap_or(action.interval_ms))
+}
+
+/// The one operation whose failures a `clear_failcount` names; `None` = all.
+fn failed_operation(action: &Action) -> Option<(String, u64)> {
+    let operation = action.meta.get("operation")?.clone();
+    let interval = action
+        .meta
+        .get("interval")
+        .and_then(|i| i.parse().ok())
+        .unwrap_or(0);
+    Some((operation, interval))
+}
+
+/// A random UUID (version 4) for this DC's transition keys.
+fn uuid() -> String {
+    let b: [u8; 16] = OsEntropy::array();
+    let hex: String = b.iter().map(|b| format!("{b:02x}")).collect();
+    format!(
+        "{}-{}-4{}-a{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[13..16],
+        &hex[17..20],
+        &hex[20..]
+    )
+}
+
+/// After this time, in milliseconds, a person is told which members do not report.
+pub(super) const AWAIT_NOTICE_MS: u64 = 5_000;
+/// Longest time between two looks at the plan (Pacemaker's `cluster-recheck-interval` default).
+const RECHECK_MS: u64 = 15 * 60 * 1000;
+/// `stonith-timeout` where the cluster sets none, milliseconds (Pacemaker's default).
+const FENCE_TIMEOUT_MS: u64 = 60_000;
+/// Pause after a failed fencing.
+const FENCE_RETRY_WAIT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_looks_like_one() {
+        let uuid = uuid();
+        let lengths: Vec<_> = uuid.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12], "{uuid}");
+    }
+}

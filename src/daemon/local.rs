@@ -1,0 +1,372 @@
+//! What happens on this node: operations, their history, and the report made of it.
+
+use super::app::{App, now_s};
+use super::peer::{Item, NodeCommand, NodeTell, Step, attribute_key, history_key, vip_key};
+use crate::alert::{Alert, Alerter};
+use crate::controller;
+use crate::executor::{
+    Changed, CommandToken, Executor, ExecutorEvent, History, OpFinished, OpRequest,
+};
+use crate::fencing::Fencer;
+use crate::view::VipStatus;
+use crate::vip::{HeldVip, NativeVip};
+use cib::Cib;
+use cib::config::Config;
+use membership::Input;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// This node's executor and what it knows.
+pub(super) struct Local {
+    pub(super) executor: Executor,
+    pub(super) fencer: Arc<Fencer>,
+    pub(super) history: History,
+    pub(super) vip: Arc<NativeVip>,
+    vips: BTreeSet<String>,
+    start_failure_is_fatal: bool,
+    pub(super) alerter: Alerter,
+    pub(super) alerts: Vec<Alert>,
+}
+
+impl Local {
+    pub(super) fn new(
+        executor: Executor,
+        fencer: Arc<Fencer>,
+        vip: Arc<NativeVip>,
+        alerter: Alerter,
+        node_name: &str,
+    ) -> Self {
+        Self {
+            executor,
+            fencer,
+            history: History::new(node_name),
+            vip,
+            vips: BTreeSet::new(),
+            start_failure_is_fatal: true,
+            alerter,
+            alerts: Vec::new(),
+        }
+    }
+
+    pub(super) fn configuration_changed(&mut self, cib: &Cib) {
+        self.alerts = crate::alert::alerts(cib.root());
+        let fatal = Config::new(cib).property("start-failure-is-fatal");
+        self.start_failure_is_fatal = fatal
+            .and_then(|v| cib::value::parse_bool(v).ok())
+            .unwrap_or(true);
+    }
+}
+
+impl App {
+    /// Begins this node's report: nothing is known here until it has been probed.
+    pub(super) fn publish_ready(&mut self) {
+        self.publish(vec![(Item::Ready.key(), Some(Item::Ready.value()))]);
+    }
+
+    /// Publishes items of this node's report, here and on every member.
+    pub(super) fn publish(&mut self, items: Vec<(String, Option<Vec<u8>>)>) {
+        if items.is_empty() {
+            return;
+        }
+        self.reports.apply(self.me, false, &items);
+        self.input(Input::Publish { items });
+    }
+
+    /// Carries out a command of the DC that `token` names, or this node's own without one.
+    pub(super) fn obey(&mut self, token: Option<CommandToken>, command: NodeCommand) {
+        match command {
+            NodeCommand::Run(request) => self.run_operation(token, *request),
+            NodeCommand::Cancel {
+                step,
+                rsc,
+                operation,
+                interval_ms,
+            } => {
+                self.local.executor.cancel(&rsc, &operation, interval_ms);
+                let changed = self.local.history.cancelled(&rsc, &operation, interval_ms);
+                self.done(step, &changed);
+            }
+            NodeCommand::Forget { step, rsc } => {
+                self.local.executor.forget(&rsc);
+                let changed = self.local.history.cleanup(&rsc);
+                self.done(step, &changed);
+            }
+            NodeCommand::ClearFailures {
+                step,
+                rsc,
+                operation,
+            } => {
+                let operation = operation.as_ref().map(|(op, ms)| (op.as_str(), *ms));
+                let changed = self.local.history.clear_failures(&rsc, operation);
+                self.done(step, &changed);
+            }
+            NodeCommand::Shutdown => self.leave(),
+        }
+    }
+
+    fn run_operation(&mut self, token: Option<CommandToken>, request: OpRequest) {
+        let key = request.transition_key.clone();
+        if matches!(
+            request.operation.as_str(),
+            "start" | "stop" | "promote" | "demote"
+        ) {
+            let changed = self.local.history.pending(&request, now_s());
+            self.publish_changed(&changed);
+        }
+        let executor = &self.local.executor;
+        let taken = match token {
+            Some(token) => executor.run_under(token, request),
+            None => executor.run(request),
+        };
+        if let Err(error) = taken {
+            self.notice("operation-refused", error.to_string());
+            let refused = NodeTell::OpDone {
+                transition_key: key,
+                rc: 1,
+                op_status: OP_ERROR,
+            };
+            self.tell_dc(refused);
+        }
+    }
+
+    fn done(&mut self, step: Step, changed: &Changed) {
+        self.publish_changed(changed);
+        self.tell_dc(NodeTell::Confirmed { step, ok: true });
+        let Step { transition, action } = step;
+        self.control_lone(controller::Input::Confirmed {
+            transition,
+            action,
+            ok: true,
+        });
+    }
+
+    pub(super) fn on_executor(&mut self, event: ExecutorEvent) {
+        match event {
+            ExecutorEvent::Finished(finished) => self.finished(&finished),
+            ExecutorEvent::Notice { rsc, text } => {
+                self.notice("resource", format!("{rsc}: {text}"))
+            }
+        }
+    }
+
+    fn finished(&mut self, finished: &OpFinished) {
+        let (request, outcome) = (&finished.request, &finished.outcome);
+        let probe = request.operation == "monitor" && request.interval_ms == 0;
+        let as_expected = outcome.rc == request.target_rc || (probe && is_state(outcome.rc));
+        if outcome.op_status != 0 || !as_expected {
+            tracing::warn!(
+                rsc = request.rsc,
+                operation = request.operation,
+                interval_ms = request.interval_ms,
+                rc = outcome.rc,
+                op_status = outcome.op_status,
+                reason = outcome.exit_reason,
+                "operation did not end as expected"
+            );
+        } else {
+            tracing::info!(
+                rsc = request.rsc,
+                operation = request.operation,
+                interval_ms = request.interval_ms,
+                exec_ms = outcome.exec_ms,
+                "operation done"
+            );
+        }
+        let changed = self
+            .local
+            .history
+            .record(finished, self.local.start_failure_is_fatal);
+        self.publish_changed(&changed);
+        self.publish_vips();
+        self.alert_operation(finished);
+        let (transition_key, rc, op_status) = (
+            request.transition_key.clone(),
+            outcome.rc,
+            outcome.op_status,
+        );
+        self.control_lone(controller::Input::OpDone {
+            transition_key: transition_key.clone(),
+            rc,
+            op_status,
+        });
+        self.tell_dc(NodeTell::OpDone {
+            transition_key,
+            rc,
+            op_status,
+        });
+    }
+
+    fn publish_changed(&mut self, changed: &Changed) {
+        let mut items = Vec::new();
+        for rsc in &changed.resources {
+            let xml = self
+                .local
+                .history
+                .element(rsc)
+                .map(|e| cib::xml::compact(e).into_bytes());
+            items.push((history_key(rsc), xml));
+        }
+        for (name, value) in &changed.attributes {
+            items.push((attribute_key(name), value.clone().map(String::into_bytes)));
+        }
+        self.publish(items);
+    }
+
+    fn publish_vips(&mut self) {
+        let node = self.peers.name(self.me.node);
+        let status = |v: HeldVip| VipStatus {
+            resource: v.resource,
+            address: v.address,
+            device: v.device,
+            node: node.clone(),
+            announces: v.announces,
+        };
+        let held = self.local.vip.list();
+        for vip in &held {
+            if !vip.trouble.is_empty() {
+                self.notice(
+                    "vip-announce",
+                    format!("{} ({}): {}", vip.resource, vip.address, vip.trouble),
+                );
+            }
+        }
+        let held: Vec<VipStatus> = held.into_iter().map(status).collect();
+        let mut items = Vec::new();
+        let now: BTreeSet<String> = held.iter().map(|v| v.resource.clone()).collect();
+        for gone in self.local.vips.difference(&now) {
+            items.push((vip_key(gone), None));
+        }
+        let known: Vec<_> = self.reports.vips(&[self.me.node.0]).cloned().collect();
+        for vip in &held {
+            if !known.contains(vip) {
+                let item = Item::Vip(Box::new(vip.clone()));
+                items.push((item.key(), Some(item.value())));
+            }
+        }
+        self.local.vips = now;
+        self.publish(items);
+    }
+
+    /// Forgets failures and history by hand: the scheduler probes again.
+    pub(super) fn cleanup(&mut self, resource: Option<&str>) {
+        let known: Vec<String> = self
+            .local
+            .history
+            .elements()
+            .iter()
+            .filter_map(|e| e.id().map(str::to_owned))
+            .collect();
+        let wanted = resource.map(|id| primitives_of(self.replica.cib(), id));
+        for rsc in known {
+            let base = rsc.split(':').next().unwrap_or(&rsc);
+            if wanted.as_ref().is_none_or(|w| w.contains(base)) {
+                self.local.executor.forget(&rsc);
+                let changed = self.local.history.cleanup(&rsc);
+                self.publish_changed(&changed);
+            }
+        }
+        let what = resource.unwrap_or("every resource");
+        self.tell_dc(NodeTell::Changed {
+            why: format!("{what} was cleaned up"),
+        });
+    }
+
+    /// Anything active here, by the history (I: unmanaged resources count too).
+    pub(super) fn anything_runs(&self) -> bool {
+        self.local
+            .history
+            .elements()
+            .iter()
+            .any(|lrm| is_active(lrm))
+    }
+}
+
+/// A resource's primitives: itself, or what a group or clone contains.
+fn primitives_of(cib: &Cib, id: &str) -> BTreeSet<String> {
+    let config = Config::new(cib);
+    let mut wanted = BTreeSet::from([id.to_owned()]);
+    // Parents come before their children in document order.
+    for resource in config.resources() {
+        if resource.parent.is_some_and(|p| wanted.contains(p)) {
+            wanted.insert(resource.id.to_owned());
+        }
+    }
+    wanted
+}
+
+/// The newest result that speaks of the resource's state says that it runs (or may run).
+fn is_active(lrm: &cib::Element) -> bool {
+    let call = |op: &cib::Element| {
+        op.attr("call-id")
+            .and_then(|c| c.parse::<i64>().ok())
+            .unwrap_or(-1)
+    };
+    let speaks = |op: &&cib::Element| {
+        matches!(
+            op.attr("operation"),
+            Some(
+                "start" | "stop" | "monitor" | "promote" | "demote" | "migrate_to" | "migrate_from"
+            )
+        )
+    };
+    let Some(newest) = lrm.children.iter().filter(speaks).max_by_key(|op| call(op)) else {
+        return false;
+    };
+    let rc = newest.attr("rc-code").unwrap_or("");
+    match newest.attr("operation") {
+        Some("stop") => rc != "0",
+        // Not running, not installed: both mean that nothing is there.
+        _ => rc != "7" && rc != "5",
+    }
+}
+
+/// What a probe may find without anything being wrong: running, not running, promoted.
+fn is_state(rc: i32) -> bool {
+    matches!(rc, 0 | 7 | 8)
+}
+
+/// PCMK_EXEC_ERROR.
+const OP_ERROR: i32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cib::Element;
+
+    fn lrm(ops: &[(&str, i32, i32)]) -> Element {
+        let mut lrm = Element::new("lrm_resource");
+        for (operation, rc, call) in ops {
+            let op = Element::new("lrm_rsc_op")
+                .with("operation", operation)
+                .with("rc-code", &rc.to_string())
+                .with("call-id", &call.to_string());
+            lrm.children.push(op);
+        }
+        lrm
+    }
+
+    #[test]
+    fn the_newest_result_tells_whether_something_runs() {
+        assert!(!is_active(&lrm(&[])));
+        assert!(!is_active(&lrm(&[("monitor", 7, 1)])));
+        assert!(is_active(&lrm(&[("start", 0, 5), ("monitor", 7, 1)])));
+        assert!(!is_active(&lrm(&[("start", 0, 5), ("stop", 0, 9)])));
+        assert!(
+            is_active(&lrm(&[("stop", 1, 9)])),
+            "a failed stop proves nothing"
+        );
+        assert!(
+            is_active(&lrm(&[("start", 1, 9)])),
+            "a failed start may have left a part running"
+        );
+        assert!(!is_active(&lrm(&[("monitor", 5, 9)])));
+    }
+
+    #[test]
+    fn a_group_means_its_members() {
+        let xml = "<cib admin_epoch=\"0\" epoch=\"0\" num_updates=\"0\"><configuration><crm_config/><nodes/><resources><group id=\"g\"><primitive id=\"a\" class=\"ocf\" provider=\"p\" type=\"t\"/></group><primitive id=\"b\" class=\"ocf\" provider=\"p\" type=\"t\"/></resources><constraints/></configuration><status/></cib>";
+        let cib = Cib::parse(xml).unwrap();
+        assert!(primitives_of(&cib, "g").contains("a"));
+        assert!(!primitives_of(&cib, "g").contains("b"));
+    }
+}

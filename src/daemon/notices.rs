@@ -1,0 +1,54 @@
+//! What a person should know, kept for `status`.
+
+use crate::view::Notice;
+use std::collections::VecDeque;
+
+/// The newest notices, oldest first; a repeated one takes its older twin's place.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Notices(VecDeque<Notice>);
+
+impl Notices {
+    /// Adds one.
+    pub(super) fn add(&mut self, at: i64, code: &str, text: String) {
+        self.0.retain(|n| n.code != code || n.text != text);
+        if self.0.len() >= NOTICES_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(Notice {
+            at,
+            code: code.to_owned(),
+            text,
+        });
+    }
+
+    /// Forgets everything of a kind.
+    pub(super) fn clear(&mut self, code: &str) {
+        self.0.retain(|n| n.code != code);
+    }
+
+    /// All, oldest first.
+    pub(super) fn all(&self) -> Vec<Notice> {
+        self.0.iter().cloned().collect()
+    }
+}
+
+/// Notices kept.
+const NOTICES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_are_kept_and_repetitions_count_once() {
+        let mut notices = Notices::default();
+        for n in 0..100 {
+            notices.add(n, "x", format!("{}", n % 80));
+        }
+        let all = notices.all();
+        assert_eq!(all.len(), NOTICES_MAX);
+        assert_eq!(all.last().unwrap().text, "19");
+        notices.clear("x");
+        assert!(notices.all().is_empty());
+    }
+}

@@ -1,0 +1,206 @@
+//! What daemons say to each other beside the log: commands of the DC, answers, soft-state items.
+
+use crate::executor::OpRequest;
+use crate::view::VipStatus;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// A command of the acting DC to a node's executor; travels with the DC's token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum NodeCommand {
+    /// Run an operation; answered by [`NodeTell::OpDone`].
+    Run(Box<OpRequest>),
+    /// Stop a recurring operation; answered by [`NodeTell::Confirmed`].
+    Cancel {
+        step: Step,
+        rsc: String,
+        operation: String,
+        interval_ms: u64,
+    },
+    /// Forget a resource that is no longer configured.
+    Forget { step: Step, rsc: String },
+    /// Forget failures of an operation, or of all.
+    ClearFailures {
+        step: Step,
+        rsc: String,
+        operation: Option<(String, u64)>,
+    },
+    /// Everything here is stopped: leave.
+    Shutdown,
+}
+
+/// Which action of which transition a command belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Step {
+    pub(super) transition: u32,
+    pub(super) action: u32,
+}
+
+/// Anything else one daemon tells another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum NodeTell {
+    /// To the DC: an operation ended (its history entry went ahead as soft state).
+    OpDone {
+        transition_key: String,
+        rc: i32,
+        op_status: i32,
+    },
+    /// To the DC: a command other than `Run` is carried out.
+    Confirmed { step: Step, ok: bool },
+    /// To the DC: something changed here that no command asked for.
+    Changed { why: String },
+    /// To any node: forget failures and history of a resource (or of all), by hand.
+    Cleanup { resource: Option<String> },
+    /// To the DC: fence a node, by hand.
+    Fence {
+        target: u32,
+        action: String,
+        reason: String,
+    },
+}
+
+/// What a DC publishes of its own work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DcReport {
+    /// It has nothing to do.
+    pub(super) idle: bool,
+    /// Last log entry that its newest plan has seen.
+    pub(super) seq: u64,
+    /// Actions done and in all, while a transition runs.
+    pub(super) progress: Option<(u32, u32)>,
+}
+
+/// Soft-state items of a node (R2), by key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    /// The node's report is whole: what it does not list is not known to run there.
+    Ready,
+    /// It wants to stop, since these seconds.
+    Shutdown(i64),
+    /// History of a resource, XML.
+    History { rsc: String, xml: String },
+    /// A transient attribute.
+    Attribute { name: String, value: String },
+    /// A floating address held there.
+    Vip(Box<VipStatus>),
+    /// The DC's own work.
+    Dc(DcReport),
+}
+
+impl Item {
+    /// The key under which the item is published.
+    pub(super) fn key(&self) -> String {
+        match self {
+            Self::Ready => "ready".to_owned(),
+            Self::Shutdown(_) => "shutdown".to_owned(),
+            Self::History { rsc, .. } => history_key(rsc),
+            Self::Attribute { name, .. } => attribute_key(name),
+            Self::Vip(vip) => vip_key(&vip.resource),
+            Self::Dc(_) => DC_KEY.to_owned(),
+        }
+    }
+
+    /// The bytes under the key.
+    pub(super) fn value(&self) -> Vec<u8> {
+        match self {
+            Self::Ready => Vec::new(),
+            Self::Shutdown(at) => encode(at),
+            Self::History { xml, .. } => xml.clone().into_bytes(),
+            Self::Attribute { value, .. } => value.clone().into_bytes(),
+            Self::Vip(vip) => encode(vip),
+            Self::Dc(report) => encode(report),
+        }
+    }
+
+    /// An item from its key and bytes; `None` for what a newer version may have invented.
+    pub(super) fn parse(key: &str, value: &[u8]) -> Option<Self> {
+        let text = || String::from_utf8(value.to_vec()).ok();
+        Some(match key.split_once('/') {
+            None if key == "ready" => Self::Ready,
+            None if key == "shutdown" => Self::Shutdown(decode(value)?),
+            None if key == DC_KEY => Self::Dc(decode(value)?),
+            Some(("lrm", rsc)) => Self::History {
+                rsc: rsc.to_owned(),
+                xml: text()?,
+            },
+            Some(("attr", name)) => Self::Attribute {
+                name: name.to_owned(),
+                value: text()?,
+            },
+            Some(("vip", _)) => Self::Vip(decode(value)?),
+            _ => return None,
+        })
+    }
+}
+
+pub(super) fn history_key(rsc: &str) -> String {
+    format!("lrm/{rsc}")
+}
+
+pub(super) fn attribute_key(name: &str) -> String {
+    format!("attr/{name}")
+}
+
+pub(super) fn vip_key(rsc: &str) -> String {
+    format!("vip/{rsc}")
+}
+
+/// Key of [`Item::Dc`].
+pub(super) const DC_KEY: &str = "dc";
+
+/// Bytes for the wire, led by a version.
+pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    // Plain data in memory: postcard has no way to fail on it.
+    postcard::to_extend(value, vec![FORMAT]).unwrap_or_default()
+}
+
+/// From the wire; `None` when another version wrote it or it is damaged.
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    match bytes.split_first() {
+        Some((&FORMAT, rest)) => postcard::from_bytes(rest).ok(),
+        _ => None,
+    }
+}
+
+/// Version of everything in this file.
+const FORMAT: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_come_back_from_their_keys() {
+        let items = [
+            Item::Ready,
+            Item::Shutdown(1_700_000_000),
+            Item::History {
+                rsc: "web/1".to_owned(),
+                xml: "<lrm_resource/>".to_owned(),
+            },
+            Item::Attribute {
+                name: "fail-count-ip#monitor_10000".to_owned(),
+                value: "1".to_owned(),
+            },
+            Item::Vip(Box::new(VipStatus {
+                resource: "ip".to_owned(),
+                ..VipStatus::default()
+            })),
+            Item::Dc(DcReport {
+                idle: true,
+                seq: 9,
+                progress: Some((1, 2)),
+            }),
+        ];
+        for item in items {
+            assert_eq!(Item::parse(&item.key(), &item.value()), Some(item));
+        }
+    }
+
+    #[test]
+    fn what_nobody_knows_is_passed_over() {
+        assert_eq!(Item::parse("novelty/7", b"x"), None);
+        assert_eq!(Item::parse("shutdown", b"x"), None);
+        assert_eq!(decode::<NodeTell>(&[9, 9]), None);
+        assert_eq!(decode::<NodeTell>(&[]), None);
+    }
+}

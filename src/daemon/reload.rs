@@ -1,0 +1,58 @@
+//! SIGHUP and `mainstay reload`: what changes while the daemon runs, and what needs a restart.
+
+use super::app::App;
+use super::start::{read_conf, timing_of};
+use crate::conf::Strictness;
+
+impl App {
+    /// Reads corosync.conf again. `logging{}` applies at once; everything else that changed is
+    /// named. An error keeps the running configuration (ruling 25).
+    pub(super) fn reload(&mut self) -> Result<String, String> {
+        super::notify::notify("RELOADING=1");
+        let result = self.try_reload();
+        super::notify::notify("READY=1");
+        match &result {
+            Ok(text) => tracing::info!("reload: {text}"),
+            Err(text) => {
+                let text = format!("the running configuration stays as it is: {text}");
+                self.notice("reload-refused", text);
+            }
+        }
+        result
+    }
+
+    fn try_reload(&mut self) -> Result<String, String> {
+        let strictness = if self.lenient {
+            Strictness::Lenient
+        } else {
+            Strictness::Strict
+        };
+        let new = read_conf(&self.paths, strictness).map_err(|r| r.text)?;
+        timing_of(&new).map_err(|r| r.text)?;
+        let problems = self.log.apply(&new.logging, self.paths.root(), "mainstayd");
+        for problem in problems {
+            self.notice("logging", problem);
+        }
+        let mut later = Vec::new();
+        if new.nodes != self.conf.nodes || new.links != self.conf.links {
+            later.push("nodelist and interface");
+        }
+        if new.token_ms != self.conf.token_ms {
+            later.push("token");
+        }
+        if new.quorum != self.conf.quorum {
+            later.push("quorum");
+        }
+        if new.cluster_name != self.conf.cluster_name {
+            later.push("cluster_name");
+        }
+        self.conf.logging = new.logging;
+        Ok(match later.as_slice() {
+            [] => "logging is as corosync.conf says; nothing else changed".to_owned(),
+            changed => format!(
+                "logging is as corosync.conf says; {} changed in the file and need a restart of mainstayd (one node after the other)",
+                changed.join(", ")
+            ),
+        })
+    }
+}

@@ -1,0 +1,210 @@
+//! What every node reports of itself, and the CIB's status made of it.
+
+use super::peer::{DcReport, Item};
+use crate::controller::{Presence, StatusNode, compose};
+use crate::replica::{Replica, Standing};
+use crate::transport::Peers;
+use crate::view::VipStatus;
+use cib::Element;
+use std::collections::{BTreeMap, BTreeSet};
+use wire::{Identity, NodeId};
+
+/// One node's report.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NodeReport {
+    identity: Option<Identity>,
+    ready: bool,
+    shutdown: Option<i64>,
+    history: BTreeMap<String, Element>,
+    attributes: BTreeMap<String, String>,
+    vips: BTreeMap<String, VipStatus>,
+    dc: Option<DcReport>,
+}
+
+/// All nodes' reports.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reports {
+    nodes: BTreeMap<NodeId, NodeReport>,
+}
+
+/// What a change of a report means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ReportChange {
+    /// The plan may be wrong because of it; in words.
+    pub(super) plan: Option<String>,
+    /// The DC's own report changed.
+    pub(super) dc: bool,
+}
+
+impl Reports {
+    /// Takes items of a node over.
+    pub(super) fn apply(
+        &mut self,
+        from: Identity,
+        reset: bool,
+        items: &[(String, Option<Vec<u8>>)],
+    ) -> ReportChange {
+        let node = self.nodes.entry(from.node).or_default();
+        if reset || node.identity != Some(from) {
+            *node = NodeReport {
+                identity: Some(from),
+                ..NodeReport::default()
+            };
+        }
+        let mut change = ReportChange::default();
+        for (key, value) in items {
+            match value {
+                Some(value) => match Item::parse(key, value) {
+                    Some(item) => node.set(item, &mut change),
+                    None => tracing::debug!(node = %from.node, key, "unknown report item"),
+                },
+                None => node.unset(key, &mut change),
+            }
+        }
+        change
+    }
+
+    /// A node's report.
+    pub(super) fn of(&self, node: NodeId) -> Option<&NodeReport> {
+        self.nodes.get(&node)
+    }
+
+    /// Floating addresses of every member.
+    pub(super) fn vips<'a>(
+        &'a self,
+        members: &'a [u32],
+    ) -> impl Iterator<Item = &'a VipStatus> + 'a {
+        let of_members = self.nodes.iter().filter(|(id, _)| members.contains(&id.0));
+        of_members.flat_map(|(_, n)| n.vips.values())
+    }
+
+    /// Members whose report is not whole yet.
+    pub(super) fn awaited(&self, replica: &Replica) -> Vec<u32> {
+        let standings = replica.standings();
+        let missing = |id: &&u32| {
+            let identity = standings.identity(**id);
+            !self
+                .nodes
+                .get(&NodeId(**id))
+                .is_some_and(|n| n.ready && n.identity == identity)
+        };
+        standings
+            .members()
+            .iter()
+            .filter(missing)
+            .copied()
+            .collect()
+    }
+
+    /// The whole CIB as of now.
+    pub(super) fn cib(
+        &self,
+        replica: &Replica,
+        peers: &Peers,
+        quorate: bool,
+        dc: Option<u32>,
+    ) -> Element {
+        let nodes: Vec<StatusNode> = self
+            .known(replica, peers)
+            .into_iter()
+            .map(|id| self.status_node(id, replica, peers))
+            .collect();
+        compose(replica.cib().root(), &nodes, quorate, dc)
+    }
+
+    /// The CIB as a node without quorum sees it: itself, and nobody else.
+    pub(super) fn lone_cib(&self, replica: &Replica, peers: &Peers) -> Element {
+        let mut me = self.status_node(peers.me.0, replica, peers);
+        me.presence = Presence::Member;
+        compose(replica.cib().root(), &[me], false, Some(peers.me.0))
+    }
+
+    fn known(&self, replica: &Replica, peers: &Peers) -> BTreeSet<u32> {
+        let configured = replica.cib().section(cib::Section::Nodes).into_iter();
+        let configured = configured.flat_map(|nodes| &nodes.children);
+        let ids = configured.filter_map(|n| n.id()?.parse().ok());
+        ids.chain(peers.names.keys().map(|n| n.0)).collect()
+    }
+
+    fn status_node(&self, id: u32, replica: &Replica, peers: &Peers) -> StatusNode {
+        let standings = replica.standings();
+        let report = self.nodes.get(&NodeId(id));
+        let presence = if standings.members().contains(&id) {
+            let ready = !self.awaited(replica).contains(&id);
+            if ready {
+                Presence::Member
+            } else {
+                Presence::Pending
+            }
+        } else {
+            match standings.of(id) {
+                Some(Standing::Member(_)) => Presence::Lost,
+                Some(Standing::Left(_) | Standing::Fenced(_)) => Presence::Down,
+                None => Presence::Unseen,
+            }
+        };
+        StatusNode {
+            id,
+            name: peers.name(NodeId(id)),
+            presence,
+            shutdown: report.and_then(|r| r.shutdown),
+            history: report.map(|r| r.history.clone()).unwrap_or_default(),
+            attributes: report.map(|r| r.attributes.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl NodeReport {
+    /// The DC's own work, if this node is the DC.
+    pub(super) fn dc(&self) -> Option<DcReport> {
+        self.dc
+    }
+
+    fn set(&mut self, item: Item, change: &mut ReportChange) {
+        match item {
+            Item::Ready => {
+                self.ready = true;
+                change.plan = Some("a node reported what runs there".to_owned());
+            }
+            Item::Shutdown(at) => {
+                self.shutdown = Some(at);
+                change.plan = Some("a node asked to be stopped".to_owned());
+            }
+            // Results of operations come with an answer of their own, which decides.
+            Item::History { rsc, xml } => match cib::xml::parse(&xml) {
+                Ok(element) => drop(self.history.insert(rsc, element)),
+                Err(error) => tracing::warn!(rsc, %error, "unreadable history of a node"),
+            },
+            Item::Attribute { name, value } => {
+                let failure = name.starts_with("fail-count-") || name.starts_with("last-failure-");
+                if self.attributes.insert(name.clone(), value.clone()) != Some(value) && !failure {
+                    change.plan = Some(format!("attribute {name} changed"));
+                }
+            }
+            Item::Vip(vip) => drop(self.vips.insert(vip.resource.clone(), *vip)),
+            Item::Dc(report) => {
+                self.dc = Some(report);
+                change.dc = true;
+            }
+        }
+    }
+
+    fn unset(&mut self, key: &str, change: &mut ReportChange) {
+        match key.split_once('/') {
+            Some(("lrm", rsc)) => drop(self.history.remove(rsc)),
+            Some(("vip", rsc)) => drop(self.vips.remove(rsc)),
+            Some(("attr", name)) if self.attributes.remove(name).is_some() => {
+                change.plan = Some(format!("attribute {name} was cleared"));
+            }
+            None if key == "shutdown" => {
+                self.shutdown = None;
+                change.plan = Some("a node withdrew its wish to stop".to_owned());
+            }
+            None if key == super::peer::DC_KEY => {
+                self.dc = None;
+                change.dc = true;
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! What commands ask over the socket, and how each is answered.
+
+use super::app::{App, now_s};
+use super::peer::NodeTell;
+use crate::ipc::{Call, Change, ErrorKind, Request, Response};
+use crate::replica::{LoggedChange, Outcome, Rejection, RejectionKind};
+use crate::transport::boottime_ms;
+use membership::{EntryBody, Input, OpId, Refusal};
+use std::collections::BTreeMap;
+use tokio::sync::oneshot;
+use wire::NodeId;
+
+type Reply = oneshot::Sender<Response>;
+
+/// Clients whose answer is still to come.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    changes: BTreeMap<OpId, Waiting>,
+    idle: Vec<IdleWait>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    reply: Reply,
+    until_ms: u64,
+}
+
+/// `crm -w` and its like: answered when the DC's plan has seen everything that this node had
+/// applied when the client asked, and nothing is left to do.
+#[derive(Debug)]
+struct IdleWait {
+    reply: Reply,
+    until_ms: u64,
+    seq: u64,
+}
+
+impl Clients {
+    pub(super) fn next_timeout_ms(&self) -> Option<u64> {
+        let changes = self.changes.values().map(|w| w.until_ms);
+        changes.chain(self.idle.iter().map(|w| w.until_ms)).min()
+    }
+}
+
+impl App {
+    pub(super) fn on_call(&mut self, call: Call) {
+        let Call {
+            request,
+            uid,
+            reply,
+        } = call;
+        tracing::debug!(uid, ?request, "request");
+        let response = match request {
+            Request::Status => return self.ask_report(reply),
+            Request::Cib { status } => Response::Cib {
+                xml: self.cib_xml(status),
+            },
+            Request::Change(change) => return self.change(change, reply),
+            Request::Plan => self.plan(),
+            Request::Cleanup { resource, node } => self.request_cleanup(resource, node.as_deref()),
+            Request::WaitIdle { timeout_ms } => {
+                let until_ms = boottime_ms().saturating_add(timeout_ms.min(IDLE_WAIT_MS_MAX));
+                let seq = self.replica.seq();
+                self.clients.idle.push(IdleWait {
+                    reply,
+                    until_ms,
+                    seq,
+                });
+                return self.clients_dc_moved();
+            }
+            Request::Outcome { op } => match self.replica.outcome(OpId(op)) {
+                Some(outcome) => answer(outcome),
+                None => error(
+                    ErrorKind::NotFound,
+                    "this change is not in the log as far as this node knows; it may be under way: ask again in a second",
+                ),
+            },
+            Request::Doctor => Response::Checks(self.checks()),
+            Request::Fence { node, action } => self.request_fence(&node, action),
+            Request::Reload => match self.reload() {
+                Ok(text) => Response::Done { text },
+                Err(text) => error(ErrorKind::Config, &text),
+            },
+        };
+        // Whoever asked may have gone.
+        let _ = reply.send(response);
+    }
+
+    pub(super) fn cib_xml(&self, status: bool) -> String {
+        if !status {
+            return self.replica.cib().to_xml();
+        }
+        let dc = self.dc().map(|n| n.0);
+        let cib = self
+            .reports
+            .cib(&self.replica, &self.peers, self.standing.quorate, dc);
+        cib::xml::format(&cib)
+    }
+
+    /// Checks here what the log would refuse anyway, then proposes.
+    fn change(&mut self, change: Change, reply: Reply) {
+        let op = OpId(change.op);
+        if let Some(outcome) = self.replica.outcome(op) {
+            drop(reply.send(answer(outcome)));
+            return;
+        }
+        if self.clients.changes.len() >= CHANGES_MAX {
+            let text = format!("{CHANGES_MAX} changes are under way already: try again");
+            drop(reply.send(error(ErrorKind::NotReady, &text)));
+            return;
+        }
+        let logged = LoggedChange::of(now_s(), &self.peers.name(self.me.node), change);
+        if let Err(rejection) = self.replica.try_change(&logged) {
+            drop(reply.send(rejected(&rejection)));
+            return;
+        }
+        let until_ms = boottime_ms() + CHANGE_WAIT_MS;
+        self.clients.changes.insert(op, Waiting { reply, until_ms });
+        let body = EntryBody::App {
+            op,
+            origin: self.me.node,
+            payload: logged.encode(),
+        };
+        self.input(Input::Propose { op, body });
+    }
+
+    /// A change was applied here.
+    pub(super) fn change_ended(&mut self, op: OpId, outcome: &Outcome) {
+        if let Some(waiting) = self.clients.changes.remove(&op) {
+            let _ = waiting.reply.send(answer(outcome));
+        }
+    }
+
+    /// A proposal ended. Success shows in the entry itself, which answers the client.
+    pub(super) fn proposal_ended(&mut self, op: OpId, result: Result<u64, Refusal>) {
+        let Err(refusal) = result else { return };
+        match self.clients.changes.remove(&op) {
+            Some(waiting) => drop(waiting.reply.send(refused(&refusal))),
+            None => tracing::info!(?refusal, "a step of the cluster itself was not taken"),
+        }
+    }
+
+    fn plan(&self) -> Response {
+        let dc = self.dc().map(|n| n.0);
+        let cib = self
+            .reports
+            .cib(&self.replica, &self.peers, self.standing.quorate, dc);
+        Response::Plan(Box::new(scheduler::schedule(
+            &cib,
+            &scheduler::Options { now: now_s() },
+        )))
+    }
+
+    fn request_cleanup(&mut self, resource: Option<String>, node: Option<&str>) -> Response {
+        if let Some(id) = &resource
+            && cib::config::Config::new(self.replica.cib())
+                .resource(id)
+                .is_none()
+        {
+            return error(
+                ErrorKind::NotFound,
+                &format!("no resource `{id}` is configured"),
+            );
+        }
+        let targets = match node {
+            None => self
+                .replica
+                .standings()
+                .members()
+                .iter()
+                .map(|id| NodeId(*id))
+                .collect(),
+            Some(name) => match self.peers.by_name(name) {
+                Some(node) => vec![node],
+                None => return error(ErrorKind::NotFound, &format!("no node is called `{name}`")),
+            },
+        };
+        if targets.is_empty() {
+            return error(
+                ErrorKind::NotReady,
+                "this node is in no membership yet: nothing was cleaned up",
+            );
+        }
+        let names: Vec<_> = targets.iter().map(|n| self.peers.name(*n)).collect();
+        for target in targets {
+            self.tell(
+                target,
+                NodeTell::Cleanup {
+                    resource: resource.clone(),
+                },
+            );
+        }
+        let what = resource.unwrap_or_else(|| "all resources".to_owned());
+        Response::Done {
+            text: format!("Cleaned up {what} on {}", names.join(", ")),
+        }
+    }
+
+    fn request_fence(&mut self, node: &str, action: String) -> Response {
+        let Some(target) = self.peers.by_name(node) else {
+            return error(ErrorKind::NotFound, &format!("no node is called `{node}`"));
+        };
+        let Some(dc) = self.dc() else {
+            return error(ErrorKind::NotReady, "no DC is elected: fencing needs one");
+        };
+        let reason = "asked for by an administrator".to_owned();
+        self.tell(
+            dc,
+            NodeTell::Fence {
+                target: target.0,
+                action,
+                reason,
+            },
+        );
+        Response::Done {
+            text: format!("asked the DC to fence {node}"),
+        }
+    }
+
+    /// The DC's own report changed: whoever waits for idleness may be done.
+    pub(super) fn clients_dc_moved(&mut self) {
+        let report = self
+            .dc()
+            .and_then(|dc| self.reports.of(dc))
+            .and_then(super::reports::NodeReport::dc);
+        let Some(report) = report.filter(|r| r.idle) else {
+            return;
+        };
+        let done = |wait: &IdleWait| report.seq >= wait.seq;
+        let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.clients.idle)
+            .into_iter()
+            .partition(done);
+        self.clients.idle = waiting;
+        for wait in ready {
+            let _ = wait.reply.send(Response::Done {
+                text: String::new(),
+            });
+        }
+    }
+
+    pub(super) fn clients_on_time(&mut self, now_ms: u64) {
+        let late: Vec<OpId> = self
+            .clients
+            .changes
+            .iter()
+            .filter(|(_, w)| w.until_ms <= now_ms)
+            .map(|(op, _)| *op)
+            .collect();
+        for op in late {
+            if let Some(waiting) = self.clients.changes.remove(&op) {
+                let text = "no quorum has confirmed the change in time: it may or may not have been made; look before you repeat it";
+                let _ = waiting.reply.send(error(ErrorKind::InDoubt, text));
+            }
+        }
+        let (late, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.clients.idle)
+            .into_iter()
+            .partition(|w| w.until_ms <= now_ms);
+        self.clients.idle = waiting;
+        for wait in late {
+            let text = match self.dc() {
+                Some(dc) => format!(
+                    "the cluster is still busy: see `crm_mon -1` and the log of the DC, {}",
+                    self.peers.name(dc)
+                ),
+                None => "no DC is elected: nothing can be decided".to_owned(),
+            };
+            let _ = wait.reply.send(error(ErrorKind::TimedOut, &text));
+        }
+    }
+}
+
+fn answer(outcome: &Outcome) -> Response {
+    match outcome {
+        Ok(v) => Response::Changed {
+            version: (v.admin_epoch, v.epoch, v.num_updates),
+            warnings: Vec::new(),
+        },
+        Err(rejection) => rejected(rejection),
+    }
+}
+
+fn rejected(rejection: &Rejection) -> Response {
+    let kind = match rejection.kind {
+        RejectionKind::Invalid => ErrorKind::Invalid,
+        RejectionKind::Config => ErrorKind::Config,
+        RejectionKind::Conflict => ErrorKind::Conflict,
+    };
+    error(kind, &rejection.text)
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    let (kind, text) = match refusal {
+        Refusal::NoQuorum => (ErrorKind::NoQuorum, "this partition has no quorum: nothing was changed; make the change on the side that has it, or bring the other nodes back".to_owned()),
+        Refusal::NoDc => (ErrorKind::NotReady, "no DC is elected yet: nothing was changed; try again in a few seconds".to_owned()),
+        Refusal::Busy => (ErrorKind::NotReady, "too many changes are under way: nothing was changed; try again".to_owned()),
+        Refusal::TooLarge { bytes_max } => (ErrorKind::Invalid, format!("the change is larger than {bytes_max} bytes: make it in several steps")),
+        Refusal::InDoubt => (ErrorKind::InDoubt, "the DC changed meanwhile: the change may or may not have been made; look before you repeat it".to_owned()),
+        Refusal::Recovering => (ErrorKind::NotReady, "this node is fetching the cluster's state after losing its own: make the change on another node, or wait".to_owned()),
+        Refusal::Restricted => (ErrorKind::NoQuorum, "this node is alone in a two-node cluster, and nothing proves that the other is gone: nothing was changed".to_owned()),
+        Refusal::Invalid { why } => (ErrorKind::Invalid, why.clone()),
+    };
+    error(kind, &text)
+}
+
+fn error(kind: ErrorKind, text: &str) -> Response {
+    Response::Error {
+        kind,
+        text: text.to_owned(),
+    }
+}
+
+/// Changes of clients under way at once on one node.
+const CHANGES_MAX: usize = 1024;
+/// After this time, in milliseconds, a change that nothing was heard of is in doubt.
+const CHANGE_WAIT_MS: u64 = 30_000;
+/// Longest wait for idleness, in milliseconds: a day.
+const IDLE_WAIT_MS_MAX: u64 = 24 * 60 * 60 * 1000;

@@ -1,0 +1,333 @@
+//! The status as this node sees it.
+
+use super::app::{App, now_s};
+use crate::ipc::{Check, CheckLevel, Response};
+use crate::transport::Report;
+use crate::view::{FailCount, PeerStatus, Status};
+use membership::PeerState;
+use scheduler::{Options, Plan};
+use tokio::sync::oneshot;
+use wire::NodeId;
+
+impl App {
+    /// Answers [`crate::ipc::Request::Status`] with the protocol thread's report.
+    pub(super) fn answer_status(
+        &mut self,
+        reply: oneshot::Sender<Response>,
+        report: Option<&Report>,
+    ) {
+        // Whoever asked may have gone.
+        let _ = reply.send(Response::Status(Box::new(self.status(report))));
+    }
+
+    fn status(&self, report: Option<&Report>) -> Status {
+        let dc = self.dc();
+        let cib = self.reports.cib(
+            &self.replica,
+            &self.peers,
+            self.standing.quorate,
+            dc.map(|n| n.0),
+        );
+        let plan = scheduler::schedule(&cib, &Options { now: now_s() });
+        let version = self.replica.cib().version();
+        let root = self.replica.cib().root();
+        let stamp = |name: &str| root.attr(name).unwrap_or_default().to_owned();
+        Status {
+            cluster_name: self.conf.cluster_name.clone(),
+            local_node: self.peers.name(self.me.node),
+            local_state: format!("{:?}", self.standing.state).to_lowercase(),
+            dc: dc.map(|n| self.peers.name(n)),
+            quorate: self.standing.quorate,
+            quorum_why: report.map_or_else(
+                || self.standing.quorum_why.clone(),
+                |r| r.core.quorate_why.clone(),
+            ),
+            votes: report.map(votes).unwrap_or_default(),
+            view_no: self.standing.view.view_no,
+            cib_version: (version.admin_epoch, version.epoch, version.num_updates),
+            last_change: root.attr("cib-last-written").map(|when| {
+                (
+                    when.to_owned(),
+                    stamp("update-user"),
+                    stamp("update-client"),
+                    stamp("update-origin"),
+                )
+            }),
+            now: now_s(),
+            options: self.options(),
+            peers: self.peer_statuses(report),
+            failcounts: fail_counts(&cib, &plan),
+            transition: dc.and_then(|n| self.reports.of(n)?.dc()?.progress),
+            vips: self
+                .reports
+                .vips(self.replica.standings().members())
+                .cloned()
+                .collect(),
+            notices: self.notices.all(),
+            timers: report.map(timers).unwrap_or_default(),
+            nodes: plan.nodes,
+            resources: plan.resources,
+        }
+    }
+
+    fn options(&self) -> Vec<(String, String)> {
+        let config = cib::config::Config::new(self.replica.cib());
+        config
+            .properties()
+            .into_iter()
+            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+            .collect()
+    }
+
+    fn peer_statuses(&self, report: Option<&Report>) -> Vec<PeerStatus> {
+        self.peers
+            .names
+            .iter()
+            .map(|(id, name)| self.peer_status(*id, name, report))
+            .collect()
+    }
+
+    fn peer_status(&self, id: NodeId, name: &str, report: Option<&Report>) -> PeerStatus {
+        let (state, why) = if id == self.me.node {
+            ("self".to_owned(), String::new())
+        } else {
+            let (state, why) = self
+                .standing
+                .peers
+                .get(&id)
+                .cloned()
+                .unwrap_or((PeerState::Unknown, String::new()));
+            (
+                format!("{state:?}").to_lowercase(),
+                self.diagnosed(id, state, why, report),
+            )
+        };
+        let links = self.peers.links.iter().filter_map(|link| {
+            let address = if id == self.me.node {
+                link.own
+            } else {
+                *link.peers.get(&id)?
+            };
+            let (up, rtt_us) = report
+                .and_then(|r| link_state(r, id, link.link))
+                .unwrap_or_default();
+            Some((address.ip().to_string(), up || id == self.me.node, rtt_us))
+        });
+        PeerStatus {
+            node_id: id.0,
+            name: name.to_owned(),
+            state,
+            links: links.collect(),
+            why,
+        }
+    }
+
+    /// Why a peer is not heard: what the handshake found out says more than silence does.
+    fn diagnosed(
+        &self,
+        id: NodeId,
+        state: PeerState,
+        why: String,
+        report: Option<&Report>,
+    ) -> String {
+        if state == PeerState::Up {
+            return why;
+        }
+        let diagnosis = report.and_then(|r| r.peers.iter().find(|(n, _)| *n == id));
+        match diagnosis.and_then(|(_, d)| d.trouble.as_ref()) {
+            Some(trouble) => trouble
+                .describe(id)
+                .replace(&format!("node {id}"), &self.peers.name(id)),
+            None => why,
+        }
+    }
+
+    /// What only the daemon can check, for `mainstay doctor`.
+    pub(super) fn checks(&self) -> Vec<Check> {
+        let mut checks = Vec::new();
+        let mut add = |group: &str, level, text: String, cure: Option<&str>| {
+            checks.push(Check {
+                group: group.to_owned(),
+                level,
+                text,
+                cure: cure.map(str::to_owned),
+            });
+        };
+        match self.standing.quorate {
+            true => add(
+                "quorum",
+                CheckLevel::Ok,
+                self.standing.quorum_why.clone(),
+                None,
+            ),
+            false => add(
+                "quorum",
+                CheckLevel::Error,
+                format!("no quorum: {}", self.standing.quorum_why),
+                Some(
+                    "start mainstayd on the other nodes and check that UDP and TCP port 5405 are open between them",
+                ),
+            ),
+        }
+        for (id, name) in self
+            .peers
+            .names
+            .iter()
+            .filter(|(id, _)| **id != self.me.node)
+        {
+            let (state, why) = self
+                .standing
+                .peers
+                .get(id)
+                .cloned()
+                .unwrap_or((PeerState::Unknown, "never heard".to_owned()));
+            match state {
+                PeerState::Up => add("network", CheckLevel::Ok, format!("{name} is heard"), None),
+                _ => add(
+                    "network",
+                    CheckLevel::Error,
+                    format!("{name} is not heard: {why}"),
+                    Some("is mainstayd running there, with the same authkey, and the port open?"),
+                ),
+            }
+        }
+        let fencing = self.fencing_enabled();
+        let (devices, faults) = crate::fencing::devices(self.replica.cib().root());
+        match (fencing, devices.len()) {
+            (false, _) => add(
+                "fencing",
+                CheckLevel::Warning,
+                "stonith-enabled=false: a node that is silent is only assumed to be dead"
+                    .to_owned(),
+                Some("configure a fence device and set stonith-enabled=true"),
+            ),
+            (true, 0) => add(
+                "fencing",
+                CheckLevel::Error,
+                "stonith-enabled=true, but no fence device is configured: no resource will start"
+                    .to_owned(),
+                Some(
+                    "configure a stonith primitive, or set stonith-enabled=false if nothing shares data",
+                ),
+            ),
+            (true, n) => add(
+                "fencing",
+                CheckLevel::Ok,
+                format!("{n} fence devices are configured"),
+                None,
+            ),
+        }
+        for fault in faults {
+            add("fencing", CheckLevel::Error, fault, None);
+        }
+        let findings = cib::check::verify(self.replica.cib());
+        for fault in findings {
+            let level = if fault.severity == cib::check::Severity::Error {
+                CheckLevel::Error
+            } else {
+                CheckLevel::Warning
+            };
+            add("configuration", level, fault.to_string(), None);
+        }
+        checks
+    }
+
+    /// `stonith-enabled`, under either of its names; on unless switched off.
+    pub(super) fn fencing_enabled(&self) -> bool {
+        let value = self
+            .option("stonith-enabled")
+            .or_else(|| self.option("fencing-enabled"));
+        value
+            .and_then(|v| cib::value::parse_bool(&v).ok())
+            .unwrap_or(true)
+    }
+}
+
+fn votes(report: &Report) -> (u32, u32, u32) {
+    let core = &report.core;
+    (core.votes_expected, core.votes_present, core.votes_needed)
+}
+
+/// A link to a peer: up, round trip in microseconds.
+fn link_state(report: &Report, node: NodeId, link: u8) -> Option<(bool, u32)> {
+    let peer = report.core.peers.iter().find(|p| p.node == node)?;
+    let link = peer.links.iter().find(|l| l.link == link)?;
+    Some((
+        link.up,
+        link.rtt_us.unwrap_or(0).try_into().unwrap_or(u32::MAX),
+    ))
+}
+
+/// Times in force, milliseconds.
+fn timers(report: &Report) -> Vec<(String, u64)> {
+    let t = &report.core.timing;
+    let named = [
+        ("token", t.t_fail_us),
+        ("heartbeat", t.heartbeat_us),
+        ("hold", t.hold_us),
+        ("lease", t.lease_us),
+        ("kernel-lease", t.kernel_us),
+        ("authority", t.authority_us),
+    ];
+    named
+        .into_iter()
+        .map(|(name, us)| (name.to_owned(), us / 1000))
+        .collect()
+}
+
+/// Fail counts from the transient attributes `fail-count-RSC#OP_INTERVAL`.
+fn fail_counts(cib: &cib::Element, plan: &Plan) -> Vec<FailCount> {
+    let mut counts = Vec::new();
+    let Some(status) = cib.first("status") else {
+        return counts;
+    };
+    for state in &status.children {
+        let node = state.attr("uname").unwrap_or_default();
+        let sets = state.all("transient_attributes").flat_map(|t| &t.children);
+        let pairs: Vec<_> = sets
+            .flat_map(|s| &s.children)
+            .filter_map(|nv| Some((nv.attr("name")?, nv.attr("value")?)))
+            .collect();
+        for (name, value) in &pairs {
+            let Some((resource, operation)) = name
+                .strip_prefix("fail-count-")
+                .and_then(|n| n.rsplit_once('#'))
+            else {
+                continue;
+            };
+            let last = format!("last-failure-{resource}#{operation}");
+            let last = pairs
+                .iter()
+                .find(|(n, _)| *n == last)
+                .and_then(|(_, v)| v.parse().ok());
+            counts.push(FailCount {
+                resource: resource.to_owned(),
+                node: node.to_owned(),
+                operation: operation.to_owned(),
+                count: count_of(value),
+                threshold: threshold(plan, resource),
+                last_failure: last,
+            });
+        }
+    }
+    counts
+}
+
+/// `INFINITY` = 1 000 000.
+fn count_of(value: &str) -> u32 {
+    match value {
+        "INFINITY" => 1_000_000,
+        number => number.parse().unwrap_or(0),
+    }
+}
+
+/// `migration-threshold` as the plan's reasons name it; 0 = none reached.
+fn threshold(plan: &Plan, resource: &str) -> u32 {
+    let of = |r: &scheduler::Reason| match &r.because {
+        scheduler::Because::FailedTooOften { threshold, .. } if r.resource == resource => {
+            Some(*threshold)
+        }
+        _ => None,
+    };
+    plan.reasons.iter().find_map(of).unwrap_or(0)
+}

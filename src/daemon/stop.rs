@@ -1,0 +1,191 @@
+//! Stopping in order: resources first, then the membership; and stopping what a node without
+//! quorum runs.
+
+use super::app::{App, EXIT_STORE, now_s};
+use super::peer::Item;
+use crate::controller;
+use crate::transport::boottime_ms;
+use cib::value::parse_bool;
+use membership::Input;
+
+/// A stop under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stopping {
+    phase: Phase,
+    pub(super) next_step_ms: u64,
+    give_up_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The DC was asked to move resources away and to let this node go.
+    Asked,
+    /// No DC can do it: this node stops its own resources.
+    Alone,
+    /// Goodbye is said.
+    Leaving,
+    /// The store is lost: stop what runs here, then end.
+    Failing,
+}
+
+impl App {
+    /// Asks to be stopped; a second time changes nothing.
+    pub(super) fn stop(&mut self, why: &str) {
+        if self.stopping.is_some() {
+            return;
+        }
+        tracing::info!("stopping: {why}");
+        super::notify::notify("STOPPING=1");
+        let now = boottime_ms();
+        let escalation = self.option_ms("shutdown-escalation", ESCALATION_MS);
+        self.stopping = Some(Stopping {
+            phase: Phase::Asked,
+            next_step_ms: now,
+            give_up_ms: now + escalation,
+        });
+        let item = Item::Shutdown(now_s());
+        self.publish(vec![(item.key(), Some(item.value()))]);
+        // The reports of this node do not come back to it: tell the own controller.
+        self.control(controller::Input::Changed {
+            why: "this node is to be stopped".to_owned(),
+        });
+        self.stopping_on_time(now);
+    }
+
+    /// One look at a stop under way.
+    pub(super) fn stopping_on_time(&mut self, now_ms: u64) {
+        self.lone_on_time(now_ms);
+        let Some(mut stopping) = self.stopping else {
+            return;
+        };
+        if now_ms < stopping.next_step_ms {
+            return;
+        }
+        stopping.next_step_ms = now_ms + STEP_MS;
+        self.stopping = Some(stopping);
+        match stopping.phase {
+            Phase::Failing => {
+                let idle = !self.anything_runs() && self.local.executor.in_flight().is_empty();
+                if idle || now_ms >= stopping.give_up_ms {
+                    self.exit = Some(EXIT_STORE);
+                }
+            }
+            Phase::Leaving => {
+                if now_ms >= stopping.give_up_ms {
+                    tracing::warn!("no answer to the goodbye");
+                    self.exit.get_or_insert(0);
+                }
+            }
+            _ if self.keeps_resources() => self.leave(),
+            _ if !self.anything_runs()
+                && self.local.executor.in_flight().is_empty()
+                && self.dc().is_none() =>
+            {
+                self.leave()
+            }
+            _ if now_ms >= stopping.give_up_ms => {
+                self.notice(
+                    "stop-escalated",
+                    "resources could not be stopped in time: leaving with what still runs"
+                        .to_owned(),
+                );
+                self.leave();
+            }
+            Phase::Asked if self.dc().is_none() => {
+                stopping.phase = Phase::Alone;
+                self.stopping = Some(stopping);
+                self.begin_lone("no DC can stop this node's resources");
+            }
+            Phase::Asked | Phase::Alone => {}
+        }
+    }
+
+    /// Stops this node's resources without asking anybody, then ends with an error.
+    pub(super) fn stop_and_fail(&mut self) {
+        let now = boottime_ms();
+        let give_up_ms = now + FAIL_MS_MAX;
+        self.stopping = Some(Stopping {
+            phase: Phase::Failing,
+            next_step_ms: now,
+            give_up_ms,
+        });
+        self.begin_lone("the store failed");
+    }
+
+    /// In maintenance mode the resources stay as they are (detach).
+    fn keeps_resources(&self) -> bool {
+        self.option("maintenance-mode")
+            .is_some_and(|v| parse_bool(&v).unwrap_or(false))
+    }
+
+    /// Says goodbye; [`membership::Event::Left`] ends the process.
+    pub(super) fn leave(&mut self) {
+        let now = boottime_ms();
+        let leaving = Stopping {
+            phase: Phase::Leaving,
+            next_step_ms: now + STEP_MS,
+            give_up_ms: now + GOODBYE_MS_MAX,
+        };
+        let again = self
+            .stopping
+            .replace(leaving)
+            .is_some_and(|s| s.phase == Phase::Leaving);
+        if !again {
+            self.input(Input::Leave {
+                clean: !self.anything_runs(),
+            });
+        }
+    }
+
+    /// Quorum was gained or lost.
+    pub(super) fn quorum_changed(&mut self) {
+        if self.standing.quorate {
+            self.duty.lone_since_ms = None;
+            if self.stopping.is_none() {
+                self.control_lone(controller::Input::Ended);
+            }
+        } else {
+            let was_quorate = self.standing.view.view_no > 0 && self.duty.lone_since_ms.is_none();
+            let grace = if was_quorate { 0 } else { START_GRACE_MS };
+            self.duty.lone_since_ms.get_or_insert(boottime_ms() + grace);
+        }
+    }
+
+    /// Without quorum for long enough: does what `no-quorum-policy` says.
+    fn lone_on_time(&mut self, now_ms: u64) {
+        if self.duty.lone_since_ms.is_none_or(|at| now_ms < at) || self.standing.acting.is_some() {
+            return;
+        }
+        let policy = self
+            .option("no-quorum-policy")
+            .unwrap_or_else(|| "stop".to_owned());
+        if matches!(policy.as_str(), "ignore" | "freeze") || self.keeps_resources() {
+            return;
+        }
+        // Asked again and again, the controller only begins once.
+        self.begin_lone("this partition has no quorum");
+    }
+
+    fn begin_lone(&mut self, why: &str) {
+        if self.duty.lone.is_on() {
+            return;
+        }
+        tracing::warn!("{why}: stopping what runs here");
+        self.control_lone(controller::Input::Acting {
+            uuid: "lone".to_owned(),
+        });
+    }
+}
+
+/// Pause between two looks at a stop, in milliseconds.
+const STEP_MS: u64 = 200;
+/// `shutdown-escalation` where the cluster sets none, milliseconds (Pacemaker: 20 minutes).
+const ESCALATION_MS: u64 = 20 * 60 * 1000;
+/// Longest time, in milliseconds, that stopping resources may hold up the end after the store
+/// failed.
+const FAIL_MS_MAX: u64 = 60_000;
+/// Longest wait for the cluster to take note of a goodbye, in milliseconds.
+const GOODBYE_MS_MAX: u64 = 3_000;
+/// A node that just started may well find its cluster: for this long, in milliseconds, it does not
+/// stop what it finds running.
+const START_GRACE_MS: u64 = 5_000;

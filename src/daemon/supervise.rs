@@ -1,0 +1,106 @@
+//! The daemon's parent: tiny, and with nothing to do but to start the daemon again (ruling 8).
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+/// Starts the daemon as a child and restarts it whenever it dies; ends when it ended in order or
+/// refused to start.
+pub(super) fn run(args: &[OsString]) -> ExitCode {
+    let signals = supervised_signals();
+    if let Err(error) = signals.thread_block() {
+        eprintln!("mainstayd: cannot block signals: {error}");
+        return ExitCode::FAILURE;
+    }
+    let mut starts = VecDeque::new();
+    loop {
+        pause_after(&mut starts);
+        let child = match spawn(args) {
+            Ok(child) => child,
+            Err(error) => {
+                eprintln!("mainstayd: cannot start itself: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
+        match watch(child, &signals) {
+            WaitStatus::Exited(_, code) if code == 0 || code >= REFUSAL_CODE_MIN => {
+                return ExitCode::from(code as u8);
+            }
+            ended => eprintln!("mainstayd: the daemon died ({ended:?}); starting it again"),
+        }
+    }
+}
+
+/// Undoes in the child what the parent blocked.
+pub(super) fn unblock_signals() {
+    // Nothing sensible is left to do if the kernel refuses: the signals then stay blocked.
+    let _ = sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&supervised_signals()), None);
+}
+
+fn supervised_signals() -> SigSet {
+    let mut set = SigSet::empty();
+    for signal in [
+        Signal::SIGCHLD,
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+    ] {
+        set.add(signal);
+    }
+    set
+}
+
+fn spawn(args: &[OsString]) -> std::io::Result<Pid> {
+    let mut command = Command::new(std::env::current_exe()?);
+    if let Some(name) = args.first() {
+        // A multi-call program finds its entry point by this name.
+        std::os::unix::process::CommandExt::arg0(&mut command, name);
+    }
+    command.args(args.iter().skip(1)).arg("--worker");
+    let child = command.spawn()?;
+    // waitpid below takes the place of the handle.
+    Ok(Pid::from_raw(child.id() as i32))
+}
+
+/// Passes signals on until the child has ended.
+fn watch(child: Pid, signals: &SigSet) -> WaitStatus {
+    loop {
+        let signal = signals.wait().unwrap_or(Signal::SIGCHLD);
+        if signal != Signal::SIGCHLD {
+            // A child that just ended needs no signal.
+            let _ = kill(child, signal);
+        }
+        match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => {}
+            Ok(status) => return status,
+            Err(_) => return WaitStatus::Exited(child, 1),
+        }
+    }
+}
+
+/// The first restarts are immediate: the floating IP waits for them. A daemon that dies again and
+/// again is started ever more slowly.
+fn pause_after(starts: &mut VecDeque<Instant>) {
+    let now = Instant::now();
+    starts.retain(|s| now.duration_since(*s) < CRASH_WINDOW);
+    if starts.len() >= RESTARTS_AT_ONCE {
+        let extra = (starts.len() - RESTARTS_AT_ONCE) as u32;
+        std::thread::sleep((RESTART_PAUSE * 2u32.pow(extra.min(5))).min(RESTART_PAUSE_MAX));
+    }
+    starts.push_back(Instant::now());
+}
+
+/// Exit codes from here on are refusals that a restart does not cure (sysexits, CRM_EX).
+const REFUSAL_CODE_MIN: i32 = 64;
+/// Restarts without any pause within [`CRASH_WINDOW`].
+const RESTARTS_AT_ONCE: usize = 5;
+/// Time after which a death is forgotten.
+const CRASH_WINDOW: Duration = Duration::from_secs(60);
+/// First pause.
+const RESTART_PAUSE: Duration = Duration::from_millis(500);
+/// Longest pause.
+const RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);

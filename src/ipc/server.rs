@@ -1,0 +1,182 @@
+//! The daemon's side: accepts, checks who asks, hands requests over, writes answers.
+
+use super::frame::{self, FrameError, LENGTH_BYTES};
+use super::{ErrorKind, Request, Response};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// A request with the place for its answer.
+#[derive(Debug)]
+pub struct Call {
+    /// What is asked.
+    pub request: Request,
+    /// Who asks (SO_PEERCRED).
+    pub uid: u32,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Response>,
+}
+
+/// Binds the socket: mode 0660, root:haclient where that group exists.
+///
+/// # Errors
+/// What the kernel says. A stale socket of an ended daemon is replaced; the store's lock, taken
+/// before, proves that no other daemon lives.
+pub fn bind(socket: &Path) -> std::io::Result<UnixListener> {
+    match std::fs::remove_file(socket) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let listener = UnixListener::bind(socket)?;
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o660))?;
+    if let Ok(Some(group)) = nix::unistd::Group::from_name(ADMIN_GROUP) {
+        std::os::unix::fs::chown(socket, None, Some(group.gid.as_raw()))?;
+    }
+    Ok(listener)
+}
+
+/// Accepts for ever; every connection is served by a task of its own.
+pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) {
+    let places = Arc::new(Semaphore::new(CLIENTS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let calls = calls.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = converse(stream, calls).await {
+                        tracing::debug!(%error, "command connection ended");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Out of descriptors: wait for some to come back instead of spinning.
+                tracing::warn!(%error, "cannot accept a command connection");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+async fn converse(mut stream: UnixStream, calls: mpsc::Sender<Call>) -> Result<(), FrameError> {
+    let uid = stream.peer_cred()?.uid();
+    while let Some(body) = read_frame(&mut stream).await? {
+        let response = match frame::decode(&body) {
+            Ok(request) => ask(&calls, request, uid).await,
+            Err(error) => Response::Error {
+                kind: ErrorKind::Invalid,
+                text: format!("request: {error}"),
+            },
+        };
+        let answer = frame::encode(&response)?;
+        tokio::time::timeout(WRITE_WAIT_MAX, stream.write_all(&answer))
+            .await
+            .map_err(|_| FrameError::Closed)??;
+    }
+    Ok(())
+}
+
+async fn ask(calls: &mpsc::Sender<Call>, request: Request, uid: u32) -> Response {
+    let (reply, answer) = oneshot::channel();
+    let gone = || Response::Error {
+        kind: ErrorKind::NotReady,
+        text: "the daemon is stopping and takes no more requests".to_owned(),
+    };
+    if calls
+        .send(Call {
+            request,
+            uid,
+            reply,
+        })
+        .await
+        .is_err()
+    {
+        return gone();
+    }
+    answer.await.unwrap_or_else(|_| gone())
+}
+
+/// Next frame's body; `None` when the client is done.
+async fn read_frame(stream: &mut UnixStream) -> Result<Option<Vec<u8>>, FrameError> {
+    let mut length = [0; LENGTH_BYTES];
+    match stream.read_exact(&mut length).await {
+        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    };
+    let mut body = vec![0; frame::body_bytes(length)?];
+    tokio::time::timeout(READ_WAIT_MAX, stream.read_exact(&mut body))
+        .await
+        .map_err(|_| FrameError::Closed)??;
+    Ok(Some(body))
+}
+
+/// Group whose members may use the socket, as Pacemaker's.
+const ADMIN_GROUP: &str = "haclient";
+/// Command connections at once.
+const CLIENTS_MAX: usize = 128;
+/// A request's body must follow its length within this time.
+const READ_WAIT_MAX: Duration = Duration::from_secs(10);
+/// A client must take its answer within this time.
+const WRITE_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Pause after a failed accept.
+const ACCEPT_RETRY: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ipc::Client;
+    use crate::paths::Paths;
+
+    #[test]
+    fn a_request_is_answered_and_the_daemon_knows_who_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::below(dir.path());
+        std::fs::create_dir_all(paths.run_dir()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let (calls, mut inbox) = mpsc::channel(1);
+        let socket = paths.socket();
+        runtime.block_on(async move {
+            tokio::spawn(serve(bind(&socket).unwrap(), calls));
+            let client = tokio::task::spawn_blocking(move || {
+                let mut client = Client::connect(&paths).unwrap();
+                client.call(&Request::Reload).unwrap()
+            });
+            let call = inbox.recv().await.unwrap();
+            assert_eq!(call.request, Request::Reload);
+            assert_eq!(call.uid, nix::unistd::getuid().as_raw());
+            call.reply
+                .send(Response::Done {
+                    text: "read".to_owned(),
+                })
+                .unwrap();
+            assert_eq!(
+                client.await.unwrap(),
+                Response::Done {
+                    text: "read".to_owned()
+                }
+            );
+        });
+    }
+
+    #[test]
+    fn nobody_listening_says_so_with_the_cure() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Client::connect(&Paths::below(dir.path())).unwrap_err();
+        assert_eq!(error.to_string(), "Connection refused");
+        assert!(
+            error.cure().contains("mainstayd does not run"),
+            "{}",
+            error.cure()
+        );
+    }
+}

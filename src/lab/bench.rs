@@ -1,0 +1,262 @@
+//! `mainstay-lab bench`: the figures of the README, measured on this machine.
+
+use super::cluster::Lab;
+use super::error::LabError;
+use super::init::boottime_ms;
+use super::interrupt;
+use super::options::Options;
+use super::probe::Silence;
+use super::service::{
+    MEMBERS_WITHIN, MOVED_WITHIN, PROBE_EVERY, VIP, file_system, load_average, with_vip,
+};
+use super::table::{self, Figure};
+use super::wait::Seen;
+use clap::ValueEnum;
+use std::time::{Duration, Instant};
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Bench {
+    /// Power-off of the floating IP's holder: how long a client gets no answer
+    Failover,
+    /// SIGKILL to the holder's daemon: lost answers, time until it is a member again
+    Restart,
+    /// Power-on of all nodes: time until quorum, and until the floating IP answers
+    Cold,
+    /// Memory and CPU time of a daemon with nothing to do
+    Idle,
+}
+
+impl Bench {
+    /// Runs when not said otherwise.
+    pub(super) fn runs(self) -> u32 {
+        match self {
+            Self::Failover | Self::Restart | Self::Cold => 10,
+            // Every run gives one sample per node.
+            Self::Idle => 4,
+        }
+    }
+
+    fn figures(self) -> Vec<Figure> {
+        match self {
+            Self::Failover => vec![Figure::new("client outage", "ms", Some(700.0))],
+            Self::Restart => vec![
+                Figure::new("member again after start", "ms", Some(500.0)),
+                Figure::new("probes lost", "", Some(0.0)),
+                Figure::new("longest silence", "ms", None),
+            ],
+            Self::Cold => vec![
+                Figure::new("quorum after power-on", "ms", Some(3000.0)),
+                Figure::new("floating IP answers after power-on", "ms", Some(3000.0)),
+            ],
+            Self::Idle => vec![
+                Figure::new("resident memory", "MiB", Some(30.0)),
+                Figure::new("CPU of one core", "%", Some(1.0)),
+                Figure::new("processes", "", None),
+            ],
+        }
+    }
+
+    fn run(self, lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
+        match self {
+            Self::Failover => failover(lab),
+            Self::Restart => restart(lab),
+            Self::Cold => cold(lab),
+            Self::Idle => idle(lab),
+        }
+    }
+}
+
+/// Measures and prints the table; exit code 0 when every goal is met, 1 when not.
+pub(super) fn run(bench: Bench, options: &Options, runs: u32) -> Result<i32, LabError> {
+    interrupt::watch()?;
+    let load_before = load_average();
+    let lab = with_vip(options)?;
+    let disk = file_system(lab.dir())?;
+    let mut figures = bench.figures();
+    let outcome = (1..=runs).try_for_each(|number| {
+        interrupt::check()?;
+        let results = bench.run(&lab)?;
+        let mut line = format!("run {number} of {runs}:");
+        for (figure, samples) in figures.iter_mut().zip(results) {
+            for sample in &samples {
+                line += &format!(" {} {sample:.1} {}", figure.what, figure.unit);
+            }
+            figure.samples.extend(samples);
+        }
+        eprintln!("{line}");
+        Ok(())
+    });
+    if let Err(error) = &outcome
+        && !matches!(error, LabError::Interrupted)
+    {
+        lab.keep_files();
+    }
+    interrupt::forget();
+    let nodes = options.nodes;
+    drop(lab);
+
+    // What was measured before a failing run counts, and is shown with its number.
+    let timers = options
+        .token_ms
+        .map_or("default timers".to_owned(), |t| format!("token {t} ms"));
+    println!("{bench:?}: {nodes} nodes, {timers}, a probe every {PROBE_EVERY:?}");
+    print!("{}", table::render(&figures));
+    println!(
+        "load average before {load_before}, after {}",
+        load_average()
+    );
+    println!("nodes' files on {disk}; power-off keeps the page cache");
+    if cfg!(debug_assertions) {
+        println!("not an optimised build: the goals are for --release");
+    }
+    outcome?;
+    Ok(i32::from(!figures.iter().all(Figure::met)))
+}
+
+fn failover(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
+    lab.wait_members(MEMBERS_WITHIN)?;
+    let holder = lab.wait_holder(VIP, None, MOVED_WITHIN)?;
+    let probe = lab.probe(VIP, PROBE_EVERY)?;
+    lab.wait_answer(&probe, MOVED_WITHIN)?;
+    std::thread::sleep(SETTLED);
+
+    let dead = lab.poweroff(&holder)?;
+    lab.wait_holder(VIP, Some(&holder), MOVED_WITHIN)?;
+    lab.wait_answer(&probe, MOVED_WITHIN)?;
+    std::thread::sleep(AFTERWARDS);
+    let outage = Silence::longest(&probe.stop(), dead, Instant::now()).lasted;
+    lab.poweron(&holder)?;
+    Ok(vec![vec![ms(outage)]])
+}
+
+fn restart(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
+    lab.wait_members(MEMBERS_WITHIN)?;
+    let names: Vec<String> = lab.nodes()?.into_iter().map(|n| n.name).collect();
+    let holder = lab.wait_holder(VIP, None, MOVED_WITHIN)?;
+    let probe = lab.probe(VIP, PROBE_EVERY)?;
+    lab.wait_answer(&probe, MOVED_WITHIN)?;
+    std::thread::sleep(SETTLED);
+
+    let before = lab.daemon_group(&holder)?;
+    let killed = lab.kill_daemon(&holder)?;
+    let started_ms = lab
+        .wait(
+            format!("the daemon of {holder} to be started again"),
+            MEMBERS_WITHIN,
+        )
+        .every(Duration::from_millis(1))
+        .log(&lab.daemon_log(&holder))
+        .until(|| {
+            Ok(match lab.daemon_worker(&holder) {
+                Ok(now) if !before.iter().any(|(known, _)| *known == now) => {
+                    Seen::Yes(now.started_ms())
+                }
+                Ok(now) => Seen::NotYet(format!("pid {}", now.pid)),
+                Err(error) => Seen::NotYet(error.to_string()),
+            })
+        })?;
+    let member_ms = lab
+        .wait(format!("{holder} to be a member again"), MEMBERS_WITHIN)
+        .every(Duration::from_millis(1))
+        .log(&lab.daemon_log(&holder))
+        .until(|| {
+            Ok(match lab.glance(&holder)? {
+                Ok(glance) if glance.has_members(&names) => Seen::Yes(boottime_ms()),
+                Ok(glance) => Seen::NotYet(glance.local_state),
+                Err(cause) => Seen::NotYet(cause),
+            })
+        })?;
+    std::thread::sleep(AFTERWARDS);
+    let end = Instant::now();
+    let echoes = probe.stop();
+    let judged = killed..end.checked_sub(IN_FLIGHT).unwrap_or(end);
+    let lost = echoes
+        .iter()
+        .filter(|e| judged.contains(&e.sent) && e.answered.is_none())
+        .count();
+    let silence = Silence::longest(&echoes, killed, end).lasted;
+    let after_start = member_ms.saturating_sub(started_ms);
+    Ok(vec![
+        vec![after_start as f64],
+        vec![lost as f64],
+        vec![ms(silence)],
+    ])
+}
+
+fn cold(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
+    lab.wait_members(MEMBERS_WITHIN)?;
+    std::thread::sleep(SETTLED);
+    lab.poweroff_all()?;
+    let probe = lab.probe(VIP, PROBE_EVERY)?;
+    std::thread::sleep(SETTLED);
+
+    let on = Instant::now();
+    lab.poweron_all()?;
+    let nodes: Vec<String> = lab.nodes()?.into_iter().map(|n| n.name).collect();
+    let quorum = lab
+        .wait("quorum", MEMBERS_WITHIN)
+        .every(Duration::from_millis(1))
+        .log(&lab.daemon_log("node1"))
+        .until(|| {
+            let mut seen = String::new();
+            for node in &nodes {
+                match lab.glance(node)? {
+                    Ok(glance) if glance.quorate => return Ok(Seen::Yes(Instant::now())),
+                    Ok(glance) => seen = glance.quorum_why,
+                    Err(cause) => seen = cause,
+                }
+            }
+            Ok(Seen::NotYet(seen))
+        })?;
+    let answered = lab
+        .wait("the floating IP to answer", MOVED_WITHIN)
+        .every(PROBE_EVERY)
+        .log(&lab.daemon_log("node1"))
+        .until(|| {
+            Ok(match probe.wait_for_answer(on, Duration::ZERO) {
+                Some(at) => Seen::Yes(at),
+                None => Seen::NotYet("silence".to_owned()),
+            })
+        })?;
+    Ok(vec![vec![ms(quorum - on)], vec![ms(answered - on)]])
+}
+
+fn idle(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
+    lab.wait_members(MEMBERS_WITHIN)?;
+    std::thread::sleep(SETTLED);
+    let names: Vec<String> = lab.nodes()?.into_iter().map(|n| n.name).collect();
+    let usage = || {
+        names
+            .iter()
+            .map(|n| lab.daemon_usage(n))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let (start, before) = (Instant::now(), usage()?);
+    while start.elapsed() < IDLE_WINDOW {
+        interrupt::check()?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let (window_ms, after) = (ms(start.elapsed()), usage()?);
+    let memory = after.iter().map(|u| u.rss_kib as f64 / 1024.0).collect();
+    let cpu = before
+        .iter()
+        .zip(&after)
+        .map(|(b, a)| 100.0 * a.cpu_ms.saturating_sub(b.cpu_ms) as f64 / window_ms)
+        .collect();
+    let processes = after.iter().map(|u| f64::from(u.processes)).collect();
+    Ok(vec![memory, cpu, processes])
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// Time for transitions to end before something is broken.
+const SETTLED: Duration = Duration::from_millis(1000);
+/// How long the client goes on after a take-over: a second silence would show.
+const AFTERWARDS: Duration = Duration::from_millis(300);
+/// A probe younger than this may still be answered: it is not lost.
+const IN_FLIGHT: Duration = Duration::from_millis(100);
+/// How long a daemon is watched doing nothing.
+const IDLE_WINDOW: Duration = Duration::from_secs(30);

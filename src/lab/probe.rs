@@ -1,0 +1,166 @@
+//! `mainstay-lab probe`: how long an address did not answer, from the client's place.
+
+use super::cluster::Lab;
+use super::error::LabError;
+use super::interrupt;
+use super::switch;
+use netlink::probe::{Echo, EchoProbe, longest_silence};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+impl Lab {
+    /// Starts ICMP echo requests to `target` every `interval` from the client's namespace.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn probe(&self, target: IpAddr, interval: Duration) -> Result<EchoProbe, LabError> {
+        let netns = switch::namespace(self.client()?)?;
+        EchoProbe::start(Some(&netns), target, interval).map_err(|e| LabError::Net {
+            what: format!("probe {target} from the lab's client"),
+            cause: e.to_string(),
+        })
+    }
+
+    /// Starts HTTP requests to `target` every `interval` from the client's namespace.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn http(
+        &self,
+        target: SocketAddr,
+        interval: Duration,
+    ) -> Result<super::HttpProbe, LabError> {
+        super::HttpProbe::start(&switch::namespace(self.client()?)?, target, interval)
+    }
+}
+
+/// What `mainstay-lab probe` was asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) address: IpAddr,
+    pub(super) interval: Duration,
+    /// Number of probes; until Ctrl-C when not given.
+    pub(super) count: Option<u64>,
+    /// Pages from this TCP port instead of echoes.
+    pub(super) http: Option<u16>,
+}
+
+/// Probes until the count is reached or Ctrl-C, then says how many were answered and how long the
+/// longest silence was. Exit code 0 when any was answered, else 1.
+pub(super) fn command(lab: &Lab, asked: &Asked) -> Result<i32, LabError> {
+    let start = Instant::now();
+    let (echoes, end) = match asked.http {
+        None => {
+            let probe = lab.probe(asked.address, asked.interval)?;
+            let end = wait_for_end(asked, start);
+            (probe.stop(), end)
+        }
+        Some(port) => {
+            let probe = lab.http(SocketAddr::new(asked.address, port), asked.interval)?;
+            let end = wait_for_end(asked, start);
+            (probe.stop(), end)
+        }
+    };
+    let answered = echoes.iter().filter(|e| e.answered.is_some()).count();
+    println!(
+        "{}: {answered} of {} probes answered, one every {:?}",
+        asked.address,
+        echoes.len(),
+        asked.interval
+    );
+    println!("{}", Silence::longest(&echoes, start, end).describe(start));
+    Ok(i32::from(answered == 0))
+}
+
+/// Returns the end of the observation; the last probes get a little longer for their answers.
+fn wait_for_end(asked: &Asked, start: Instant) -> Instant {
+    let bound = asked.count.map(|n| {
+        asked
+            .interval
+            .saturating_mul(u32::try_from(n).unwrap_or(u32::MAX))
+    });
+    while !interrupt::arrived() && bound.is_none_or(|b| start.elapsed() < b) {
+        std::thread::sleep(LOOK_EVERY);
+    }
+    let end = Instant::now();
+    std::thread::sleep(LAST_ANSWERS);
+    end
+}
+
+/// A time without answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Silence {
+    pub(super) from: Instant,
+    pub(super) lasted: Duration,
+}
+
+impl Silence {
+    /// The longest one between `start` and `end`.
+    pub(super) fn longest(echoes: &[Echo], start: Instant, end: Instant) -> Self {
+        let lasted = longest_silence(echoes, start, end);
+        let mut ends: Vec<Instant> = echoes.iter().filter_map(|e| e.answered).collect();
+        ends.push(end);
+        // It ended with an answer or with the observation, and began `lasted` before.
+        let from = ends
+            .iter()
+            .filter_map(|at| at.checked_sub(lasted))
+            .find(|from| {
+                *from >= start
+                    && !echoes
+                        .iter()
+                        .filter_map(|e| e.answered)
+                        .any(|at| at > *from && at < *from + lasted)
+            })
+            .unwrap_or(start);
+        Self { from, lasted }
+    }
+
+    fn describe(&self, start: Instant) -> String {
+        format!(
+            "longest silence {:.1} ms, {:.3} s after the start",
+            self.lasted.as_secs_f64() * 1e3,
+            self.from.saturating_duration_since(start).as_secs_f64()
+        )
+    }
+}
+
+/// How often Ctrl-C and the count are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Time for the answers that are under way at the end.
+const LAST_ANSWERS: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_silence_is_found_with_its_beginning() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let echoes: Vec<Echo> = [5, 10, 15, 515, 520]
+            .into_iter()
+            .enumerate()
+            .map(|(i, ms)| Echo {
+                number: i as u64,
+                sent: at(ms - 1),
+                answered: Some(at(ms)),
+            })
+            .collect();
+        let silence = Silence::longest(&echoes, start, at(525));
+        assert_eq!(
+            silence,
+            Silence {
+                from: at(15),
+                lasted: Duration::from_millis(500)
+            }
+        );
+        let nothing = Silence::longest(&[], start, at(40));
+        assert_eq!(
+            nothing,
+            Silence {
+                from: start,
+                lasted: Duration::from_millis(40)
+            }
+        );
+    }
+}

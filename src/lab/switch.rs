@@ -1,0 +1,150 @@
+//! The lab's network: a bridge in a namespace of its own, one port per node and one for the client.
+
+use super::error::{LabError, Tried};
+use super::state::Process;
+use netlink::{AddressSpec, Kernel, Mac, NetNs, VethEnd};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The client's address; probes come from there.
+pub const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 250);
+/// Prefix length of the lab's network.
+pub const PREFIX: u8 = 24;
+/// Name of the bridge in the switch's namespace.
+const BRIDGE: &str = "bridge0";
+/// Name of the interface of a node.
+pub const NODE_INTERFACE: &str = "eth0";
+/// Most nodes of a lab: 10.77.0.101 … .148, well below the client.
+pub const NODES_MAX: u8 = 48;
+
+/// Time between two ARP requests of the client, in milliseconds.
+const ARP_EVERY_MS: u32 = 5;
+
+/// Address of node `index` (from 1).
+#[must_use]
+pub fn node_address(index: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 77, 0, 100 + index)
+}
+
+/// Makes the bridge in a fresh switch namespace.
+///
+/// # Errors
+/// What the kernel said.
+pub(super) fn build(switch: Process) -> Result<(), LabError> {
+    tried("make the lab's switch (kernel module bridge)", || {
+        let mut kernel = Kernel::open_in(&open(switch)?)?;
+        kernel.loopback_up()?;
+        let bridge = kernel.add_bridge(BRIDGE)?;
+        kernel.set_up(bridge, true)
+    })
+}
+
+/// Connects a node (or the client) to the switch through `port` and gives it its address.
+///
+/// # Errors
+/// What the kernel said.
+pub(super) fn plug(
+    switch: Process,
+    port: &str,
+    node: Process,
+    address: Ipv4Addr,
+) -> Result<(), LabError> {
+    tried(
+        &format!("plug {address} into the lab's switch (kernel module veth)"),
+        || {
+            let node = open(node)?;
+            let mut outside = Kernel::open_in(&open(switch)?)?;
+            outside.add_veth(VethEnd::here(port), VethEnd::within(NODE_INTERFACE, &node))?;
+            let bridge = outside.link(BRIDGE)?.index;
+            let near = outside.link(port)?.index;
+            outside.set_bridge(near, Some(bridge))?;
+            outside.set_up(near, true)?;
+
+            let mut inside = Kernel::open_in(&node)?;
+            inside.loopback_up()?;
+            let far = inside.link(NODE_INTERFACE)?.index;
+            // A network card keeps its address when the power is cut: neighbours need not ask again.
+            let [.., network, host] = address.octets();
+            inside.set_mac(far, Mac([0x02, 0x77, 0, 0, network, host]))?;
+            inside.add_address(&AddressSpec::new(far, IpAddr::V4(address), PREFIX))?;
+            inside.set_up(far, true)
+        },
+    )
+}
+
+/// Makes the client ask for an address that does not answer every [`ARP_EVERY_MS`] instead of every
+/// second, so that a probe's resolution is its interval. Entries that were resolved before are not
+/// asked for again: whoever takes an address over still has to announce it.
+///
+/// # Errors
+/// What the kernel said.
+pub(super) fn sharpen(client: Process) -> Result<(), LabError> {
+    let path = format!("/proc/sys/net/ipv4/neigh/{NODE_INTERFACE}/retrans_time_ms");
+    namespace(client)?
+        .run(|| std::fs::write(&path, ARP_EVERY_MS.to_string()))
+        .map_err(|e| LabError::Net {
+            what: "enter the client".to_owned(),
+            cause: e.to_string(),
+        })?
+        .tried(|| format!("write {path}"))
+}
+
+/// Takes a port away, and with it the other end: the node's interface is gone at once, even if
+/// the kernel still tears its namespace down.
+///
+/// # Errors
+/// What the kernel said; a port that is gone already is no error.
+pub(super) fn unplug(switch: Process, port: &str) -> Result<(), LabError> {
+    tried(&format!("remove {port} from the lab's switch"), || {
+        let mut kernel = Kernel::open_in(&open(switch)?)?;
+        match kernel.links()?.into_iter().find(|link| link.name == port) {
+            Some(link) => kernel.delete_link(link.index),
+            None => Ok(()),
+        }
+    })
+}
+
+/// Takes a port out of the bridge (`connected == false`) or puts it back. The cable stays: the
+/// node keeps its carrier and hears nothing, as behind a switch that lost its uplink.
+///
+/// # Errors
+/// What the kernel said.
+pub(super) fn connect(switch: Process, port: &str, connected: bool) -> Result<(), LabError> {
+    tried(
+        &format!("{} {port}", if connected { "heal" } else { "cut" }),
+        || {
+            let mut kernel = Kernel::open_in(&open(switch)?)?;
+            let near = kernel.link(port)?.index;
+            let bridge = kernel.link(BRIDGE)?.index;
+            kernel.set_bridge(near, connected.then_some(bridge))
+        },
+    )
+}
+
+/// True when the kernel of `node` has `address` on some interface.
+///
+/// # Errors
+/// What the kernel said.
+pub(super) fn has_address(node: Process, address: IpAddr) -> Result<bool, LabError> {
+    tried("list the addresses of a node", || {
+        let mut kernel = Kernel::open_in(&open(node)?)?;
+        Ok(kernel.addresses()?.iter().any(|a| a.ip == address))
+    })
+}
+
+/// The network namespace of a process of the lab.
+pub(super) fn namespace(process: Process) -> Result<NetNs, LabError> {
+    Ok(NetNs::from(std::os::fd::OwnedFd::from(
+        process.namespace("net")?,
+    )))
+}
+
+fn open(process: Process) -> netlink::Result<NetNs> {
+    NetNs::of_pid(process.pid.unsigned_abs())
+}
+
+fn tried<T>(what: &str, work: impl FnOnce() -> netlink::Result<T>) -> Result<T, LabError> {
+    work().map_err(|e| LabError::Net {
+        what: what.to_owned(),
+        cause: e.to_string(),
+    })
+}

@@ -1,0 +1,218 @@
+//! A configuration change as the log carries it.
+
+use crate::ipc::Edit;
+use cib::check::{Severity, verify};
+use cib::{Cib, Element, Patch};
+use serde::{Deserialize, Serialize};
+
+/// What a client asked, with who, where and when: everything that goes into the CIB with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedChange {
+    /// Format of this record.
+    pub format: u8,
+    /// Seconds since the epoch on the node that took the request.
+    pub at: i64,
+    /// Name of that node.
+    pub origin: String,
+    /// Program.
+    pub client: String,
+    /// User.
+    pub user: String,
+    /// `(admin_epoch, epoch)` it was made against.
+    pub base: Option<(u64, u64)>,
+    /// The change.
+    pub edit: Edit,
+}
+
+/// Why a change was not made; the same on every node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{text}")]
+pub struct Rejection {
+    /// Kind.
+    pub kind: RejectionKind,
+    /// What, where, why, what to do.
+    pub text: String,
+}
+
+/// Kinds of rejections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RejectionKind {
+    /// Not readable or not applicable.
+    Invalid,
+    /// The configuration would be invalid.
+    Config,
+    /// The CIB has moved since.
+    Conflict,
+}
+
+impl LoggedChange {
+    /// A change of the cluster itself, made by the DC.
+    #[must_use]
+    pub fn own(at: i64, origin: &str, edit: Edit) -> Self {
+        let (client, user) = ("mainstayd".to_owned(), "hacluster".to_owned());
+        Self {
+            format: FORMAT,
+            at,
+            origin: origin.to_owned(),
+            client,
+            user,
+            base: None,
+            edit,
+        }
+    }
+
+    /// A client's change.
+    #[must_use]
+    pub fn of(at: i64, origin: &str, change: crate::ipc::Change) -> Self {
+        let crate::ipc::Change {
+            base,
+            edit,
+            client,
+            user,
+            ..
+        } = change;
+        Self {
+            format: FORMAT,
+            at,
+            origin: origin.to_owned(),
+            client,
+            user,
+            base,
+            edit,
+        }
+    }
+
+    /// For the log.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        // Strings and numbers only: postcard has no way to fail on them.
+        postcard::to_stdvec(self).unwrap_or_default()
+    }
+
+    pub(super) fn decode(payload: &[u8]) -> Result<Self, Rejection> {
+        match postcard::from_bytes::<Self>(payload) {
+            Ok(change) if change.format == FORMAT => Ok(change),
+            _ => Err(invalid(
+                "the change is written in a form that this version does not know",
+            )),
+        }
+    }
+
+    /// The CIB after this change.
+    pub(super) fn apply_to(&self, cib: &Cib) -> Result<Cib, Rejection> {
+        let version = cib.version();
+        if let Some((admin_epoch, epoch)) = self.base
+            && (admin_epoch, epoch) != (version.admin_epoch, version.epoch)
+        {
+            let text = format!(
+                "the configuration has changed meanwhile (it is at {}.{}, the change was made against {admin_epoch}.{epoch}): look at it again and repeat the change",
+                version.admin_epoch, version.epoch
+            );
+            return Err(Rejection {
+                kind: RejectionKind::Conflict,
+                text,
+            });
+        }
+        let root = self.edited(cib)?;
+        if root == *cib.root() {
+            // Nothing to do is a success, and no new version.
+            return Ok(cib.clone());
+        }
+        let mut new = Cib::from_element(root).map_err(|e| invalid(&e.to_string()))?;
+        check(cib, &new)?;
+        new.set_version(version);
+        new.bump_epoch();
+        new.stamp(&utc(self.at), &self.origin, &self.client, &self.user);
+        Ok(new)
+    }
+
+    fn edited(&self, cib: &Cib) -> Result<Element, Rejection> {
+        match &self.edit {
+            Edit::Patch(xml) => {
+                let diff = cib::xml::parse(xml).map_err(|e| invalid(&e.to_string()))?;
+                let patch = Patch::from_xml(&diff).map_err(|e| invalid(&e.to_string()))?;
+                let mut root = patch
+                    .apply_unversioned(cib.root())
+                    .map_err(|e| invalid(&e.to_string()))?;
+                keep_own_attributes(cib.root(), &mut root);
+                Ok(root)
+            }
+            Edit::Configuration(xml) => {
+                let configuration = cib::xml::parse(xml).map_err(|e| invalid(&e.to_string()))?;
+                if configuration.name != "configuration" {
+                    let found = &configuration.name;
+                    return Err(invalid(&format!(
+                        "expected <configuration>, found <{found}>"
+                    )));
+                }
+                let mut root = cib.root().clone();
+                match root.first_mut("configuration") {
+                    Some(old) => *old = configuration,
+                    None => root.children.insert(0, configuration),
+                }
+                Ok(root)
+            }
+        }
+    }
+}
+
+/// Version and stamps are the replica's to write; a patch carries its maker's.
+fn keep_own_attributes(old: &Element, new: &mut Element) {
+    for name in OWN_ATTRIBUTES {
+        match old.attr(name) {
+            Some(value) => new.set(name, value),
+            None => new.attrs.retain(|(n, _)| n != name),
+        }
+    }
+    new.children.retain(|c| c.name != "status");
+    if let Some(status) = old.first("status") {
+        new.children.push(status.clone());
+    }
+}
+
+/// New faults are refused; old ones do not keep an administrator from repairing others.
+fn check(old: &Cib, new: &Cib) -> Result<(), Rejection> {
+    let known = verify(old);
+    let faults: Vec<String> = verify(new)
+        .into_iter()
+        .filter(|f| f.severity == Severity::Error && !known.contains(f))
+        .map(|f| f.to_string())
+        .collect();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Rejection {
+        kind: RejectionKind::Config,
+        text: faults.join("\n"),
+    })
+}
+
+fn invalid(text: &str) -> Rejection {
+    Rejection {
+        kind: RejectionKind::Invalid,
+        text: text.to_owned(),
+    }
+}
+
+/// `cib-last-written` as Pacemaker writes it, but always in UTC: the bytes are the same on every
+/// node.
+fn utc(at: i64) -> String {
+    jiff::Timestamp::from_second(at)
+        .map(|t| t.strftime("%a %b %e %H:%M:%S %Y").to_string())
+        .unwrap_or_default()
+}
+
+const OWN_ATTRIBUTES: [&str; 9] = [
+    "admin_epoch",
+    "epoch",
+    "num_updates",
+    "cib-last-written",
+    "update-origin",
+    "update-client",
+    "update-user",
+    "have-quorum",
+    "dc-uuid",
+];
+
+/// Format of the record.
+const FORMAT: u8 = 1;

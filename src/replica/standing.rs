@@ -1,0 +1,117 @@
+//! What the log says of each node's place: the ground for calling a silent node unclean.
+
+use membership::{EntryBody, View};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use wire::{Identity, MachineBoot};
+
+/// A node's standing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// Was in a view, and nothing says that what ran there is gone.
+    Member(Identity),
+    /// Said goodbye with nothing running.
+    Left(Identity),
+    /// A certificate says that this boot is gone.
+    Fenced(Option<MachineBoot>),
+}
+
+/// Standing of every node that was ever seen, and the fencings under way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standings {
+    nodes: BTreeMap<u32, Standing>,
+    /// Open intents: number, target, reason.
+    intents: BTreeMap<u64, (u32, String)>,
+    /// Number and action of the newest intent.
+    newest: (u64, String),
+    fence_no: u64,
+    members: Vec<u32>,
+}
+
+impl Standings {
+    /// Standing of a node; `None` = never seen.
+    #[must_use]
+    pub fn of(&self, node: u32) -> Option<Standing> {
+        self.nodes.get(&node).copied()
+    }
+
+    /// The identity a node had when it was last a member, while it counts as one.
+    #[must_use]
+    pub fn identity(&self, node: u32) -> Option<Identity> {
+        match self.of(node) {
+            Some(Standing::Member(identity)) => Some(identity),
+            _ => None,
+        }
+    }
+
+    /// Members of the newest view of the log.
+    #[must_use]
+    pub fn members(&self) -> &[u32] {
+        &self.members
+    }
+
+    /// Open fence intents: number, target, reason.
+    pub fn intents(&self) -> impl Iterator<Item = (u64, u32, &str)> {
+        self.intents
+            .iter()
+            .map(|(no, (target, why))| (*no, *target, why.as_str()))
+    }
+
+    /// Action (`reboot`, `off`) of the newest intent, if that is its number.
+    #[must_use]
+    pub fn fence_action(&self, fence_no: u64) -> String {
+        let (newest, action) = &self.newest;
+        if *newest == fence_no {
+            action.clone()
+        } else {
+            String::new()
+        }
+    }
+
+    /// Number of the newest fence intent.
+    #[must_use]
+    pub fn fence_no(&self) -> u64 {
+        self.fence_no
+    }
+
+    /// Takes an entry over; true when some standing changed.
+    pub(super) fn note(&mut self, body: &EntryBody) -> bool {
+        let before = self.clone();
+        match body {
+            EntryBody::View(view) => self.note_view(view),
+            EntryBody::CleanLeft { identity } => {
+                self.nodes
+                    .insert(identity.node.0, Standing::Left(*identity));
+            }
+            EntryBody::FenceIntent(intent) => {
+                self.fence_no = self.fence_no.max(intent.fence_no);
+                self.newest = (intent.fence_no, intent.action.clone());
+                self.intents
+                    .insert(intent.fence_no, (intent.target.0, intent.reason.clone()));
+            }
+            EntryBody::FenceResult(result) => {
+                self.intents.remove(&result.fence_no);
+                let node = result.target.0;
+                // I15: a certificate speaks of one boot; a later boot is not fenced by it.
+                let same_boot = match (self.identity(node), result.machine_boot) {
+                    (Some(identity), Some(boot)) => identity.machine_boot == boot,
+                    _ => true,
+                };
+                if result.outcome.is_ok() && same_boot {
+                    self.nodes
+                        .insert(node, Standing::Fenced(result.machine_boot));
+                }
+            }
+            _ => {}
+        }
+        *self != before
+    }
+
+    fn note_view(&mut self, view: &View) {
+        self.members = view.members.iter().map(|m| m.identity.node.0).collect();
+        for member in &view.members {
+            self.nodes
+                .insert(member.identity.node.0, Standing::Member(member.identity));
+        }
+    }
+}

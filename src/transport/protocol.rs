@@ -1,0 +1,440 @@
+//! The protocol thread: sockets, sessions and the membership core in one loop.
+
+use super::sockets::Sockets;
+use super::{OsEntropy, Peers, StreamHandle, boottime_us};
+use crate::daemon::disk::{DiskHandle, Done, Job};
+use membership::{Core, CoreStatus, Effect, Event, Input, Output, Time, Via};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::time::TimeSpec;
+use std::collections::VecDeque;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use wire::{Diagnosis, Endpoint, Identity, NodeId, Received};
+
+/// What other threads tell the protocol thread.
+#[derive(Debug)]
+pub enum Message {
+    /// For the core.
+    Input(Input),
+    /// The store thread's report.
+    Disk(Done),
+    /// A message that came over a stream.
+    Stream {
+        /// The process at its other end.
+        from: Identity,
+        /// Link of the connection.
+        link: u8,
+        /// What it said.
+        payload: Vec<u8>,
+    },
+    /// How things stand, for status commands.
+    Report(oneshot::Sender<Report>),
+    /// End the thread.
+    Stop,
+}
+
+/// How things stand.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The core's own account.
+    pub core: CoreStatus,
+    /// What is known of the conversation with each peer.
+    pub peers: Vec<(NodeId, Diagnosis)>,
+}
+
+/// Why the thread ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// As asked.
+    Stopped,
+    /// It could not go on; in words.
+    Failed(String),
+}
+
+/// Hands messages over from any thread.
+#[derive(Clone, Debug)]
+pub struct ProtocolHandle {
+    messages: SyncSender<Message>,
+    wake: Arc<EventFd>,
+}
+
+/// The other ends of a [`ProtocolHandle`]: made first, so that the store thread and the streams can
+/// report to a protocol thread that is yet to start.
+#[derive(Debug)]
+pub struct Seed {
+    inbox: Receiver<Message>,
+    wake: Arc<EventFd>,
+}
+
+impl ProtocolHandle {
+    /// A handle and what [`Protocol::start`] takes.
+    ///
+    /// # Errors
+    /// The kernel gives no event descriptor.
+    pub fn pair() -> std::io::Result<(Self, Seed)> {
+        let (messages, inbox) = sync_channel(INBOX_MAX);
+        let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
+        let wake = Arc::new(EventFd::from_value_and_flags(0, flags)?);
+        Ok((
+            Self {
+                messages,
+                wake: Arc::clone(&wake),
+            },
+            Seed { inbox, wake },
+        ))
+    }
+
+    /// Queues a message without waiting.
+    ///
+    /// # Errors
+    /// The queue of [`INBOX_MAX`] messages is full, or the thread has ended.
+    pub fn send(&self, message: Message) -> Result<(), &'static str> {
+        let sent = self.messages.try_send(message);
+        self.wake();
+        sent.map_err(|e| match e {
+            TrySendError::Full(_) => "the protocol thread's queue is full",
+            TrySendError::Disconnected(_) => "the protocol thread has ended",
+        })
+    }
+
+    /// Queues a message and waits for room: for threads that the protocol thread never waits for.
+    pub fn send_waiting(&self, message: Message) {
+        // The thread's end is told by its own event; what it can no longer hear does not matter.
+        let _ = self.messages.send(message);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        // The counter is full only when the thread has not looked for 2^64 messages.
+        let _ = self.wake.write(1);
+    }
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Protocol {
+    handle: ProtocolHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Everything the thread works on.
+struct Loop {
+    core: Core,
+    endpoint: Endpoint,
+    sockets: Sockets,
+    peers: Peers,
+    disk: DiskHandle,
+    streams: StreamHandle,
+    events: mpsc::Sender<Result<Event, Ended>>,
+    seed: Seed,
+    entropy: OsEntropy,
+    /// Writes under way, oldest first, with what waits for them.
+    writes: VecDeque<(u64, Vec<Effect>)>,
+    ended: Option<Ended>,
+}
+
+impl Protocol {
+    /// Binds the links and starts the thread. Events arrive in order; the last one is an
+    /// `Err(Ended)`.
+    ///
+    /// # Errors
+    /// A link cannot be bound, or the kernel gives no thread.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a different part of the world"
+    )]
+    pub fn start(
+        core: Core,
+        endpoint: Endpoint,
+        peers: Peers,
+        disk: DiskHandle,
+        streams: StreamHandle,
+        events: mpsc::Sender<Result<Event, Ended>>,
+        handle: ProtocolHandle,
+        seed: Seed,
+    ) -> std::io::Result<Self> {
+        let sockets = Sockets::bind(&peers.links)?;
+        let all = Loop {
+            core,
+            endpoint,
+            sockets,
+            peers,
+            disk,
+            streams,
+            events,
+            seed,
+            entropy: OsEntropy,
+            writes: VecDeque::new(),
+            ended: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("protocol".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || all.run())?;
+        Ok(Self {
+            handle,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Protocol {
+    fn drop(&mut self) {
+        self.handle.send_waiting(Message::Stop);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the protocol thread ended by a panic");
+        }
+    }
+}
+
+impl Loop {
+    fn run(mut self) {
+        // Without the right (containers) the thread runs as any other; `doctor` tells.
+        if let Err(error) = netlink::make_thread_realtime(REALTIME_PRIORITY) {
+            tracing::info!("heartbeats run without real-time priority: {error}");
+        }
+        self.drain();
+        // Nothing is said or heard before this process's incarnation is on disk: a crash in
+        // between would let the next process speak under the same one.
+        while self.ended.is_none() && !self.core.may_speak() {
+            self.wait();
+            self.take_messages();
+            self.tick();
+            self.drain();
+        }
+        for peer in self.peers.others() {
+            // Every peer is in the endpoint's list: both come from the same node list.
+            let _ = self
+                .endpoint
+                .connect(boottime_us(), peer, &mut self.entropy);
+        }
+        self.transmit();
+        while self.ended.is_none() {
+            self.wait();
+            self.receive();
+            self.take_messages();
+            self.tick();
+            self.transmit();
+            self.drain();
+        }
+        let ended = self.ended.take().unwrap_or(Ended::Stopped);
+        // Nobody may be listening any more: then nobody needs to know.
+        let _ = self.events.try_send(Err(ended));
+    }
+
+    /// Sleeps until a packet, a message or a deadline.
+    fn wait(&self) {
+        let deadline = [
+            self.core.next_timeout().map(|t| t.0),
+            self.endpoint.next_timeout(),
+        ];
+        let wait_us = deadline
+            .into_iter()
+            .flatten()
+            .min()
+            .map_or(WAIT_US_MAX, |at| {
+                at.saturating_sub(boottime_us()).min(WAIT_US_MAX)
+            });
+        let mut fds: Vec<PollFd<'_>> = self.sockets.poll_fds().collect();
+        fds.push(PollFd::new(self.seed.wake.as_fd(), PollFlags::POLLIN));
+        let timeout = TimeSpec::from_duration(Duration::from_micros(wait_us));
+        // A signal ends the sleep early; the loop looks at everything anyway.
+        let _ = ppoll(&mut fds, Some(timeout), None);
+        let _ = self.seed.wake.read();
+    }
+
+    fn receive(&mut self) {
+        let mut buf = [0; DATAGRAM_BUFFER_BYTES];
+        for at in 0..self.sockets.len() {
+            for _ in 0..DATAGRAMS_PER_ROUND {
+                let Some((link, datagram)) = self.sockets.receive(at, &mut buf) else {
+                    break;
+                };
+                let now = boottime_us();
+                let received = self.endpoint.handle(now, link, datagram, &mut self.entropy);
+                self.received(received);
+            }
+        }
+    }
+
+    fn received(&mut self, received: Received) {
+        match received {
+            Received::Payload { from, link, bytes } => {
+                self.input(Input::Packet {
+                    from,
+                    link,
+                    payload: bytes,
+                });
+            }
+            Received::Established {
+                peer,
+                link,
+                payload,
+            } => {
+                self.input(Input::SessionUp { peer });
+                if let Some(payload) = payload {
+                    self.input(Input::Packet {
+                        from: peer,
+                        link,
+                        payload,
+                    });
+                }
+            }
+            Received::Handled => {}
+            Received::Rejected(reject) => tracing::debug!(%reject, "packet refused"),
+        }
+    }
+
+    fn take_messages(&mut self) {
+        for _ in 0..MESSAGES_PER_ROUND {
+            let Ok(message) = self.seed.inbox.try_recv() else {
+                return;
+            };
+            match message {
+                Message::Input(input) => self.input(input),
+                Message::Stream {
+                    from,
+                    link,
+                    payload,
+                } => {
+                    // A stream may outlive its process: the sessions know which one lives.
+                    if self.endpoint.identity(from.node) == Some(from) {
+                        self.input(Input::Packet {
+                            from,
+                            link,
+                            payload,
+                        });
+                    }
+                }
+                Message::Disk(done) => self.disk_done(done),
+                Message::Report(answer) => {
+                    let others = self.peers.others();
+                    let diagnosis = |n| Some((n, self.endpoint.peer_diagnosis(n)?));
+                    let peers = others.into_iter().filter_map(diagnosis).collect();
+                    // Whoever asked may have gone.
+                    let _ = answer.send(Report {
+                        core: self.core.status(),
+                        peers,
+                    });
+                }
+                Message::Stop => self.ended = Some(Ended::Stopped),
+            }
+        }
+        // More is waiting: do not sleep on it.
+        let _ = self.seed.wake.write(1);
+    }
+
+    fn tick(&mut self) {
+        let now = boottime_us();
+        if self.endpoint.next_timeout().is_some_and(|at| at <= now) {
+            self.endpoint.handle_timeout(now, &mut self.entropy);
+        }
+        if self.core.next_timeout().is_some_and(|at| at.0 <= now) {
+            self.core.handle(Time(now), Input::Tick);
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.core.handle(Time(boottime_us()), input);
+        self.drain();
+    }
+
+    /// Carries out everything the core wants.
+    fn drain(&mut self) {
+        while let Some(output) = self.core.poll() {
+            match output {
+                Output::Do(effect) => self.effect(effect),
+                Output::Persist { write, ops, then } => {
+                    self.writes.push_back((write, then));
+                    if let Err(reason) = self.disk.send(Job::Persist { write, ops }) {
+                        let reason = reason.to_owned();
+                        self.core
+                            .handle(Time(boottime_us()), Input::StoreFailed { reason });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes complete in order: one report stands for all before it (group commit).
+    fn disk_done(&mut self, done: Done) {
+        match done {
+            Done::Durable(last) => {
+                while self.writes.front().is_some_and(|(write, _)| *write <= last) {
+                    let Some((write, then)) = self.writes.pop_front() else {
+                        break;
+                    };
+                    for effect in then {
+                        self.effect(effect);
+                    }
+                    self.input(Input::Durable { write });
+                }
+            }
+            Done::Failed(reason) => self.input(Input::StoreFailed { reason }),
+        }
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send {
+                to,
+                via: Via::Link(link),
+                payload,
+            } => {
+                // Without a session the packet is lost, as on a wire.
+                if let Ok(datagram) = self.endpoint.seal(to, link, &payload, &mut self.entropy) {
+                    self.sockets.send(to, link, &datagram);
+                }
+            }
+            Effect::Send {
+                to,
+                via: Via::Stream,
+                payload,
+            } => self.streams.send(to, payload),
+            Effect::Event(event) => {
+                // R8: an older process of a member is refused from now on.
+                if let Event::View(view) = &event {
+                    for member in &view.members {
+                        self.endpoint.learn(member.identity);
+                    }
+                }
+                if self.events.try_send(Ok(event)).is_err() {
+                    let why = format!("{EVENTS_MAX} events wait: the daemon does not keep up");
+                    self.ended = Some(Ended::Failed(why));
+                }
+            }
+        }
+    }
+
+    fn transmit(&mut self) {
+        while let Some(transmit) = self.endpoint.poll_transmit() {
+            self.sockets
+                .send(transmit.to, transmit.link, &transmit.datagram);
+        }
+    }
+}
+
+/// Events that may wait for the daemon's loop; the channel given to [`Protocol::start`] has this
+/// size.
+pub const EVENTS_MAX: usize = 65_536;
+/// Messages that may wait for the thread.
+const INBOX_MAX: usize = 8_192;
+/// Messages taken before packets get their turn again.
+const MESSAGES_PER_ROUND: usize = 256;
+/// Datagrams read from one link before the other links get their turn.
+const DATAGRAMS_PER_ROUND: usize = 256;
+/// Longest sleep, in microseconds.
+const WAIT_US_MAX: u64 = 1_000_000;
+/// Receive buffer, in bytes: larger than any datagram of ours, so that longer ones are seen as such.
+const DATAGRAM_BUFFER_BYTES: usize = 2_048;
+/// Real-time priority of the thread (1 to 99): below kernel threads, above everything ordinary.
+const REALTIME_PRIORITY: i32 = 50;
+/// Stack of the thread.
+const STACK_BYTES: usize = 512 * 1024;

@@ -1,0 +1,409 @@
+//! Power cuts, kills and failing disks.
+//!
+//! A child process commits a known history below a preloaded shim that writes down every call to
+//! the file system. From the record the trees a power cut may leave are rebuilt, at any call, by
+//! three ideas of what a disk keeps, and each is opened: nothing acknowledged may be missing, and
+//! none may refuse to open or come up degraded.
+//!
+//! `STORE_CRASH_STATES`, `STORE_CRASH_KILLS` and `STORE_CRASH_SEED` make the runs longer or other.
+
+mod disk;
+mod random;
+mod record;
+mod workload;
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use disk::{Disk, FATES, Fate, MODELS, Model};
+use random::Random;
+use record::Event;
+use store::{OpenOptions, Store};
+
+#[test]
+fn no_power_cut_loses_an_acknowledged_commit() {
+    let Some(recording) = Recording::make(false) else {
+        return;
+    };
+    let states = number("STORE_CRASH_STATES", 300);
+    let failures = recording.replay(states, number("STORE_CRASH_SEED", 1));
+    assert_eq!(failures, Vec::<String>::new(), "of {states} states");
+}
+
+#[test]
+fn without_the_barrier_power_cuts_lose_commits() {
+    let Some(recording) = Recording::make(true) else {
+        return;
+    };
+    let failures = recording.replay(60, number("STORE_CRASH_SEED", 1));
+    assert!(!failures.is_empty(), "the crash test cannot fail");
+    println!("without barrier: {} of 60 states fail", failures.len());
+}
+
+#[test]
+fn no_second_power_cut_while_recovering_loses_an_acknowledged_commit() {
+    let Some(recording) = Recording::make(false) else {
+        return;
+    };
+    let mut random = Random(number("STORE_CRASH_SEED", 1));
+    let firsts = number("STORE_CRASH_STATES", 300) / 30;
+    let mut failures = Vec::new();
+    for _ in 0..firsts {
+        let place = scratch();
+        let image = place.path().join("store");
+        let first = recording.state(&mut random);
+        let acked = recording.cut(&first, &mut random, &image);
+        let again = Recording::of_open(&image, acked);
+        for _ in 0..5 {
+            let second = again.state(&mut random);
+            if let Some(failure) = again.try_state(&second, &mut random) {
+                failures.push(format!("{first:?}, then {failure}"));
+            }
+        }
+    }
+    assert_eq!(failures, Vec::<String>::new());
+}
+
+#[test]
+fn no_kill_loses_an_acknowledged_commit() {
+    let place = scratch();
+    let dir = place.path().join("store");
+    let mut random = Random(number("STORE_CRASH_SEED", 1));
+    let kills = number("STORE_CRASH_KILLS", 80);
+    let mut there = 0;
+    for kill in 0..kills {
+        let acked = run_and_kill(&dir, &mut random);
+        let opened = Store::open(&dir, &OpenOptions::default());
+        let opened = opened.unwrap_or_else(|e| panic!("kill {kill}: {e}"));
+        there = workload::check(&opened.store, &opened.state, acked.unwrap_or(there))
+            .unwrap_or_else(|e| panic!("kill {kill}: {e}"));
+    }
+    assert!(there > kills, "only {there} commits in {kills} runs");
+    println!("{kills} kills, {there} commits");
+}
+
+/// The n-th write or sync fails, and every one after it: the store says so, acknowledges nothing
+/// more, and once the disk is well again everything acknowledged is there.
+#[test]
+fn a_failing_disk_is_never_acknowledged() {
+    let Some(shim) = shim() else { return };
+    let (mut in_commit, mut hung) = (0, 0);
+    for (fault, code, words) in [
+        ("write", nix::libc::ENOSPC, "no space left"),
+        ("short", nix::libc::ENOSPC, "no space left"),
+        ("write", nix::libc::EIO, "disk failed"),
+        ("sync", nix::libc::EIO, "disk failed"),
+    ] {
+        for nth in [1, 5, 8, 13, 34] {
+            let place = scratch();
+            let dir = place.path().join("store");
+            // A store in use: what fails is never its creation.
+            workload::run(&dir, 20, false).expect("history begins");
+            let mut command = child_command(&dir, 60);
+            command
+                .env("LD_PRELOAD", shim)
+                .env("STORE_SHIM_ROOT", &dir)
+                .env("STORE_SHIM_FAULT", format!("{fault}:{nth}:{code}"));
+            let (text, ended) = run_for(command, CHILD_WAIT);
+            let case = format!("{fault} {nth} {code}: {text}");
+            // The engine may wait for ever for a write that failed: that acknowledges nothing
+            // either, and the daemon's own clock ends it.
+            assert!(!ended || text.contains(&format!("error {words}")), "{case}");
+            assert!(!text.contains("not poisoned"), "{case}");
+            in_commit += u32::from(text.contains("poisoned"));
+            hung += u32::from(!ended);
+            let acked = record::ack(&text).unwrap_or(20);
+            let opened = Store::open(&dir, &OpenOptions::default()).expect("disk is well again");
+            workload::check(&opened.store, &opened.state, acked)
+                .unwrap_or_else(|e| panic!("{case}{e}"));
+        }
+    }
+    println!("{in_commit} faults told by a commit, {hung} hung in the engine");
+    assert!(
+        in_commit >= 1 && in_commit + hung >= 4,
+        "{in_commit} told, {hung} hung"
+    );
+}
+
+#[test]
+#[ignore = "the child process of the other tests"]
+fn child() {
+    let dir = PathBuf::from(env::var_os("STORE_CHILD_DIR").expect("set by the parent"));
+    let skip_barrier = env::var_os("STORE_CHILD_SKIP_BARRIER").is_some();
+    let commits = number("STORE_CHILD_COMMITS", 0);
+    match workload::run(&dir, commits, skip_barrier) {
+        Ok(()) => workload::say("done"),
+        Err(error) => workload::say(&format!("error {error} | {}", error.cure())),
+    }
+}
+
+/// One power cut.
+#[derive(Clone, Debug)]
+struct State {
+    model: Model,
+    fate: Fate,
+    /// Calls that were carried out; the next one was on its way.
+    calls: usize,
+}
+
+/// What a process did to a directory, from its state before.
+struct Recording {
+    before: tempfile::TempDir,
+    dir: PathBuf,
+    events: Vec<Event>,
+    /// Acknowledged before the first event.
+    acked: u64,
+    _place: Option<tempfile::TempDir>,
+}
+
+impl Recording {
+    /// Records the history from the very first start; `None` where no C compiler is.
+    fn make(skip_barrier: bool) -> Option<Self> {
+        let place = scratch();
+        let dir = place.path().join("store");
+        fs::create_dir(&dir).expect("directory");
+        let events = record(&dir, COMMITS, skip_barrier)?;
+        let acks = events.iter().filter(|e| matches!(e, Event::Ack { .. }));
+        assert_eq!(acks.count() as u64, COMMITS + 1, "the child did not finish");
+        Some(Self {
+            before: scratch(),
+            dir,
+            events,
+            acked: 0,
+            _place: Some(place),
+        })
+    }
+
+    /// Records the opening of `image`, in which `acked` commits must be.
+    fn of_open(image: &Path, acked: u64) -> Self {
+        let before = scratch();
+        copy_tree(image, before.path());
+        let events = record(image, 0, false).expect("a compiler was there before");
+        assert!(events.len() > 10, "opening does more than {events:?}");
+        Self {
+            before,
+            dir: image.to_owned(),
+            events,
+            acked,
+            _place: None,
+        }
+    }
+
+    /// Half of the cuts follow an acknowledgement closely, where a missing barrier shows.
+    fn state(&self, random: &mut Random) -> State {
+        let calls = random.below(self.events.len());
+        let near = self.events[calls..]
+            .iter()
+            .position(|event| matches!(event, Event::Ack { .. }));
+        let calls = match near {
+            Some(ahead) if random.below(2) == 0 => {
+                (calls + ahead + 1 + random.below(3)).min(self.events.len() - 1)
+            }
+            _ => calls,
+        };
+        State {
+            model: MODELS[random.below(MODELS.len())],
+            fate: FATES[random.below(FATES.len())],
+            calls,
+        }
+    }
+
+    fn replay(&self, states: u64, seed: u64) -> Vec<String> {
+        let mut random = Random(seed);
+        let states: Vec<State> = (0..states).map(|_| self.state(&mut random)).collect();
+        states
+            .iter()
+            .filter_map(|state| self.try_state(state, &mut random))
+            .collect()
+    }
+
+    /// Builds one state and opens it twice; `Some` says what is wrong.
+    fn try_state(&self, state: &State, random: &mut Random) -> Option<String> {
+        let place = scratch();
+        let image = place.path().join("store");
+        let acked = self.cut(state, random, &image);
+        reopen(&image, acked).err().map(|e| {
+            keep_for_inspection(&image);
+            format!("{state:?}: {e}")
+        })
+    }
+
+    /// Builds one state; returns how many commits were acknowledged before it.
+    fn cut(&self, state: &State, random: &mut Random, image: &Path) -> u64 {
+        let mut disk = Disk::load(state.model, self.before.path(), &self.dir);
+        let mut acked = self.acked;
+        for event in &self.events[..state.calls] {
+            disk.apply(event, true);
+            if let Event::Ack { commits } = event {
+                acked = acked.max(*commits);
+            }
+        }
+        if let Some(event) = self.events.get(state.calls) {
+            disk.apply(event, false);
+        }
+        disk.cut(state.fate, random, image);
+        acked
+    }
+}
+
+/// Opens what a crash left, goes on from there, and opens it again.
+fn reopen(image: &Path, acked: u64) -> Result<(), String> {
+    let open = || Store::open(image, &OpenOptions::default()).map_err(|e| e.to_string());
+    let mut opened = open()?;
+    let n = workload::check(&opened.store, &opened.state, acked)?;
+    let next = opened.store.commit(&workload::batch(n + 1));
+    next.map_err(|e| e.to_string())?;
+    drop(opened);
+    let opened = open()?;
+    workload::check(&opened.store, &opened.state, n + 1).map_err(|e| format!("again: {e}"))?;
+    Ok(())
+}
+
+/// Runs the child below the shim and returns what it did.
+fn record(dir: &Path, commits: u64, skip_barrier: bool) -> Option<Vec<Event>> {
+    let shim = shim()?;
+    let place = scratch();
+    let file = place.path().join("record");
+    let mut command = child_command(dir, commits);
+    command
+        .env("LD_PRELOAD", shim)
+        .env("STORE_SHIM_ROOT", dir)
+        .env("STORE_SHIM_RECORD", &file);
+    if skip_barrier {
+        command.env("STORE_CHILD_SKIP_BARRIER", "1");
+    }
+    let output = command.output().expect("child runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("\ndone\n"),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Some(record::parse(&fs::read(file).expect("record")))
+}
+
+/// What the child said, and whether it ended by itself within `wait`.
+fn run_for(mut command: Command, wait: Duration) -> (String, bool) {
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("child runs");
+    let mut out = child.stdout.take().expect("piped");
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut out, &mut text).map(|_| text)
+    });
+    let deadline = std::time::Instant::now() + wait;
+    let mut ended = false;
+    while !ended && std::time::Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+        ended = child.try_wait().expect("own child").is_some();
+    }
+    let _ = child.kill(); // has ended already, or must
+    child.wait().expect("own child");
+    (reader.join().expect("reader").expect("text"), ended)
+}
+
+/// Kills the child at work, or one time in four while it may still be opening the store; returns
+/// the last commit it acknowledged.
+fn run_and_kill(dir: &Path, random: &mut Random) -> Option<u64> {
+    let mut child = child_command(dir, u64::MAX)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("child runs");
+    let out = BufReader::new(child.stdout.take().expect("piped"));
+    let (first, at_work) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        let lines = out.lines().map_while(Result::ok);
+        let acks = lines.filter_map(|line| record::ack(&line));
+        acks.inspect(|_| first.send(()).unwrap_or(())).last()
+    });
+    let wait = Duration::from_millis(random.below(25) as u64);
+    if random.below(4) == 0 {
+        std::thread::sleep(wait);
+    } else {
+        at_work.recv().expect("the child opens the store");
+        std::thread::sleep(wait);
+    }
+    child.kill().expect("still running");
+    child.wait().expect("killed");
+    reader.join().expect("reader")
+}
+
+fn child_command(dir: &Path, commits: u64) -> Command {
+    let mut command = Command::new(env::current_exe().expect("own path"));
+    command
+        .args(["--exact", "child", "--ignored", "--nocapture"])
+        .env("STORE_CHILD_DIR", dir)
+        .env("STORE_CHILD_COMMITS", commits.to_string());
+    command
+}
+
+/// Compiles the shim once per process; prints why it cannot.
+fn shim() -> Option<&'static Path> {
+    static SHIM: OnceLock<Option<(tempfile::TempDir, PathBuf)>> = OnceLock::new();
+    let built = SHIM.get_or_init(|| {
+        let place = scratch();
+        let library = place.path().join("shim.so");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/shim.c");
+        let compiler = env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+        let status = Command::new(&compiler)
+            .args(["-O1", "-shared", "-fPIC", "-o"])
+            .args([&library, &source])
+            .arg("-ldl")
+            .status();
+        match status {
+            Ok(status) => {
+                assert!(status.success(), "{compiler} does not compile shim.c");
+                Some((place, library))
+            }
+            Err(error) => {
+                println!("SKIPPED: no C compiler ({compiler}: {error})");
+                None
+            }
+        }
+    });
+    built.as_ref().map(|(_, library)| library.as_path())
+}
+
+/// Images are simulated disks: memory is as good for them and spares the real one.
+fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).expect("directory")
+    } else {
+        tempfile::tempdir().expect("directory")
+    }
+}
+
+/// With `STORE_CRASH_KEEP=DIR` a failing image is kept there.
+fn keep_for_inspection(image: &Path) {
+    if let Some(dir) = env::var_os("STORE_CRASH_KEEP") {
+        copy_tree(image, &Path::new(&dir).join("image"));
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("directory");
+    for entry in fs::read_dir(from).expect("readable") {
+        let entry = entry.expect("readable");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("copy");
+        }
+    }
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// A child with a failing disk that says nothing for this long hangs in the engine.
+const CHILD_WAIT: Duration = Duration::from_secs(2);
+
+/// Enough to fill and reuse several of the engine's segments.
+const COMMITS: u64 = 200;
