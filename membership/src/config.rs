@@ -9,7 +9,8 @@ use crate::{LinkId, Timing, VoterSet};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// This process. `incarnation` must be one more than the recovered safety record's (or 1); the
-    /// core persists it before its first send.
+    /// core's first output persists it. No packet with this identity, a handshake's included, may
+    /// leave before that write is durable: see [`crate::Core::may_speak`].
     pub me: Identity,
     /// Every other configured node, ascending by node id.
     pub peers: Vec<PeerConfig>,

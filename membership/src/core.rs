@@ -42,6 +42,8 @@ pub struct Core {
     pub(crate) state: NodeState,
     pub(crate) peers: BTreeMap<NodeId, Peer>,
     pub(crate) withhold_until: Time,
+    /// Highest ballot the predecessor process promised.
+    pub(crate) promised_at_start: Ballot,
     pub(crate) election: Election,
     pub(crate) transfer: Option<Transfer>,
     pub(crate) recovery: Option<fetch::Recovery>,
@@ -103,8 +105,8 @@ pub(crate) struct Election {
     pub(crate) start_at: Option<Time>,
     pub(crate) not_before: Time,
     pub(crate) failures: u32,
-    /// Last promise given: when, and the promised log's head (R9).
-    pub(crate) promised: Option<(Time, Point)>,
+    /// Last promise this process gave: when, the candidate's log's head (R9), and its ballot.
+    pub(crate) promised: Option<(Time, Point, Ballot)>,
     pub(crate) inhibited: String,
 }
 
@@ -133,7 +135,8 @@ impl Core {
             && !config.trust_store;
         safety.recovering = (safety.recovering && !config.trust_store) || lost;
         safety.incarnation = config.me.incarnation;
-        let ever_echoed = safety.view_no > 0;
+        let ever_echoed = safety.view_no > 0 || safety.promised > Ballot::default();
+        let promised_at_start = safety.promised;
         let hold_us = safety.hold_us_max;
         safety.hold_us_max = hold_us.max(config.timing.hold_us);
         if mutant::on(Mutant::StoreLostVotes) {
@@ -168,6 +171,7 @@ impl Core {
             state: NodeState::Boot,
             peers,
             withhold_until,
+            promised_at_start,
             election: Election::default(),
             transfer: None,
             recovery: None,
@@ -218,6 +222,12 @@ impl Core {
     /// The next thing to do in the world.
     pub fn poll(&mut self) -> Option<Output> {
         self.out.pop_front()
+    }
+
+    /// The incarnation is on disk: handshakes and packets may leave. Before that a crash would let
+    /// the next process use the same incarnation, and peers would refuse it as a clone.
+    pub fn may_speak(&self) -> bool {
+        self.safe_to_send()
     }
 
     /// Standing VIP grants (R12), as committed here.
@@ -378,48 +388,79 @@ impl Core {
             self.notice("unknown-node", Some(node), text);
             return false;
         };
-        let silent = !peer.fresh(self.now, self.cfg.timing.t_fail_us);
-        match peer.identity {
-            Some(known) if known == identity => return true,
-            Some(known) if known.incarnation > identity.incarnation && !silent => return false,
-            Some(known)
-                if known.incarnation == identity.incarnation
-                    && !silent
-                    && !mutant::on(Mutant::IncarnationUnchecked) =>
-            {
-                let text = format!(
-                    "two processes claim to be node {node}, incarnation {}: a cloned disk or a \
-                     node id used twice; the second is refused",
-                    identity.incarnation
-                );
-                self.notice("duplicate-node", Some(node), text);
-                return false;
-            }
-            _ => {}
+        if peer.identity == Some(identity) {
+            return true;
         }
-        let before = peer.identity;
-        let known = self
+        // R8: what is not above the newest incarnation heard or logged is an older disk or a clone.
+        let logged = self
             .tip
             .last_seen
             .get(&node)
             .copied()
+            .filter(|id| *id != identity);
+        let known = logged
             .into_iter()
-            .chain(before)
-            .max_by_key(|id| id.incarnation);
-        let older = known.is_some_and(|k| k != identity && k.incarnation >= identity.incarnation);
-        let incarnation = known.map(|k| k.incarnation);
-        peer.new_process(identity);
-        if older && !mutant::on(Mutant::IncarnationUnchecked) {
-            peer.refused = true;
-            let text = format!(
-                "node {node} came with incarnation {} but the log knows {}: its disk is older than \
-                 its past (restored image, clone); it is refused until it has recovered",
-                identity.incarnation,
-                incarnation.unwrap_or(0)
-            );
-            self.notice("older-store", Some(node), text);
+            .chain(peer.identity)
+            .map(|id| id.incarnation)
+            .max();
+        if let Some(known) = known.filter(|k| identity.incarnation <= *k)
+            && !mutant::on(Mutant::IncarnationUnchecked)
+        {
+            self.tell_outdated(identity, known);
+            return false;
         }
+        peer.new_process(identity);
         true
+    }
+
+    fn tell_outdated(&mut self, identity: Identity, incarnation: u64) {
+        let node = identity.node;
+        let again_us = self.cfg.timing.heartbeat_us;
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return;
+        };
+        if peer
+            .outdated_told
+            .is_some_and(|t| self.now.since(t) < again_us)
+        {
+            return;
+        }
+        peer.outdated_told = Some(self.now);
+        let alive = peer.fresh(self.now, self.cfg.timing.t_fail_us);
+        let links: Vec<LinkId> = peer.links.iter().map(|l| l.id).collect();
+        let text = format!(
+            "a process with incarnation {} claims to be node {node}, of which incarnation \
+             {incarnation} is known{}: it is refused",
+            identity.incarnation,
+            if alive {
+                " and alive (a clone, or a node id used twice)"
+            } else {
+                " (an older disk)"
+            }
+        );
+        let code = if alive {
+            "duplicate-node"
+        } else {
+            "outdated-node"
+        };
+        self.notice(code, Some(node), text);
+        if self.safe_to_send() {
+            let process = identity.process_boot;
+            let payload = Message::Outdated {
+                process,
+                incarnation,
+            }
+            .encode();
+            for link in links {
+                let payload = payload.clone();
+                let effect = Effect::Send {
+                    to: node,
+                    via: Via::Link(link),
+                    payload,
+                };
+                self.out.push_back(Output::Do(effect));
+            }
+        }
     }
 
     fn packet(&mut self, from: Identity, link: LinkId, payload: &[u8]) {
@@ -517,6 +558,12 @@ impl Core {
             Message::Poisoned { fence_no } => self.on_poisoned(node, fence_no),
             // Relay is a later widening of the format; until then nobody sends it.
             Message::Relay { .. } => {}
+            Message::Outdated {
+                process,
+                incarnation,
+            } => {
+                self.on_outdated(node, process, incarnation);
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Heartbeats, echoes and what follows from silence (R0).
 
-use wire::NodeId;
+use wire::{NodeId, ProcessBoot};
 
 use crate::core::Role;
 use crate::message::{Beat, Echo, Known, Message, Stamp};
@@ -29,7 +29,7 @@ struct Told {
 impl Core {
     pub(crate) fn on_beat(&mut self, node: NodeId, link: LinkId, beat: Beat) {
         let now = self.now;
-        self.election.counter_seen = self.election.counter_seen.max(beat.ballot.counter);
+        self.see_counter(beat.ballot.counter);
         let wants_echo = beat.stamp.is_some();
         let known = beat.known;
         let Some(peer) = self.peers.get_mut(&node) else {
@@ -80,26 +80,10 @@ impl Core {
 
     /// What a peer remembers of us must not be more than what we remember ourselves (R8).
     fn check_known(&mut self, node: NodeId, known: Known) {
-        if mutant::on(Mutant::IncarnationUnchecked) {
+        if mutant::on(Mutant::IncarnationUnchecked) || self.safety.recovering {
             return;
         }
-        if self.safety.recovering {
-            if known.incarnation > self.me.incarnation || known.refused {
-                self.outlived(known.incarnation);
-            }
-            return;
-        }
-        if known.incarnation > self.me.incarnation || known.refused {
-            let text = format!(
-                "node {node} knows incarnation {} of this node, this one is {}: the disk is older \
-                 than it should be (restored image, clone); it has to be restarted and will \
-                 recover from its peers",
-                known.incarnation, self.me.incarnation
-            );
-            self.notice("older-store", Some(self.me.node), text);
-            self.begin_recovery("its disk is older than its peers remember");
-            self.outlived(known.incarnation);
-        } else if known.durable > self.log.head().seq {
+        if known.durable > self.log.head().seq {
             let why = format!(
                 "it had acknowledged entry {} to node {node}, its log ends at {}",
                 known.durable,
@@ -108,6 +92,23 @@ impl Core {
             self.notice("older-store", Some(self.me.node), why.clone());
             self.begin_recovery(&why);
         }
+    }
+
+    /// A peer knows this node with an incarnation that is not below ours: this disk is older than
+    /// it should be (restored image, clone).
+    pub(crate) fn on_outdated(&mut self, node: NodeId, process: ProcessBoot, incarnation: u64) {
+        let in_bounds = (self.me.incarnation..message::NUMBER_MAX).contains(&incarnation);
+        if process != self.me.process_boot || !in_bounds {
+            return;
+        }
+        let text = format!(
+            "node {node} knows incarnation {incarnation} of this node, this one is {}: the disk is \
+             older than it should be (restored image, clone), or the node id is used twice",
+            self.me.incarnation
+        );
+        self.notice("older-store", Some(self.me.node), text);
+        self.begin_recovery("its disk is older than its peers remember");
+        self.outlived(incarnation);
     }
 
     /// Another process of this node had this incarnation or a later one: only a restart helps.
@@ -175,7 +176,6 @@ impl Core {
                     .max(self.tip.last_seen.get(&node).map(|id| id.incarnation))
                     .unwrap_or(0),
                 durable: peer.durable_known,
-                refused: peer.refused,
             },
             parcel_ack: peer.channel.delivered(),
         };
@@ -210,7 +210,7 @@ impl Core {
         let peer = self.peers.get_mut(&node)?;
         let stamp = peer.stamp?;
         let stale = now.since(peer.stamp_at) > 2 * self.cfg.timing.heartbeat_us;
-        if stale || peer.refused || stamp.hold_us > HOLD_US_MAX {
+        if stale || stamp.hold_us > HOLD_US_MAX {
             return None;
         }
         let listed = peer.identity.is_some_and(|id| self.tip.view.names(&id));
@@ -345,17 +345,20 @@ impl Core {
         echoed.max(restart)
     }
 
-    /// After a start: an authority echoed by our predecessor process may still act. It cannot where
-    /// every other member of the newest accepted view has been heard since and denies being DC: a
-    /// ballot once given up is never resumed, and a new process holds none.
+    /// After a start: an authority echoed by our predecessor process may still act, and only that
+    /// of the DC of the highest promised ballot, for an echo names the durable promise and a newer
+    /// promise waits for older echoes. No harm is possible, and nothing withheld, where that DC was
+    /// this node itself (its process is dead), or has been heard since and is no DC: a ballot once
+    /// given up is never resumed, and a new process holds none.
     pub(crate) fn withholding(&self) -> bool {
-        if self.now >= self.withhold_until {
+        let dc = NodeId(self.promised_at_start.node);
+        if self.now >= self.withhold_until || dc == self.me.node {
             return false;
         }
-        let others = self.tip.view.members.iter().map(|m| m.identity.node);
-        !others.filter(|node| *node != self.me.node).all(|node| {
-            let beat = self.peers.get(&node).and_then(|p| p.beat.as_ref());
-            beat.is_some_and(|b| !matches!(b.state, NodeState::Dc | NodeState::DcPending))
+        let beat = self.peers.get(&dc).and_then(|p| p.beat.as_ref());
+        !beat.is_some_and(|b| {
+            !matches!(b.state, NodeState::Dc | NodeState::DcPending)
+                || b.ballot > self.promised_at_start
         })
     }
 

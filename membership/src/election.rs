@@ -83,7 +83,7 @@ impl Core {
             && self
                 .election
                 .promised
-                .is_some_and(|(at, _)| self.now.since(at) < self.cfg.timing.t_fail_us / 2)
+                .is_some_and(|(at, _, _)| self.now.since(at) < self.cfg.timing.t_fail_us / 2)
     }
 
     /// R6: the first view needs all configured nodes, present and empty, with one node list.
@@ -154,7 +154,7 @@ impl Core {
         self.election.counter_seen = counter;
         self.election.eligible_since = None;
         self.election.start_at = None;
-        self.election.promised = Some((self.now, self.log.head()));
+        self.election.promised = Some((self.now, self.log.head(), ballot));
         self.matched = (ballot, 0);
         self.role = Role::Candidate(Candidate {
             ballot,
@@ -226,11 +226,19 @@ impl Core {
         head: Point,
         bootstrap: bool,
     ) {
-        self.election.counter_seen = self.election.counter_seen.max(ballot.counter);
+        self.see_counter(ballot.counter);
         if self.safety.recovering || self.poisoned || !self.fit() || ballot.node != from.0 {
             return;
         }
-        if ballot == self.safety.promised {
+        if ballot.counter >= message::NUMBER_MAX {
+            return;
+        }
+        if self
+            .election
+            .promised
+            .is_some_and(|(_, _, given)| given == ballot)
+            && ballot == self.safety.promised
+        {
             // Asked again: the answer was lost, or is still on its way to the disk.
             self.promise(from, ballot);
             return;
@@ -245,7 +253,7 @@ impl Core {
         self.step_down("it promised a newer ballot");
         self.safety.promised = ballot;
         self.matched = (ballot, 0);
-        self.election.promised = Some((self.now, head));
+        self.election.promised = Some((self.now, head, ballot));
         self.election.eligible_since = None;
         self.save_safety();
         self.promise(from, ballot);
@@ -299,7 +307,7 @@ impl Core {
             return Err(false);
         }
         // R9: no second promise within T/2 unless the candidate's log is newer.
-        if let Some((at, promised_head)) = &self.election.promised {
+        if let Some((at, promised_head, _)) = &self.election.promised {
             let soon = self.now.since(*at) < self.cfg.timing.t_fail_us / 2;
             let newer = (head.ballot, head.seq) > (promised_head.ballot, promised_head.seq);
             if soon && !newer {
@@ -313,14 +321,14 @@ impl Core {
         let Role::Candidate(candidate) = &mut self.role else {
             return;
         };
-        if candidate.ballot == ballot {
+        if candidate.ballot == ballot && view_no < message::NUMBER_MAX {
             candidate.promises.insert(from.node, (from, head, view_no));
             self.check_promises();
         }
     }
 
     pub(crate) fn on_refuse(&mut self, from: NodeId, ballot: Ballot, promised: Ballot) {
-        self.election.counter_seen = self.election.counter_seen.max(promised.counter);
+        self.see_counter(promised.counter);
         if promised <= ballot {
             return;
         }
@@ -482,9 +490,15 @@ impl Core {
             Role::Follower if self.promised_lately() => self
                 .election
                 .promised
-                .map(|(at, _)| at.plus(self.cfg.timing.t_fail_us / 2)),
+                .map(|(at, _, _)| at.plus(self.cfg.timing.t_fail_us / 2)),
             Role::Follower => self.election.start_at,
             Role::Dc(_) => None,
+        }
+    }
+
+    pub(crate) fn see_counter(&mut self, counter: u64) {
+        if counter < message::NUMBER_MAX {
+            self.election.counter_seen = self.election.counter_seen.max(counter);
         }
     }
 

@@ -405,7 +405,7 @@ impl Core {
             return;
         };
         // An older incarnation than the log knows cannot come back as this process.
-        let outlived = self.safety.incarnation > self.me.incarnation;
+        let outlived = self.restart_told;
         if recovery.asked.is_none_or(|t| self.now.since(t) >= again_us) {
             recovery.asked = Some(self.now);
             let message = Message::RecoverAsk {

@@ -16,7 +16,7 @@ impl Core {
         commit: Point,
         entries: &[Blob],
     ) {
-        if !self.fit() || ballot.node != from.0 {
+        if !self.fit() || ballot.node != from.0 || ballot.counter >= message::NUMBER_MAX {
             return;
         }
         if ballot < self.safety.promised {
@@ -42,13 +42,8 @@ impl Core {
             self.step_down("another node leads under this ballot");
         }
         if !self.log.has(&prev) {
-            // Below the base everything is committed and therefore equal, unless lineages forked.
-            if prev.seq >= self.log.base().seq || entries.is_empty() {
-                self.unmatched(from, ballot, prev);
-            }
-            if prev.seq >= self.log.base().seq {
-                return;
-            }
+            self.unmatched(from, ballot, prev);
+            return;
         }
         match self.take_entries(prev, ballot, entries) {
             Taken::Through(seq) => self.took(from, ballot, seq, commit),
@@ -61,7 +56,9 @@ impl Core {
     }
 
     fn unmatched(&mut self, from: NodeId, ballot: Ballot, prev: Point) {
-        if self.matched == (ballot, prev.seq) || self.matched.1 >= prev.seq {
+        if self.matched.0 == ballot && self.matched.1 >= prev.seq {
+            // An old packet; tell again where we stand.
+            self.ack(from);
             return;
         }
         if prev.seq <= self.commit && self.log.point(prev.seq).is_some() {
@@ -256,7 +253,8 @@ impl Core {
 
     fn want_snapshot(&mut self) {
         let since = self.applied.saturating_sub(self.log.snapshot.at.seq);
-        if since >= SNAPSHOT_ENTRIES && !self.snapshot_wanted {
+        let large = self.log.bytes() >= SNAPSHOT_LOG_BYTES;
+        if since > 0 && (since >= SNAPSHOT_ENTRIES || large) && !self.snapshot_wanted {
             self.snapshot_wanted = true;
             self.event(Event::WantSnapshot);
         }
@@ -322,3 +320,5 @@ impl log::Logged {
 
 /// Entries after which the application is asked for its state.
 const SNAPSHOT_ENTRIES: u64 = 1_024;
+/// Bytes of entries held after which it is asked, however few they are.
+const SNAPSHOT_LOG_BYTES: usize = 8 * 1_024 * 1_024;

@@ -58,7 +58,9 @@ impl Core {
         }
         self.safety.view_no = view.view_no;
         self.safety.view_ballot = view.ballot;
-        self.safety.sole_survivor = None;
+        if !mutant::on(Mutant::StaleSoleSurvivor) {
+            self.safety.sole_survivor = None;
+        }
         for peer in self.peers.values_mut() {
             peer.shunned_until = Time(0);
         }
@@ -145,10 +147,7 @@ impl Core {
     /// Views, configuration steps and fences that follow from what is known now.
     pub(crate) fn dc_duties(&mut self) {
         let Role::Dc(dc) = &self.role else { return };
-        let settled = self
-            .log
-            .get(self.last_view_seq())
-            .is_none_or(|_| self.last_view_seq() <= self.commit || self.restricted());
+        let settled = self.last_view_seq() <= self.commit || self.restricted();
         if !dc.confirmed || !settled || self.writes.durable < dc.first_seq {
             return;
         }

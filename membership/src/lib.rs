@@ -33,7 +33,7 @@ pub use detector::HOLD_US_MAX;
 pub use links::LinkStatus;
 pub use log::{Record, Snapshot};
 pub use persist::BARRIER_US_MAX;
-pub use propose::{ENTRY_BYTES_MAX, PROPOSALS_MAX, UNCOMMITTED_MAX};
+pub use propose::{ENTRY_BYTES_MAX, LOG_BYTES_MAX, PROPOSALS_MAX, UNCOMMITTED_MAX};
 pub use soft::{SOFT_ITEM_BYTES_MAX, SOFT_ITEMS_MAX};
 pub use state::{Certificate, LogState, OPS_MAX};
 pub use status::{CoreStatus, PeerStatus};

@@ -52,6 +52,7 @@ pub(crate) struct Log {
     pub(crate) snapshot_bytes: Vec<u8>,
     base: Point,
     entries: VecDeque<Logged>,
+    bytes: usize,
 }
 
 impl Log {
@@ -62,6 +63,7 @@ impl Log {
             snapshot_bytes,
             snapshot,
             entries: VecDeque::new(),
+            bytes: 0,
         }
     }
 
@@ -90,14 +92,16 @@ impl Log {
         self.point(point.seq).is_some_and(|p| p.hash == point.hash)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+    /// Bytes of the entries held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) fn append(&mut self, record: Record) -> &Logged {
         assert_eq!(record.seq, self.head().seq + 1, "the log has no gap");
         let bytes = message::encode(&record);
         let hash = chain(&self.head().hash, &bytes);
+        self.bytes += bytes.len();
         self.entries.push_back(Logged {
             record,
             bytes,
@@ -114,6 +118,7 @@ impl Log {
         );
         let keep = usize::try_from(seq - self.base.seq - 1).unwrap_or(usize::MAX);
         self.entries.truncate(keep);
+        self.bytes = self.entries.iter().map(|l| l.bytes.len()).sum();
     }
 
     /// Encoded records after `seq`, at most `bytes_max` of them unless a single one is larger.
@@ -144,10 +149,11 @@ impl Log {
         self.snapshot_bytes = message::encode(&snapshot);
         self.snapshot = snapshot;
         let keep_from = at.seq.saturating_sub(TAIL_ENTRIES);
-        while self.base.seq < keep_from {
+        while self.base.seq < keep_from || (self.base.seq < at.seq && self.bytes > TAIL_BYTES) {
             let Some(first) = self.entries.pop_front() else {
                 break;
             };
+            self.bytes -= first.bytes.len();
             self.base = first.point();
         }
     }
@@ -194,3 +200,5 @@ const HASH_BYTES: usize = 32;
 const RECORD_OVERHEAD_BYTES: usize = 4;
 /// Entries kept behind a snapshot so that a briefly absent follower needs no snapshot.
 const TAIL_ENTRIES: u64 = 256;
+/// The same, in bytes.
+const TAIL_BYTES: usize = 1_024 * 1_024;

@@ -1,7 +1,7 @@
 //! What cores say to each other, and its bytes: one version byte, then postcard.
 
 use serde::{Deserialize, Serialize};
-use wire::NodeId;
+use wire::{NodeId, ProcessBoot};
 
 use crate::config::NODES_MAX;
 use crate::{Ballot, ConfigEntry, EntryBody, NodeState, OpId, Refusal, Time, Token};
@@ -53,8 +53,6 @@ pub struct Known {
     pub incarnation: u64,
     /// Committed position it has acknowledged as durable.
     pub durable: u64,
-    /// The receiver is refused: its incarnation is not above the known one.
-    pub refused: bool,
 }
 
 /// Heartbeat. It never changes persisted state by itself.
@@ -295,6 +293,13 @@ pub enum Message {
         /// Sealed packet.
         sealed: Blob,
     },
+    /// The receiver's incarnation is not above what the sender knows of its node (R8).
+    Outdated {
+        /// The process that is refused.
+        process: ProcessBoot,
+        /// Highest incarnation known.
+        incarnation: u64,
+    },
 }
 
 /// Why bytes are no message.
@@ -413,6 +418,9 @@ impl Time {
     }
 }
 
+/// Ballot counters, view numbers and incarnations stay below this, so that adding one never wraps
+/// whatever a peer claims (48 bits, protocol 3.2).
+pub const NUMBER_MAX: u64 = 1 << 48;
 /// Format of messages, disk records and snapshots.
 pub const FORMAT: u8 = 1;
 /// Most entries in one message.

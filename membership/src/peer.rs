@@ -5,7 +5,7 @@ use wire::{Identity, NodeId};
 use crate::channel::Channel;
 use crate::config::PeerConfig;
 use crate::links::Link;
-use crate::message::{Beat, Echo, Point, Stamp};
+use crate::message::{Beat, Echo, Stamp};
 use crate::{Ballot, PeerState, Time};
 
 #[derive(Debug)]
@@ -14,8 +14,6 @@ pub(crate) struct Peer {
     pub(crate) links: Vec<Link>,
     /// Newest process with a session.
     pub(crate) identity: Option<Identity>,
-    /// Refused by R8: its incarnation is not above the known one.
-    pub(crate) refused: bool,
     pub(crate) last_heard: Option<Time>,
     /// Newest heartbeat of this process.
     pub(crate) beat: Option<Beat>,
@@ -44,6 +42,8 @@ pub(crate) struct Peer {
     /// A view without it is waiting: no more echoes (R0).
     pub(crate) shunned_until: Time,
     pub(crate) poisoned_sent: Option<Time>,
+    /// When an outdated process of this node was told so.
+    pub(crate) outdated_told: Option<Time>,
 }
 
 /// A DC's knowledge of a follower's log.
@@ -70,7 +70,6 @@ impl Peer {
             node: config.node,
             links: config.links.iter().map(|id| Link::new(*id)).collect(),
             identity: None,
-            refused: false,
             last_heard: None,
             beat: None,
             stamp: None,
@@ -89,6 +88,7 @@ impl Peer {
             next_beat_no: 0,
             shunned_until: Time(0),
             poisoned_sent: None,
+            outdated_told: None,
         }
     }
 
@@ -96,7 +96,6 @@ impl Peer {
     /// (presence, for its leases) stays; its authority died with it.
     pub(crate) fn new_process(&mut self, identity: Identity) {
         self.identity = Some(identity);
-        self.refused = false;
         self.beat = None;
         self.stamp = None;
         self.given = None;
@@ -112,7 +111,7 @@ impl Peer {
     /// Heard on some link within T and able to work: what the hears-row says, and what is echoed.
     pub(crate) fn hears(&self, now: Time, t_fail_us: u64) -> bool {
         let fit = self.beat.as_ref().is_some_and(|b| b.fit);
-        fit && !self.refused && !self.left && self.fresh(now, t_fail_us)
+        fit && !self.left && self.fresh(now, t_fail_us)
     }
 
     /// An authentic packet arrived within T, whatever it said.
@@ -123,9 +122,5 @@ impl Peer {
     /// Its last beat says that it hears us.
     pub(crate) fn hears_us(&self, me: NodeId) -> bool {
         self.beat.as_ref().is_some_and(|b| b.hears.contains(&me))
-    }
-
-    pub(crate) fn head(&self) -> Point {
-        self.beat.as_ref().map(|b| b.head).unwrap_or_default()
     }
 }

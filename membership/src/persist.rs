@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::message::{Message, Point};
+use crate::message::Message;
 use crate::mutant::{self, Mutant};
 use crate::*;
 
@@ -178,11 +178,6 @@ impl Core {
         if !self.writes.usable() && !matches!(self.role, core::Role::Follower) {
             self.step_down("its store does not work");
         }
-    }
-
-    /// The log's point that is on disk.
-    pub(crate) fn durable_point(&self) -> Point {
-        self.point_or_base(self.writes.durable)
     }
 }
 

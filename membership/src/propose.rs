@@ -68,9 +68,6 @@ impl Core {
             let Some(own) = self.proposals.own.get_mut(&op) else {
                 continue;
             };
-            if own.given.is_some() && own.given == dc {
-                continue;
-            }
             if let Some(seq) = self.committed.position(&op) {
                 self.end(op, Ok(seq));
                 continue;
@@ -90,7 +87,7 @@ impl Core {
                 continue;
             }
             if self.now >= own.retry_at
-                && let Some(dc) = dc
+                && let Some(dc) = dc.filter(|dc| own.given != Some(*dc))
             {
                 self.give(op, dc);
             }
@@ -179,7 +176,8 @@ impl Core {
         if self.restricted() && self.cfg.fencing && !fence {
             return Err(Refusal::Restricted);
         }
-        if self.log.head().seq - self.commit >= UNCOMMITTED_MAX {
+        let held = self.log.bytes() >= LOG_BYTES_MAX;
+        if held || self.log.head().seq - self.commit >= UNCOMMITTED_MAX {
             return Err(Refusal::Busy);
         }
         let body = self.number(body)?;
@@ -256,10 +254,11 @@ impl Core {
             };
             own.since.plus(limit)
         };
-        let waiting = self.proposals.own.values().filter(|o| o.given.is_none());
-        waiting
-            .map(|o| at(o).min(o.retry_at.max(self.now.plus(RETRY_US))))
-            .min()
+        let due = |own: &Own| match own.given {
+            None => at(own).min(own.retry_at.max(self.now.plus(RETRY_US))),
+            Some(_) => at(own),
+        };
+        self.proposals.own.values().map(due).min()
     }
 }
 
@@ -292,6 +291,8 @@ pub const ENTRY_BYTES_MAX: usize = 12 * 1_024 * 1_024;
 pub const PROPOSALS_MAX: usize = 256;
 /// Entries appended and not committed.
 pub const UNCOMMITTED_MAX: u64 = 4_096;
+/// Entries held in memory, in bytes: a DC whose application gives no snapshot takes no more.
+pub const LOG_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 /// A proposal that no DC took is refused after this time, in microseconds.
 const NO_DC_US: u64 = 5_000_000;
 /// A proposal that some DC took and whose end is unknown is in doubt after this time.

@@ -129,7 +129,7 @@ pub struct Cluster {
     rng: u64,
     pub sent_packets: u64,
     /// Called after every step.
-    pub watch: Option<fn(&Cluster)>,
+    pub watch: Option<fn(&Self)>,
 }
 
 impl Cluster {
@@ -404,6 +404,11 @@ impl Cluster {
             return;
         };
         if self.sessions.get(&(a, b)) == Some(&(ida, idb)) {
+            return;
+        }
+        let mute = |n: &Node| !n.core.as_ref().is_some_and(Core::may_speak);
+        if mute(&self.nodes[&a]) || mute(&self.nodes[&b]) {
+            self.later(2 * MS, Happening::Shake { a, b });
             return;
         }
         if self.cut.contains(&(a, b)) || self.cut.contains(&(b, a)) {

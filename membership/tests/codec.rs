@@ -1,0 +1,143 @@
+//! Bytes from outside: whatever arrives, decoding and the whole core neither panic nor grow.
+
+mod common;
+
+use common::Cluster;
+use membership::message::{Blob, Message, Parcel, Point};
+use membership::*;
+use proptest::prelude::*;
+use wire::NodeId;
+
+fn point() -> impl Strategy<Value = Point> {
+    (0u64..20, 0u64..9, 0u32..4, any::<[u8; 32]>()).prop_map(|(seq, counter, node, hash)| Point {
+        seq,
+        ballot: Ballot { counter, node },
+        hash,
+    })
+}
+
+fn ballot() -> impl Strategy<Value = Ballot> {
+    (0u64..1_000, 0u32..4).prop_map(|(counter, node)| Ballot { counter, node })
+}
+
+fn blob() -> impl Strategy<Value = Blob> {
+    proptest::collection::vec(any::<u8>(), 0..64).prop_map(Blob)
+}
+
+/// Any message a peer with the key but without good will might send.
+fn message() -> impl Strategy<Value = Message> {
+    let blobs = || proptest::collection::vec(blob(), 0..4);
+    prop_oneof![
+        (ballot(), point(), any::<bool>()).prop_map(|(ballot, head, bootstrap)| Message::Prepare {
+            ballot,
+            head,
+            bootstrap
+        }),
+        (ballot(), point(), point(), 0u64..99).prop_map(|(ballot, head, commit, view_no)| {
+            Message::Promise {
+                ballot,
+                head,
+                commit,
+                view_no,
+            }
+        }),
+        (ballot(), ballot()).prop_map(|(ballot, promised)| Message::Refuse { ballot, promised }),
+        (ballot(), point(), point(), blobs()).prop_map(|(ballot, prev, commit, entries)| {
+            Message::Append {
+                ballot,
+                prev,
+                commit,
+                entries,
+            }
+        }),
+        (ballot(), point(), point()).prop_map(|(ballot, mem, durable)| Message::Ack {
+            ballot,
+            mem,
+            durable
+        }),
+        (ballot(), point()).prop_map(|(ballot, commit)| Message::Mismatch { ballot, commit }),
+        (any::<u64>(), point()).prop_map(|(nonce, after)| Message::Fetch { nonce, after }),
+        (0u64..9, point(), point(), blobs()).prop_map(|(nonce, prev, head, entries)| {
+            Message::Fetched {
+                nonce,
+                prev,
+                head,
+                entries,
+            }
+        }),
+        (0u64..9, point(), any::<u64>()).prop_map(|(nonce, at, bytes)| Message::Offer {
+            nonce,
+            at,
+            bytes
+        }),
+        (0u64..9, any::<u64>()).prop_map(|(seq, offset)| Message::Pull { seq, offset }),
+        (0u64..9, 0u64..9, any::<u64>(), any::<[u8; 32]>(), blob()).prop_map(
+            |(seq, offset, bytes, digest, data)| Message::Chunk {
+                seq,
+                offset,
+                bytes,
+                digest,
+                data
+            }
+        ),
+        any::<u64>().prop_map(|nonce| Message::RecoverAsk { nonce }),
+        (0u64..9, any::<u64>()).prop_map(|(no, ack)| Message::Parcel {
+            no,
+            ack,
+            parcel: Parcel::Tell { payload: vec![1] }
+        }),
+        any::<u64>().prop_map(|ack| Message::ParcelAck { ack }),
+        any::<bool>().prop_map(|clean| Message::Bye { clean }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn decoding_rubbish_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = Message::decode(&bytes);
+        let mut framed = vec![message::FORMAT];
+        framed.extend(&bytes);
+        let _ = Message::decode(&framed);
+    }
+
+    #[test]
+    fn messages_survive_their_bytes(message in message()) {
+        prop_assert_eq!(Message::decode(&message.encode()), Ok(message));
+    }
+
+    #[test]
+    fn truncated_messages_are_refused(message in message(), cut in 1usize..40) {
+        let bytes = message.encode();
+        let end = bytes.len().saturating_sub(cut);
+        if let Ok(shorter) = Message::decode(&bytes[..end]) {
+            prop_assert_ne!(shorter, message);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// An insider can spoil agreement (documented), but no message makes a node fall over.
+    #[test]
+    fn no_message_of_a_member_makes_a_core_panic(
+        messages in proptest::collection::vec((1u32..4, 1u32..4, message()), 1..40)
+    ) {
+        let mut c = Cluster::running(3, 77);
+        for (from, to, message) in messages {
+            if from == to { continue; }
+            let from = c.nodes[&from].config.as_ref().unwrap().me;
+            c.input(to, Input::Packet { from, link: 0, payload: message.encode() });
+            c.run(common::MS);
+        }
+        c.run(700 * common::MS);
+    }
+}
+
+#[test]
+fn an_unknown_format_is_named() {
+    let bytes = [message::FORMAT + 1, 0, 0];
+    let error = Message::decode(&bytes).unwrap_err();
+    assert!(error.to_string().contains("message format 2"), "{error}");
+    let _ = NodeId(1);
+}
