@@ -13,6 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+/// The resource agent `ocf:mainstay:demo-web`, for whoever installs it.
+pub const AGENT: &str = include_str!("../scripts/ocf/demo-web");
+
 /// The whole program: parses `arguments` (without the program's and the command's name) and runs.
 #[must_use]
 pub fn main(arguments: &[String]) -> ExitCode {
@@ -308,6 +311,12 @@ mod tests {
         post.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
         drop(silent);
+    }
+
+    #[test]
+    fn the_agent_is_a_shell_script() {
+        assert!(AGENT.starts_with("#!/bin/sh\n"));
+        assert!(AGENT.contains("name=\"demo-web\""));
     }
 
     #[test]

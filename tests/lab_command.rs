@@ -7,6 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+/// Says why a test does not run; where none may skip, that is a failure.
+fn skip(test: &str, why: &str) {
+    assert!(
+        std::env::var_os("MAINSTAY_NO_SKIP").is_none(),
+        "{test} must not skip: {why}"
+    );
+    eprintln!("{test}: skipped, {why}");
+}
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mainstay-lab");
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -20,7 +29,7 @@ struct Bed {
 impl Bed {
     fn new(test: &str) -> Option<Self> {
         if !nix::unistd::geteuid().is_root() {
-            eprintln!("{test}: skipped, network namespaces need root");
+            skip(test, "network namespaces need root");
             return None;
         }
         Some(Self {
@@ -157,7 +166,7 @@ fn a_lab_needs_no_root_where_the_kernel_has_user_namespaces() {
     let first = bed.run(&["up", "1", "--daemon", "sleep", "600"]);
     let cause = String::from_utf8_lossy(&first.stderr).into_owned();
     if cause.contains("allows no user namespace") || cause.contains("mount proc") {
-        eprintln!("{test}: skipped, {cause}");
+        skip(test, &cause);
     } else {
         assert!(first.status.success(), "{first:?}");
         assert_eq!(

@@ -1,9 +1,19 @@
 //! The lab itself, without a cluster in it: a node's power, disks, cable, freezer and supervisor
 //! are what the end-to-end tests rely on.
 
-use mainstay::lab::{Lab, LabError, Options};
+use mainstay::lab::{Lab, LabError, Options, VIP};
+use netlink::{AddressSpec, Announcer, Kernel, NetNs};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+/// Says why a test does not run; where none may skip, that is a failure.
+fn skip(test: &str, why: &str) {
+    assert!(
+        std::env::var_os("MAINSTAY_NO_SKIP").is_none(),
+        "{test} must not skip: {why}"
+    );
+    eprintln!("{test}: skipped, {why}");
+}
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mainstay-lab");
 const EVERY: Duration = Duration::from_millis(2);
@@ -15,7 +25,7 @@ const SILENT_FOR: Duration = Duration::from_millis(60);
 /// be none.
 fn lab(test: &str, nodes: u8, change: impl FnOnce(&mut Options)) -> Option<Lab> {
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("{test}: skipped, network namespaces need root");
+        skip(test, "network namespaces need root");
         return None;
     }
     let mut options = Options::for_test(nodes, PROGRAM);
@@ -296,4 +306,41 @@ fn the_fence_agent_switches_another_nodes_power() {
             .stdout
             .contains("<resource-agent name=\"fence_lab\"")
     );
+}
+
+#[test]
+fn a_take_over_is_as_long_as_the_client_heard_nothing() {
+    let Some(lab) = lab(
+        "a_take_over_is_as_long_as_the_client_heard_nothing",
+        2,
+        |_| (),
+    ) else {
+        return;
+    };
+    let take = |node: usize| {
+        let init = lab.nodes().unwrap()[node].running().unwrap();
+        let netns = NetNs::of_pid(init.pid.unsigned_abs()).unwrap();
+        let mut kernel = Kernel::open_in(&netns).unwrap();
+        let link = kernel.link("eth0").unwrap();
+        kernel
+            .add_address(&AddressSpec::new(link.index, VIP, 24))
+            .unwrap();
+        netns
+            .run(|| Announcer::open(&link).unwrap().announce(VIP).unwrap())
+            .unwrap();
+    };
+    take(0);
+    let probe = lab.probe(VIP, EVERY).unwrap();
+    lab.wait_answer(&probe, PATIENCE).unwrap();
+    assert_eq!(lab.wait_holder(VIP, None, PATIENCE).unwrap(), "node1");
+    let dead = lab.poweroff("node1").unwrap();
+    std::thread::sleep(SILENT_FOR);
+    take(1);
+    assert_eq!(
+        lab.wait_holder(VIP, Some("node1"), PATIENCE).unwrap(),
+        "node2"
+    );
+    lab.wait_answer(&probe, PATIENCE).unwrap();
+    let silence = netlink::probe::longest_silence(&probe.stop(), dead, Instant::now());
+    assert!(silence >= SILENT_FOR - EVERY * 5, "{silence:?}");
 }

@@ -272,6 +272,12 @@ pub enum Input {
         /// The set to move to.
         voters: VoterSet,
     },
+    /// Whether fencing is configured (`stonith-enabled`): it changes with the CIB. A lone node of
+    /// two commits class U only where it is not (R11).
+    Fencing {
+        /// Now.
+        configured: bool,
+    },
     /// Replace parts of this node's own soft state (R2): key to value, `None` deletes.
     Publish {
         /// Changes.

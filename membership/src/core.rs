@@ -142,11 +142,8 @@ impl Core {
         if mutant::on(Mutant::StoreLostVotes) {
             safety.recovering = false;
         }
-        let withhold_until = if ever_echoed && !mutant::on(Mutant::HoldForgottenAtRestart) {
-            now.plus(hold_us)
-        } else {
-            now
-        };
+        let bound = ever_echoed && !mutant::on(Mutant::HoldForgottenAtRestart);
+        let withhold_until = if bound { now.plus(hold_us) } else { now };
         let peers = config
             .peers
             .iter()
@@ -210,6 +207,7 @@ impl Core {
             Input::StoreFailed { reason } => self.on_store_failed(reason),
             Input::Propose { op, body } => self.on_propose(op, body),
             Input::Reconfigure { voters } => self.on_reconfigure(voters),
+            Input::Fencing { configured } => self.cfg.fencing = configured,
             Input::Publish { items } => self.on_publish(items),
             Input::Command { to, payload } => self.on_command(to, payload),
             Input::Tell { to, payload } => self.on_tell(to, payload),
@@ -378,193 +376,6 @@ impl Core {
             Via::Link(links::best(&peer.links))
         };
         Some(Effect::Send { to, via, payload })
-    }
-
-    /// A session or packet of this process arrived: is it to be listened to?
-    pub(crate) fn session(&mut self, identity: Identity) -> bool {
-        let node = identity.node;
-        let Some(peer) = self.peers.get_mut(&node) else {
-            let text = format!("node {node} has the key but is not in the configured node list");
-            self.notice("unknown-node", Some(node), text);
-            return false;
-        };
-        if peer.identity == Some(identity) {
-            return true;
-        }
-        // R8: what is not above the newest incarnation heard or logged is an older disk or a clone.
-        let logged = self
-            .tip
-            .last_seen
-            .get(&node)
-            .copied()
-            .filter(|id| *id != identity);
-        let known = logged
-            .into_iter()
-            .chain(peer.identity)
-            .map(|id| id.incarnation)
-            .max();
-        if let Some(known) = known.filter(|k| identity.incarnation <= *k)
-            && !mutant::on(Mutant::IncarnationUnchecked)
-        {
-            self.tell_outdated(identity, known);
-            return false;
-        }
-        peer.new_process(identity);
-        true
-    }
-
-    fn tell_outdated(&mut self, identity: Identity, incarnation: u64) {
-        let node = identity.node;
-        let again_us = self.cfg.timing.heartbeat_us;
-        let Some(peer) = self.peers.get_mut(&node) else {
-            return;
-        };
-        if peer
-            .outdated_told
-            .is_some_and(|t| self.now.since(t) < again_us)
-        {
-            return;
-        }
-        peer.outdated_told = Some(self.now);
-        let alive = peer.fresh(self.now, self.cfg.timing.t_fail_us);
-        let links: Vec<LinkId> = peer.links.iter().map(|l| l.id).collect();
-        let text = format!(
-            "a process with incarnation {} claims to be node {node}, of which incarnation \
-             {incarnation} is known{}: it is refused",
-            identity.incarnation,
-            if alive {
-                " and alive (a clone, or a node id used twice)"
-            } else {
-                " (an older disk)"
-            }
-        );
-        let code = if alive {
-            "duplicate-node"
-        } else {
-            "outdated-node"
-        };
-        self.notice(code, Some(node), text);
-        if self.safe_to_send() {
-            let process = identity.process_boot;
-            let payload = Message::Outdated {
-                process,
-                incarnation,
-            }
-            .encode();
-            for link in links {
-                let payload = payload.clone();
-                let effect = Effect::Send {
-                    to: node,
-                    via: Via::Link(link),
-                    payload,
-                };
-                self.out.push_back(Output::Do(effect));
-            }
-        }
-    }
-
-    fn packet(&mut self, from: Identity, link: LinkId, payload: &[u8]) {
-        if !self.session(from) {
-            return;
-        }
-        if let Some(fence_no) = self.tip.fenced(&from) {
-            self.answer_poisoned(from.node, fence_no);
-            return;
-        }
-        let now = self.now;
-        let node = from.node;
-        if let Some(peer) = self.peers.get_mut(&node) {
-            peer.last_heard = Some(now);
-            if let Some(link) = peer.links.iter_mut().find(|l| l.id == link) {
-                link.heard(now);
-            }
-        }
-        match Message::decode(payload) {
-            Ok(message) => self.dispatch(from, link, message),
-            Err(e) => {
-                let text = format!("node {node} sent what this build cannot read: {e}");
-                self.notice("unreadable-message", Some(node), text);
-            }
-        }
-    }
-
-    fn dispatch(&mut self, from: Identity, link: LinkId, message: Message) {
-        let node = from.node;
-        match message {
-            Message::Beat(beat) => self.on_beat(node, link, beat),
-            Message::Prepare {
-                ballot,
-                head,
-                bootstrap,
-            } => {
-                self.on_prepare(node, ballot, head, bootstrap);
-            }
-            Message::Promise {
-                ballot,
-                head,
-                view_no,
-                ..
-            } => {
-                self.on_promise(from, ballot, head, view_no);
-            }
-            Message::Refuse { ballot, promised } => self.on_refuse(node, ballot, promised),
-            Message::Append {
-                ballot,
-                prev,
-                commit,
-                entries,
-            } => {
-                self.on_append(node, ballot, prev, commit, &entries);
-            }
-            Message::Ack {
-                ballot,
-                mem,
-                durable,
-            } => self.on_ack(from, ballot, mem, durable),
-            Message::Mismatch { ballot, commit } => self.on_mismatch(node, ballot, commit),
-            Message::Fetch { nonce, after } => self.on_fetch(node, nonce, after),
-            Message::Fetched {
-                nonce,
-                prev,
-                head,
-                entries,
-            } => {
-                self.on_fetched(node, nonce, prev, head, &entries);
-            }
-            Message::Offer { nonce, at, bytes } => self.on_offer(node, nonce, at, bytes),
-            Message::Pull { seq, offset } => self.on_pull(node, seq, offset),
-            Message::Chunk {
-                seq,
-                offset,
-                bytes,
-                digest,
-                data,
-            } => {
-                self.on_chunk(node, seq, offset, bytes, digest, &data.0);
-            }
-            Message::RecoverAsk { nonce } => self.on_recover_ask(node, nonce),
-            Message::RecoverState {
-                nonce,
-                promised,
-                head,
-                acting,
-                config,
-            } => {
-                self.on_recover_state(from, nonce, promised, head, acting, config);
-            }
-            Message::Parcel { no, ack, parcel } => self.on_parcel(node, no, ack, parcel),
-            Message::ParcelAck { ack } => self.on_parcel_ack(node, ack),
-            Message::Bye { clean } => self.on_bye(node, clean),
-            Message::Poisoned { fence_no } => self.on_poisoned(node, fence_no),
-            // Relay is a later widening of the format; until then nobody sends it.
-            Message::Relay { .. } => {}
-            Message::Outdated {
-                process,
-                incarnation,
-            } => {
-                self.on_outdated(node, process, incarnation);
-            }
-        }
     }
 }
 

@@ -304,6 +304,10 @@ impl Core {
             self.commit = at.seq;
             return;
         }
+        if let Some(first_unsafe) = self.committed.class_u {
+            // Written without quorum, and whether the snapshot contains it cannot be told.
+            self.hand_out_conflict(first_unsafe);
+        }
         let app = snapshot.app.clone();
         self.log = Log::from_snapshot(snapshot);
         self.committed = self.log.snapshot.state.clone();

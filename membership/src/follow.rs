@@ -47,7 +47,7 @@ impl Core {
         }
         match self.take_entries(prev, ballot, entries) {
             Taken::Through(seq) => self.took(from, ballot, seq, commit),
-            Taken::Fork(seq) => self.forked(from, ballot, seq),
+            Taken::Fork(seq) => self.forked(from, seq),
             Taken::Bad(why) => {
                 let text = format!("node {from} sent an entry this node cannot take: {why}");
                 self.notice("entry-refused", Some(from), text);
@@ -62,7 +62,7 @@ impl Core {
             return;
         }
         if prev.seq <= self.commit && self.log.point(prev.seq).is_some() {
-            self.forked(from, ballot, prev.seq);
+            self.forked(from, prev.seq);
             return;
         }
         let commit = self.point_or_base(self.commit);
@@ -151,7 +151,7 @@ impl Core {
     }
 
     /// The DC's log differs from what is committed here. Only class U may give way (3.7).
-    fn forked(&mut self, from: NodeId, ballot: Ballot, seq: u64) {
+    fn forked(&mut self, from: NodeId, seq: u64) {
         let Some(first_unsafe) = self.committed.class_u else {
             let text = format!(
                 "node {from} leads a log that differs at entry {seq}, which is committed here: \
@@ -160,19 +160,12 @@ impl Core {
             self.notice("log-fork", Some(from), text);
             return;
         };
-        let _ = ballot;
-        let lost = self.log.iter_after(first_unsafe.saturating_sub(1));
-        let lost: Vec<Entry> = lost
-            .filter(|l| l.record.seq <= self.applied)
-            .map(|l| l.entry())
-            .collect();
         let text = format!(
-            "{} entries written without quorum lost against the log of node {from}; they are kept \
-             as a conflict",
-            lost.len()
+            "what this node wrote without quorum from entry {first_unsafe} on lost against the log \
+             of node {from}; it is kept as a conflict"
         );
         self.notice("conflict", Some(from), text);
-        self.event(Event::Conflict { lost });
+        self.hand_out_conflict(first_unsafe);
         let keep = self.log.snapshot.at.seq < first_unsafe;
         let snapshot = if keep {
             self.log.snapshot.clone()
@@ -180,6 +173,15 @@ impl Core {
             Snapshot::default()
         };
         self.roll_back(snapshot);
+    }
+
+    pub(crate) fn hand_out_conflict(&mut self, first_unsafe: u64) {
+        let lost = self.log.iter_after(first_unsafe.saturating_sub(1));
+        let lost: Vec<Entry> = lost
+            .filter(|l| l.record.seq <= self.applied)
+            .map(|l| l.entry())
+            .collect();
+        self.event(Event::Conflict { lost });
     }
 
     fn roll_back(&mut self, snapshot: Snapshot) {

@@ -147,8 +147,8 @@ impl Core {
     /// Views, configuration steps and fences that follow from what is known now.
     pub(crate) fn dc_duties(&mut self) {
         let Role::Dc(dc) = &self.role else { return };
-        let settled = self.last_view_seq() <= self.commit || self.restricted();
-        if !dc.confirmed || !settled || self.writes.durable < dc.first_seq {
+        let settled = dc.confirmed && (self.last_view_seq() <= self.commit || self.restricted());
+        if !(settled || self.view_is_stale()) || self.writes.durable < dc.first_seq {
             return;
         }
         self.close_intents();
@@ -159,6 +159,15 @@ impl Core {
             self.append_view(view_no, members);
         }
         self.note_sole_survivor();
+    }
+
+    /// A view under way names a process that is gone: its acknowledgement may never come.
+    fn view_is_stale(&self) -> bool {
+        let others = self.tip.view.members.iter().map(|m| m.identity);
+        others.filter(|id| id.node != self.me.node).any(|id| {
+            let now = self.peers.get(&id.node).and_then(|p| p.identity);
+            now != Some(id) || self.missing(id.node)
+        })
     }
 
     /// A new machine boot proves the old one's resources dead and ends an open intent (R10).
@@ -373,6 +382,7 @@ impl Core {
             return;
         }
         let known = self.log.has(&commit);
+        let head = self.log.head().seq;
         let Some(peer) = self.peers.get_mut(&from) else {
             return;
         };
@@ -385,6 +395,8 @@ impl Core {
         } else if commit.seq < self.log.base().seq {
             self.offer_snapshot(from, 0);
         } else {
+            // Show it where the lineages differ: only it can judge what its entry was worth.
+            peer.progress.next = commit.seq.min(head) + 1;
             let text = format!(
                 "node {from} has committed entry {} of another lineage: it keeps out until its own \
                  log gives way",

@@ -21,6 +21,7 @@ mod persist;
 mod probe;
 mod propose;
 pub mod quorum;
+mod receive;
 mod soft;
 mod state;
 mod status;

@@ -90,62 +90,11 @@ impl LogState {
             }
             EntryBody::View(view) => self.apply_view(view, record.seq),
             EntryBody::Config(config) => self.config = config.clone(),
-            EntryBody::FenceIntent(intent) => {
-                self.fence_no = self.fence_no.max(intent.fence_no);
-                self.intents.insert(intent.fence_no, intent.clone());
+            EntryBody::Grant(_) | EntryBody::Revoke { .. } | EntryBody::Released { .. } => {
+                self.apply_grant(&record.body);
             }
-            EntryBody::FenceResult(result) => {
-                self.intents.remove(&result.fence_no);
-                if result.outcome.is_ok() {
-                    let fence_no = Some(result.fence_no);
-                    let (machine_boot, incarnation) = (result.machine_boot, result.incarnation);
-                    self.certificates.insert(
-                        result.target,
-                        Certificate {
-                            machine_boot,
-                            incarnation,
-                            fence_no,
-                        },
-                    );
-                    self.reclassify(record.seq);
-                }
-            }
-            EntryBody::Grant(grant) => {
-                self.grant_no = self.grant_no.max(grant.grant_no);
-                self.grants.insert(grant.vip.clone(), grant.clone());
-            }
-            EntryBody::Revoke { grant_no } => {
-                let vip = self
-                    .grants
-                    .values()
-                    .find(|g| g.grant_no == *grant_no)
-                    .map(|g| g.vip.clone());
-                if let Some(grant) = vip.and_then(|vip| self.grants.remove(&vip)) {
-                    self.revoked.insert(*grant_no, grant);
-                }
-            }
-            EntryBody::Released { vip, grant_no } => {
-                self.revoked.remove(grant_no);
-                if self
-                    .grants
-                    .get(vip)
-                    .is_some_and(|g| g.grant_no == *grant_no)
-                {
-                    self.grants.remove(vip);
-                }
-            }
-            EntryBody::CleanLeft { identity } => {
-                let machine_boot = Some(identity.machine_boot);
-                let incarnation = Some(identity.incarnation);
-                self.certificates.insert(
-                    identity.node,
-                    Certificate {
-                        machine_boot,
-                        incarnation,
-                        fence_no: None,
-                    },
-                );
-                self.reclassify(record.seq);
+            EntryBody::FenceIntent(_) | EntryBody::FenceResult(_) | EntryBody::CleanLeft { .. } => {
+                self.apply_fence(&record.body, record.seq)
             }
         }
     }
@@ -182,6 +131,75 @@ impl LogState {
             let last = self.last_seen.get(&node);
             self.view.member(node).is_none() && last.is_some_and(|id| !self.certified(id))
         })
+    }
+
+    fn apply_grant(&mut self, body: &EntryBody) {
+        match body {
+            EntryBody::Grant(grant) => {
+                self.grant_no = self.grant_no.max(grant.grant_no);
+                self.grants.insert(grant.vip.clone(), grant.clone());
+            }
+            EntryBody::Revoke { grant_no } => {
+                let vip = self
+                    .grants
+                    .values()
+                    .find(|g| g.grant_no == *grant_no)
+                    .map(|g| g.vip.clone());
+                if let Some(grant) = vip.and_then(|vip| self.grants.remove(&vip)) {
+                    self.revoked.insert(*grant_no, grant);
+                }
+            }
+            EntryBody::Released { vip, grant_no } => {
+                self.revoked.remove(grant_no);
+                if self
+                    .grants
+                    .get(vip)
+                    .is_some_and(|g| g.grant_no == *grant_no)
+                {
+                    self.grants.remove(vip);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_fence(&mut self, body: &EntryBody, seq: u64) {
+        match body {
+            EntryBody::FenceIntent(intent) => {
+                self.fence_no = self.fence_no.max(intent.fence_no);
+                self.intents.insert(intent.fence_no, intent.clone());
+            }
+            EntryBody::FenceResult(result) => {
+                self.intents.remove(&result.fence_no);
+                if result.outcome.is_ok() {
+                    let fence_no = Some(result.fence_no);
+                    let (machine_boot, incarnation) = (result.machine_boot, result.incarnation);
+                    self.certificates.insert(
+                        result.target,
+                        Certificate {
+                            machine_boot,
+                            incarnation,
+                            fence_no,
+                        },
+                    );
+                    self.reclassify(seq);
+                }
+            }
+            EntryBody::CleanLeft { identity } => {
+                let machine_boot = Some(identity.machine_boot);
+                let incarnation = Some(identity.incarnation);
+                self.certificates.insert(
+                    identity.node,
+                    Certificate {
+                        machine_boot,
+                        incarnation,
+                        fence_no: None,
+                    },
+                );
+                self.reclassify(seq);
+            }
+            _ => {}
+        }
     }
 
     fn reclassify(&mut self, seq: u64) {

@@ -7,7 +7,6 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{Cluster, MS};
-use membership::*;
 
 fn watch(c: &Cluster) {
     assert!(
@@ -33,8 +32,18 @@ fn watch(c: &Cluster) {
 }
 
 fn chaos(n: u32, seed: u64, steps: u32) {
-    let mut c = Cluster::new(n, seed);
+    let mut c = Cluster::new(if n == TWO_NODE { 2 } else { n }, seed);
+    if n == TWO_NODE {
+        // Two halves may both lead; what is asked of them is to find together again.
+        c.voters.two_node = true;
+        c.voters.wait_for_all = true;
+        return storm(c, 2, steps, false);
+    }
     c.watch = Some(watch);
+    storm(c, n, steps, true);
+}
+
+fn storm(mut c: Cluster, n: u32, steps: u32, lossless: bool) {
     c.start_all();
     c.settle();
     let mut op = 0u8;
@@ -42,7 +51,14 @@ fn chaos(n: u32, seed: u64, steps: u32) {
     for _ in 0..steps {
         let node = 1 + (c.random() % u64::from(n)) as u32;
         let other = 1 + (c.random() % u64::from(n)) as u32;
-        match c.random() % 12 {
+        match c.random() % 13 {
+            12 if n > 2 && c.cut.is_empty() && c.settled() && c.alive().len() == n as usize => {
+                // One disk at a time, and only while all others are whole.
+                c.kill(node);
+                c.nodes.get_mut(&node).unwrap().disk = common::Disk::default();
+                c.start(node);
+                c.settle();
+            }
             0 if c.nodes[&node].core.is_some() => c.kill(node),
             1..=3 if c.nodes[&node].core.is_none() => c.start(node),
             4 if node != other => drop(c.cut.insert((node, other))),
@@ -76,7 +92,7 @@ fn chaos(n: u32, seed: u64, steps: u32) {
         }
     }
     c.settle();
-    for (op, seq) in acked {
+    for (op, seq) in acked.into_iter().filter(|_| lossless) {
         for node in c.nodes.values() {
             let found: Vec<u64> = node
                 .app
@@ -123,6 +139,32 @@ fn five_nodes() {
 #[test]
 fn two_nodes_without_two_node() {
     seeds(2, 2_000, scale(), 80);
+}
+
+/// Not a size: two nodes with `two_node`.
+const TWO_NODE: u32 = 3_000;
+
+#[test]
+fn two_nodes_with_two_node() {
+    seeds(TWO_NODE, 3_000, scale(), 80);
+}
+
+#[cfg(feature = "mutants")]
+#[test]
+#[ignore = "prints which seeded bugs this chaos notices"]
+fn mutants() {
+    use membership::mutant;
+    for bug in mutant::Mutant::ALL {
+        let found = (1..=60).find(|seed| {
+            std::panic::catch_unwind(|| {
+                mutant::seed(Some(bug));
+                chaos(if seed % 3 == 0 { 5 } else { 3 }, *seed, 120);
+            })
+            .is_err()
+        });
+        mutant::seed(None);
+        println!("MUTANT {bug:?}: {found:?}");
+    }
 }
 
 #[test]

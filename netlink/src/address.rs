@@ -171,8 +171,7 @@ impl Kernel {
     /// When the kernel refuses the dump.
     pub fn addresses(&mut self) -> Result<Vec<Address>> {
         let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
-        let replies = self.socket.dump("list the addresses", request)?;
-        Ok(replies.iter().filter_map(read).collect())
+        self.socket.dump("list the addresses", request, read)
     }
 
     /// Adds an address.
@@ -198,7 +197,7 @@ impl Kernel {
     pub fn delete_address(&mut self, index: u32, ip: IpAddr, prefix: u8) -> Result<()> {
         let what = format!("remove {ip}/{prefix} from link #{index}");
         let request = RouteNetlinkMessage::DelAddress(base(index, ip, prefix)?);
-        self.socket.request(&what, request, 0).map(drop)
+        self.socket.request(&what, request, 0)
     }
 
     fn put_address(&mut self, spec: &AddressSpec, flags: u16, verb: &str) -> Result<()> {
@@ -207,7 +206,7 @@ impl Kernel {
         } = spec;
         let what = format!("{verb} {ip}/{prefix} on link #{index}");
         let request = RouteNetlinkMessage::NewAddress(spec.message()?);
-        self.socket.request(&what, request, flags).map(drop)
+        self.socket.request(&what, request, flags)
     }
 }
 
@@ -244,11 +243,11 @@ fn check_label(label: &str) -> Result<()> {
     Ok(())
 }
 
-fn read(reply: &Reply) -> Option<Address> {
+fn read(reply: Reply<'_>) -> Option<Address> {
     if reply.kind != RTM_NEWADDR {
         return None;
     }
-    let body = &reply.body;
+    let body = reply.body;
     let [_family, prefix, header_flags, scope] = *body.first_chunk::<4>()?;
     let attributes = Attributes::after(body, ADDRESS_HEADER_BYTES);
     let peer = attributes.ip(IFA_ADDRESS)?;

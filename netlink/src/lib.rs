@@ -34,3 +34,4 @@ pub use link::{Link, Mac, VethEnd};
 pub use netns::NetNs;
 pub use place::{Broadcast, NoPlace, Place, Wanted};
 pub use route::{Route, RouteSpec};
+pub use sys::{close_inherited_on_exec, lock_memory, make_thread_realtime};

@@ -102,8 +102,9 @@ impl Kernel {
     /// When the kernel refuses the dump.
     pub fn links(&mut self) -> Result<Vec<Link>> {
         let request = RouteNetlinkMessage::GetLink(brief(LinkMessage::default()));
-        let replies = self.socket.dump("list the network interfaces", request)?;
-        let mut links: Vec<Link> = replies.iter().filter_map(read).collect();
+        let mut links = self
+            .socket
+            .dump("list the network interfaces", request, read)?;
         links.sort_by_key(|link| link.index);
         Ok(links)
     }
@@ -232,7 +233,6 @@ impl Kernel {
         let request = RouteNetlinkMessage::DelLink(indexed(index));
         self.socket
             .request(&format!("remove link #{index}"), request, 0)
-            .map(drop)
     }
 
     /// Makes a veth pair; each end is born in its namespace, so no name is ever taken twice.
@@ -268,11 +268,10 @@ impl Kernel {
     fn get_link(&mut self, what: &str, message: LinkMessage) -> Result<Option<Link>> {
         match self
             .socket
-            .request(what, RouteNetlinkMessage::GetLink(brief(message)), 0)
+            .get(what, RouteNetlinkMessage::GetLink(brief(message)), read)
         {
-            Ok(replies) => Ok(replies.iter().find_map(read)),
             Err(error) if error.is_absent() => Ok(None),
-            Err(error) => Err(error),
+            answer => answer,
         }
     }
 
@@ -285,14 +284,12 @@ impl Kernel {
     fn set_link(&mut self, what: &str, message: LinkMessage) -> Result<()> {
         self.socket
             .request(what, RouteNetlinkMessage::SetLink(message), 0)
-            .map(drop)
     }
 
     fn new_link(&mut self, what: &str, message: LinkMessage) -> Result<()> {
         let request = RouteNetlinkMessage::NewLink(message);
         self.socket
             .request(what, request, NLM_F_CREATE | NLM_F_EXCL)
-            .map(drop)
     }
 }
 
@@ -342,11 +339,11 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn read(reply: &Reply) -> Option<Link> {
+fn read(reply: Reply<'_>) -> Option<Link> {
     if reply.kind != RTM_NEWLINK {
         return None;
     }
-    let body = &reply.body;
+    let body = reply.body;
     let hardware_type = u16::from_ne_bytes(body.get(2..4)?.try_into().ok()?);
     let flags = LinkFlags::from_bits_retain(u32_at(body, 8)?);
     let attributes = Attributes::after(body, LINK_HEADER_BYTES);

@@ -101,7 +101,7 @@ impl Kernel {
     /// [`crate::Error::NoPlace`] when this machine has none; others when a table cannot be read.
     pub fn find_place(&mut self, wanted: &Wanted<'_>) -> Result<Place> {
         let links = self.links()?;
-        let routes = self.main_routes(wanted.ip)?;
+        let routes = self.connected_routes(wanted.ip)?;
         let addresses = self.addresses()?;
         Ok(choose(wanted, &links, &routes, &addresses)?)
     }
@@ -168,7 +168,7 @@ fn connected<'a>(
     let host = if ip.is_ipv4() { 32 } else { 128 };
     let mut networks = Vec::new();
     for route in routes {
-        if route.gateway.is_some() || route.prefix == 0 || route.prefix == host {
+        if route.prefix == host {
             continue;
         }
         if route.destination.is_ipv4() && route.scope != SCOPE_LINK {

@@ -94,33 +94,42 @@ impl Kernel {
     /// # Errors
     /// When the kernel refuses the dump.
     pub fn routes(&mut self) -> Result<Vec<Route>> {
-        let mut routes = self.dump_routes(AddressFamily::Inet, 0)?;
-        routes.extend(self.dump_routes(AddressFamily::Inet6, 0)?);
+        let mut routes = self.dump_routes(AddressFamily::Inet, 0, read)?;
+        routes.extend(self.dump_routes(AddressFamily::Inet6, 0, read)?);
         Ok(routes)
     }
 
-    /// The unicast routes of the main table in the family of `ip`, in the kernel's order.
+    /// The directly connected networks of the main table in the family of `ip`, in the kernel's
+    /// order; of a router's hundred thousand routes only these are kept.
     ///
     /// # Errors
     /// When the kernel refuses the dump.
-    pub fn main_routes(&mut self, ip: IpAddr) -> Result<Vec<Route>> {
-        let mut routes = match self.dump_routes(family(ip), RT_TABLE_MAIN) {
-            // A table without any route may not exist.
-            Err(error) if error.is_absent() => Vec::new(),
-            answer => answer?,
-        };
+    pub fn connected_routes(&mut self, ip: IpAddr) -> Result<Vec<Route>> {
         // Kernels without strict checking answer with all tables.
-        routes.retain(|route| route.table == u32::from(RT_TABLE_MAIN));
-        Ok(routes)
+        let main = |route: &Route| route.table == u32::from(RT_TABLE_MAIN);
+        let connected = |route: &Route| main(route) && route.gateway.is_none() && route.prefix > 0;
+        let keep = |reply: Reply<'_>| read(reply).filter(connected);
+        match self.dump_routes(family(ip), RT_TABLE_MAIN, keep) {
+            // A table without any route may not exist.
+            Err(error) if error.is_absent() => Ok(Vec::new()),
+            answer => answer,
+        }
     }
 
-    fn dump_routes(&mut self, family: AddressFamily, table: u8) -> Result<Vec<Route>> {
+    fn dump_routes(
+        &mut self,
+        family: AddressFamily,
+        table: u8,
+        keep: impl Fn(Reply<'_>) -> Option<Route>,
+    ) -> Result<Vec<Route>> {
         let mut message = RouteMessage::default();
         message.header.address_family = family;
         message.header.table = table;
-        let request = RouteNetlinkMessage::GetRoute(message);
-        let replies = self.socket.dump("list the routes", request)?;
-        Ok(replies.iter().filter_map(read).collect())
+        self.socket.dump(
+            "list the routes",
+            RouteNetlinkMessage::GetRoute(message),
+            keep,
+        )
     }
 
     /// Adds a route to the main table.
@@ -133,7 +142,6 @@ impl Kernel {
         let what = format!("add {}", describe(spec));
         self.socket
             .request(&what, request, NLM_F_CREATE | NLM_F_EXCL)
-            .map(drop)
     }
 
     /// Removes a route from the main table.
@@ -144,7 +152,6 @@ impl Kernel {
         let request = RouteNetlinkMessage::DelRoute(spec.message()?);
         self.socket
             .request(&format!("remove {}", describe(spec)), request, 0)
-            .map(drop)
     }
 }
 
@@ -174,7 +181,7 @@ fn address(ip: IpAddr) -> RouteAddress {
     }
 }
 
-fn read(reply: &Reply) -> Option<Route> {
+fn read(reply: Reply<'_>) -> Option<Route> {
     if reply.kind != RTM_NEWROUTE {
         return None;
     }
@@ -194,7 +201,7 @@ fn read(reply: &Reply) -> Option<Route> {
     if kind != RTN_UNICAST || u32_at(header, 8)? & RTM_F_CLONED != 0 {
         return None;
     }
-    let attributes = Attributes::after(&reply.body, ROUTE_HEADER_BYTES);
+    let attributes = Attributes::after(reply.body, ROUTE_HEADER_BYTES);
     let zero = match i32::from(family) {
         libc::AF_INET => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         libc::AF_INET6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),

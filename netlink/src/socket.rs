@@ -26,10 +26,10 @@ const DATAGRAMS_MAX: u32 = 100_000;
 const NLMSGERR_ATTR_MSG: u16 = 1;
 
 /// One message of an answer, without its netlink header.
-#[derive(Debug)]
-pub(crate) struct Reply {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reply<'a> {
     pub(crate) kind: u16,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: &'a [u8],
 }
 
 /// A connected rtnetlink socket. It stays in the network namespace it was opened in, whatever
@@ -61,30 +61,49 @@ impl Socket {
         })
     }
 
-    /// Sends a request and waits for its acknowledgement; returns what came before it.
+    /// Sends a request and waits for its acknowledgement.
     pub(crate) fn request(
         &mut self,
         what: &str,
         message: RouteNetlinkMessage,
         flags: u16,
-    ) -> Result<Vec<Reply>> {
+    ) -> Result<()> {
         let sequence = self.send(what, message, NLM_F_REQUEST | NLM_F_ACK | flags)?;
-        self.collect(what, sequence).map(|(replies, _)| replies)
+        self.collect(what, sequence, |_| {}).map(drop)
     }
 
-    /// Reads a whole table; repeats when it changed underneath.
-    pub(crate) fn dump(&mut self, what: &str, message: RouteNetlinkMessage) -> Result<Vec<Reply>> {
+    /// Asks for one thing; `read` takes it out of the answer.
+    pub(crate) fn get<T>(
+        &mut self,
+        what: &str,
+        message: RouteNetlinkMessage,
+        read: impl Fn(Reply<'_>) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let sequence = self.send(what, message, NLM_F_REQUEST | NLM_F_ACK)?;
+        let mut found = None;
+        self.collect(what, sequence, |reply| {
+            found = found.take().or_else(|| read(reply))
+        })?;
+        Ok(found)
+    }
+
+    /// Reads a whole table, keeping what `read` takes; repeats when it changed underneath. What
+    /// is not taken needs no memory, however large the table.
+    pub(crate) fn dump<T>(
+        &mut self,
+        what: &str,
+        message: RouteNetlinkMessage,
+        read: impl Fn(Reply<'_>) -> Option<T>,
+    ) -> Result<Vec<T>> {
         for _ in 0..DUMP_TRIES_MAX {
             let sequence = self.send(what, message.clone(), NLM_F_REQUEST | NLM_F_DUMP)?;
-            let (replies, disturbed) = self.collect(what, sequence)?;
-            if !disturbed {
-                return Ok(replies);
+            let mut found = Vec::new();
+            if !self.collect(what, sequence, |reply| found.extend(read(reply)))? {
+                return Ok(found);
             }
         }
-        Err(Error::Protocol {
-            what: what.to_owned(),
-            detail: format!("the table changed during each of {DUMP_TRIES_MAX} readings"),
-        })
+        let detail = format!("the table changed during each of {DUMP_TRIES_MAX} readings");
+        Err(protocol(what, &detail))
     }
 
     fn send(&mut self, what: &str, message: RouteNetlinkMessage, flags: u16) -> Result<u32> {
@@ -108,8 +127,13 @@ impl Socket {
         Ok(self.sequence)
     }
 
-    fn collect(&mut self, what: &str, sequence: u32) -> Result<(Vec<Reply>, bool)> {
-        let mut replies = Vec::new();
+    /// Hands over the answer's messages; returns whether the table changed underneath.
+    fn collect(
+        &mut self,
+        what: &str,
+        sequence: u32,
+        mut each: impl FnMut(Reply<'_>),
+    ) -> Result<bool> {
         let mut disturbed = false;
         for _ in 0..DATAGRAMS_MAX {
             let len = self.receive(what)?;
@@ -126,11 +150,11 @@ impl Socket {
                     NLMSG_OVERRUN => return Err(protocol(what, "the answer was cut")),
                     NLMSG_ERROR | NLMSG_DONE => {
                         message.verdict(what)?;
-                        return Ok((replies, disturbed));
+                        return Ok(disturbed);
                     }
-                    kind => replies.push(Reply {
+                    kind => each(Reply {
                         kind,
-                        body: message.body.to_vec(),
+                        body: message.body,
                     }),
                 }
             }

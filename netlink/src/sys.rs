@@ -1,5 +1,10 @@
-//! The crate's (and the program's) only `unsafe`: socket addresses nix has no constructor for.
+//! The program's only `unsafe`: what nix has no safe call for.
+//!
+//! The crate is about the network; what a daemon asks of the kernel for its own process stands
+//! here too, so that one file holds everything that must be read with care.
 #![allow(unsafe_code)]
+
+use std::io;
 
 use nix::sys::socket::{LinkAddr, SockaddrLike};
 
@@ -22,6 +27,65 @@ pub(crate) fn link_address(index: u32, protocol: u16, destination: [u8; 6]) -> L
     // exact size, and its family says AF_PACKET, which is what `LinkAddr` checks for.
     unsafe { LinkAddr::from_raw((&raw const raw).cast(), Some(len)) }
         .expect("family and length are those of a link address")
+}
+
+/// Marks every descriptor above standard error close-on-exec, whoever left it open: agents inherit
+/// none of them (Linux 5.11; older kernels answer ENOSYS or EINVAL).
+///
+/// # Errors
+/// What the kernel says.
+pub fn close_inherited_on_exec() -> io::Result<()> {
+    // JUSTIFICATION: std and nix can only mark descriptors that they own.
+    // SAFETY: close_range with CLOSE_RANGE_CLOEXEC takes numbers only and closes nothing now.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            3 as libc::c_uint,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Keeps every page that the process touches in memory, without touching any now
+/// (`MCL_ONFAULT`, ruling 31).
+///
+/// # Errors
+/// What the kernel says: without CAP_IPC_LOCK the limit RLIMIT_MEMLOCK counts.
+pub fn lock_memory() -> io::Result<()> {
+    let flags = libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT;
+    // JUSTIFICATION: nix does not know MCL_ONFAULT, and without it every stack is filled at once.
+    // SAFETY: mlockall takes flags only and changes no memory that Rust sees.
+    if unsafe { libc::mlockall(flags) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Gives the calling thread real-time priority (`SCHED_RR`); what it starts does not inherit it.
+///
+/// # Errors
+/// What the kernel says: without CAP_SYS_NICE the limit RLIMIT_RTPRIO counts.
+pub fn make_thread_realtime(priority: i32) -> io::Result<()> {
+    let param = libc::sched_param {
+        sched_priority: priority,
+    };
+    let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
+    // JUSTIFICATION: neither std nor nix offers scheduling policies.
+    // SAFETY: pid 0 is the calling thread, and `param` is a whole sched_param that outlives the
+    // call.
+    let done = unsafe { libc::sched_setscheduler(0, policy, &raw const param) };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 #[cfg(test)]

@@ -64,7 +64,8 @@ pub(crate) fn pair(test: &str) -> Option<[Machine; 2]> {
     let (far_ns, mut far) = machine(test)?;
     near.add_veth(VethEnd::here("eth0"), VethEnd::within("eth0", &far_ns))
         .expect("a wire");
-    for (kernel, last) in [(&mut near, 1), (&mut far, 2)] {
+    // The end that is opened last can send at once; the other's queue starts a moment later.
+    for (kernel, last) in [(&mut far, 2), (&mut near, 1)] {
         let index = kernel.link("eth0").expect("eth0").index;
         let ip = IpAddr::V4(Ipv4Addr::new(10, 7, 0, last));
         kernel

@@ -4,12 +4,67 @@ use crate::action::flag;
 use crate::cluster::{Cluster, ColId, NodeId, RscId};
 use crate::node::Weight;
 use crate::options::NoQuorum;
-use crate::plan::{Because, Reason};
 use crate::resource::{Role, Variant};
 use crate::score::INFINITY;
 use std::cmp::Ordering;
 
+/// Most resources that may wait for each other's assignment by recursion.
+const CHAIN_MAX: usize = 150;
+
 impl Cluster<'_> {
+    /// Assigns what is not assigned yet. Those placed with others come after them; where
+    /// too many are linked to leave that to recursion, the order is found beforehand.
+    pub(crate) fn assign_top(&mut self, rsc: RscId) {
+        for primary in self.long_chain(rsc) {
+            self.assign(primary, None, true);
+        }
+        self.assign(rsc, None, true);
+    }
+
+    /// All that `rsc` is placed with, directly or not, those placed with nothing first;
+    /// nothing if the chain is short.
+    fn long_chain(&self, rsc: RscId) -> Vec<RscId> {
+        let mut visited = std::collections::BTreeSet::from([rsc]);
+        let mut order = Vec::new();
+        let mut path = vec![(rsc, self.unassigned_primaries(rsc))];
+        while let Some((at, next)) = path.last_mut() {
+            match next.pop() {
+                Some(primary) => {
+                    if visited.insert(primary) {
+                        path.push((primary, self.unassigned_primaries(primary)));
+                    }
+                }
+                None => {
+                    order.push(*at);
+                    path.pop();
+                }
+            }
+        }
+        if order.len() <= CHAIN_MAX {
+            order.clear();
+        }
+        order
+    }
+
+    /// Top-level resources this one is placed with; the first to be assigned comes last.
+    fn unassigned_primaries(&self, top: RscId) -> Vec<RscId> {
+        let mut found = [Vec::new(), Vec::new()];
+        let mut inside = vec![top];
+        while let Some(rsc) = inside.pop() {
+            for col in &self.rscs[rsc].this_with {
+                let primary = self.top_of(self.colocations[*col].primary);
+                if primary != top && self.rscs[primary].flags.unassigned {
+                    found[usize::from(self.is_mandatory(*col))].push(primary);
+                }
+            }
+            inside.extend(&self.rscs[rsc].children);
+        }
+        for list in &mut found {
+            list.reverse();
+        }
+        found.concat()
+    }
+
     /// Assigns a resource and all in it; answers the node if it is one
     /// (Pacemaker's `assign` method).
     pub(crate) fn assign(
@@ -21,7 +76,7 @@ impl Cluster<'_> {
         match self.rscs[rsc].variant {
             Variant::Primitive => self.assign_primitive(rsc, prefer, stop_if_fail),
             Variant::Group => self.assign_group(rsc, prefer, stop_if_fail),
-            Variant::Clone | Variant::Bundle => {
+            Variant::Clone => {
                 self.assign_clone(rsc);
                 None
             }
@@ -184,60 +239,6 @@ impl Cluster<'_> {
             .then_with(|| x.assigned_count.cmp(&y.assigned_count))
             .then_with(|| (active == Some(b.0)).cmp(&(active == Some(a.0))))
             .then_with(|| x.name.cmp(&y.name))
-    }
-
-    fn note_choice(&mut self, rsc: RscId, chosen: Option<NodeId>, nodes: &[NodeId]) {
-        let r = &self.rscs[rsc];
-        let score = |node: NodeId| r.allowed.get(node).map_or(-INFINITY, |w| w.score);
-        let resource = r.id.clone();
-        let usable = chosen.filter(|n| score(*n) > -INFINITY && self.nodes[*n].available());
-        let mut notes = Vec::new();
-        match usable {
-            Some(node) => {
-                let equals = nodes
-                    .iter()
-                    .filter(|n| score(**n) == score(node) && self.nodes[**n].available())
-                    .count();
-                let tie = (equals > 1).then(|| {
-                    if r.active.contains(&node) {
-                        "it runs there already".to_owned()
-                    } else {
-                        "fewest resources, then name".to_owned()
-                    }
-                });
-                notes.push((
-                    Some(self.nodes[node].name.clone()),
-                    Because::Chosen {
-                        score: score(node),
-                        tie,
-                    },
-                ));
-            }
-            None if r.next_role == Role::Stopped => notes.push((
-                None,
-                Because::TargetRole {
-                    role: "Stopped".to_owned(),
-                },
-            )),
-            None => notes.push((None, Because::Nowhere)),
-        }
-        for node in nodes {
-            if let Some(state) = self.nodes[*node].unusable_because() {
-                notes.push((
-                    Some(self.nodes[*node].name.clone()),
-                    Because::NodeUnusable {
-                        state: state.to_owned(),
-                    },
-                ));
-            }
-        }
-        for (node, because) in notes {
-            self.reasons.push(Reason {
-                resource: resource.clone(),
-                node,
-                because,
-            });
-        }
     }
 
     /// Puts a resource and all in it on a node, or nowhere; answers whether that changed

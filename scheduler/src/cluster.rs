@@ -108,7 +108,7 @@ impl<'a> Cluster<'a> {
         }
         self.handle_config_changes();
         for rsc in self.top.clone() {
-            self.assign(rsc, None, true);
+            self.assign_top(rsc);
         }
         self.schedule_resource_actions();
         self.schedule_fencing_and_shutdowns();

@@ -9,6 +9,9 @@ use crate::score::{self, INFINITY};
 /// Marks a node as unusable while scores are merged.
 const UNUSABLE: i32 = INFINITY * -100;
 
+/// Longest chain of dependents that have a say in where their primary goes.
+const MERGE_DEPTH_MAX: u32 = 300;
+
 /// What a colocation changes now.
 enum Affects {
     Nothing,
@@ -24,6 +27,17 @@ pub(crate) struct Merge {
     pub(crate) active: bool,
     /// Never let a score fall below zero.
     pub(crate) nonnegative: bool,
+    depth: u32,
+}
+
+impl Merge {
+    pub(crate) fn new(active: bool, nonnegative: bool) -> Self {
+        Self {
+            active,
+            nonnegative,
+            depth: 0,
+        }
+    }
 }
 
 impl Cluster<'_> {
@@ -56,7 +70,7 @@ impl Cluster<'_> {
                 Affects::Role => self.apply_to_priority(dependent, primary, col),
             },
             Variant::Group => self.colocate_with_group(dependent, primary, col),
-            Variant::Clone | Variant::Bundle => self.colocate_with_clone(dependent, primary, col),
+            Variant::Clone => self.colocate_with_clone(dependent, primary, col),
         }
     }
 
@@ -216,21 +230,6 @@ impl Cluster<'_> {
         }
     }
 
-    fn note_colocation(&mut self, dependent: RscId, primary: RscId, col: ColId) {
-        let colocation = &self.colocations[col];
-        if !colocation.explicit || colocation.score < INFINITY {
-            return;
-        }
-        self.reasons.push(crate::plan::Reason {
-            resource: self.rscs[dependent].id.clone(),
-            node: None,
-            because: crate::plan::Because::Needs {
-                resource: self.rscs[primary].id.clone(),
-                id: colocation.id.clone(),
-            },
-        });
-    }
-
     /// Pacemaker pcmk_sched_colocation.c:pcmk__apply_coloc_to_priority.
     fn apply_to_priority(&mut self, dependent: RscId, primary: RscId, col: ColId) {
         let colocation = &self.colocations[col];
@@ -267,10 +266,7 @@ impl Cluster<'_> {
         if !self.has_influence(col, None) {
             return;
         }
-        let merge = Merge {
-            active: true,
-            nonnegative: self.is_clone(primary),
-        };
+        let merge = Merge::new(true, self.is_clone(primary));
         let factor = score::factor(self.colocations[col].score);
         let dependent = self.colocations[col].dependent;
         let mut nodes = std::mem::take(&mut self.rscs[primary].allowed);
@@ -290,7 +286,7 @@ impl Cluster<'_> {
         factor: f32,
         merge: Merge,
     ) {
-        if self.rscs[source].flags.merging {
+        if self.rscs[source].flags.merging || merge.depth >= MERGE_DEPTH_MAX {
             return;
         }
         if self.rscs[source].variant == Variant::Group {
@@ -309,6 +305,7 @@ impl Cluster<'_> {
         if self.any_available(&work) {
             let deeper = Merge {
                 active: true,
+                depth: merge.depth + 1,
                 ..merge
             };
             for other in self.with_this_colocations(source) {

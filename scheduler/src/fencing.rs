@@ -7,7 +7,6 @@ use crate::constraint::{OrderEnd, relation};
 use crate::node::NodeKind;
 use crate::operation::Requires;
 use crate::options::NoQuorum;
-use crate::plan::{Because, Reason};
 
 impl Cluster<'_> {
     /// Marks a node as not to be trusted until it is fenced
@@ -181,9 +180,6 @@ impl Cluster<'_> {
                 Requires::Nothing => {}
                 Requires::Fencing => {
                     self.relate(fencing, id, relation::ORDERED);
-                    if self.rscs[rsc].active.contains(&node) {
-                        self.note_waits_for_fencing(rsc, node);
-                    }
                 }
                 Requires::Quorum => {
                     // It may be active there unnoticed.
@@ -196,16 +192,6 @@ impl Cluster<'_> {
                 }
             }
         }
-    }
-
-    fn note_waits_for_fencing(&mut self, rsc: RscId, node: NodeId) {
-        self.reasons.push(Reason {
-            resource: self.rscs[rsc].id.clone(),
-            node: None,
-            because: Because::WaitsForFencing {
-                node: self.nodes[node].name.clone(),
-            },
-        });
     }
 
     fn is_known_on(&self, rsc: RscId, node: NodeId) -> bool {

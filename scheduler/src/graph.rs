@@ -6,7 +6,7 @@ use crate::cluster::{ActId, Cluster, RscId};
 use crate::constraint::relation;
 use crate::plan;
 use crate::resource::Variant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bits that make an ordering more than a preference for one sequence.
 const MERE_ORDER: u32 =
@@ -29,7 +29,33 @@ impl Cluster<'_> {
         for id in (0..self.actions.len()).rev() {
             self.graph_action(id, &mut graph);
         }
+        self.drop_unreachable(&mut graph);
         graph
+    }
+
+    /// What waits for an action that will not be done would wait for ever (Pacemaker keeps it
+    /// in the graph and ends the transition as incomplete).
+    fn drop_unreachable(&mut self, graph: &mut plan::Graph) {
+        let mut present: BTreeSet<u32> = graph.synapses.iter().map(|s| s.action.id).collect();
+        loop {
+            let (kept, dropped): (Vec<_>, Vec<_>) = std::mem::take(&mut graph.synapses)
+                .into_iter()
+                .partition(|s| s.inputs.iter().all(|input| present.contains(input)));
+            graph.synapses = kept;
+            if dropped.is_empty() {
+                break;
+            }
+            for synapse in dropped {
+                present.remove(&synapse.action.id);
+                self.warnings.push(format!(
+                    "{} is not done, because what must come first cannot be done",
+                    synapse.action.key
+                ));
+            }
+        }
+        for (id, synapse) in graph.synapses.iter_mut().enumerate() {
+            synapse.id = u32::try_from(id).unwrap_or(u32::MAX);
+        }
     }
 
     fn graph_resource(&mut self, rsc: RscId, graph: &mut plan::Graph) {

@@ -20,6 +20,7 @@ mod options;
 mod ordering;
 mod plan;
 mod probe;
+mod reason;
 mod recurring;
 mod resource;
 mod rule;
@@ -54,6 +55,7 @@ pub fn schedule(cib: &cib::Element, options: &Options) -> Plan {
     // The graph's last look at collectives may still change what is needed.
     let summary = cluster.summarize();
     let graph = cluster.build_graph();
+    cluster.explain();
     Plan {
         nodes,
         resources,

@@ -48,7 +48,6 @@ pub(crate) struct ClusterOptions {
     pub(crate) priority_fencing_delay_s: u64,
     pub(crate) symmetric: bool,
     pub(crate) maintenance: bool,
-    pub(crate) start_failure_fatal: bool,
     pub(crate) startup_probes: bool,
     pub(crate) stop_all: bool,
     pub(crate) stop_removed_resources: bool,
@@ -86,7 +85,6 @@ impl ClusterOptions {
             priority_fencing_delay_s: reader.ms(&["priority-fencing-delay"], 0, warnings) / 1000,
             symmetric: reader.flag(&["symmetric-cluster", "symmetric_cluster"], true, warnings),
             maintenance: reader.flag(&["maintenance-mode"], false, warnings),
-            start_failure_fatal: reader.flag(&["start-failure-is-fatal"], true, warnings),
             startup_probes: reader.flag(&["enable-startup-probes"], true, warnings),
             stop_all: reader.flag(&["stop-all-resources"], false, warnings),
             stop_removed_resources: reader.flag(

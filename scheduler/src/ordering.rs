@@ -1,6 +1,8 @@
 //! From orderings to relations between actions, and from those to what is needed and possible
 //! (Pacemaker pcmk_sched_ordering.c, pcmk_sched_actions.c).
 
+mod basic;
+
 use crate::action::{Relation, flag};
 use crate::cluster::{ActId, Cluster, NodeId, RscId};
 use crate::constraint::{OrderEnd, relation};
@@ -32,6 +34,8 @@ impl Changed {
 pub(crate) struct Fixpoint {
     depth: u32,
     deferred: Vec<ActId>,
+    /// Resource, task to block, and the resource it must be together with.
+    deferred_blocks: Vec<(RscId, &'static str, RscId)>,
 }
 
 impl Cluster<'_> {
@@ -180,7 +184,12 @@ impl Cluster<'_> {
         }
     }
 
-    fn block_task(&mut self, rsc: RscId, task: &str, because: RscId) {
+    fn block_task(&mut self, rsc: RscId, task: &'static str, because: RscId) {
+        if self.fixpoint.depth >= DEPTH_MAX {
+            self.fixpoint.deferred_blocks.push((rsc, task, because));
+            return;
+        }
+        self.fixpoint.depth += 1;
         let reason = format!("colocation with {}", self.rscs[because].id);
         for id in self.rscs[rsc].actions.clone().into_iter().rev() {
             if self.actions[id].task != task || !self.actions[id].is(flag::RUNNABLE) {
@@ -194,6 +203,7 @@ impl Cluster<'_> {
         for child in self.rscs[rsc].children.clone() {
             self.block_task(child, task, because);
         }
+        self.fixpoint.depth -= 1;
     }
 
     /// Flags of an action as far as orderings are concerned.
@@ -204,7 +214,7 @@ impl Cluster<'_> {
         match self.rscs[rsc].variant {
             Variant::Primitive => self.actions[id].flags,
             Variant::Group => self.group_action_flags(id, node),
-            Variant::Clone | Variant::Bundle => self.clone_action_flags(id, node),
+            Variant::Clone => self.clone_action_flags(id, node),
         }
     }
 
@@ -273,8 +283,11 @@ impl Cluster<'_> {
 
     fn settle_deferred(&mut self) {
         for _ in 0..ROUNDS_MAX {
+            for (rsc, task, because) in std::mem::take(&mut self.fixpoint.deferred_blocks) {
+                self.block_task(rsc, task, because);
+            }
             let mut deferred = std::mem::take(&mut self.fixpoint.deferred);
-            if deferred.is_empty() {
+            if deferred.is_empty() && self.fixpoint.deferred_blocks.is_empty() {
                 return;
             }
             deferred.sort_unstable();
@@ -528,7 +541,7 @@ impl Cluster<'_> {
                 }
                 changed
             }
-            Variant::Clone | Variant::Bundle => {
+            Variant::Clone => {
                 let Some(then_rsc) = self.actions[then].rsc else {
                     return Changed::default();
                 };
@@ -544,154 +557,5 @@ impl Cluster<'_> {
                 changed
             }
         }
-    }
-
-    /// Pacemaker pcmk_sched_actions.c:pcmk__update_ordered_actions.
-    fn update_basic(
-        &mut self,
-        first: ActId,
-        then: ActId,
-        flags: u16,
-        filter: u16,
-        kind: u32,
-    ) -> Changed {
-        let (then_flags, first_flags) = (self.actions[then].flags, self.actions[first].flags);
-        let is = |id: ActId, bit: u16, cluster: &Self| cluster.actions[id].is(bit);
-        if kind & relation::ASYMMETRIC != 0 {
-            self.update_asymmetric(first, then);
-        }
-        if kind & relation::THEN_IMPLIES_FIRST != 0 && then_flags & flag::OPTIONAL == 0 {
-            if filter & flag::OPTIONAL != 0
-                && flags & flag::OPTIONAL == 0
-                && first_flags & flag::OPTIONAL != 0
-            {
-                self.clear_because(first, flag::OPTIONAL, then);
-            }
-            if flags & flag::MIGRATABLE != 0 && !is(then, flag::MIGRATABLE, self) {
-                self.clear_because(first, flag::MIGRATABLE, then);
-            }
-        }
-        if kind & relation::PROMOTED_THEN_IMPLIES_FIRST != 0
-            && self.actions[then]
-                .rsc
-                .is_some_and(|rsc| self.rscs[rsc].role == Role::Promoted)
-            && filter & flag::OPTIONAL != 0
-            && !is(then, flag::OPTIONAL, self)
-        {
-            self.clear_because(first, flag::OPTIONAL, then);
-            if !is(then, flag::MIGRATABLE, self) {
-                self.clear_because(first, flag::MIGRATABLE, then);
-            }
-        }
-        if kind & relation::UNMIGRATABLE_THEN_BLOCKS != 0 && filter & flag::OPTIONAL != 0 {
-            if !is(then, flag::MIGRATABLE | flag::RUNNABLE, self) {
-                self.clear_because(first, flag::RUNNABLE, then);
-            }
-            if !is(then, flag::OPTIONAL, self) {
-                self.clear_because(first, flag::OPTIONAL, then);
-            }
-        }
-        if kind & relation::UNRUNNABLE_FIRST_BLOCKS != 0
-            && filter & flag::RUNNABLE != 0
-            && is(then, flag::RUNNABLE, self)
-            && flags & flag::RUNNABLE == 0
-        {
-            self.clear_because(then, flag::RUNNABLE, first);
-            self.clear_because(then, flag::MIGRATABLE, first);
-        }
-        if kind & relation::FIRST_IMPLIES_THEN != 0
-            && filter & flag::OPTIONAL != 0
-            && is(then, flag::OPTIONAL, self)
-            && flags & flag::OPTIONAL == 0
-            && !is(first, flag::MIGRATABLE, self)
-        {
-            self.clear_because(then, flag::OPTIONAL, first);
-        }
-        if kind & relation::INTERMEDIATE_STOP != 0 {
-            self.update_restart(first, then, filter);
-        }
-        let changed = Changed {
-            first: first_flags != self.actions[first].flags,
-            then: then_flags != self.actions[then].flags,
-        };
-        let member = self.actions[then]
-            .rsc
-            .is_some_and(|rsc| self.rscs[rsc].parent.is_some());
-        if changed.then && member {
-            // Needed for "stop, then start" of cloned groups.
-            self.update_for_orderings(then);
-        }
-        changed
-    }
-
-    fn update_asymmetric(&mut self, first: ActId, then: ActId) {
-        let Some(rsc) = self.actions[then].rsc else {
-            return;
-        };
-        if self.actions[first].is(flag::RUNNABLE) {
-            return;
-        }
-        if self.actions[then].is(flag::OPTIONAL) {
-            let role = self.state_of(rsc, true);
-            let task = self.actions[then].task.as_str();
-            let only_there = self.actions[then]
-                .node
-                .is_some_and(|node| self.locations_of(rsc, true) == [node]);
-            if (role == Role::Stopped && task == "stop")
-                || (role >= Role::Started && task == "start" && only_there)
-            {
-                return;
-            }
-        }
-        self.clear_because(then, flag::OPTIONAL, first);
-        self.clear_because(then, flag::RUNNABLE, first);
-    }
-
-    /// Pacemaker pcmk_sched_actions.c:handle_restart_ordering.
-    fn update_restart(&mut self, first: ActId, then: ActId, filter: u16) {
-        let same = self.actions[first].rsc == self.actions[then].rsc;
-        let managed = self.actions[then]
-            .rsc
-            .is_some_and(|rsc| self.rscs[rsc].flags.managed);
-        let restart = filter & flag::OPTIONAL != 0 && !self.actions[then].is(flag::OPTIONAL);
-        // What should restart but cannot start shall still stop.
-        let stop = filter & flag::RUNNABLE != 0
-            && !self.actions[then].is(flag::RUNNABLE)
-            && managed
-            && same;
-        if !restart && !stop {
-            return;
-        }
-        if self.actions[first].is(flag::RUNNABLE) || !self.actions[then].is(flag::OPTIONAL) {
-            self.clear_because(first, flag::OPTIONAL, then);
-        }
-        if !self.actions[then].is(flag::MIGRATABLE) {
-            self.clear_because(first, flag::MIGRATABLE, then);
-        }
-        if self.actions[first].flags & (flag::OPTIONAL | flag::RUNNABLE) == 0 {
-            self.clear_because(then, flag::RUNNABLE, first);
-        }
-    }
-
-    /// Clears a flag, and says why, if the cause is another resource's action.
-    fn clear_because(&mut self, id: ActId, bit: u16, cause: ActId) {
-        if !self.actions[id].is(bit) {
-            return;
-        }
-        self.actions[id].flags &= !bit;
-        if self.actions[id].rsc == self.actions[cause].rsc {
-            return;
-        }
-        let change = match bit {
-            flag::RUNNABLE => "unrunnable",
-            flag::MIGRATABLE => "unmigrateable",
-            _ => "required",
-        };
-        let action = &self.actions[cause];
-        let reason = match action.rsc {
-            Some(rsc) => format!("{change} {} {}", self.rscs[rsc].id, action.task),
-            None => format!("{change} {}", action.task),
-        };
-        self.set_reason(id, Some(&reason), bit == flag::MIGRATABLE);
     }
 }

@@ -86,7 +86,7 @@ pub struct ResourceStatus {
     /// Failures that stand in the history, newest last.
     pub failures: Vec<OpFailure>,
     /// Members or instances.
-    pub children: Vec<ResourceStatus>,
+    pub children: Vec<Self>,
 }
 
 /// One failed operation.

@@ -12,7 +12,7 @@ pub(super) struct Section {
     /// Keys with their values.
     pub(super) items: Vec<Item>,
     /// Sections inside.
-    pub(super) sections: Vec<Section>,
+    pub(super) sections: Vec<Self>,
 }
 
 /// One `key: value` line.

@@ -70,17 +70,17 @@ fn node_state(node: &StatusNode) -> Option<Element> {
         .with("crm-debug-origin", "mainstay")
         .with("join", join)
         .with("expected", expected);
-    if let Some(at) = node.shutdown {
-        state.set("shutdown", &at.to_string());
-    }
     // A node known to be down runs nothing: its history would only mislead.
     if node.presence == Presence::Down {
         return Some(state);
     }
-    if !node.attributes.is_empty() {
-        state
-            .children
-            .push(transient_attributes(&id, &node.attributes));
+    let mut attributes = node.attributes.clone();
+    if let Some(at) = node.shutdown {
+        // Where Pacemaker's controller puts the wish to stop, and its scheduler looks for it.
+        attributes.insert("shutdown".to_owned(), at.to_string());
+    }
+    if !attributes.is_empty() {
+        state.children.push(transient_attributes(&id, &attributes));
     }
     let mut resources = Element::new("lrm_resources");
     resources.children = node.history.values().cloned().collect();
@@ -154,6 +154,17 @@ mod tests {
         assert_eq!(seen, expected);
         assert_eq!(cib.attr("have-quorum"), Some("1"));
         assert_eq!(cib.attr("dc-uuid"), Some("1"));
+    }
+
+    #[test]
+    fn the_wish_to_stop_is_a_transient_attribute() {
+        let asked = StatusNode {
+            shutdown: Some(17),
+            ..node(1, Presence::Member)
+        };
+        let cib = compose(&Element::new("cib"), &[asked], true, None);
+        let text = cib::xml::compact(&cib);
+        assert!(text.contains("name=\"shutdown\" value=\"17\""), "{text}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::ipc::Call;
 use crate::paths::Paths;
 use crate::replica::Replica;
 use crate::transport::{Ended, Message, Peers, ProtocolHandle, boottime_ms};
-use membership::{Ballot, Event, Input, NodeState, OpId, PeerState};
+use membership::{Ballot, ConfigEntry, Event, Input, NodeState, OpId, PeerState, VoterSet};
 use scheduler::Plan;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,6 +43,8 @@ pub(super) struct App {
     pub(super) duty: Duty,
     pub(super) clients: Clients,
     pub(super) notices: Notices,
+    /// Voter set in force, as the log has it; `None` before it is known and during a step.
+    pub(super) voters: Option<VoterSet>,
     pub(super) stopping: Option<Stopping>,
     /// Where spawned work reports to.
     pub(super) own: mpsc::Sender<Own>,
@@ -77,10 +79,14 @@ pub(super) enum Own {
         fence_no: u64,
         outcome: FenceOutcome,
     },
+    /// The store thread gave up.
+    StoreFailed(String),
+    /// Voter sets in force, asked for when this node became the DC.
+    Voters(Option<Box<ConfigEntry>>),
     /// A status was put together from the protocol thread's report.
     Report {
         reply: tokio::sync::oneshot::Sender<crate::ipc::Response>,
-        report: Option<crate::transport::Report>,
+        report: Option<Box<crate::transport::Report>>,
     },
 }
 
@@ -164,7 +170,10 @@ impl App {
         match own {
             Own::Planned { lone, seq, plan } => self.planned(lone, seq, plan),
             Own::Fenced { fence_no, outcome } => self.fence_agent_ended(fence_no, outcome),
-            Own::Report { reply, report } => self.answer_status(reply, report),
+            Own::Voters(Some(config)) => self.voters_moved(&config),
+            Own::Voters(None) => {}
+            Own::StoreFailed(why) => self.store_failed(why),
+            Own::Report { reply, report } => self.answer_status(reply, report.as_deref()),
         }
     }
 
@@ -221,3 +230,5 @@ pub(super) fn now_s() -> i64 {
 const SLEEP_MS_MAX: u64 = 60_000;
 /// Exit code after a failure that a restart may cure (CRM_EX_ERROR).
 pub(super) const EXIT_FAILED: u8 = 1;
+/// Exit code after the store failed for good (EX_IOERR): a restart alone does not cure it.
+pub(super) const EXIT_STORE: u8 = 74;

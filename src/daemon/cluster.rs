@@ -1,13 +1,16 @@
 //! What the protocol tells: views, quorum, committed entries, peers' reports.
 
-use super::app::{App, now_s};
+use super::app::{App, Own, now_s};
 use super::disk::Job;
 use super::peer::{self, NodeCommand, NodeTell};
+use super::start::voters;
 use crate::controller;
+use crate::ipc::Response;
 use crate::replica::{NewVersion, Replica};
-use crate::transport::Message;
-use membership::{Entry, EntryBody, Event, Input, Token};
+use crate::transport::{Message, Report};
+use membership::{ConfigEntry, Entry, EntryBody, Event, Input, NodeState, Token};
 use store::CibVersion;
+use tokio::sync::oneshot;
 use wire::{Identity, NodeId};
 
 impl App {
@@ -16,7 +19,7 @@ impl App {
             Event::View(view) => self.on_view(view),
             Event::State { state, why } => {
                 tracing::info!(?state, "{why}");
-                self.standing.state = state;
+                self.state_changed(state);
             }
             Event::Quorum { quorate, why } => self.on_quorum(quorate, why),
             Event::DcActing { ballot } => self.begin_duty(ballot),
@@ -58,6 +61,25 @@ impl App {
         }
     }
 
+    fn state_changed(&mut self, state: NodeState) {
+        let recovered = self.standing.state == NodeState::Recovering
+            && matches!(state, NodeState::Follower | NodeState::Dc);
+        self.standing.state = state;
+        if recovered && let Err(why) = self.disk.send(Job::Healed) {
+            self.notice(
+                "store",
+                format!("the store could not be marked as healed: {why}"),
+            );
+        }
+    }
+
+    /// The store failed for good (S6): this node acknowledges nothing any more and leaves the
+    /// view; what it runs is stopped before the others start it.
+    pub(super) fn store_failed(&mut self, why: String) {
+        self.notice("store-failed", why);
+        self.stop_and_fail();
+    }
+
     fn on_view(&mut self, view: membership::View) {
         let names: Vec<_> = view
             .members
@@ -87,6 +109,10 @@ impl App {
         if let Some((op, outcome)) = applied.outcome {
             self.change_ended(op, &outcome);
         }
+        match &entry.body {
+            EntryBody::Init { config, .. } | EntryBody::Config(config) => self.voters_moved(config),
+            _ => {}
+        }
         if let EntryBody::FenceIntent(intent) = &entry.body {
             self.fence_intended(intent);
         }
@@ -100,6 +126,12 @@ impl App {
             self.keep_version(version);
             self.configuration_changed();
         }
+    }
+
+    /// Voter sets of the log; a joint step has no set of its own yet.
+    pub(super) fn voters_moved(&mut self, config: &ConfigEntry) {
+        self.voters = config.next.is_none().then(|| config.current.clone());
+        self.adapt_voters();
     }
 
     /// Tells the controller who is gone and who is new.
@@ -126,6 +158,28 @@ impl App {
             why: "the configuration changed".to_owned(),
         });
         self.local.configuration_changed(self.replica.cib());
+        self.input(Input::Fencing {
+            configured: self.fencing_enabled(),
+        });
+        self.adapt_voters();
+    }
+
+    /// `no-quorum-policy=ignore` in a cluster of two means what `two_node: 1` means: either node
+    /// may go on alone. Larger clusters keep their majority, and a person is told.
+    pub(super) fn adapt_voters(&mut self) {
+        let ignore = self.option("no-quorum-policy").as_deref() == Some("ignore");
+        self.notices.clear("quorum-ignored");
+        if ignore && self.peers.votes.len() > 2 {
+            let text = "no-quorum-policy=ignore is treated as `freeze` with more than two nodes: a partition without quorum starts nothing";
+            self.notice("quorum-ignored", text.to_owned());
+        }
+        let mut wanted = voters(&self.conf, &self.peers);
+        if ignore && wanted.votes.len() == 2 && !wanted.two_node {
+            wanted.two_node = true;
+        }
+        if self.standing.acting.is_some() && self.voters.as_ref().is_some_and(|v| *v != wanted) {
+            self.input(Input::Reconfigure { voters: wanted });
+        }
     }
 
     fn keep_version(&mut self, version: NewVersion) {
@@ -189,7 +243,7 @@ impl App {
 
     fn on_command(&mut self, token: Token, from: NodeId, payload: &[u8]) {
         match peer::decode::<NodeCommand>(payload) {
-            Some(command) => self.obey((token.ballot.counter, token.view_no), command),
+            Some(command) => self.obey(Some((token.ballot.counter, token.view_no)), command),
             None => {
                 let who = self.peers.name(from);
                 self.notice(
@@ -280,18 +334,27 @@ impl App {
         self.notice("conflict", text);
     }
 
-    /// Asks the protocol thread how things stand; the answer arrives as [`super::app::Own::Report`].
-    pub(super) fn ask_report(&mut self, reply: tokio::sync::oneshot::Sender<crate::ipc::Response>) {
-        let (ask, answer) = tokio::sync::oneshot::channel();
+    /// Asks the protocol thread how things stand; the answer arrives as [`Own::Report`].
+    pub(super) fn ask_report(&mut self, reply: oneshot::Sender<Response>) {
+        self.ask_protocol(|report| Own::Report { reply, report });
+    }
+
+    /// Asks which voter sets are in force.
+    pub(super) fn ask_voters(&mut self) {
+        self.ask_protocol(|report| Own::Voters(report.map(|r| Box::new(r.core.config))));
+    }
+
+    fn ask_protocol(&mut self, to_own: impl FnOnce(Option<Box<Report>>) -> Own + Send + 'static) {
+        let (ask, answer) = oneshot::channel();
         let sent = self.protocol.send(Message::Report(ask));
         let own = self.own.clone();
         tokio::spawn(async move {
             let report = match sent {
-                Ok(()) => answer.await.ok(),
+                Ok(()) => answer.await.ok().map(Box::new),
                 Err(_) => None,
             };
-            // The loop has ended: so has the client's connection.
-            let _ = own.send(super::app::Own::Report { reply, report }).await;
+            // The loop has ended: so has everybody's wish to know.
+            let _ = own.send(to_own(report)).await;
         });
     }
 }

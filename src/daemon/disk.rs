@@ -20,6 +20,8 @@ pub enum Job {
     Version(Box<CibVersion>),
     /// The kept versions, newest last.
     Versions(oneshot::Sender<Vec<VersionInfo>>),
+    /// The quorum's state was fetched: the store counts as sound again.
+    Healed,
     /// How large the store is, in bytes.
     Size(oneshot::Sender<u64>),
 }
@@ -111,6 +113,14 @@ fn run(mut store: Store, inbox: &Receiver<Job>, done: &dyn Fn(Done)) {
             }
             Job::Version(version) => {
                 if let Err(error) = keep(&mut store, *version) {
+                    done(Done::Failed(format!("{error}; {}", error.cure())));
+                    return;
+                }
+            }
+            Job::Healed => {
+                if let Err(error) = store.commit(&Batch {
+                    ops: vec![Op::Healed],
+                }) {
                     done(Done::Failed(format!("{error}; {}", error.cure())));
                     return;
                 }

@@ -51,6 +51,7 @@ impl App {
         self.standing.acting = Some(ballot);
         self.close_old_intents();
         self.describe_cluster();
+        self.ask_voters();
         self.control(controller::Input::Acting { uuid: uuid() });
     }
 
@@ -86,7 +87,7 @@ impl App {
             match command {
                 Command::Schedule => self.schedule(lone),
                 Command::Execute { node, request } => {
-                    self.command(&node, NodeCommand::Run(request));
+                    self.command(&node, NodeCommand::Run(request), lone);
                 }
                 Command::Perform { transition, action } => self.perform(transition, &action, lone),
                 Command::Idle => tracing::info!("nothing is left to do"),
@@ -187,19 +188,21 @@ impl App {
         }
     }
 
-    fn command(&mut self, node: &str, command: NodeCommand) {
+    fn command(&mut self, node: &str, command: NodeCommand, lone: bool) {
         let Some(to) = self.peers.by_name(node) else {
             let text = format!(
                 "a command for {node} was not sent: no node of that name is in corosync.conf"
             );
             return self.notice("unknown-node", text);
         };
+        if lone {
+            // A node may always stop its own: it needs no DC's authority, and none can object.
+            return self.obey(None, command);
+        }
         if to == self.me.node {
-            let token = self
-                .standing
-                .acting
-                .map_or((0, 0), |b| (b.counter, self.standing.view.view_no));
-            return self.obey(token, command);
+            let view_no = self.standing.view.view_no;
+            let token = self.standing.acting.map(|b| (b.counter, view_no));
+            return self.obey(Some(token.unwrap_or_default()), command);
         }
         self.input(Input::Command {
             to,
@@ -260,7 +263,7 @@ impl App {
             // Bookkeeping of Pacemaker's daemons that has no counterpart here.
             _ => return self.confirm(step, true, lone),
         };
-        self.command(&node.1, command);
+        self.command(&node.1, command, lone);
     }
 
     fn confirm(&mut self, step: Step, ok: bool, lone: bool) {

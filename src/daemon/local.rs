@@ -72,8 +72,8 @@ impl App {
         self.input(Input::Publish { items });
     }
 
-    /// Carries out a command of the DC.
-    pub(super) fn obey(&mut self, token: CommandToken, command: NodeCommand) {
+    /// Carries out a command of the DC that `token` names, or this node's own without one.
+    pub(super) fn obey(&mut self, token: Option<CommandToken>, command: NodeCommand) {
         match command {
             NodeCommand::Run(request) => self.run_operation(token, *request),
             NodeCommand::Cancel {
@@ -104,7 +104,7 @@ impl App {
         }
     }
 
-    fn run_operation(&mut self, token: CommandToken, request: OpRequest) {
+    fn run_operation(&mut self, token: Option<CommandToken>, request: OpRequest) {
         let key = request.transition_key.clone();
         if matches!(
             request.operation.as_str(),
@@ -113,7 +113,12 @@ impl App {
             let changed = self.local.history.pending(&request, now_s());
             self.publish_changed(&changed);
         }
-        if let Err(error) = self.local.executor.run_under(token, request) {
+        let executor = &self.local.executor;
+        let taken = match token {
+            Some(token) => executor.run_under(token, request),
+            None => executor.run(request),
+        };
+        if let Err(error) = taken {
             self.notice("operation-refused", error.to_string());
             let refused = NodeTell::OpDone {
                 transition_key: key,
@@ -146,7 +151,9 @@ impl App {
 
     fn finished(&mut self, finished: &OpFinished) {
         let (request, outcome) = (&finished.request, &finished.outcome);
-        if outcome.op_status != 0 || outcome.rc != request.target_rc {
+        let probe = request.operation == "monitor" && request.interval_ms == 0;
+        let as_expected = outcome.rc == request.target_rc || (probe && is_state(outcome.rc));
+        if outcome.op_status != 0 || !as_expected {
             tracing::warn!(
                 rsc = request.rsc,
                 operation = request.operation,
@@ -214,7 +221,16 @@ impl App {
             node: node.clone(),
             announces: v.announces,
         };
-        let held: Vec<VipStatus> = self.local.vip.list().into_iter().map(status).collect();
+        let held = self.local.vip.list();
+        for vip in &held {
+            if !vip.trouble.is_empty() {
+                self.notice(
+                    "vip-announce",
+                    format!("{} ({}): {}", vip.resource, vip.address, vip.trouble),
+                );
+            }
+        }
+        let held: Vec<VipStatus> = held.into_iter().map(status).collect();
         let mut items = Vec::new();
         let now: BTreeSet<String> = held.iter().map(|v| v.resource.clone()).collect();
         for gone in self.local.vips.difference(&now) {
@@ -302,6 +318,11 @@ fn is_active(lrm: &cib::Element) -> bool {
         // Not running, not installed: both mean that nothing is there.
         _ => rc != "7" && rc != "5",
     }
+}
+
+/// What a probe may find without anything being wrong: running, not running, promoted.
+fn is_state(rc: i32) -> bool {
+    matches!(rc, 0 | 7 | 8)
 }
 
 /// PCMK_EXEC_ERROR.

@@ -193,10 +193,8 @@ impl NodeReport {
         match key.split_once('/') {
             Some(("lrm", rsc)) => drop(self.history.remove(rsc)),
             Some(("vip", rsc)) => drop(self.vips.remove(rsc)),
-            Some(("attr", name)) => {
-                if self.attributes.remove(name).is_some() {
-                    change.plan = Some(format!("attribute {name} was cleared"));
-                }
+            Some(("attr", name)) if self.attributes.remove(name).is_some() => {
+                change.plan = Some(format!("attribute {name} was cleared"));
             }
             None if key == "shutdown" => {
                 self.shutdown = None;

@@ -1,13 +1,13 @@
 //! From the command line to a running daemon.
 
-use super::app::{App, Inbox, Standing};
+use super::app::{App, EXIT_STORE, Inbox, Own, Standing};
 use super::disk::{self, Disk, Done};
 use super::local::Local;
 use super::notices::Notices;
 use super::{Log, supervise};
 use crate::alert::Alerter;
 use crate::conf::{self, ClusterConf, Hosts, Strictness};
-use crate::executor::{Executor, ExecutorConfig, NativeAgent, OpRequest, read_environment_files};
+use crate::executor::{Executor, ExecutorConfig, read_environment_files};
 use crate::fencing::{Fencer, FencerConfig};
 use crate::paths::Paths;
 use crate::transport::{
@@ -20,7 +20,7 @@ use membership::{Core, NodeState, PeerConfig, Recovered, Time, Timing, VoterSet}
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -76,11 +76,26 @@ pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    if !parsed.worker && !parsed.no_supervisor && !parsed.test {
-        return supervise::run(&args);
+    let paths = parsed
+        .root
+        .as_ref()
+        .map_or_else(Paths::from_env, Paths::below);
+    if parsed.test || parsed.worker {
+        return conclude(run(&parsed, paths));
     }
-    supervise::unblock_signals();
-    match run(&parsed) {
+    // The pid that an init script signals: the parent's, which passes signals on.
+    let pid_file = PidFile::write(&paths);
+    let code = if parsed.no_supervisor {
+        conclude(run(&parsed, paths))
+    } else {
+        supervise::run(&args)
+    };
+    drop(pid_file);
+    code
+}
+
+fn conclude(result: Result<u8, Refusal>) -> ExitCode {
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(refusal) => {
             tracing::error!("{}", refusal.text);
@@ -90,11 +105,68 @@ pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<u8, Refusal> {
-    let paths = args
-        .root
-        .as_ref()
-        .map_or_else(Paths::from_env, Paths::below);
+/// The pid file, while the daemon runs.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    /// A pid file that cannot be written keeps no daemon down: the log says so.
+    fn write(paths: &Paths) -> Option<Self> {
+        let path = paths.pid_file();
+        if other_daemon(&path).is_some() {
+            // It is that daemon's file; the store's lock will tell this one to go away.
+            return None;
+        }
+        let written = std::fs::create_dir_all(paths.run_dir()).and_then(|()| {
+            std::fs::write(
+                &path,
+                format!(
+                    "{}
+",
+                    std::process::id()
+                ),
+            )
+        });
+        match written {
+            Ok(()) => Some(Self(path)),
+            Err(error) => {
+                eprintln!("mainstayd: {}: {error}", path.display());
+                None
+            }
+        }
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // Gone before us is as good.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// What the process asks of the kernel for itself. Each may be refused in a container; none keeps a
+/// node down.
+fn harden() {
+    // No core file and no ptrace by others: the key is in memory.
+    let _ = nix::sys::prctl::set_dumpable(false);
+    let _ = netlink::close_inherited_on_exec();
+    // A page of heartbeat code that has to come from a hung disk would look like a dead node.
+    let _ = netlink::lock_memory();
+}
+
+/// The live daemon that a pid file names.
+fn other_daemon(pid_file: &Path) -> Option<u32> {
+    let pid: u32 = std::fs::read_to_string(pid_file)
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    (pid != std::process::id() && name.trim().starts_with("mainstay")).then_some(pid)
+}
+
+fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
+    supervise::unblock_signals();
+    harden();
     let strictness = if args.lenient {
         Strictness::Lenient
     } else {
@@ -177,8 +249,14 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     let me = identity(&paths, &peers, &disk.recovered)?;
     let (protocol, seed) = ProtocolHandle::pair().map_err(|e| refuse(EX_OSERR, e))?;
     let report = protocol.clone();
-    let (_disk_thread, disk_handle) = Disk::start(disk.store, move |done: Done| {
-        report.send_waiting(Message::Disk(done))
+    let (own, own_inbox) = mpsc::channel(OWN_MAX);
+    let failures = own.clone();
+    let (disk_thread, disk_handle) = Disk::start(disk.store, move |done: Done| {
+        if let Done::Failed(why) = &done {
+            // The loop may be ending already.
+            let _ = failures.blocking_send(Own::StoreFailed(why.clone()));
+        }
+        report.send_waiting(Message::Disk(done));
     })
     .map_err(|e| refuse(EX_OSERR, e))?;
     let core = Core::start(
@@ -224,7 +302,6 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     let ipc = tokio::spawn(crate::ipc::serve(listener, calls_sink));
     let (executor_sink, executor) = mpsc::channel(EVENTS_MAX);
     let (alert_sink, alert_failures) = mpsc::channel(OWN_MAX);
-    let (own, own_inbox) = mpsc::channel(OWN_MAX);
     let mut app = App {
         local: local(&paths, &peers, executor_sink, alert_sink)?,
         paths,
@@ -248,6 +325,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         clients: super::requests::Clients::default(),
         notices: Notices::default(),
         peers,
+        voters: None,
         stopping: None,
         own,
         exit: None,
@@ -269,6 +347,11 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     };
     let socket = app.paths.socket();
     let code = app.run(inbox).await;
+    if code == EXIT_STORE {
+        // A failed store's thread may hang in the kernel for ever: nobody waits for it.
+        std::mem::forget(disk_thread);
+        std::process::exit(i32::from(code));
+    }
     ipc.abort();
     // Gone before us is as good.
     let _ = std::fs::remove_file(socket);
@@ -437,7 +520,7 @@ fn local(
     let config = ExecutorConfig {
         paths: paths.clone(),
         node_name: node_name.clone(),
-        natives: vec![Arc::new(VipAgent(Arc::clone(&vip)))],
+        natives: vec![vip.clone()],
         environment,
     };
     Ok(Local::new(
@@ -447,19 +530,6 @@ fn local(
         alerter,
         &node_name,
     ))
-}
-
-/// The floating IP as the executor sees it.
-struct VipAgent(Arc<NativeVip>);
-
-impl NativeAgent for VipAgent {
-    fn handles(&self, request: &OpRequest) -> Result<bool, String> {
-        self.0.handles(request)
-    }
-
-    fn run(&self, request: &OpRequest) -> (i32, String) {
-        self.0.run(request)
-    }
 }
 
 fn refuse(code: u8, text: impl ToString) -> Refusal {

@@ -14,10 +14,10 @@ impl App {
     pub(super) fn answer_status(
         &mut self,
         reply: oneshot::Sender<Response>,
-        report: Option<Report>,
+        report: Option<&Report>,
     ) {
         // Whoever asked may have gone.
-        let _ = reply.send(Response::Status(Box::new(self.status(report.as_ref()))));
+        let _ = reply.send(Response::Status(Box::new(self.status(report))));
     }
 
     fn status(&self, report: Option<&Report>) -> Status {
@@ -38,7 +38,10 @@ impl App {
             local_state: format!("{:?}", self.standing.state).to_lowercase(),
             dc: dc.map(|n| self.peers.name(n)),
             quorate: self.standing.quorate,
-            quorum_why: self.standing.quorum_why.clone(),
+            quorum_why: report.map_or_else(
+                || self.standing.quorum_why.clone(),
+                |r| r.core.quorate_why.clone(),
+            ),
             votes: report.map(votes).unwrap_or_default(),
             view_no: self.standing.view.view_no,
             cib_version: (version.admin_epoch, version.epoch, version.num_updates),

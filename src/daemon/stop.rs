@@ -1,7 +1,7 @@
 //! Stopping in order: resources first, then the membership; and stopping what a node without
 //! quorum runs.
 
-use super::app::{App, now_s};
+use super::app::{App, EXIT_STORE, now_s};
 use super::peer::Item;
 use crate::controller;
 use crate::transport::boottime_ms;
@@ -24,6 +24,8 @@ enum Phase {
     Alone,
     /// Goodbye is said.
     Leaving,
+    /// The store is lost: stop what runs here, then end.
+    Failing,
 }
 
 impl App {
@@ -62,6 +64,12 @@ impl App {
         stopping.next_step_ms = now_ms + STEP_MS;
         self.stopping = Some(stopping);
         match stopping.phase {
+            Phase::Failing => {
+                let idle = !self.anything_runs() && self.local.executor.in_flight().is_empty();
+                if idle || now_ms >= stopping.give_up_ms {
+                    self.exit = Some(EXIT_STORE);
+                }
+            }
             Phase::Leaving => {
                 if now_ms >= stopping.give_up_ms {
                     tracing::warn!("no answer to the goodbye");
@@ -90,6 +98,18 @@ impl App {
             }
             Phase::Asked | Phase::Alone => {}
         }
+    }
+
+    /// Stops this node's resources without asking anybody, then ends with an error.
+    pub(super) fn stop_and_fail(&mut self) {
+        let now = boottime_ms();
+        let give_up_ms = now + FAIL_MS_MAX;
+        self.stopping = Some(Stopping {
+            phase: Phase::Failing,
+            next_step_ms: now,
+            give_up_ms,
+        });
+        self.begin_lone("the store failed");
     }
 
     /// In maintenance mode the resources stay as they are (detach).
@@ -161,6 +181,9 @@ impl App {
 const STEP_MS: u64 = 200;
 /// `shutdown-escalation` where the cluster sets none, milliseconds (Pacemaker: 20 minutes).
 const ESCALATION_MS: u64 = 20 * 60 * 1000;
+/// Longest time, in milliseconds, that stopping resources may hold up the end after the store
+/// failed.
+const FAIL_MS_MAX: u64 = 60_000;
 /// Longest wait for the cluster to take note of a goodbye, in milliseconds.
 const GOODBYE_MS_MAX: u64 = 3_000;
 /// A node that just started may well find its cluster: for this long, in milliseconds, it does not

@@ -46,7 +46,7 @@ pub struct OpOutcome {
     pub call_id: i32,
     /// OCF exit code.
     pub rc: i32,
-    /// PCMK_EXEC: 0 done, 1 cancelled, 2 timed out, 4 error, 5 not installed …
+    /// PCMK_EXEC: 0 done, 1 cancelled, 2 timed out, 4 error, 7 not installed … ([`super::op_status`]).
     pub op_status: i32,
     /// Last `ocf-exit-reason:` line, or what the executor has to say; bounded.
     pub exit_reason: String,

@@ -235,7 +235,8 @@ impl Executor {
     }
 
     /// Drops everything about a resource (Pacemaker's `lrm_delete`): recurring and waiting
-    /// operations go, one under way is killed; no events follow.
+    /// operations go, one under way is killed. One-time operations are told as cancelled
+    /// ([`op_status::CANCELLED`]), so that nobody waits for them.
     pub fn forget(&self, rsc: &str) {
         self.shared.devices.remove(rsc);
         self.shared.state().lanes.forget(rsc);

@@ -23,6 +23,8 @@ struct Lane {
     queue: VecDeque<Job>,
     recurring: Vec<Recurring>,
     running: Option<Running>,
+    /// Taken back by [`Lanes::forget`]; whoever asked for them must hear of it.
+    dropped: Vec<Job>,
     wake: Arc<Notify>,
 }
 
@@ -49,6 +51,8 @@ pub(super) enum Step {
     Run(Box<Job>, Arc<Notify>),
     /// Sleep until then or until woken.
     Wait(Instant, Arc<Notify>),
+    /// Tell that this was cancelled before it ran.
+    TellCancelled(Box<Job>),
     /// Nothing left; the lane is gone.
     End,
 }
@@ -131,11 +135,13 @@ impl Lanes {
             .is_some_and(|r| r.completed(rc, op_status, now))
     }
 
-    /// Frees a lane after a run that was stopped.
-    pub(super) fn abandoned(&mut self, rsc: &str) {
-        if let Some(lane) = self.lanes.get_mut(rsc) {
+    /// Frees a lane after a run that was stopped; true when that must be told. Who cancels a
+    /// recurring operation knows that he did.
+    pub(super) fn abandoned(&mut self, job: &Job) -> bool {
+        if let Some(lane) = self.lanes.get_mut(&job.request.rsc) {
             lane.running = None;
         }
+        job.request.interval_ms == 0
     }
 
     /// Cancels a recurring operation, or one that waits; false when there is none.
@@ -153,9 +159,12 @@ impl Lanes {
         }
     }
 
-    /// As [`Lanes::forget`], for all.
+    /// As [`Lanes::forget`], for all and without a word.
     pub(super) fn clear(&mut self) {
-        self.lanes.values_mut().for_each(Lane::clear);
+        for lane in self.lanes.values_mut() {
+            lane.clear();
+            lane.dropped.clear();
+        }
     }
 
     /// Makes the recurring operations of a resource due now; false when it has none.
@@ -209,6 +218,9 @@ impl Lane {
             self.running.is_none(),
             "one operation of a resource at a time"
         );
+        if let Some(job) = self.dropped.pop() {
+            return Step::TellCancelled(Box::new(job));
+        }
         if let Some(first) = self.queue.front() {
             // A delayed operation keeps its place: what follows it may depend on it.
             if first.not_before > now {
@@ -259,7 +271,7 @@ impl Lane {
     }
 
     fn clear(&mut self) {
-        self.queue.clear();
+        self.dropped.extend(self.queue.drain(..));
         self.recurring.clear();
         self.stop_running(|_| true);
         self.wake.notify_one();

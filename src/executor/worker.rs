@@ -17,6 +17,7 @@ pub(super) async fn serve(shared: Arc<Shared>, rsc: String) {
         let step = shared.state().lanes.next(&rsc, Instant::now());
         match step {
             Step::End => return,
+            Step::TellCancelled(job) => tell(&shared, *job, cancelled()).await,
             Step::Wait(until, wake) => {
                 tokio::select! {
                     () = sleep_until(until) => {}
@@ -36,7 +37,7 @@ async fn run_job(shared: &Arc<Shared>, job: Job, stop: Arc<Notify>) {
     } else {
         tokio::select! {
             permit = shared.permits.acquire() => permit.ok(),
-            () = stop.notified() => return shared.state().lanes.abandoned(&job.request.rsc),
+            () = stop.notified() => return abandon(shared, job).await,
         }
     };
     let started = Instant::now();
@@ -47,10 +48,9 @@ async fn run_job(shared: &Arc<Shared>, job: Job, stop: Arc<Notify>) {
     };
     drop(permit);
     let Some(verdict) = verdict else {
-        return shared.state().lanes.abandoned(&job.request.rsc);
+        return abandon(shared, job).await;
     };
     let outcome = OpOutcome {
-        call_id: job.call_id,
         rc: verdict.rc,
         op_status: verdict.op_status,
         exit_reason: printable(&verdict.reason, EXIT_REASON_BYTES_MAX),
@@ -58,6 +58,7 @@ async fn run_job(shared: &Arc<Shared>, job: Job, stop: Arc<Notify>) {
         exec_ms: millis(started, Instant::now()),
         queue_ms: millis(job.queued_at.max(job.not_before), started),
         output: verdict.output,
+        ..OpOutcome::default()
     };
     let (rc, op_status) = (outcome.rc, outcome.op_status);
     let news = shared
@@ -65,12 +66,39 @@ async fn run_job(shared: &Arc<Shared>, job: Job, stop: Arc<Notify>) {
         .lanes
         .completed(&job, rc, op_status, Instant::now());
     if news {
-        let finished = Box::new(OpFinished {
-            request: job.request,
-            outcome,
-        });
-        // The receiver is gone only when the daemon is.
-        let _ = shared.events.send(ExecutorEvent::Finished(finished)).await;
+        tell(shared, job, outcome).await;
+    }
+}
+
+async fn abandon(shared: &Shared, job: Job) {
+    let told = {
+        let mut state = shared.state();
+        state.lanes.abandoned(&job) && !state.closing
+    };
+    if told {
+        tell(shared, job, cancelled()).await;
+    }
+}
+
+async fn tell(shared: &Shared, job: Job, outcome: OpOutcome) {
+    let finished = Box::new(OpFinished {
+        outcome: OpOutcome {
+            call_id: job.call_id,
+            ..outcome
+        },
+        request: job.request,
+    });
+    // The receiver is gone only when the daemon is.
+    let _ = shared.events.send(ExecutorEvent::Finished(finished)).await;
+}
+
+fn cancelled() -> OpOutcome {
+    OpOutcome {
+        rc: ocf_rc::UNKNOWN,
+        op_status: op_status::CANCELLED,
+        exit_reason: "taken back before it ended".to_owned(),
+        started_at: epoch_seconds(),
+        ..OpOutcome::default()
     }
 }
 

@@ -283,3 +283,95 @@ const TRIES_MAX: u32 = 100;
 /// Fence devices of one cluster.
 const DEVICES_MAX: usize = 1024;
 const DEPTH_MAX: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(params: &[(&str, &str)]) -> Device {
+        let owned = |(n, v): &(&str, &str)| ((*n).to_owned(), (*v).to_owned());
+        Device {
+            params: params.iter().map(owned).collect(),
+            ..Device::default()
+        }
+    }
+
+    #[test]
+    fn devices_of_a_cib() {
+        let nv = |name: &str, value: &str| {
+            Element::new("nvpair")
+                .with("name", name)
+                .with("value", value)
+        };
+        let primitive = |id: &str, class: &str, kind: &str| {
+            Element::new("primitive")
+                .with("id", id)
+                .with("class", class)
+                .with("type", kind)
+        };
+        let params = Element::new("instance_attributes").child(nv("ip", "10.0.0.9"));
+        let meta = Element::new("meta_attributes")
+            .child(nv("priority", "5"))
+            .child(nv("target-role", "Stopped"));
+        let resources = Element::new("resources")
+            .child(primitive("ip", "ocf", "IPaddr2"))
+            .child(
+                primitive("f1", "stonith", "fence_ipmilan")
+                    .child(params)
+                    .child(meta),
+            )
+            .child(Element::new("group").with("id", "g").child(primitive(
+                "f2",
+                "stonith",
+                "fence_apc",
+            )))
+            .child(
+                Element::new("template")
+                    .with("id", "t")
+                    .with("class", "stonith")
+                    .with("type", "fence_x")
+                    .child(Element::new("instance_attributes").child(nv("ip", "1"))),
+            )
+            .child(
+                Element::new("primitive")
+                    .with("id", "f3")
+                    .with("template", "t"),
+            )
+            .child(primitive("evil", "stonith", "../../bin/sh"));
+        let cib = Element::new("cib").child(Element::new("configuration").child(resources));
+        let (found, problems) = devices(&cib);
+        let ids: Vec<&str> = found.iter().map(|d| d.id.as_str()).collect();
+        assert_eq!(ids, ["f1", "f2", "f3"]);
+        assert_eq!((found[0].priority, found[0].disabled), (5, true));
+        assert_eq!(found[0].params["ip"], "10.0.0.9");
+        assert_eq!(
+            (found[2].agent.as_str(), found[2].params["ip"].as_str()),
+            ("fence_x", "1")
+        );
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].contains("evil"), "{problems:?}");
+    }
+
+    #[test]
+    fn delays() {
+        let check = |params: &[(&str, &str)], random: u32, expect: u64| {
+            let found = with(params).delay_ms("node2", random);
+            assert_eq!(found, expect, "{params:?} {random}");
+        };
+        check(&[], u32::MAX, 0);
+        check(&[("pcmk_delay_base", "5s")], u32::MAX, 5000);
+        check(&[("pcmk_delay_base", "node1:0s;node2:10s")], 0, 10_000);
+        check(&[("pcmk_delay_base", "node1:1s")], 0, 0);
+        check(&[("pcmk_delay_max", "8s")], 1 << 31, 4000);
+        check(
+            &[("pcmk_delay_base", "2"), ("pcmk_delay_max", "4")],
+            1 << 31,
+            3000,
+        );
+        check(
+            &[("pcmk_delay_base", "9"), ("pcmk_delay_max", "4")],
+            u32::MAX,
+            9000,
+        );
+    }
+}

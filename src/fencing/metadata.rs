@@ -150,4 +150,12 @@ mod tests {
         let cut = AgentMetadata::parse("<resource-agent><parameter name=\"a").unwrap();
         assert_eq!(cut, AgentMetadata::default());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_output_is_read(text in "(<|>|/|=|\"|'| |\\PC|parameter|action|name){0,60}") {
+            let found = AgentMetadata::parse(&format!("<resource-agent{text}"));
+            proptest::prop_assert!(found.is_some());
+        }
+    }
 }

@@ -103,4 +103,26 @@ mod tests {
     fn lists() {
         assert_eq!(parse_list("a,b; c\td,,"), ["a", "b", "c", "d"]);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_map_without_empty_names(text in "\\PC{0,64}") {
+            let map = parse_map(&text);
+            proptest::prop_assert!(map.iter().all(|(n, v)| !n.is_empty() && !v.is_empty()));
+        }
+
+        #[test]
+        fn a_written_map_is_read_again(
+            map in proptest::collection::btree_map("[a-z]{1,6}", "[a-z :;=\\\\]{1,6}", 0..5)
+        ) {
+            let escaped = |v: &String| -> String { v.chars().flat_map(|c| ['\\', c]).collect() };
+            let written: String = map.iter().map(|(n, v)| format!("{n}:{};", escaped(v))).collect();
+            proptest::prop_assert_eq!(parse_map(&written), map);
+        }
+
+        #[test]
+        fn any_text_is_a_duration_or_not(text in "[0-9]{0,22} ?[a-z]{0,4}") {
+            let _ = parse_duration_ms(&text);
+        }
+    }
 }

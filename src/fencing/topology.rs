@@ -192,4 +192,20 @@ mod tests {
         assert_eq!(levels(&cib, "db", &rack), [["rackpdu".to_owned()]]);
         assert!(levels(&cib, "db", &none).is_empty());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_pattern_comes_to_an_end(pattern in r"[\]\[ab.*+?^$|\\(-]{0,24}", text in "[ab]{0,24}") {
+            let _ = matches(&pattern, &text);
+        }
+
+        #[test]
+        fn a_name_matches_itself(text in "[a-z0-9-]{1,20}") {
+            proptest::prop_assert!(matches(&text, &text));
+            let anchored = format!("^{text}$");
+            let longer = format!("{text}x");
+            proptest::prop_assert!(matches(&anchored, &text));
+            proptest::prop_assert!(!matches(&anchored, &longer));
+        }
+    }
 }

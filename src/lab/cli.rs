@@ -6,10 +6,10 @@ use super::demo;
 use super::error::{LabError, Tried};
 use super::interrupt;
 use super::options::Options;
-use super::probe;
+use super::probe::{self, Asked};
 use super::state::{Node, default_dir};
 use super::userns::become_root;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
@@ -34,25 +34,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Build N nodes and power them on
-    Up {
-        /// Number of nodes
-        nodes: u8,
-        /// `token` of corosync.conf, in milliseconds
-        #[arg(long, value_name = "MS")]
-        token: Option<u32>,
-        /// `two_node: 1` in corosync.conf
-        #[arg(long)]
-        two_node: bool,
-        /// Do not restart a daemon that dies
-        #[arg(long)]
-        no_supervise: bool,
-        /// Leave the nodes powered off
-        #[arg(long)]
-        off: bool,
-        /// Run this instead of mainstayd (one word per option)
-        #[arg(long, value_name = "WORD", allow_hyphen_values = true, num_args = 1..)]
-        daemon: Vec<String>,
-    },
+    Up(Up),
     /// End the lab
     Down {
         /// Remove the nodes' files too
@@ -97,7 +79,7 @@ enum Action {
         /// The node
         node: String,
     },
-    /// Ping an address from the client's place and say how long it was silent
+    /// Ask an address from the client's place and say how long it was silent
     Probe {
         /// The address
         address: IpAddr,
@@ -107,6 +89,9 @@ enum Action {
         /// Number of probes; until Ctrl-C when not given
         #[arg(long)]
         count: Option<u64>,
+        /// Fetch pages from this TCP port instead of pinging
+        #[arg(long, value_name = "PORT")]
+        http: Option<u16>,
     },
     /// Show the nodes
     Status,
@@ -132,6 +117,45 @@ enum Action {
     },
 }
 
+#[derive(Debug, Args)]
+struct Up {
+    /// Number of nodes
+    nodes: u8,
+    /// `token` of corosync.conf, in milliseconds
+    #[arg(long, value_name = "MS")]
+    token: Option<u32>,
+    /// `two_node: 1` in corosync.conf
+    #[arg(long)]
+    two_node: bool,
+    /// Do not restart a daemon that dies
+    #[arg(long)]
+    no_supervise: bool,
+    /// Leave the nodes powered off
+    #[arg(long)]
+    off: bool,
+    /// Run this instead of mainstayd (one word per option)
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true, num_args = 1..)]
+    daemon: Vec<String>,
+}
+
+impl Up {
+    fn options(self, dir: PathBuf, quiet: bool) -> Options {
+        let mut options = Options {
+            dir,
+            quiet,
+            ..Options::new(self.nodes)
+        };
+        options.token_ms = self.token;
+        options.two_node = self.two_node;
+        options.supervise = !self.no_supervise;
+        options.powered_off = self.off;
+        if !self.daemon.is_empty() {
+            options.daemon = self.daemon;
+        }
+        options
+    }
+}
+
 /// The command line as data, for its man page.
 #[must_use]
 pub fn command_line() -> clap::Command {
@@ -152,7 +176,10 @@ pub(super) fn main(args: &[OsString]) -> ExitCode {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
         Err(error) => {
             eprintln!("mainstay-lab: {error}");
-            ExitCode::FAILURE
+            match error {
+                LabError::Interrupted => ExitCode::from(interrupt::INTERRUPTED as u8),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -163,29 +190,7 @@ fn run(arguments: Arguments) -> Result<i32, LabError> {
     let quiet = arguments.quiet;
     let open = || Lab::open(&dir).map(|lab| lab.quiet(quiet));
     match arguments.action {
-        Action::Up {
-            nodes,
-            token,
-            two_node,
-            no_supervise,
-            off,
-            daemon,
-        } => {
-            let mut options = Options {
-                dir: dir.clone(),
-                quiet,
-                ..Options::new(nodes)
-            };
-            options.token_ms = token;
-            options.two_node = two_node;
-            options.supervise = !no_supervise;
-            options.powered_off = off;
-            if !daemon.is_empty() {
-                options.daemon = daemon;
-            }
-            let lab = Lab::up(&options)?;
-            print_status(&lab)?;
-        }
+        Action::Up(up) => print_status(&Lab::up(&up.options(dir.clone(), quiet))?)?,
         Action::Down { purge } => Lab::down(&dir, purge)?,
         Action::Exec { node, command } => {
             let argv: Vec<&str> = command.iter().map(String::as_str).collect();
@@ -203,10 +208,17 @@ fn run(arguments: Arguments) -> Result<i32, LabError> {
             address,
             interval_ms,
             count,
+            http,
         } => {
             let lab = open()?;
             interrupt::watch()?;
-            return probe::command(&lab, address, Duration::from_millis(interval_ms), count);
+            let asked = Asked {
+                address,
+                interval: Duration::from_millis(interval_ms),
+                count,
+                http,
+            };
+            return probe::command(&lab, &asked);
         }
         Action::Status => print_status(&open()?)?,
         Action::Demo { token } => {

@@ -25,7 +25,7 @@ pub(super) fn corosync_conf(nodes: &[Node], config: &Config) -> String {
     if config.two_node {
         text += "    two_node: 1\n";
     }
-    text + "}\n\nlogging {\n    to_logfile: yes\n    logfile: /var/log/mainstayd.log\n}\n"
+    text + "}\n\nlogging {\n    to_stderr: no\n    to_logfile: yes\n    logfile: /var/log/mainstayd.log\n}\n"
 }
 
 /// Writes a node's configuration, where it has none yet: what was edited inside stays.

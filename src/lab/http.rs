@@ -88,6 +88,21 @@ impl HttpProbe {
         self.shared.log().page.clone()
     }
 
+    /// Ends the client and returns its requests, in the order in which they were begun.
+    #[must_use]
+    pub fn stop(mut self) -> Vec<Echo> {
+        self.end();
+        self.echoes()
+    }
+
+    fn end(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        for thread in self.threads.drain(..) {
+            // It has no way to panic; if it did, what it noted still stands.
+            drop(thread.join());
+        }
+    }
+
     /// True when a request begun at or after `from` was answered.
     #[must_use]
     pub fn answered_since(&self, from: Instant) -> bool {
@@ -102,11 +117,7 @@ impl HttpProbe {
 
 impl Drop for HttpProbe {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Release);
-        for thread in self.threads.drain(..) {
-            // It has no way to panic; if it did, what it noted still stands.
-            drop(thread.join());
-        }
+        self.end();
     }
 }
 

@@ -4,9 +4,13 @@ use super::error::{LabError, Tried};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// Exit code of a command that was interrupted, as a shell has it.
 pub(super) const INTERRUPTED: i32 = 130;
+
+/// Signals within this time count as one.
+const VOLLEY: Duration = Duration::from_millis(500);
 
 static ARRIVED: AtomicBool = AtomicBool::new(false);
 
@@ -27,9 +31,12 @@ pub(super) fn watch() -> Result<(), LabError> {
     std::thread::Builder::new()
         .name("interrupt".to_owned())
         .spawn(move || {
+            let mut first = None;
             while let Ok(Some(_)) = arriving.read_signal() {
-                if ARRIVED.swap(true, Ordering::AcqRel) {
-                    // Asked twice: the lab's lifeline ends the rest.
+                ARRIVED.store(true, Ordering::Release);
+                // Asked again, and not by the volley of a closing terminal: the clean-up hangs.
+                // The lab's lifeline ends its processes.
+                if first.get_or_insert_with(Instant::now).elapsed() > VOLLEY {
                     std::process::exit(INTERRUPTED);
                 }
             }

@@ -25,9 +25,6 @@ pub(super) const NAMES: [&str; 6] = [
 /// The lab's fence agent.
 pub(super) const FENCE_AGENT: &str = "fence_lab";
 
-/// The demo's service.
-const DEMO_WEB: &str = "#!/bin/sh\nexit 5\n";
-
 /// Directories of the lab and of one node in it.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
@@ -82,7 +79,7 @@ pub(super) fn make_skeleton(lab: &Path) -> Result<(), LabError> {
         write(&skeleton.join(file), "")?;
     }
     let agent = skeleton.join("usr-lib/ocf/resource.d/mainstay/demo-web");
-    write(&agent, DEMO_WEB)?;
+    write(&agent, crate::demo_web::AGENT)?;
     fs::set_permissions(&agent, fs::Permissions::from_mode(0o755))
         .tried(|| format!("chmod {}", agent.display()))?;
     for name in NAMES {

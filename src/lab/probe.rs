@@ -5,7 +5,7 @@ use super::error::LabError;
 use super::interrupt;
 use super::switch;
 use netlink::probe::{Echo, EchoProbe, longest_silence};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 impl Lab {
@@ -27,38 +27,64 @@ impl Lab {
     /// What the kernel said.
     pub fn http(
         &self,
-        target: std::net::SocketAddr,
+        target: SocketAddr,
         interval: Duration,
     ) -> Result<super::HttpProbe, LabError> {
         super::HttpProbe::start(&switch::namespace(self.client()?)?, target, interval)
     }
 }
 
-/// Probes until `count` requests were made or Ctrl-C, then says how many were answered and how
-/// long the longest silence was. Exit code 0 when any was answered, else 1.
-pub(super) fn command(
-    lab: &Lab,
-    target: IpAddr,
-    interval: Duration,
-    count: Option<u64>,
-) -> Result<i32, LabError> {
+/// What `mainstay-lab probe` was asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) address: IpAddr,
+    pub(super) interval: Duration,
+    /// Number of probes; until Ctrl-C when not given.
+    pub(super) count: Option<u64>,
+    /// Pages from this TCP port instead of echoes.
+    pub(super) http: Option<u16>,
+}
+
+/// Probes until the count is reached or Ctrl-C, then says how many were answered and how long the
+/// longest silence was. Exit code 0 when any was answered, else 1.
+pub(super) fn command(lab: &Lab, asked: &Asked) -> Result<i32, LabError> {
     let start = Instant::now();
-    let probe = lab.probe(target, interval)?;
-    let bound = count.map(|n| interval.saturating_mul(u32::try_from(n).unwrap_or(u32::MAX)));
+    let (echoes, end) = match asked.http {
+        None => {
+            let probe = lab.probe(asked.address, asked.interval)?;
+            let end = wait_for_end(asked, start);
+            (probe.stop(), end)
+        }
+        Some(port) => {
+            let probe = lab.http(SocketAddr::new(asked.address, port), asked.interval)?;
+            let end = wait_for_end(asked, start);
+            (probe.stop(), end)
+        }
+    };
+    let answered = echoes.iter().filter(|e| e.answered.is_some()).count();
+    println!(
+        "{}: {answered} of {} probes answered, one every {:?}",
+        asked.address,
+        echoes.len(),
+        asked.interval
+    );
+    println!("{}", Silence::longest(&echoes, start, end).describe(start));
+    Ok(i32::from(answered == 0))
+}
+
+/// Returns the end of the observation; the last probes get a little longer for their answers.
+fn wait_for_end(asked: &Asked, start: Instant) -> Instant {
+    let bound = asked.count.map(|n| {
+        asked
+            .interval
+            .saturating_mul(u32::try_from(n).unwrap_or(u32::MAX))
+    });
     while !interrupt::arrived() && bound.is_none_or(|b| start.elapsed() < b) {
         std::thread::sleep(LOOK_EVERY);
     }
     let end = Instant::now();
-    // The last ones may still be answered.
     std::thread::sleep(LAST_ANSWERS);
-    let echoes = probe.stop();
-    let answered = echoes.iter().filter(|e| e.answered.is_some()).count();
-    println!(
-        "{target}: {answered} of {} probes answered, one every {interval:?}",
-        echoes.len()
-    );
-    println!("{}", Silence::longest(&echoes, start, end).describe(start));
-    Ok(i32::from(answered == 0))
+    end
 }
 
 /// A time without answers.

@@ -61,6 +61,9 @@ pub enum SnapshotError {
     Cib(#[from] cib::Error),
 }
 
+/// An [`Outcome`] on disk.
+type PlainOutcome = Result<(u64, u64, u64), Rejection>;
+
 #[derive(Serialize, Deserialize)]
 struct Snapshot {
     format: u8,
@@ -68,7 +71,7 @@ struct Snapshot {
     seq: u64,
     ballot: Ballot,
     standings: Standings,
-    outcomes: Vec<(OpId, Result<(u64, u64, u64), Rejection>)>,
+    outcomes: Vec<(OpId, PlainOutcome)>,
 }
 
 impl Default for Replica {

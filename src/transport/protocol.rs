@@ -196,6 +196,19 @@ impl Drop for Protocol {
 
 impl Loop {
     fn run(mut self) {
+        // Without the right (containers) the thread runs as any other; `doctor` tells.
+        if let Err(error) = netlink::make_thread_realtime(REALTIME_PRIORITY) {
+            tracing::info!("heartbeats run without real-time priority: {error}");
+        }
+        self.drain();
+        // Nothing is said or heard before this process's incarnation is on disk: a crash in
+        // between would let the next process speak under the same one.
+        while self.ended.is_none() && !self.core.may_speak() {
+            self.wait();
+            self.take_messages();
+            self.tick();
+            self.drain();
+        }
         for peer in self.peers.others() {
             // Every peer is in the endpoint's list: both come from the same node list.
             let _ = self
@@ -203,7 +216,6 @@ impl Loop {
                 .connect(boottime_us(), peer, &mut self.entropy);
         }
         self.transmit();
-        self.drain();
         while self.ended.is_none() {
             self.wait();
             self.receive();
@@ -387,6 +399,12 @@ impl Loop {
                 payload,
             } => self.streams.send(to, payload),
             Effect::Event(event) => {
+                // R8: an older process of a member is refused from now on.
+                if let Event::View(view) = &event {
+                    for member in &view.members {
+                        self.endpoint.learn(member.identity);
+                    }
+                }
                 if self.events.try_send(Ok(event)).is_err() {
                     let why = format!("{EVENTS_MAX} events wait: the daemon does not keep up");
                     self.ended = Some(Ended::Failed(why));
@@ -416,5 +434,7 @@ const DATAGRAMS_PER_ROUND: usize = 256;
 const WAIT_US_MAX: u64 = 1_000_000;
 /// Receive buffer, in bytes: larger than any datagram of ours, so that longer ones are seen as such.
 const DATAGRAM_BUFFER_BYTES: usize = 2_048;
+/// Real-time priority of the thread (1 to 99): below kernel threads, above everything ordinary.
+const REALTIME_PRIORITY: i32 = 50;
 /// Stack of the thread.
 const STACK_BYTES: usize = 512 * 1024;

@@ -118,7 +118,15 @@ impl NativeVip {
             self.add(&settings, &place, label)?;
         }
         let held = self.hold(request, &settings.target, &place);
-        if !there || !place.link.up {
+        if !place.link.up {
+            // Until the carrier comes the kernel drops what is sent, without a word.
+            let interval = settings.interval.max(NEGOTIATION_STEP);
+            let patient = Settings {
+                interval,
+                ..settings
+            };
+            self.announce(request, &patient, &link, &held);
+        } else if !there {
             self.announce(request, &settings, &link, &held);
         }
         Ok(())
@@ -130,9 +138,12 @@ impl NativeVip {
             // What is no address is on no interface.
             return Ok(());
         };
+        let mut outcome = Ok(());
         for address in self.to_remove(&request.rsc, &target)? {
-            self.remove(&address)?;
+            // One that cannot be removed does not keep the others here.
+            outcome = outcome.and(self.remove(&address));
         }
+        outcome?;
         self.held.forget(&request.rsc);
         Ok(())
     }
@@ -524,6 +535,9 @@ fn refused(error: Error) -> Refusal {
 /// As the agent: it looks ten times, a second apart.
 const DETECTION_WAIT_MAX: Duration = Duration::from_secs(10);
 const DETECTION_LOOK: Duration = Duration::from_millis(20);
+/// Between announcements on a link just brought up: Ethernet ports agree on a speed within some
+/// three seconds, so that the default five announcements outlast it.
+const NEGOTIATION_STEP: Duration = Duration::from_secs(1);
 const ARPINGS: u32 = 2;
 const ARPING_WAIT: Duration = Duration::from_millis(1_000);
 

@@ -105,6 +105,10 @@ enum Happening {
         node: u32,
         generation: u64,
     },
+    Restart {
+        node: u32,
+        generation: u64,
+    },
     Shake {
         a: u32,
         b: u32,
@@ -348,6 +352,16 @@ impl Cluster {
                 node.app = App::from_bytes(&state);
                 node.app.through = seq;
             }
+            Event::RestartNeeded { .. } => {
+                let generation = node.generation;
+                self.later(
+                    10 * MS,
+                    Happening::Restart {
+                        node: id,
+                        generation,
+                    },
+                );
+            }
             Event::WantSnapshot if node.snapshots => {
                 let (seq, state) = (node.app.through, node.app.bytes());
                 let core = node.core.as_mut().unwrap();
@@ -492,6 +506,13 @@ impl Cluster {
                     }
                     Happening::Disk { node, generation } => self.disk(node, generation),
                     Happening::Shake { a, b } => self.shake(a, b),
+                    Happening::Restart { node, generation }
+                        if self.nodes[&node].generation == generation =>
+                    {
+                        self.kill(node);
+                        self.start(node);
+                    }
+                    Happening::Restart { .. } => {}
                 }
             } else if let Some((_, id)) = tick {
                 self.input(id, Input::Tick);

@@ -305,10 +305,10 @@ impl Cluster<'_> {
                 }
             }
             Variant::Group => self.collect_group_this_with(rsc, orig, list),
-            Variant::Clone | Variant::Bundle if rsc == orig => {
+            Variant::Clone if rsc == orig => {
                 self.merge_this_with(list, &r.this_with);
             }
-            Variant::Clone | Variant::Bundle => self.collect_collective(rsc, orig, false, list),
+            Variant::Clone => self.collect_collective(rsc, orig, false, list),
         }
     }
 
@@ -379,10 +379,10 @@ impl Cluster<'_> {
                     self.collect_with_this(*member, orig, list);
                 }
             }
-            Variant::Clone | Variant::Bundle if rsc == orig => {
+            Variant::Clone if rsc == orig => {
                 self.merge_with_this(list, &r.with_this);
             }
-            Variant::Clone | Variant::Bundle => self.collect_collective(rsc, orig, true, list),
+            Variant::Clone => self.collect_collective(rsc, orig, true, list),
         }
     }
 

@@ -4,7 +4,6 @@
 use super::Location;
 use crate::cluster::{Cluster, NodeId, RscId};
 use crate::node::ProbeMode;
-use crate::plan::{Because, Reason};
 use crate::resource::{Role, Variant};
 use crate::rule::{self, Facts};
 use crate::score::{self, INFINITY};
@@ -171,26 +170,6 @@ impl Cluster<'_> {
                 self.note_score(rsc, *node, *score, "location", &location.id);
             }
         }
-    }
-
-    /// Keeps a reason for `mainstay why`.
-    pub(crate) fn note_score(
-        &mut self,
-        rsc: RscId,
-        node: NodeId,
-        amount: i32,
-        from: &str,
-        id: &str,
-    ) {
-        self.reasons.push(Reason {
-            resource: self.rscs[rsc].id.clone(),
-            node: Some(self.nodes[node].name.clone()),
-            because: Because::Score {
-                amount,
-                from: from.to_owned(),
-                id: id.to_owned(),
-            },
-        });
     }
 
     /// Adds to the score of a node for a resource and all in it

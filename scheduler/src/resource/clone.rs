@@ -155,10 +155,7 @@ impl Cluster<'_> {
             }
             let dependent = self.colocations[col].dependent;
             let factor = score::factor(self.colocations[col].score);
-            let merge = Merge {
-                nonnegative: true,
-                ..Merge::default()
-            };
+            let merge = Merge::new(false, true);
             self.merge_scores(dependent, &mut table, col, factor, merge);
         }
         table.get(node).map_or(0, |weight| weight.score)

@@ -331,6 +331,10 @@ impl Cluster<'_> {
     }
 
     /// Pacemaker pcmk_sched_instances.c:update_noninterleaved_actions.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one argument for each part of a relation"
+    )]
     pub(crate) fn update_instance(
         &mut self,
         instance: RscId,

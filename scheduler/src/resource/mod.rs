@@ -16,7 +16,6 @@ pub(crate) enum Variant {
     Primitive,
     Group,
     Clone,
-    Bundle,
 }
 
 /// Roles, ordered as transitions need them.

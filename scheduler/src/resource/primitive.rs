@@ -54,7 +54,7 @@ impl Cluster<'_> {
         match self.rscs[rsc].variant {
             Variant::Primitive => self.primitive_constraints(rsc),
             Variant::Group => self.group_constraints(rsc),
-            Variant::Clone | Variant::Bundle => self.clone_constraints(rsc),
+            Variant::Clone => self.clone_constraints(rsc),
         }
     }
 
@@ -63,7 +63,7 @@ impl Cluster<'_> {
         match self.rscs[rsc].variant {
             Variant::Primitive => self.create_primitive_actions(rsc),
             Variant::Group => self.create_group_actions(rsc),
-            Variant::Clone | Variant::Bundle => self.create_instance_actions(rsc),
+            Variant::Clone => self.create_instance_actions(rsc),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::history::{HistoryOp, exec};
 use crate::action::flag;
 use crate::cluster::{Cluster, NodeId, RscId};
-use crate::plan::{Because, Reason};
+use crate::plan::Because;
 use crate::score::{self, INFINITY};
 use crate::text::base_id;
 
@@ -159,14 +159,11 @@ impl Cluster<'_> {
             self.top_of(rsc)
         };
         self.add_score(banned, node, -INFINITY);
-        self.reasons.push(Reason {
-            resource: self.rscs[banned].id.clone(),
-            node: Some(self.nodes[node].name.clone()),
-            because: Because::FailedTooOften {
-                failcount: count,
-                threshold,
-            },
-        });
+        let because = Because::FailedTooOften {
+            failcount: count,
+            threshold,
+        };
+        self.note(banned, Some(node), because);
     }
 
     /// Removed resources need no fail counts

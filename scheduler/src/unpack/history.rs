@@ -241,10 +241,11 @@ impl<'a> Cluster<'a> {
         let mut ops = sorted(entry);
         let mut on_fail = OnFail::Ignore;
         let mut last_failure = None;
-        for index in 0..ops.len() {
-            let mut op = ops[index].clone();
-            self.unpack_operation(rsc, node, &mut op, &mut last_failure, &mut on_fail);
-            ops[index].reschedule = op.reschedule;
+        for op in &mut ops {
+            // Unpacking remaps results; later stages want them as recorded.
+            let mut remapped = op.clone();
+            self.unpack_operation(rsc, node, &mut remapped, &mut last_failure, &mut on_fail);
+            op.reschedule = remapped.reschedule;
         }
         self.note_recurring(rsc, node, &ops);
         self.apply_history(rsc, node, on_fail);

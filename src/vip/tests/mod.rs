@@ -39,7 +39,8 @@ impl World {
             .add_veth(VethEnd::here("eth1"), VethEnd::within("eth1", &far))
             .unwrap();
         let broadcast = Some(Ipv4Addr::new(10, 7, 0, 255));
-        for (kernel, ip) in [(&mut kernel, "10.7.0.1"), (&mut peer, "10.7.0.2")] {
+        // The end that is opened last can send at once; the other's queue starts a moment later.
+        for (kernel, ip) in [(&mut peer, "10.7.0.2"), (&mut kernel, "10.7.0.1")] {
             let eth0 = kernel.link("eth0").unwrap().index;
             let eth1 = kernel.link("eth1").unwrap().index;
             let spec = AddressSpec::new(eth0, ip.parse().unwrap(), 24);

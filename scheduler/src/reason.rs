@@ -1,0 +1,169 @@
+//! Why things are where they are: reasons collected on the way, and those only the end tells.
+
+use crate::action::flag;
+use crate::cluster::{Cluster, ColId, NodeId, RscId};
+use crate::plan::{Because, Reason};
+use crate::resource::{Role, Variant};
+use crate::score::INFINITY;
+use std::collections::BTreeSet;
+
+impl Cluster<'_> {
+    /// Keeps a reason for `mainstay why`.
+    pub(crate) fn note(&mut self, rsc: RscId, node: Option<NodeId>, because: Because) {
+        self.reasons.push(Reason {
+            resource: self.rscs[rsc].id.clone(),
+            node: node.map(|node| self.nodes[node].name.clone()),
+            because,
+        });
+    }
+
+    /// A score that came from something with a name.
+    pub(crate) fn note_score(
+        &mut self,
+        rsc: RscId,
+        node: NodeId,
+        amount: i32,
+        from: &str,
+        id: &str,
+    ) {
+        let because = Because::Score {
+            amount,
+            from: from.to_owned(),
+            id: id.to_owned(),
+        };
+        self.note(rsc, Some(node), because);
+    }
+
+    /// A mandatory colocation the user wrote.
+    pub(crate) fn note_colocation(&mut self, dependent: RscId, primary: RscId, col: ColId) {
+        let colocation = &self.colocations[col];
+        if colocation.explicit && colocation.score >= INFINITY {
+            let because = Because::Needs {
+                resource: self.rscs[primary].id.clone(),
+                id: colocation.id.clone(),
+            };
+            self.note(dependent, None, because);
+        }
+    }
+
+    /// The node chosen, and what decided among equals.
+    pub(crate) fn note_choice(&mut self, rsc: RscId, chosen: Option<NodeId>, nodes: &[NodeId]) {
+        let r = &self.rscs[rsc];
+        let score = |node: NodeId| r.allowed.get(node).map_or(-INFINITY, |w| w.score);
+        let Some(node) = chosen.filter(|n| score(*n) >= 0 && self.nodes[*n].available()) else {
+            return;
+        };
+        let equals = nodes
+            .iter()
+            .filter(|n| score(**n) == score(node) && self.nodes[**n].available())
+            .count();
+        let tie = (equals > 1).then(|| {
+            if r.active.contains(&node) {
+                "it runs there already".to_owned()
+            } else {
+                "fewest resources, then name".to_owned()
+            }
+        });
+        let because = Because::Chosen {
+            score: score(node),
+            tie,
+        };
+        self.note(rsc, chosen, because);
+    }
+
+    /// What can only be said when all is decided. Each reason is kept once.
+    pub(crate) fn explain(&mut self) {
+        for rsc in 0..self.rscs.len() {
+            if self.is_primitive(rsc) {
+                self.explain_primitive(rsc);
+            }
+        }
+        let mut seen = BTreeSet::new();
+        self.reasons.retain(|reason| {
+            seen.insert((
+                reason.resource.clone(),
+                reason.node.clone(),
+                format!("{:?}", reason.because),
+            ))
+        });
+    }
+
+    fn explain_primitive(&mut self, rsc: RscId) {
+        let r = &self.rscs[rsc];
+        if r.flags.removed && r.active.is_empty() {
+            return;
+        }
+        let mut found: Vec<(Option<NodeId>, Because)> = Vec::new();
+        if r.flags.blocked {
+            found.extend(self.failed_ops.iter().filter(|f| f.rsc == rsc).map(|f| {
+                let operation = f.failure.key.clone();
+                (None, Because::Blocked { operation })
+            }));
+        } else if !r.flags.managed {
+            found.push((None, Because::NotManaged));
+        }
+        if let Some(role) = self.target_role(rsc) {
+            let role = role.name().to_owned();
+            found.push((None, Because::TargetRole { role }));
+        } else if r.assigned.is_none() && r.flags.managed && r.next_role == Role::Stopped {
+            found.push((None, Because::Nowhere));
+        }
+        for (node, _) in r.allowed.iter() {
+            if let Some(state) = self.nodes[node].unusable_because() {
+                let state = state.to_owned();
+                found.push((Some(node), Because::NodeUnusable { state }));
+            }
+        }
+        found.extend(self.explain_start(rsc));
+        for (node, because) in found {
+            self.note(rsc, node, because);
+        }
+    }
+
+    /// Why its start cannot run, or what it waits for.
+    fn explain_start(&self, rsc: RscId) -> Vec<(Option<NodeId>, Because)> {
+        let mut found = Vec::new();
+        let Some(start) = self.first_action(rsc, "start", self.rscs[rsc].assigned) else {
+            return found;
+        };
+        let action = &self.actions[start];
+        if !self.options.quorate && !action.is(flag::RUNNABLE) {
+            let policy = self.options.no_quorum.name().to_owned();
+            if matches!(
+                action.reason.as_deref(),
+                Some("no quorum" | "quorum freeze")
+            ) {
+                found.push((None, Because::NoQuorum { policy }));
+            }
+        }
+        for relation in &action.before {
+            let first = &self.actions[relation.action];
+            if first.task == "stonith" && !first.is(flag::OPTIONAL) && !action.is(flag::OPTIONAL) {
+                let node = first.node.map_or("", |node| &self.nodes[node].name);
+                let node = node.to_owned();
+                found.push((None, Because::WaitsForFencing { node }));
+            } else if let Some(other) = first.rsc
+                && other != rsc
+                && first.task == "start"
+                && !first.is(flag::RUNNABLE)
+                && !action.is(flag::RUNNABLE)
+            {
+                found.push((None, self.needs(rsc, other)));
+            }
+        }
+        found
+    }
+
+    /// The other resource, by the group that joins them or the order that names it.
+    fn needs(&self, rsc: RscId, other: RscId) -> Because {
+        let parent = self.rscs[rsc].parent;
+        let together = parent.filter(|p| {
+            self.rscs[*p].variant == Variant::Group && self.rscs[other].parent == parent
+        });
+        let id = together.map_or("order", |group| &self.rscs[group].id);
+        Because::Needs {
+            resource: self.rscs[other].id.clone(),
+            id: id.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! End to end: real daemons, the real kernel and real agents, in labs of namespaces.
+//!
+//! One program for all of it: every test program links the whole of mainstay. A test brings up a
+//! lab of its own, waits with bounds, and says when one is reached what was expected, what was seen
+//! instead, and where the logs are.
+
+mod cluster;
+mod config;
+mod failover;
+mod quorum;
+mod restart;

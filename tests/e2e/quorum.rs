@@ -1,0 +1,104 @@
+//! Who may act: quorum, and certainty about the silent by fencing.
+
+use crate::cluster::{Cluster, brief, is_online, resource, started_on};
+use crate::config::{Primitive, add, ip_and_web, plain, properties};
+use mainstay::ipc::{ErrorKind, Response};
+use mainstay::lab::VIP;
+
+#[test]
+fn without_quorum_nothing_runs_and_nothing_changes() {
+    let test = "without_quorum_nothing_runs_and_nothing_changes";
+    let Some(c) = Cluster::up(test, 3, |_| ()) else {
+        return;
+    };
+    c.must_edit("node1", |cib| {
+        plain(cib);
+        ip_and_web(cib);
+    });
+    let survivor = c.wait_started("node1", "web", None);
+    let others: Vec<_> = c.powered().into_iter().filter(|n| *n != survivor).collect();
+    let before = c.cib(&survivor);
+    for other in &others {
+        c.poweroff(other).unwrap();
+    }
+
+    c.wait_for(&survivor, "no quorum, and nothing running", |s| {
+        let stopped = ["ip", "web"].iter().all(|r| started_on(s, r).is_empty());
+        match !s.quorate && stopped && c.holders(VIP).unwrap().is_empty() {
+            true => Ok(()),
+            false => Err(format!("{}; {VIP} on {:?}", brief(s), c.holders(VIP))),
+        }
+    });
+    let refused = c.edit(&survivor, |cib| properties(cib, &[("batch-limit", "7")]));
+    match refused {
+        Ok(Response::Error {
+            kind: ErrorKind::NoQuorum,
+            text,
+        }) => assert!(text.contains("no quorum"), "{text}"),
+        other => c.fail(&survivor, &format!("expected a refusal for want of quorum: {other:?}")),
+    }
+    assert_eq!(c.cib(&survivor).root(), before.root(), "a refused change left traces");
+
+    // One comes back: two of three are a quorum.
+    c.poweron(&others[0]).unwrap();
+    c.wait_online();
+    let holder = c.wait_started(&survivor, "web", None);
+    assert_eq!(c.holders(VIP).unwrap(), [holder.as_str()]);
+    c.must_edit(&survivor, |cib| properties(cib, &[("batch-limit", "7")]));
+}
+
+#[test]
+fn a_silent_peer_of_two_is_killed_before_its_work_is_taken_over() {
+    let test = "a_silent_peer_of_two_is_killed_before_its_work_is_taken_over";
+    let Some(c) = Cluster::up(test, 2, |o| o.two_node = true) else {
+        return;
+    };
+    c.must_edit("node1", |cib| {
+        plain(cib);
+        properties(cib, &[("stonith-enabled", "true"), ("stonith-timeout", "40s")]);
+        add(cib, Primitive::new("power", "stonith:fence_lab").op("monitor", "60s", "20s"));
+        ip_and_web(cib);
+    });
+    let holder = c.wait_started("node1", "web", None);
+    let survivor = c.other_than(&[&holder]);
+    let pid_1 = |node: &str| {
+        let nodes = c.nodes().unwrap();
+        nodes.into_iter().find(|n| n.name == node).unwrap().init
+    };
+    let first_life = pid_1(&holder);
+
+    // Silent, but not dead: its kernel still answers for the floating IP.
+    c.freeze(&holder).unwrap();
+    let taker = c.wait_started(&survivor, "web", Some(&holder));
+    assert_eq!(taker, survivor);
+    let log = c.log_of(&survivor);
+    let line = |words: &[&str]| {
+        let found = log.lines().position(|l| words.iter().all(|w| l.contains(w)));
+        found.unwrap_or_else(|| c.fail(&survivor, &format!("no line with {words:?}")))
+    };
+    let certificate = line(&[&format!("{holder} was fenced by power")]);
+    for resource in ["ip", "web"] {
+        let rsc = format!("rsc=\"{resource}\"");
+        let start = line(&["operation done", &rsc, "operation=\"start\""]);
+        assert!(certificate < start, "{resource} was started before the certificate:\n{log}");
+    }
+    assert_ne!(pid_1(&holder), first_life, "{holder} was not really killed");
+
+    // Fenced means rebooted: it comes back by itself and takes part.
+    c.wait_until("the fenced node to have power again", &survivor, || {
+        match c.powered().len() {
+            2 => Ok(()),
+            _ => Err(format!("powered: {:?}", c.powered())),
+        }
+    });
+    c.wait_online();
+    c.wait_for(&survivor, "nobody unclean, web where it was", |s| {
+        let clean = s.nodes.iter().all(|n| !n.unclean) && is_online(s, &holder);
+        match clean && started_on(s, "web") == [survivor.as_str()] {
+            true => Ok(()),
+            false => Err(brief(s)),
+        }
+    });
+    assert_eq!(c.holders(VIP).unwrap(), [survivor.as_str()]);
+    assert!(resource(&c.status(&survivor), "power").unwrap().active);
+}
