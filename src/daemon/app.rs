@@ -19,7 +19,7 @@ use crate::replica::Replica;
 use crate::transport::{Ended, Message, Peers, ProtocolHandle, boottime_ms};
 use membership::{Ballot, ConfigEntry, Event, Input, NodeState, OpId, PeerState, VoterSet};
 use scheduler::Plan;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::Signal;
@@ -58,6 +58,8 @@ pub(super) struct Standing {
     pub(super) state: NodeState,
     pub(super) quorate: bool,
     pub(super) quorum_why: String,
+    /// This node is alone of two, and nothing proves that the other one is gone (R11).
+    pub(super) restricted: bool,
     /// Ballot under which this node acts as DC.
     pub(super) acting: Option<Ballot>,
     /// Ballot and number of the newest view.
@@ -200,17 +202,44 @@ impl App {
         self.notices.add(now_s(), code, text);
     }
 
-    /// Name of the acting DC's node, as the newest view tells.
+    /// The acting DC, as the newest view tells; none while it is not heard.
     pub(super) fn dc(&self) -> Option<NodeId> {
         if self.standing.acting.is_some() {
             return Some(self.me.node);
         }
         let leads = NodeId(self.standing.view.ballot.node);
-        let members = &self.standing.view.members;
-        members
-            .iter()
-            .any(|m| m.identity.node == leads)
-            .then_some(leads)
+        let mut members = self.standing.view.members.iter();
+        let member = members.any(|m| m.identity.node == leads);
+        (member && self.hears(leads)).then_some(leads)
+    }
+
+    /// Another node is heard.
+    fn hears(&self, node: NodeId) -> bool {
+        matches!(self.standing.peers.get(&node), Some((PeerState::Up, _)))
+    }
+
+    /// Nodes that the log counts as members although they are not there: what a node sees that
+    /// has no quorum, or is alone of two, cannot be committed.
+    pub(super) fn absent(&self) -> BTreeSet<u32> {
+        let members = self.replica.standings().members().iter().copied();
+        let view = &self.standing.view;
+        match (self.standing.quorate, self.standing.restricted) {
+            (false, _) => members
+                .filter(|id| *id != self.me.node.0 && !self.hears(NodeId(*id)))
+                .collect(),
+            (true, true) => members
+                .filter(|id| view.members.iter().all(|m| m.identity.node.0 != *id))
+                .collect(),
+            (true, false) => BTreeSet::new(),
+        }
+    }
+
+    /// The whole CIB with the status as of now, as this node sees it.
+    pub(super) fn cib_now(&self) -> cib::Element {
+        let dc = self.dc().map(|n| n.0);
+        let quorate = self.standing.quorate;
+        self.reports
+            .cib(&self.replica, &self.peers, quorate, dc, &self.absent())
     }
 
     /// A random name for an operation.

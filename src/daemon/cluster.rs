@@ -47,9 +47,11 @@ impl App {
             }
             Event::Restricted { restricted, why } => {
                 self.notices.clear("restricted");
+                self.standing.restricted = restricted;
                 if restricted {
                     self.notice("restricted", why);
                 }
+                self.absence_changed();
             }
             Event::FenceIntentLocal(intent) => self.fence_intended(&intent),
             Event::Conflict { lost } => self.keep_conflict(&lost),
@@ -92,6 +94,21 @@ impl App {
             "new membership"
         );
         self.standing.view = view;
+        self.absence_changed();
+    }
+
+    /// Alone of two: the loss of the other is not in the log, and has to be acted upon (fencing).
+    fn absence_changed(&mut self) {
+        if !self.standing.restricted {
+            return;
+        }
+        for gone in self.absent() {
+            let node = self.peers.name(NodeId(gone));
+            self.control(controller::Input::NodeGone { node });
+        }
+        self.control(controller::Input::Changed {
+            why: "the other node of two is lost".to_owned(),
+        });
     }
 
     fn on_quorum(&mut self, quorate: bool, why: String) {

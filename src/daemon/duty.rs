@@ -11,7 +11,7 @@ use crate::transport::{OsEntropy, boottime_ms};
 use cib::edit;
 use membership::{Ballot, EntryBody, FenceIntent, FenceResult, Input};
 use scheduler::{Action, ActionKind, Options, Plan};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use wire::NodeId;
 
@@ -99,7 +99,8 @@ impl App {
     /// Makes a plan beside the loop. The DC waits until every member has said what runs there: a
     /// plan made on silence could start a second copy.
     fn schedule(&mut self, lone: bool) {
-        if !lone && !self.reports.awaited(&self.replica).is_empty() {
+        let absent = self.absent_for_plan();
+        if !lone && !self.reports.awaited(&self.replica, &absent).is_empty() {
             self.duty.awaiting_since_ms.get_or_insert_with(boottime_ms);
             return;
         }
@@ -107,8 +108,9 @@ impl App {
             self.reports.lone_cib(&self.replica, &self.peers)
         } else {
             let dc = Some(self.me.node.0);
+            let quorate = self.standing.quorate;
             self.reports
-                .cib(&self.replica, &self.peers, self.standing.quorate, dc)
+                .cib(&self.replica, &self.peers, quorate, dc, &absent)
         };
         let (own, seq) = (self.own.clone(), self.replica.seq());
         let options = Options { now: now_s() };
@@ -119,9 +121,22 @@ impl App {
         });
     }
 
+    /// Members that a plan counts as lost. Alone of two, that leads to fencing; where there is
+    /// none, nothing may be taken over on mere silence (R11).
+    fn absent_for_plan(&self) -> BTreeSet<u32> {
+        if self.standing.restricted && !self.fencing_enabled() {
+            return BTreeSet::new();
+        }
+        self.absent()
+    }
+
+    fn awaited(&self) -> Vec<u32> {
+        self.reports.awaited(&self.replica, &self.absent_for_plan())
+    }
+
     /// Schedules at last when every member has reported.
     fn resume_scheduling(&mut self) {
-        if self.duty.awaiting_since_ms.is_some() && self.reports.awaited(&self.replica).is_empty() {
+        if self.duty.awaiting_since_ms.is_some() && self.awaited().is_empty() {
             self.duty.awaiting_since_ms = None;
             self.duty.awaiting_told = false;
             self.notices.clear("awaiting-reports");
@@ -136,7 +151,7 @@ impl App {
         };
         if now_ms >= since + AWAIT_NOTICE_MS && !self.duty.awaiting_told {
             self.duty.awaiting_told = true;
-            let silent = self.reports.awaited(&self.replica);
+            let silent = self.awaited();
             let names: Vec<_> = silent
                 .iter()
                 .map(|id| self.peers.name(NodeId(*id)))
@@ -357,6 +372,15 @@ impl App {
             FenceOutcome::Fenced { devices, .. } => Ok(devices.join(", ")),
             FenceOutcome::Failed { reasons } => Err(reasons.join("; ")),
         };
+        let restricted = self.standing.restricted;
+        if let (true, Err(why)) = (restricted, &outcome) {
+            // Nothing commits before a certificate stands: this result would wait for ever.
+            let text = format!("{} could not be fenced: {why}", self.peers.name(target));
+            self.notice("fencing-failed", text);
+            if let Some(step) = self.duty.fences.remove(&fence_no).and_then(|f| f.step) {
+                self.confirm(step, false, false);
+            }
+        }
         self.propose_fence_result(fence_no, target, outcome);
     }
 

@@ -78,10 +78,13 @@ impl Reports {
         of_members.flat_map(|(_, n)| n.vips.values())
     }
 
-    /// Members whose report is not whole yet.
-    pub(super) fn awaited(&self, replica: &Replica) -> Vec<u32> {
+    /// Members whose report is not whole yet, besides those that are not there at all.
+    pub(super) fn awaited(&self, replica: &Replica, absent: &BTreeSet<u32>) -> Vec<u32> {
         let standings = replica.standings();
         let missing = |id: &&u32| {
+            if absent.contains(*id) {
+                return false;
+            }
             let identity = standings.identity(**id);
             !self
                 .nodes
@@ -96,25 +99,26 @@ impl Reports {
             .collect()
     }
 
-    /// The whole CIB as of now.
+    /// The whole CIB as of now; `absent` members count as lost.
     pub(super) fn cib(
         &self,
         replica: &Replica,
         peers: &Peers,
         quorate: bool,
         dc: Option<u32>,
+        absent: &BTreeSet<u32>,
     ) -> Element {
         let nodes: Vec<StatusNode> = self
             .known(replica, peers)
             .into_iter()
-            .map(|id| self.status_node(id, replica, peers))
+            .map(|id| self.status_node(id, replica, peers, absent))
             .collect();
         compose(replica.cib().root(), &nodes, quorate, dc)
     }
 
     /// The CIB as a node without quorum sees it: itself, and nobody else.
     pub(super) fn lone_cib(&self, replica: &Replica, peers: &Peers) -> Element {
-        let mut me = self.status_node(peers.me.0, replica, peers);
+        let mut me = self.status_node(peers.me.0, replica, peers, &BTreeSet::new());
         me.presence = Presence::Member;
         compose(replica.cib().root(), &[me], false, Some(peers.me.0))
     }
@@ -126,11 +130,17 @@ impl Reports {
         ids.chain(peers.names.keys().map(|n| n.0)).collect()
     }
 
-    fn status_node(&self, id: u32, replica: &Replica, peers: &Peers) -> StatusNode {
+    fn status_node(
+        &self,
+        id: u32,
+        replica: &Replica,
+        peers: &Peers,
+        absent: &BTreeSet<u32>,
+    ) -> StatusNode {
         let standings = replica.standings();
         let report = self.nodes.get(&NodeId(id));
-        let presence = if standings.members().contains(&id) {
-            let ready = !self.awaited(replica).contains(&id);
+        let presence = if standings.members().contains(&id) && !absent.contains(&id) {
+            let ready = !self.awaited(replica, absent).contains(&id);
             if ready {
                 Presence::Member
             } else {

@@ -89,11 +89,7 @@ impl App {
         if !status {
             return self.replica.cib().to_xml();
         }
-        let dc = self.dc().map(|n| n.0);
-        let cib = self
-            .reports
-            .cib(&self.replica, &self.peers, self.standing.quorate, dc);
-        cib::xml::format(&cib)
+        cib::xml::format(&self.cib_now())
     }
 
     /// Checks here what the log would refuse anyway, then proposes.
@@ -140,12 +136,8 @@ impl App {
     }
 
     fn plan(&self) -> Response {
-        let dc = self.dc().map(|n| n.0);
-        let cib = self
-            .reports
-            .cib(&self.replica, &self.peers, self.standing.quorate, dc);
         Response::Plan(Box::new(scheduler::schedule(
-            &cib,
+            &self.cib_now(),
             &scheduler::Options { now: now_s() },
         )))
     }

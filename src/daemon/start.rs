@@ -317,6 +317,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
             state: NodeState::Boot,
             quorate: false,
             quorum_why: "just started".to_owned(),
+            restricted: false,
             acting: None,
             view: membership::View::default(),
             peers: std::collections::BTreeMap::new(),

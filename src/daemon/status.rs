@@ -22,12 +22,7 @@ impl App {
 
     fn status(&self, report: Option<&Report>) -> Status {
         let dc = self.dc();
-        let cib = self.reports.cib(
-            &self.replica,
-            &self.peers,
-            self.standing.quorate,
-            dc.map(|n| n.0),
-        );
+        let cib = self.cib_now();
         let plan = scheduler::schedule(&cib, &Options { now: now_s() });
         let version = self.replica.cib().version();
         let root = self.replica.cib().root();

@@ -107,7 +107,8 @@ impl Cluster {
 
     /// As [`Cluster::try_status`] of a daemon that must answer.
     pub(crate) fn status(&self, node: &str) -> Status {
-        self.try_status(node).unwrap_or_else(|e| self.fail(node, &e))
+        self.try_status(node)
+            .unwrap_or_else(|e| self.fail(node, &e))
     }
 
     /// Waits until `look` finds in a node's status what it looks for; its error is what was there
@@ -138,12 +139,14 @@ impl Cluster {
 
     /// Waits until a resource runs on exactly one node, other than `not`, and the cluster rests.
     pub(crate) fn wait_started(&self, node: &str, resource: &str, not: Option<&str>) -> String {
-        let place = self.wait_for(node, &format!("{resource} started elsewhere than {not:?}"), |s| {
-            match started_on(s, resource).as_slice() {
+        let place = self.wait_for(
+            node,
+            &format!("{resource} started elsewhere than {not:?}"),
+            |s| match started_on(s, resource).as_slice() {
                 [one] if Some(one.as_str()) != not => Ok(one.clone()),
                 other => Err(format!("{resource} runs on {other:?}; {}", brief(s))),
-            }
-        });
+            },
+        );
         self.wait_idle(node);
         place
     }
@@ -153,7 +156,10 @@ impl Cluster {
         let timeout_ms = PATIENCE.as_millis() as u64;
         match self.ask(node, &Request::WaitIdle { timeout_ms }) {
             Ok(Response::Done { .. }) => {}
-            other => self.fail(node, &format!("expected the cluster to come to rest: {other:?}")),
+            other => self.fail(
+                node,
+                &format!("expected the cluster to come to rest: {other:?}"),
+            ),
         }
     }
 
@@ -267,9 +273,13 @@ pub(crate) fn node_of<'a>(status: &'a Status, node: &str) -> Option<&'a NodeStat
 /// A resource in a status, at whatever depth.
 pub(crate) fn resource<'a>(status: &'a Status, id: &str) -> Option<&'a ResourceStatus> {
     fn find<'a>(among: &'a [ResourceStatus], id: &str) -> Option<&'a ResourceStatus> {
-        among
-            .iter()
-            .find_map(|r| if r.id == id { Some(r) } else { find(&r.children, id) })
+        among.iter().find_map(|r| {
+            if r.id == id {
+                Some(r)
+            } else {
+                find(&r.children, id)
+            }
+        })
     }
     find(&status.resources, id)
 }

@@ -13,20 +13,25 @@ fn wait_answers(c: &Cluster, http: &HttpProbe, node: &str) {
     let ping = c.probe(VIP, ASK_EVERY).unwrap();
     c.wait_answer(&ping, PATIENCE).unwrap();
     let from = Instant::now();
-    c.wait_until(&format!("the client to get {node}'s page"), node, || {
-        match (http.answered_since(from), http.page()) {
+    c.wait_until(
+        &format!("the client to get {node}'s page"),
+        node,
+        || match (http.answered_since(from), http.page()) {
             (true, page) if page == node => Ok(()),
             (true, page) => Err(format!("the page of {page:?}")),
             (false, _) => Err("no page".to_owned()),
-        }
-    });
+        },
+    );
 }
 
 /// Asserts that exactly `node` has the floating IP, in the kernels.
 fn assert_holder(c: &Cluster, node: &str) {
     let holders = c.holders(VIP).unwrap();
     if holders != [node] {
-        c.fail(node, &format!("expected {VIP} on {node} alone, it is on {holders:?}"));
+        c.fail(
+            node,
+            &format!("expected {VIP} on {node} alone, it is on {holders:?}"),
+        );
     }
 }
 
@@ -76,16 +81,34 @@ fn a_node_on_standby_hands_over_and_takes_part_again() {
     c.run(&other, &format!("crm -w node standby {holder}"));
     // What -w waited for: nothing may be left to do.
     let status = c.status(&other);
-    assert_eq!(started_on(&status, "web"), [other.as_str()], "{}", brief(&status));
-    assert!(node_of(&status, &holder).unwrap().standby, "{}", brief(&status));
+    assert_eq!(
+        started_on(&status, "web"),
+        [other.as_str()],
+        "{}",
+        brief(&status)
+    );
+    assert!(
+        node_of(&status, &holder).unwrap().standby,
+        "{}",
+        brief(&status)
+    );
     assert_holder(&c, &other);
 
     c.run(&other, &format!("crm -w node online {holder}"));
     let status = c.status(&other);
-    assert!(!node_of(&status, &holder).unwrap().standby, "{}", brief(&status));
+    assert!(
+        !node_of(&status, &holder).unwrap().standby,
+        "{}",
+        brief(&status)
+    );
     // It may run things again: it is where they go when the other rests.
     c.run(&other, &format!("crm -w node standby {other}"));
     let status = c.status(&other);
-    assert_eq!(started_on(&status, "web"), [holder.as_str()], "{}", brief(&status));
+    assert_eq!(
+        started_on(&status, "web"),
+        [holder.as_str()],
+        "{}",
+        brief(&status)
+    );
     assert_holder(&c, &holder);
 }

@@ -35,9 +35,16 @@ fn without_quorum_nothing_runs_and_nothing_changes() {
             kind: ErrorKind::NoQuorum,
             text,
         }) => assert!(text.contains("no quorum"), "{text}"),
-        other => c.fail(&survivor, &format!("expected a refusal for want of quorum: {other:?}")),
+        other => c.fail(
+            &survivor,
+            &format!("expected a refusal for want of quorum: {other:?}"),
+        ),
     }
-    assert_eq!(c.cib(&survivor).root(), before.root(), "a refused change left traces");
+    assert_eq!(
+        c.cib(&survivor).root(),
+        before.root(),
+        "a refused change left traces"
+    );
 
     // One comes back: two of three are a quorum.
     c.poweron(&others[0]).unwrap();
@@ -55,8 +62,14 @@ fn a_silent_peer_of_two_is_killed_before_its_work_is_taken_over() {
     };
     c.must_edit("node1", |cib| {
         plain(cib);
-        properties(cib, &[("stonith-enabled", "true"), ("stonith-timeout", "40s")]);
-        add(cib, Primitive::new("power", "stonith:fence_lab").op("monitor", "60s", "20s"));
+        properties(
+            cib,
+            &[("stonith-enabled", "true"), ("stonith-timeout", "40s")],
+        );
+        add(
+            cib,
+            Primitive::new("power", "stonith:fence_lab").op("monitor", "60s", "20s"),
+        );
         ip_and_web(cib);
     });
     let holder = c.wait_started("node1", "web", None);
@@ -73,24 +86,31 @@ fn a_silent_peer_of_two_is_killed_before_its_work_is_taken_over() {
     assert_eq!(taker, survivor);
     let log = c.log_of(&survivor);
     let line = |words: &[&str]| {
-        let found = log.lines().position(|l| words.iter().all(|w| l.contains(w)));
+        let found = log
+            .lines()
+            .position(|l| words.iter().all(|w| l.contains(w)));
         found.unwrap_or_else(|| c.fail(&survivor, &format!("no line with {words:?}")))
     };
     let certificate = line(&[&format!("{holder} was fenced by power")]);
     for resource in ["ip", "web"] {
         let rsc = format!("rsc=\"{resource}\"");
         let start = line(&["operation done", &rsc, "operation=\"start\""]);
-        assert!(certificate < start, "{resource} was started before the certificate:\n{log}");
+        assert!(
+            certificate < start,
+            "{resource} was started before the certificate:\n{log}"
+        );
     }
     assert_ne!(pid_1(&holder), first_life, "{holder} was not really killed");
 
     // Fenced means rebooted: it comes back by itself and takes part.
-    c.wait_until("the fenced node to have power again", &survivor, || {
-        match c.powered().len() {
+    c.wait_until(
+        "the fenced node to have power again",
+        &survivor,
+        || match c.powered().len() {
             2 => Ok(()),
             _ => Err(format!("powered: {:?}", c.powered())),
-        }
-    });
+        },
+    );
     c.wait_online();
     c.wait_for(&survivor, "nobody unclean, web where it was", |s| {
         let clean = s.nodes.iter().all(|n| !n.unclean) && is_online(s, &holder);

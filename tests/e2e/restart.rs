@@ -6,9 +6,10 @@ use mainstay::lab::VIP;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// The pid of the web service, inside its node.
-fn web_pid(c: &Cluster, node: &str) -> String {
-    c.run(node, "cat /run/resource-agents/demo-web-web.pid").trim().to_owned()
+/// The pid of the web service, inside its node; `None` while it is stopped.
+fn web_pid(c: &Cluster, node: &str) -> Option<String> {
+    let pidfile = c.sh(node, "cat /run/resource-agents/demo-web-web.pid");
+    pidfile.ok().then(|| pidfile.stdout.trim().to_owned())
 }
 
 #[test]
@@ -23,7 +24,7 @@ fn a_killed_daemon_comes_back_without_an_interruption() {
     });
     let holder = c.wait_started("node1", "web", None);
     let witness = c.other_than(&[&holder]);
-    let pid = web_pid(&c, &holder);
+    let pid = web_pid(&c, &holder).unwrap();
     let killed = c.daemon_worker(&holder).unwrap();
 
     let over = AtomicBool::new(false);
@@ -39,37 +40,52 @@ fn a_killed_daemon_comes_back_without_an_interruption() {
             None
         });
         c.kill_daemon(&holder).unwrap();
-        c.wait_until("another daemon process", &holder, || match c.daemon_worker(&holder) {
-            Ok(process) if process != killed => Ok(()),
-            other => Err(format!("{other:?}")),
-        });
-        c.wait_for(&holder, "the killed daemon's node to be a member again", |s| {
-            match is_online(s, &holder) && s.quorate {
-                true => Ok(()),
-                false => Err(crate::cluster::brief(s)),
+        c.wait_until("another daemon process", &holder, || {
+            match c.daemon_worker(&holder) {
+                Ok(process) if process != killed => Ok(()),
+                other => Err(format!("{other:?}")),
             }
         });
-        c.wait_for(&witness, "web started where it was", |s| match started_on(s, "web") {
-            on if on == [holder.as_str()] => Ok(()),
-            on => Err(format!("{on:?}; {}", crate::cluster::brief(s))),
+        c.wait_for(
+            &holder,
+            "the killed daemon's node to be a member again",
+            |s| match is_online(s, &holder) && s.quorate {
+                true => Ok(()),
+                false => Err(crate::cluster::brief(s)),
+            },
+        );
+        c.wait_for(&witness, "web started where it was", |s| {
+            match started_on(s, "web") {
+                on if on == [holder.as_str()] => Ok(()),
+                on => Err(format!("{on:?}; {}", crate::cluster::brief(s))),
+            }
         });
         c.wait_idle(&witness);
         over.store(true, Ordering::Release);
         sampler.join().unwrap()
     });
     if let Some(holders) = elsewhere {
-        c.fail(&holder, &format!("expected {VIP} to stay on {holder}, it was on {holders:?}"));
+        c.fail(
+            &holder,
+            &format!("expected {VIP} to stay on {holder}, it was on {holders:?}"),
+        );
     }
-    assert_eq!(web_pid(&c, &holder), pid, "the service was started a second time");
+    assert_eq!(
+        web_pid(&c, &holder),
+        Some(pid.clone()),
+        "the service was started a second time"
+    );
 
     // It is still watched: its death is noticed and cured, here.
     c.run(&holder, &format!("kill -9 {pid}"));
-    c.wait_until("the dead service to be started again", &holder, || {
-        match web_pid(&c, &holder) {
-            new if new != pid => Ok(()),
-            _ => Err("the old pid file".to_owned()),
-        }
-    });
+    c.wait_until(
+        "the dead service to be started again",
+        &holder,
+        || match web_pid(&c, &holder) {
+            Some(new) if new != pid => Ok(()),
+            other => Err(format!("pid file: {other:?}")),
+        },
+    );
     c.wait_idle(&witness);
     assert_eq!(started_on(&c.status(&witness), "web"), [holder.as_str()]);
 }
@@ -107,5 +123,10 @@ fn the_configuration_survives_the_power_off_of_the_whole_cluster() {
     }
     let holder = c.wait_started("node1", "web", None);
     assert_eq!(c.holders(VIP).unwrap(), [holder.as_str()]);
-    assert!(resource(&c.status("node1"), "ip").unwrap().failures.is_empty());
+    assert!(
+        resource(&c.status("node1"), "ip")
+            .unwrap()
+            .failures
+            .is_empty()
+    );
 }
