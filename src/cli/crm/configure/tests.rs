@@ -106,7 +106,15 @@ fn golden_cases() {
             std::fs::write(&path, &found).unwrap();
             continue;
         }
-        snapbox::assert_data_eq!(found, snapbox::Data::from(expected));
+        for (number, (found, expected)) in found.lines().zip(expected.lines()).enumerate() {
+            assert_eq!(found, expected, "{}, line {}", path.display(), number + 1);
+        }
+        assert_eq!(
+            found.lines().count(),
+            expected.lines().count(),
+            "{}",
+            path.display()
+        );
     }
 }
 
