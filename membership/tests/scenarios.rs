@@ -759,3 +759,39 @@ fn a_status_is_serialisable_and_says_why() {
             .any(|p| p.node == me || p.node == NodeId(0))
     );
 }
+
+/// R0's attack: A-B cut, C killed and back in 60 ms without hearing A; A still acts on C's echoes.
+fn echoer_restarts() -> bool {
+    let mut c = Cluster::running(3, 31);
+    let a = c.dc().unwrap();
+    let b = other_than(&c, a);
+    let third = (1..=3).find(|id| *id != a && *id != b).unwrap();
+    c.cut_both(a, b);
+    c.run(2_000 * MS);
+    assert_eq!(c.dc(), Some(a));
+    c.kill(third);
+    c.cut_both(a, third);
+    c.run(60 * MS);
+    c.start(third);
+    let mut two = false;
+    for _ in 0..1_000 {
+        c.run(MS);
+        two |= c.dcs().len() > 1;
+    }
+    assert!(c.dc().is_some_and(|dc| dc != a), "{}", c.picture());
+    two
+}
+
+#[test]
+fn an_echoer_that_restarts_keeps_its_predecessors_promise() {
+    assert!(!echoer_restarts());
+}
+
+#[cfg(feature = "mutants")]
+#[test]
+fn the_forgotten_hold_is_noticed() {
+    mutant::seed(Some(mutant::Mutant::HoldForgottenAtRestart));
+    let two = echoer_restarts();
+    mutant::seed(None);
+    assert!(two, "the seeded bug went unnoticed");
+}

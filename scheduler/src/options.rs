@@ -69,9 +69,14 @@ impl ClusterOptions {
         }
         let reader = Reader { all: &all };
         let fencing = reader.flag(&["fencing-enabled", "stonith-enabled"], true, warnings);
-        let no_quorum = no_quorum_policy(reader.text(&["no-quorum-policy"]), fencing, warnings);
+        let quorate = is_true(cib.attr("have-quorum"));
+        let mut no_quorum = no_quorum_policy(reader.text(&["no-quorum-policy"]), fencing, warnings);
+        if no_quorum == NoQuorum::Fence && !quorate && !is_true(cib.attr("no-quorum-panic")) {
+            // A cluster that comes up must not fence before it ever had quorum.
+            no_quorum = NoQuorum::Stop;
+        }
         let options = Self {
-            quorate: is_true(cib.attr("have-quorum")),
+            quorate,
             no_quorum,
             fencing,
             fencing_action: fencing_action(reader.text(&["fencing-action", "stonith-action"])),

@@ -1,33 +1,37 @@
 //! Command lines, one module per personality. Talk to the daemon through `ipc` only.
 
-use crate::ipc::{Client, Request, Response};
-use crate::paths::Paths;
+mod backend;
+mod console;
+mod crm;
+mod crm_mon;
+mod exit;
+mod keygen;
+mod mainstay;
+mod table;
+
+pub use exit::Exit;
+pub use table::{COMMANDS, Command};
+
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
-/// The entry point: `args` with the program's name first.
+/// The entry point: `args` with the program's name first. The personality is the name the program
+/// is called by, else its first word.
 pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<String> = args
         .into_iter()
         .map(|a| a.to_string_lossy().into_owned())
         .collect();
-    let request = match words.get(1).map(String::as_str) {
-        Some("cib") => Request::Cib { status: true },
-        Some("plan") => Request::Plan,
-        _ => Request::Status,
-    };
-    match Client::connect(&Paths::from_env()).map(|mut c| c.call(&request)) {
-        Ok(Ok(Response::Cib { xml })) => println!("{xml}"),
-        Ok(Ok(Response::Status(status))) => {
-            println!(
-                "{}",
-                serde_json::to_string_pretty(&status).unwrap_or_default()
-            );
-        }
-        other => {
-            println!("{other:?}");
-            return ExitCode::FAILURE;
-        }
+    let called = words.first().map(|word| Path::new(word).file_name());
+    let called = called.flatten().map(|n| n.to_string_lossy().into_owned());
+    let called = called.unwrap_or_default();
+    let named = |name: &str| COMMANDS.iter().find(|c| c.name == name && c.name != "mainstay");
+    if let Some(command) = named(&called) {
+        return (command.run)(words.get(1..).unwrap_or_default());
     }
-    ExitCode::SUCCESS
+    match words.get(1).and_then(|word| named(word)) {
+        Some(command) => (command.run)(words.get(2..).unwrap_or_default()),
+        None => mainstay::main(words.get(1..).unwrap_or_default()),
+    }
 }

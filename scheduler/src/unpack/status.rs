@@ -90,6 +90,13 @@ impl<'a> Cluster<'a> {
             self.nodes[node].attrs.extend(attrs);
         }
         let node = &mut self.nodes[node];
+        if let Some(since) = state.attr("shutdown") {
+            // Our daemon notes it here; an attribute of that name wins.
+            let attrs = &mut node.attrs;
+            attrs
+                .entry("shutdown".to_owned())
+                .or_insert_with(|| since.to_owned());
+        }
         let set = |name: &str| is_true(node.attrs.get(name).map(String::as_str));
         (node.standby, node.maintenance) = (set("standby"), set("maintenance"));
     }

@@ -31,6 +31,9 @@ pub(crate) const LOST: &str = r#"in_ccm="false" crmd="offline" join="down" expec
 pub(crate) const DOWN: &str = r#"in_ccm="false" crmd="offline" join="down" expected="down""#;
 pub(crate) const PENDING: &str = r#"in_ccm="true" crmd="online" join="pending" expected="member""#;
 
+/// Not in the status at all.
+pub(crate) const NEVER: &str = "never";
+
 /// A primitive with a monitor every ten seconds.
 pub(crate) fn primitive(id: &str) -> String {
     primitive_with(id, "", "")
@@ -105,6 +108,12 @@ impl Cib {
         self
     }
 
+    /// This partition had quorum before.
+    pub(crate) fn had_quorum(mut self) -> Self {
+        self.root.push_str(r#" no-quorum-panic="1""#);
+        self
+    }
+
     pub(crate) fn state(mut self, node: &str, state: &str) -> Self {
         self.at(node).state = state.to_owned();
         self
@@ -165,6 +174,17 @@ impl Cib {
     ) -> String {
         self.calls += 1;
         let call = self.calls;
+        // As recorded when the agent ran with the parameters it has now: none.
+        let digest = if interval == 0 {
+            cib::digest::operation([])
+        } else {
+            cib::digest::operation([("CRM_meta_timeout", "20000")])
+        };
+        let more = if more.contains("op-digest") {
+            more.to_owned()
+        } else {
+            format!(r#"{more} op-digest="{digest}""#)
+        };
         let status = i32::from(rc != want) * 4;
         let at = NOW - 1000;
         format!(
@@ -251,6 +271,9 @@ impl Cib {
                 nodes,
                 r#"<node id="{name}" uname="{name}"><instance_attributes id="{name}-a">{attributes}</instance_attributes></node>"#
             );
+            if state == NEVER {
+                continue;
+            }
             let mut lrm = String::new();
             for (rsc, ops) in history {
                 let agent = if rsc == "fence" {
@@ -279,6 +302,16 @@ impl Cib {
         )
     }
 
+    /// For comparison with other schedulers: writes the CIB where `MAINSTAY_SCENARIOS` says.
+    fn dump(&self) {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("scenario");
+        if let Some(folder) = std::env::var_os("MAINSTAY_SCENARIOS") {
+            let file = std::path::Path::new(&folder).join(format!("{name}.xml"));
+            std::fs::write(file, self.xml()).expect("a folder to write to");
+        }
+    }
+
     pub(crate) fn plan(&self) -> Plan {
         let tree = cib::xml::parse(&self.xml()).expect("the scenario's XML");
         let plan = schedule(&tree, &Options { now: NOW });
@@ -288,6 +321,7 @@ impl Cib {
 
     /// Summary, then each action with what it waits for.
     pub(crate) fn outcome(&self) -> String {
+        self.dump();
         outcome(&self.plan())
     }
 }

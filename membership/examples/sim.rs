@@ -1,0 +1,157 @@
+//! Runs whole simulated clusters, seed after seed, and says what it found.
+//!
+//! `cargo run --release --example sim -p membership -- --seeds 1..1000 --nodes 3`
+//! `cargo run --release --example sim -p membership -- --seed 7 --nodes 5 --trace`
+#![allow(dead_code, missing_docs, unreachable_pub)]
+
+#[path = "../tests/sim/app.rs"]
+mod app;
+#[path = "../tests/sim/faults.rs"]
+mod faults;
+#[path = "../tests/sim/net.rs"]
+mod net;
+#[path = "../tests/sim/node.rs"]
+mod node;
+#[path = "../tests/sim/oracle.rs"]
+mod oracle;
+#[path = "../tests/sim/rng.rs"]
+mod rng;
+#[path = "../tests/sim/run.rs"]
+mod run;
+#[path = "../tests/sim/world.rs"]
+mod world;
+
+use std::time::Instant;
+
+use run::{Run, run};
+use world::{SECOND, Stats};
+
+struct Options {
+    seeds: std::ops::Range<u64>,
+    nodes: Vec<u32>,
+    seconds: u64,
+    minutes: Option<u64>,
+    trace: bool,
+    keep_going: bool,
+}
+
+fn main() {
+    let options = match parse() {
+        Ok(options) => options,
+        Err(why) => {
+            eprintln!("sim: {why}\n{USAGE}");
+            std::process::exit(2);
+        }
+    };
+    std::process::exit(i32::from(!soak(&options)));
+}
+
+fn parse() -> Result<Options, String> {
+    let mut options = Options {
+        seeds: 1..201,
+        nodes: vec![2, 3, 5],
+        seconds: 60,
+        minutes: None,
+        trace: false,
+        keep_going: false,
+    };
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or(format!("{arg} needs a value"));
+        let number = |text: String| text.parse::<u64>().map_err(|e| format!("{text}: {e}"));
+        match arg.as_str() {
+            "--seed" => {
+                let seed = number(value()?)?;
+                options.seeds = seed..seed + 1;
+            }
+            "--seeds" => {
+                let text = value()?;
+                let (from, to) = text.split_once("..").ok_or("--seeds A..B")?;
+                options.seeds = number(from.into())?..number(to.into())?;
+            }
+            "--nodes" => {
+                let list = value()?;
+                let nodes: Result<Vec<u64>, String> =
+                    list.split(',').map(|n| number(n.into())).collect();
+                options.nodes = nodes?.into_iter().map(|n| n.clamp(1, 32) as u32).collect();
+            }
+            "--seconds" => options.seconds = number(value()?)?,
+            "--hours" => options.minutes = Some(60 * number(value()?)?),
+            "--minutes" => options.minutes = Some(number(value()?)?),
+            "--trace" => options.trace = true,
+            "--keep-going" => options.keep_going = true,
+            other => return Err(format!("unknown option {other}")),
+        }
+    }
+    Ok(options)
+}
+
+const USAGE: &str = "usage: sim [--seed S | --seeds A..B] [--nodes N[,N...]] [--seconds SIMULATED] \
+                     [--minutes REAL | --hours REAL] [--trace] [--keep-going]";
+
+fn soak(options: &Options) -> bool {
+    let began = Instant::now();
+    let mut total = Stats::default();
+    let (mut runs, mut violations) = (0u64, 0u64);
+    let mut seed = options.seeds.start;
+    loop {
+        let in_time = options.minutes.map(|m| began.elapsed().as_secs() < 60 * m);
+        if !in_time.unwrap_or(seed < options.seeds.end) || (violations > 0 && !options.keep_going) {
+            break;
+        }
+        for nodes in &options.nodes {
+            runs += 1;
+            let outcome = run(Run {
+                seed,
+                nodes: *nodes,
+                fault_us: options.seconds * SECOND,
+                trace: options.trace,
+            });
+            match outcome {
+                Ok(stats) => total.add(&stats),
+                Err(v) => {
+                    violations += 1;
+                    println!(
+                        "seed={seed} nodes={nodes}: {} violated at {} ms: {}",
+                        v.rule,
+                        v.at_us / 1_000,
+                        v.text
+                    );
+                    println!(
+                        "replay: cargo run --release --example sim -p membership -- --seed {seed} \
+                         --nodes {nodes} --seconds {} --trace",
+                        options.seconds
+                    );
+                }
+            }
+        }
+        seed += 1;
+    }
+    report(&total, runs, violations, began.elapsed().as_secs_f64());
+    violations == 0
+}
+
+fn report(total: &Stats, runs: u64, violations: u64, took_s: f64) {
+    let simulated_s = total.simulated_us as f64 / 1e6;
+    let faults: u64 = total.faults.values().sum();
+    println!("runs            {runs}");
+    println!("violations      {violations}");
+    println!(
+        "simulated       {:.2} h in {took_s:.1} s: {:.0} times real time",
+        simulated_s / 3_600.0,
+        simulated_s / took_s
+    );
+    println!("packets         {}, steps {}", total.packets, total.steps);
+    println!(
+        "operations      {} proposed, {} acknowledged, {} entries committed",
+        total.proposals, total.acked, total.commits
+    );
+    println!(
+        "elections       {}, views installed {}, commands run {}",
+        total.elections, total.views, total.commands
+    );
+    println!("faults          {faults}");
+    for (name, count) in &total.faults {
+        println!("    {name:<14}{count}");
+    }
+}

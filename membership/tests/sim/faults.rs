@@ -1,0 +1,334 @@
+//! What goes wrong, and how often: a profile is drawn from the seed, so that some runs know calm
+//! networks and wild disks and others the reverse.
+
+use membership::{Input, VoterSet};
+use wire::NodeId;
+
+use crate::node::Disk;
+use crate::rng::Rng;
+use crate::world::{Happening, MS, SECOND, World};
+
+/// A fault that is due.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// Draw the next one.
+    Next,
+    /// Somebody repairs a failed store and starts the process again.
+    Repair { node: u32 },
+}
+
+/// How a run is made hard.
+#[derive(Clone, Debug, Default)]
+pub struct Profile {
+    pub gap_us: u64,
+    pub client_gap_us: u64,
+    pub kinds: Vec<Kind>,
+    pub fence_permille: u64,
+    pub big_payloads: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Crash,
+    QuickCrash,
+    CrashAll,
+    PowerOff,
+    Partition,
+    Isolate,
+    OneWay,
+    PairCut,
+    LinkCut,
+    Loss,
+    Delay,
+    Pause,
+    DiskStall,
+    DiskFails,
+    DiskLost,
+    Leave,
+    Reconfigure,
+}
+
+const ALL: [Kind; 17] = [
+    Kind::Crash,
+    Kind::QuickCrash,
+    Kind::CrashAll,
+    Kind::PowerOff,
+    Kind::Partition,
+    Kind::Isolate,
+    Kind::OneWay,
+    Kind::PairCut,
+    Kind::LinkCut,
+    Kind::Loss,
+    Kind::Delay,
+    Kind::Pause,
+    Kind::DiskStall,
+    Kind::DiskFails,
+    Kind::DiskLost,
+    Kind::Leave,
+    Kind::Reconfigure,
+];
+
+impl Profile {
+    pub fn draw(rng: &mut Rng, n: u32) -> Self {
+        let mut kinds: Vec<Kind> = ALL.into_iter().filter(|_| rng.permille(550)).collect();
+        let reconfigures = kinds.contains(&Kind::Reconfigure);
+        kinds.retain(|k| *k != Kind::DiskLost || (n >= 3 && !reconfigures));
+        if kinds.is_empty() {
+            kinds = vec![Kind::Crash, Kind::Isolate];
+        }
+        Self {
+            gap_us: *rng
+                .pick(&[150 * MS, 400 * MS, 800 * MS, 2 * SECOND])
+                .unwrap_or(&SECOND),
+            client_gap_us: *rng.pick(&[5 * MS, 30 * MS, 100 * MS]).unwrap_or(&(50 * MS)),
+            kinds,
+            fence_permille: *rng.pick(&[0, 0, 100, 500]).unwrap_or(&0),
+            big_payloads: rng.permille(400),
+        }
+    }
+
+    /// No faults at all: for scenarios.
+    pub fn calm() -> Self {
+        Self {
+            gap_us: u64::MAX,
+            client_gap_us: 50 * MS,
+            ..Self::default()
+        }
+    }
+}
+
+impl World {
+    pub fn fault(&mut self, fault: Fault) {
+        if let Fault::Repair { node } = fault {
+            self.restart(node, MS, SECOND);
+            return;
+        }
+        if self.calm {
+            return;
+        }
+        let in_us = self.rng.exponential(self.profile.gap_us);
+        self.later(in_us, Happening::Fault(Fault::Next));
+        let kinds = self.profile.kinds.clone();
+        let Some(kind) = self.rng.pick(&kinds).copied() else {
+            return;
+        };
+        if self.strike(kind) {
+            let name = name(kind);
+            *self.stats.faults.entry(name).or_default() += 1;
+        }
+    }
+
+    /// Does it; false when it cannot be done now.
+    fn strike(&mut self, kind: Kind) -> bool {
+        let id = self.rng.range(1, u64::from(self.size())) as u32;
+        let other = self.rng.range(1, u64::from(self.size())) as u32;
+        let until = self.now + self.span();
+        self.say(id, || {
+            format!("-- {kind:?} (other {other}, until {} ms)", until / MS)
+        });
+        match kind {
+            Kind::Crash => self.crash(id, 50 * MS, 3 * SECOND),
+            Kind::QuickCrash => self.crash(id, MS, 80 * MS),
+            Kind::CrashAll => {
+                (1..=self.size()).fold(false, |any, id| self.crash(id, MS, SECOND) || any)
+            }
+            Kind::PowerOff => self.lose_power(id),
+            Kind::Partition => self.partition(until),
+            Kind::Isolate => {
+                self.isolate(id, until);
+                true
+            }
+            Kind::OneWay if id != other => {
+                self.net.cut(id, other, until);
+                true
+            }
+            Kind::PairCut if id != other => {
+                self.net.cut_both(id, other, until);
+                true
+            }
+            Kind::LinkCut if id != other => {
+                let link = self.rng.below(u64::from(self.setup.links)) as usize;
+                self.net.path(id, other).link_cut_until[link] = until;
+                true
+            }
+            Kind::Loss => self.lossy(until),
+            Kind::Delay => self.slow(until),
+            Kind::Pause => {
+                let for_us = self.rng.exponential(300 * MS).min(2 * SECOND);
+                self.pause(id, for_us);
+                true
+            }
+            Kind::DiskStall => {
+                let for_us = self.rng.range(100 * MS, 3 * SECOND);
+                let now = self.now;
+                self.node_mut(id).disk_stalled_until = now + for_us;
+                true
+            }
+            Kind::DiskFails => self.disk_fails(id),
+            Kind::DiskLost => self.disk_lost(id),
+            Kind::Leave => {
+                let clean = self.rng.permille(700);
+                self.input(id, Input::Leave { clean });
+                self.node(id).up()
+            }
+            Kind::Reconfigure => self.reconfigure(),
+            _ => false,
+        }
+    }
+
+    /// Mostly about as long as a detection timeout, sometimes much shorter or longer.
+    fn span(&mut self) -> u64 {
+        let t = self.setup.t_fail_us.iter().copied().max().unwrap_or(SECOND);
+        let t = t.min(2 * SECOND);
+        match self.rng.below(4) {
+            0 => self.rng.range(t / 20, t),
+            1 | 2 => self.rng.range(t / 2, 3 * t),
+            _ => self.rng.range(t, 12 * t),
+        }
+    }
+
+    fn crash(&mut self, id: u32, low_us: u64, high_us: u64) -> bool {
+        let was = self.node(id).up();
+        if was {
+            self.restart(id, low_us, high_us);
+        }
+        was
+    }
+
+    fn lose_power(&mut self, id: u32) -> bool {
+        let was = self.node(id).up();
+        self.power_off(id);
+        let in_us = self.rng.range(300 * MS, 5 * SECOND);
+        self.later(in_us, Happening::Start { node: id });
+        was
+    }
+
+    fn partition(&mut self, until: u64) -> bool {
+        let side: Vec<bool> = (0..self.size()).map(|_| self.rng.permille(500)).collect();
+        let n = self.size();
+        for a in 1..=n {
+            for b in a + 1..=n {
+                if side[a as usize - 1] != side[b as usize - 1] {
+                    self.net.cut_both(a, b, until);
+                }
+            }
+        }
+        side.iter().any(|s| *s) && !side.iter().all(|s| *s)
+    }
+
+    fn lossy(&mut self, until: u64) -> bool {
+        let loss = self.rng.range(50, 600);
+        for path in self.net.paths.values_mut() {
+            path.loss_permille = loss;
+            path.loss_until = until;
+        }
+        true
+    }
+
+    fn slow(&mut self, until: u64) -> bool {
+        let slow = self.rng.range(5 * MS, 400 * MS);
+        let one = self.rng.permille(500);
+        let chosen = self.rng.range(1, u64::from(self.size())) as u32;
+        for ((from, _), path) in &mut self.net.paths {
+            if !one || *from == chosen {
+                path.slow_us = slow;
+                path.slow_until = until;
+            }
+        }
+        true
+    }
+
+    /// The store reports an error: nothing more is written; somebody repairs it later.
+    fn disk_fails(&mut self, id: u32) -> bool {
+        if !self.node(id).up() {
+            return false;
+        }
+        self.node_mut(id).store_failed = true;
+        let reason = "input/output error".into();
+        self.input(id, Input::StoreFailed { reason });
+        let in_us = self.rng.range(100 * MS, 3 * SECOND);
+        self.later(in_us, Happening::Fault(Fault::Repair { node: id }));
+        true
+    }
+
+    /// One disk at a time, and only while all the others have everything they ever promised.
+    fn disk_lost(&mut self, id: u32) -> bool {
+        let sound = |n: &crate::node::Node| {
+            n.up()
+                && !n.disk.degraded
+                && n.disk
+                    .safety
+                    .as_ref()
+                    .is_some_and(|s| !s.recovering && s.view_no > 0)
+        };
+        if !self.nodes.iter().all(sound) {
+            return false;
+        }
+        self.kill(id);
+        let degraded = self.rng.permille(500);
+        self.node_mut(id).disk = Disk {
+            degraded,
+            ..Disk::default()
+        };
+        self.oracle.disk_lost(id);
+        let in_us = self.rng.range(10 * MS, SECOND);
+        self.later(in_us, Happening::Start { node: id });
+        true
+    }
+
+    /// The acting coordinator is told to move to another voter set.
+    fn reconfigure(&mut self) -> bool {
+        let acting = |n: &&crate::node::Node| {
+            n.core.as_ref().is_some_and(|c| c.probe().acting.is_some())
+                && n.paused_until <= self.now
+        };
+        let Some(dc) = self.nodes.iter().find(acting).map(|n| n.id) else {
+            return false;
+        };
+        if self.setup.voters.two_node {
+            return false;
+        }
+        let mut votes: Vec<(NodeId, u32)> = Vec::new();
+        for id in 1..=self.size() {
+            match self.rng.below(6) {
+                0 => {}
+                1 => votes.push((NodeId(id), 2)),
+                _ => votes.push((NodeId(id), 1)),
+            }
+        }
+        let sum: u32 = votes.iter().map(|(_, v)| v).sum();
+        if votes.is_empty() {
+            return false;
+        }
+        let expected_votes = self.rng.permille(300).then(|| (sum + 1).min(2 * sum - 1));
+        let voters = VoterSet {
+            votes,
+            expected_votes,
+            ..self.setup.voters.clone()
+        };
+        self.input(dc, Input::Reconfigure { voters });
+        true
+    }
+}
+
+fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Crash => "crash",
+        Kind::QuickCrash => "quick crash",
+        Kind::CrashAll => "all crash",
+        Kind::PowerOff => "power off",
+        Kind::Partition => "partition",
+        Kind::Isolate => "isolate",
+        Kind::OneWay => "one-way cut",
+        Kind::PairCut => "pair cut",
+        Kind::LinkCut => "link cut",
+        Kind::Loss => "loss burst",
+        Kind::Delay => "delay burst",
+        Kind::Pause => "pause",
+        Kind::DiskStall => "disk stall",
+        Kind::DiskFails => "disk fails",
+        Kind::DiskLost => "disk lost",
+        Kind::Leave => "leave",
+        Kind::Reconfigure => "reconfigure",
+    }
+}

@@ -1,0 +1,138 @@
+//! The network between nodes: each direction of each pair has its own faults.
+
+use std::collections::BTreeMap;
+
+use membership::LinkId;
+
+use crate::rng::Rng;
+
+/// One direction of one pair.
+#[derive(Clone, Debug, Default)]
+pub struct Path {
+    pub cut_until: u64,
+    pub link_cut_until: [u64; 8],
+    pub loss_permille: u64,
+    pub loss_until: u64,
+    pub slow_us: u64,
+    pub slow_until: u64,
+    /// Streams keep their order.
+    pub stream_at: u64,
+}
+
+#[derive(Debug)]
+pub struct Net {
+    pub paths: BTreeMap<(u32, u32), Path>,
+    pub delay_us: (u64, u64),
+    /// One packet in a thousand times this is late by up to `tail_us`.
+    pub tail_permille: u64,
+    pub tail_us: u64,
+    pub loss_permille: u64,
+    pub dup_permille: u64,
+    pub dropped: u64,
+    pub duplicated: u64,
+}
+
+impl Net {
+    pub fn new(nodes: u32) -> Self {
+        let mut paths = BTreeMap::new();
+        for a in 1..=nodes {
+            for b in (1..=nodes).filter(|b| *b != a) {
+                paths.insert((a, b), Path::default());
+            }
+        }
+        Self {
+            paths,
+            delay_us: (100, 400),
+            tail_permille: 0,
+            tail_us: 0,
+            loss_permille: 0,
+            dup_permille: 0,
+            dropped: 0,
+            duplicated: 0,
+        }
+    }
+
+    pub fn path(&mut self, from: u32, to: u32) -> &mut Path {
+        self.paths.entry((from, to)).or_default()
+    }
+
+    pub fn open(&self, now: u64, from: u32, to: u32) -> bool {
+        self.paths
+            .get(&(from, to))
+            .is_some_and(|p| now >= p.cut_until)
+    }
+
+    pub fn cut(&mut self, from: u32, to: u32, until: u64) {
+        let path = self.path(from, to);
+        path.cut_until = path.cut_until.max(until);
+    }
+
+    pub fn cut_both(&mut self, a: u32, b: u32, until: u64) {
+        self.cut(a, b, until);
+        self.cut(b, a, until);
+    }
+
+    pub fn heal(&mut self) {
+        for path in self.paths.values_mut() {
+            *path = Path {
+                stream_at: path.stream_at,
+                ..Path::default()
+            };
+        }
+    }
+
+    /// When copies of a datagram arrive; none when it is lost.
+    pub fn datagram(
+        &mut self,
+        rng: &mut Rng,
+        now: u64,
+        from: u32,
+        to: u32,
+        link: LinkId,
+    ) -> Vec<u64> {
+        let (loss, dup) = (self.loss_permille, self.dup_permille);
+        let path = self.path(from, to);
+        let link_cut = path.link_cut_until.get(usize::from(link)).copied();
+        let cut = now < path.cut_until || now < link_cut.unwrap_or(0);
+        let burst = if now < path.loss_until {
+            path.loss_permille
+        } else {
+            0
+        };
+        if cut || (loss + burst > 0 && rng.permille(loss + burst)) {
+            self.dropped += 1;
+            return Vec::new();
+        }
+        let mut arrivals = vec![now + self.delay(rng, now, from, to)];
+        if dup > 0 && rng.permille(dup) {
+            self.duplicated += 1;
+            arrivals.push(now + self.delay(rng, now, from, to));
+        }
+        arrivals
+    }
+
+    /// When a record on the stream arrives, if the stream stands.
+    pub fn stream(&mut self, rng: &mut Rng, now: u64, from: u32, to: u32) -> Option<u64> {
+        if !self.open(now, from, to) || !self.open(now, to, from) {
+            self.dropped += 1;
+            return None;
+        }
+        let at = now + self.delay(rng, now, from, to);
+        let path = self.path(from, to);
+        path.stream_at = path.stream_at.max(at) + 1;
+        Some(path.stream_at)
+    }
+
+    fn delay(&mut self, rng: &mut Rng, now: u64, from: u32, to: u32) -> u64 {
+        let (low, high) = self.delay_us;
+        let tail = self.tail_permille > 0 && rng.permille(self.tail_permille);
+        let late = if tail { rng.below(self.tail_us) } else { 0 };
+        let path = self.path(from, to);
+        let slow = if now < path.slow_until {
+            path.slow_us
+        } else {
+            0
+        };
+        rng.range(low, high) + late + rng.below(slow + 1)
+    }
+}

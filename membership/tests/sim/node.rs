@@ -1,0 +1,225 @@
+//! One simulated machine: a process, a disk, a clock that drifts, an application.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use membership::message::Hash;
+use membership::{Core, DurableOp, Effect, Entry, EntryBody, Recovered, SafetyRecord, Time};
+use wire::{Identity, MachineBoot, NodeId, ProcessBoot};
+
+use crate::rng::Rng;
+
+/// What a crash leaves.
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    pub safety: Option<SafetyRecord>,
+    pub snapshot: Option<(u64, Vec<u8>)>,
+    pub log: BTreeMap<u64, Vec<u8>>,
+    pub commit_hint: u64,
+    pub degraded: bool,
+}
+
+impl Disk {
+    pub fn apply(&mut self, op: &DurableOp) {
+        match op {
+            DurableOp::Safety(record) => self.safety = Some(record.clone()),
+            DurableOp::TruncateLog { seq } => drop(self.log.split_off(seq)),
+            DurableOp::AppendLog { seq, record } => drop(self.log.insert(*seq, record.clone())),
+            DurableOp::CommitHint { seq } => self.commit_hint = *seq,
+            DurableOp::Snapshot { seq, state } => {
+                self.snapshot = Some((*seq, state.clone()));
+                self.log = self.log.split_off(&(seq + 1));
+            }
+        }
+    }
+
+    pub fn recovered(&self) -> Recovered {
+        Recovered {
+            safety: self.safety.clone(),
+            snapshot: self.snapshot.clone(),
+            log: self.log.iter().map(|(s, r)| (*s, r.clone())).collect(),
+            commit_hint: self.commit_hint,
+            degraded: self.degraded,
+        }
+    }
+
+    /// Is this very entry on the disk? A record begins with its chain value.
+    pub fn holds(&self, seq: u64, hash: &Hash) -> bool {
+        let in_snapshot = self.snapshot.as_ref().is_some_and(|(at, _)| *at >= seq);
+        in_snapshot || self.log.get(&seq).is_some_and(|r| r.starts_with(hash))
+    }
+}
+
+/// CLOCK_BOOTTIME of one machine boot, fast or slow by a constant.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    pub base_true: u64,
+    pub base_local: u64,
+    pub ppm: i64,
+}
+
+impl Clock {
+    pub fn local(&self, at: u64) -> Time {
+        let span = (at - self.base_true) as i64;
+        Time(self.base_local + (span + span * self.ppm / PPM) as u64)
+    }
+
+    /// First true moment at which the local clock shows at least `local`.
+    pub fn truly(&self, local: Time) -> u64 {
+        let span = local.0.saturating_sub(self.base_local) as i64;
+        let mut at = self.base_true + (span * PPM / (PPM + self.ppm)) as u64;
+        while self.local(at) < local {
+            at += 1;
+        }
+        at
+    }
+}
+
+const PPM: i64 = 1_000_000;
+
+/// The replicated application: a digest chain of what was committed, compared everywhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct App {
+    pub through: u64,
+    pub digest: u64,
+}
+
+impl App {
+    pub fn apply(&mut self, entry: &Entry) {
+        self.through = entry.seq;
+        if let EntryBody::App { op, payload, .. } = &entry.body {
+            for byte in op.0.iter().chain(payload.iter().take(64)) {
+                self.digest = (self.digest ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
+            }
+        }
+        self.digest = self.digest.rotate_left(1) ^ entry.seq;
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        [self.through.to_be_bytes(), self.digest.to_be_bytes()].concat()
+    }
+
+    pub fn restore(seq: u64, bytes: &[u8]) -> Option<Self> {
+        if bytes.is_empty() {
+            return Some(Self::default());
+        }
+        let (through, digest) = bytes.split_at_checked(8)?;
+        let through = u64::from_be_bytes(through.try_into().ok()?);
+        let digest = u64::from_be_bytes(digest.try_into().ok()?);
+        (through == seq).then_some(Self { through, digest })
+    }
+}
+
+/// A write handed to the disk and not finished.
+#[derive(Debug)]
+pub struct Write {
+    pub id: u64,
+    pub ops: Vec<DurableOp>,
+    pub then: Vec<Effect>,
+}
+
+pub struct Node {
+    pub id: u32,
+    pub core: Option<Core>,
+    /// Of the running or last process.
+    pub me: Identity,
+    pub disk: Disk,
+    pub clock: Clock,
+    pub ppm: i64,
+    /// Counts machine boots, unique over the cluster.
+    pub boot: u64,
+    pub paused_until: u64,
+    pub app: App,
+    pub soft: BTreeMap<String, Vec<u8>>,
+    pub soft_seen: BTreeMap<u32, BTreeMap<String, Vec<u8>>>,
+    pub writes: VecDeque<Write>,
+    pub generation: u64,
+    pub tick_at: u64,
+    pub disk_free_at: u64,
+    pub disk_stalled_until: u64,
+    pub store_failed: bool,
+    pub t_fail_us: u64,
+    pub nodelist_digest: [u8; 32],
+    pub trust_store: bool,
+    /// The machine is powered off or being fenced: nobody starts it before.
+    pub off_until: u64,
+}
+
+impl Node {
+    pub fn new(id: u32, t_fail_us: u64, ppm: i64) -> Self {
+        Self {
+            id,
+            core: None,
+            me: identity(id, 0, 0, 0),
+            disk: Disk::default(),
+            clock: Clock {
+                base_true: 0,
+                base_local: 10_000_000 + u64::from(id) * 1_234_567,
+                ppm,
+            },
+            ppm,
+            boot: u64::from(id) << 32,
+            paused_until: 0,
+            app: App::default(),
+            soft: BTreeMap::new(),
+            soft_seen: BTreeMap::new(),
+            writes: VecDeque::new(),
+            generation: 0,
+            tick_at: u64::MAX,
+            disk_free_at: 0,
+            disk_stalled_until: 0,
+            store_failed: false,
+            t_fail_us,
+            nodelist_digest: [7; 32],
+            trust_store: false,
+            off_until: 0,
+        }
+    }
+
+    pub fn up(&self) -> bool {
+        self.core.is_some()
+    }
+
+    /// The process dies. Finished writes stay; of the unfinished ones any prefix may have reached
+    /// the disk.
+    pub fn crash(&mut self, rng: &mut Rng) -> Vec<DurableOp> {
+        self.core = None;
+        self.paused_until = 0;
+        self.generation += 1;
+        self.tick_at = u64::MAX;
+        let ops: Vec<DurableOp> = self.writes.drain(..).flat_map(|w| w.ops).collect();
+        if self.store_failed || !rng.permille(500) {
+            return Vec::new();
+        }
+        let keep = rng.below(ops.len() as u64 + 1) as usize;
+        ops.into_iter().take(keep).collect()
+    }
+
+    /// Power lost: another machine boot, a clock from the start.
+    pub fn reboot(&mut self, now: u64, rng: &mut Rng) {
+        self.boot += 1;
+        self.paused_until = 0;
+        self.clock = Clock {
+            base_true: now,
+            base_local: rng.range(1_000_000, 60_000_000),
+            ppm: self.ppm,
+        };
+    }
+
+    pub fn next_identity(&self, random: u64) -> Identity {
+        let incarnation = self.disk.safety.as_ref().map_or(0, |s| s.incarnation) + 1;
+        identity(self.id, self.boot, random, incarnation)
+    }
+}
+
+fn identity(id: u32, boot: u64, random: u64, incarnation: u64) -> Identity {
+    let mut machine = [0; 16];
+    machine[..8].copy_from_slice(&boot.to_be_bytes());
+    let mut process = [id as u8; 16];
+    process[..8].copy_from_slice(&random.to_be_bytes());
+    Identity {
+        node: NodeId(id),
+        machine_boot: MachineBoot(machine),
+        process_boot: ProcessBoot(process),
+        incarnation,
+    }
+}

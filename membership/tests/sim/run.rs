@@ -1,0 +1,266 @@
+//! One seed from start to verdict: faults, then everything heals, then it has to work and agree.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use membership::*;
+
+use crate::app::Work;
+use crate::faults::{Fault, Profile};
+use crate::node::Node;
+use crate::oracle::Violation;
+use crate::rng::Rng;
+use crate::world::{DiskModel, Happening, MS, SECOND, Setup, Stats, World};
+
+/// What to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    pub seed: u64,
+    pub nodes: u32,
+    pub fault_us: u64,
+    pub trace: bool,
+}
+
+/// A seed's end; a failed assertion of the core is a violation, too.
+pub fn run(run: Run) -> Result<Stats, Violation> {
+    guarded(|| simulate(run))
+}
+
+/// Turns a panic into a violation.
+pub fn guarded<T>(f: impl FnOnce() -> Result<T, Violation>) -> Result<T, Violation> {
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(result) => result,
+        Err(cause) => {
+            let text = cause
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+                .unwrap_or_else(|| "a panic without words".to_owned());
+            Err(Violation {
+                rule: "assert".to_owned(),
+                at_us: 0,
+                text,
+            })
+        }
+    }
+}
+
+fn simulate(run: Run) -> Result<Stats, Violation> {
+    let mut rng = Rng::new(run.seed.wrapping_mul(0x1_0001) ^ u64::from(run.nodes));
+    let setup = draw_setup(&mut rng, run);
+    let profile = Profile::draw(&mut rng, run.nodes);
+    let mut world = World::new(setup, profile);
+    world.trace = run.trace;
+    draw_network(&mut rng, &mut world);
+    if run.trace {
+        println!("{:#?}\n{:#?}", world.setup, world.profile);
+    }
+    for node in 1..=run.nodes {
+        let in_us = rng.below(200 * MS);
+        world.later(in_us, Happening::Start { node });
+    }
+    if rng.permille(700) {
+        // Most runs begin with a founded cluster; the others are founded among faults.
+        world.run(3 * SECOND);
+    }
+    world.later(0, Happening::Work(Work::Client));
+    world.later(0, Happening::Work(Work::Coordinate));
+    world.later(0, Happening::Fault(Fault::Next));
+    world.run(run.fault_us);
+    world.heal_and_check();
+    world.verdict()
+}
+
+fn draw_setup(rng: &mut Rng, run: Run) -> Setup {
+    let n = run.nodes;
+    let mut setup = Setup::plain(n, run.seed);
+    let t_ms = *rng.pick(&[500, 500, 100, 200, 1_000]).unwrap_or(&500);
+    setup.t_fail_us = vec![t_ms * MS; n as usize];
+    if rng.permille(150) {
+        // One node's configuration was edited first (R0).
+        let other = *rng.pick(&[5_000, 2_000, 250]).unwrap_or(&250);
+        setup.t_fail_us[rng.below(u64::from(n)) as usize] = other * MS;
+    }
+    setup.links = if rng.permille(300) { 2 } else { 1 };
+    setup.voters.wait_for_all = rng.permille(200);
+    if n == 2 && rng.permille(500) {
+        setup.voters.two_node = true;
+        setup.voters.wait_for_all = true;
+        setup.fencing = rng.permille(600);
+    }
+    setup.disk = DiskModel {
+        write_us_max: *rng.pick(&[2 * MS, 5 * MS, 20 * MS]).unwrap_or(&(5 * MS)),
+        stall_permille: *rng.pick(&[0, 0, 2, 10]).unwrap_or(&0),
+    };
+    setup
+}
+
+fn draw_network(rng: &mut Rng, world: &mut World) {
+    world.net.loss_permille = *rng.pick(&[0, 0, 10, 50]).unwrap_or(&0);
+    world.net.dup_permille = *rng.pick(&[0, 10, 100]).unwrap_or(&0);
+    world.net.tail_permille = *rng.pick(&[0, 10, 50]).unwrap_or(&0);
+    world.net.tail_us = *rng.pick(&[5 * MS, 50 * MS, 400 * MS]).unwrap_or(&MS);
+}
+
+impl World {
+    /// Everything heals; within bounded time one DC acts, everybody is in, writes commit (I23),
+    /// and all replicas are equal (I26).
+    pub fn heal_and_check(&mut self) {
+        if self.oracle.violation.is_some() {
+            return;
+        }
+        self.calm = true;
+        self.say(0, || "-- everything heals".to_owned());
+        self.net.heal();
+        self.net.loss_permille = 0;
+        self.net.dup_permille = 0;
+        self.net.tail_permille = 0;
+        for id in 1..=self.size() {
+            self.node_mut(id).disk_stalled_until = 0;
+            if self.node(id).paused_until > self.now {
+                let resume = self.node(id).paused_until - self.now;
+                self.run(resume);
+            }
+            let wait = self.node(id).off_until.saturating_sub(self.now);
+            self.later(wait, Happening::Start { node: id });
+            // A store that had failed is repaired.
+            if self.node(id).store_failed {
+                self.later(wait, Happening::Fault(Fault::Repair { node: id }));
+            }
+        }
+        let limit = self.patience_us();
+        self.until(
+            "one DC acts, everybody is in its view, logs are level",
+            limit,
+            Self::settled,
+        );
+        let ops: Vec<OpId> = (1..=self.size()).map(|id| self.write_at(id)).collect();
+        let acked = |w: &Self| ops.iter().all(|op| w.oracle.ops[op].acked.is_some());
+        self.until("a write of every node is acknowledged", limit, acked);
+        self.until("all replicas are level again", limit, Self::settled);
+        self.run(500 * MS);
+        self.until("all replicas are level at the end", limit, Self::settled);
+        self.equal();
+        self.stats.acked = self.oracle.acked;
+        self.stats.commits = self.oracle.committed.len() as u64;
+    }
+
+    fn patience_us(&self) -> u64 {
+        let t = self.setup.t_fail_us.iter().copied().max().unwrap_or(SECOND);
+        (60 * t).max(30 * SECOND)
+    }
+
+    fn equal(&mut self) {
+        if self.oracle.violation.is_some() {
+            return;
+        }
+        self.oracle.now = self.now;
+        let apps: Vec<_> = self.nodes.iter().map(|n| n.app.clone()).collect();
+        if apps.iter().any(|a| *a != apps[0]) {
+            self.oracle
+                .fail("I26", format!("replicas differ: {apps:?}"));
+        }
+        for node in &self.nodes {
+            for other in &self.nodes {
+                let seen = other.soft_seen.get(&node.id).cloned().unwrap_or_default();
+                if seen != node.soft {
+                    let text = format!(
+                        "node {} sees {seen:?} of node {}, it published {:?}",
+                        other.id, node.id, node.soft
+                    );
+                    self.oracle.fail("R2", text);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// One DC acts, all nodes run and are in its view, all logs are equal and applied.
+    pub fn settled(&self) -> bool {
+        let cores: Vec<&Core> = self.nodes.iter().filter_map(|n| n.core.as_ref()).collect();
+        let acting: Vec<&&Core> = cores
+            .iter()
+            .filter(|c| c.probe().acting.is_some())
+            .collect();
+        let [dc] = acting[..] else { return false };
+        let (view, head) = (dc.probe().view.clone(), dc.probe().head);
+        let up = |n: &Node| n.up() && n.paused_until <= self.now;
+        self.nodes.iter().all(up)
+            && cores.iter().all(|core| {
+                let p = core.probe();
+                *p.view == view
+                    && view.names(&p.me)
+                    && p.head == head
+                    && p.commit == head.seq
+                    && p.durable == head.seq
+            })
+            && self.nodes.iter().all(|n| n.app.through == head.seq)
+    }
+
+    pub fn acting(&self) -> Vec<u32> {
+        let acts = |n: &&Node| n.core.as_ref().is_some_and(|c| c.probe().acting.is_some());
+        self.nodes.iter().filter(acts).map(|n| n.id).collect()
+    }
+
+    pub fn dc(&self) -> Option<u32> {
+        match self.acting()[..] {
+            [dc] => Some(dc),
+            _ => None,
+        }
+    }
+
+    /// Where everybody stands.
+    pub fn picture(&self) -> String {
+        let mut text = String::new();
+        for node in &self.nodes {
+            let Some(core) = &node.core else {
+                text += &format!(
+                    "node {}: down, off until {} ms\n",
+                    node.id,
+                    node.off_until / MS
+                );
+                continue;
+            };
+            let s = core.status();
+            let members: Vec<u32> = s.view.members.iter().map(|m| m.identity.node.0).collect();
+            text += &format!(
+                "node {}: {:?} acting={} dc={:?} view={} {members:?} promised={}.{} head={} commit={} \
+                 durable={} applied={} quorate={} ({}) election: {} recovering: {:?} writes={} inc={}\n",
+                node.id,
+                s.state,
+                s.acting,
+                s.dc.map(|n| n.0),
+                s.view.view_no,
+                s.promised.counter,
+                s.promised.node,
+                s.head.seq,
+                s.commit,
+                s.durable,
+                s.applied,
+                s.quorate,
+                s.quorate_why,
+                s.election_why,
+                s.recovering,
+                s.writes_in_flight,
+                s.me.incarnation
+            );
+        }
+        text
+    }
+}
+
+impl Stats {
+    pub fn add(&mut self, other: &Self) {
+        self.simulated_us += other.simulated_us;
+        self.packets += other.packets;
+        self.steps += other.steps;
+        self.proposals += other.proposals;
+        self.acked += other.acked;
+        self.commits += other.commits;
+        self.elections += other.elections;
+        self.views += other.views;
+        self.commands += other.commands;
+        for (name, count) in &other.faults {
+            *self.faults.entry(name).or_default() += count;
+        }
+    }
+}

@@ -1,0 +1,615 @@
+//! A whole cluster in one thread of virtual time: production cores over simulated machines.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use membership::*;
+use wire::{Identity, NodeId};
+
+use crate::app::Work;
+use crate::faults::{Fault, Profile};
+use crate::net::Net;
+use crate::node::{App, Node, Write};
+use crate::oracle::{Oracle, Violation};
+use crate::rng::Rng;
+
+pub const MS: u64 = 1_000;
+pub const SECOND: u64 = 1_000_000;
+
+/// How a disk behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct DiskModel {
+    pub write_us_max: u64,
+    pub stall_permille: u64,
+}
+
+/// What a run begins with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub seed: u64,
+    pub t_fail_us: Vec<u64>,
+    pub voters: VoterSet,
+    pub fencing: bool,
+    pub links: u8,
+    pub disk: DiskModel,
+    pub drift_ppm: u64,
+}
+
+impl Setup {
+    /// `n` equal nodes, default timers, a quick disk.
+    pub fn plain(n: u32, seed: u64) -> Self {
+        Self {
+            seed,
+            t_fail_us: vec![500 * MS; n as usize],
+            voters: VoterSet {
+                votes: (1..=n).map(|id| (NodeId(id), 1)).collect(),
+                ..VoterSet::default()
+            },
+            fencing: false,
+            links: 1,
+            disk: DiskModel {
+                write_us_max: 4 * MS,
+                stall_permille: 0,
+            },
+            drift_ppm: 200,
+        }
+    }
+}
+
+/// Something that will happen.
+#[derive(Debug)]
+pub enum Happening {
+    Packet {
+        from: Identity,
+        to: Identity,
+        link: LinkId,
+        payload: Vec<u8>,
+    },
+    Disk {
+        node: u32,
+        generation: u64,
+    },
+    Tick {
+        node: u32,
+        generation: u64,
+    },
+    Shake {
+        a: u32,
+        b: u32,
+    },
+    Up {
+        node: u32,
+        at: Identity,
+        peer: Identity,
+    },
+    Start {
+        node: u32,
+    },
+    Work(Work),
+    Fault(Fault),
+}
+
+struct Due {
+    at: u64,
+    order: u64,
+    what: Happening,
+}
+
+pub struct World {
+    pub now: u64,
+    pub setup: Setup,
+    pub nodes: Vec<Node>,
+    pub net: Net,
+    pub rng: Rng,
+    pub oracle: Oracle,
+    pub profile: Profile,
+    pub trace: bool,
+    pub calm: bool,
+    pub stats: Stats,
+    pub app: crate::app::State,
+    sessions: BTreeMap<(u32, u32), (Identity, Identity)>,
+    /// Sessions whose other end does not know them yet.
+    queue: BinaryHeap<Reverse<Due>>,
+    order: u64,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    pub simulated_us: u64,
+    pub packets: u64,
+    pub steps: u64,
+    pub faults: BTreeMap<&'static str, u64>,
+    pub proposals: u64,
+    pub acked: u64,
+    pub commits: u64,
+    pub elections: u64,
+    pub views: u64,
+    pub commands: u64,
+}
+
+impl World {
+    pub fn new(setup: Setup, profile: Profile) -> Self {
+        let mut rng = Rng::new(setup.seed);
+        let n = setup.t_fail_us.len() as u32;
+        let nodes = (1..=n)
+            .map(|id| {
+                let ppm = rng.range(0, 2 * setup.drift_ppm) as i64 - setup.drift_ppm as i64;
+                Node::new(id, setup.t_fail_us[id as usize - 1], ppm)
+            })
+            .collect();
+        let class_u = setup.voters.two_node && !setup.fencing;
+        Self {
+            now: 0,
+            nodes,
+            net: Net::new(n),
+            rng,
+            oracle: Oracle::new(n as usize, class_u),
+            profile,
+            trace: false,
+            calm: false,
+            stats: Stats::default(),
+            app: crate::app::State::default(),
+            sessions: BTreeMap::new(),
+            queue: BinaryHeap::new(),
+            order: 0,
+            setup,
+        }
+    }
+
+    pub fn size(&self) -> u32 {
+        self.nodes.len() as u32
+    }
+
+    pub fn node(&self, id: u32) -> &Node {
+        &self.nodes[id as usize - 1]
+    }
+
+    pub fn node_mut(&mut self, id: u32) -> &mut Node {
+        &mut self.nodes[id as usize - 1]
+    }
+
+    pub fn later(&mut self, in_us: u64, what: Happening) {
+        self.order += 1;
+        self.queue.push(Reverse(Due {
+            at: self.now + in_us,
+            order: self.order,
+            what,
+        }));
+    }
+
+    pub fn say(&self, node: u32, text: impl FnOnce() -> String) {
+        if self.trace {
+            println!(
+                "{:>12.3} ms  node {node}: {}",
+                self.now as f64 / 1e3,
+                text()
+            );
+        }
+    }
+
+    pub fn start_all(&mut self) {
+        for id in 1..=self.size() {
+            self.start(id);
+        }
+    }
+
+    pub fn config(&mut self, id: u32) -> Config {
+        let random = self.rng.next();
+        let node = self.node(id);
+        let links: Vec<LinkId> = (0..self.setup.links).collect();
+        let peers = (1..=self.size()).filter(|n| *n != id);
+        Config {
+            me: node.next_identity(random),
+            peers: peers
+                .map(|n| PeerConfig {
+                    node: NodeId(n),
+                    links: links.clone(),
+                })
+                .collect(),
+            nodelist_digest: node.nodelist_digest,
+            voters: self.setup.voters.clone(),
+            timing: Timing::derive(node.t_fail_us).expect("the setup's timeouts are in bounds"),
+            fencing: self.setup.fencing,
+            seed: random,
+            new_cluster_uuid: [id as u8; 16],
+            trust_store: node.trust_store,
+        }
+    }
+
+    /// Starts a process over the node's disk.
+    pub fn start(&mut self, id: u32) {
+        if self.node(id).up() || self.now < self.node(id).off_until {
+            return;
+        }
+        let config = self.config(id);
+        self.start_with(id, config);
+    }
+
+    pub fn start_with(&mut self, id: u32, config: Config) {
+        let now = self.now;
+        let node = self.node_mut(id);
+        let local = node.clock.local(now);
+        let me = config.me;
+        let recovered = node.disk.recovered();
+        let core = match Core::start(config, recovered, local) {
+            Ok(core) => core,
+            Err(e) => {
+                self.oracle
+                    .fail("start", format!("node {id} does not start: {e}"));
+                return;
+            }
+        };
+        let node = self.node_mut(id);
+        node.core = Some(core);
+        node.me = me;
+        node.generation += 1;
+        node.app = App::default();
+        node.soft_seen.clear();
+        node.store_failed = false;
+        node.disk_free_at = now;
+        self.oracle.process(&self.nodes[id as usize - 1]);
+        self.say(id, || format!("process {} starts", me.incarnation));
+        self.drain(id);
+        let published = self.node(id).soft.clone();
+        let items = published.into_iter().map(|(k, v)| (k, Some(v))).collect();
+        self.input(id, Input::Publish { items });
+        for other in (1..=self.size()).filter(|n| *n != id) {
+            let in_us = self.rng.range(MS, 10 * MS);
+            self.later(in_us, Happening::Shake { a: id, b: other });
+        }
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self, id: u32) {
+        if !self.node(id).up() {
+            return;
+        }
+        let mut rng = self.rng.clone();
+        let late = self.node_mut(id).crash(&mut rng);
+        self.rng = rng;
+        for op in late {
+            self.write(id, &op);
+        }
+        self.oracle.process(&self.nodes[id as usize - 1]);
+        self.say(id, || "process dies".to_owned());
+    }
+
+    /// Power lost; another machine boot when it starts again.
+    pub fn power_off(&mut self, id: u32) {
+        self.kill(id);
+        let (now, mut rng) = (self.now, self.rng.clone());
+        self.node_mut(id).reboot(now, &mut rng);
+        self.rng = rng;
+    }
+
+    pub fn pause(&mut self, id: u32, for_us: u64) {
+        let until = self.now + for_us;
+        self.node_mut(id).paused_until = until;
+        self.oracle.paused(id, until);
+        self.say(id, || format!("paused for {} ms", for_us / MS));
+    }
+
+    pub fn isolate(&mut self, id: u32, until: u64) {
+        for other in (1..=self.size()).filter(|n| *n != id) {
+            self.net.cut_both(id, other, until);
+        }
+    }
+
+    /// One input for a running node, and everything that comes of it.
+    pub fn input(&mut self, id: u32, input: Input) {
+        let now = self.now;
+        let node = self.node_mut(id);
+        let local = node.clock.local(now);
+        let Some(core) = &mut node.core else { return };
+        core.handle(local, input);
+        self.stats.steps += 1;
+        self.drain(id);
+    }
+
+    fn drain(&mut self, id: u32) {
+        self.oracle.now = self.now;
+        self.oracle.log_step(&self.nodes, id);
+        while let Some(output) = self.node_mut(id).core.as_mut().and_then(Core::poll) {
+            match output {
+                Output::Do(effect) => self.effect(id, effect, false),
+                Output::Persist { write, ops, then } => self.persist(id, write, ops, then),
+            }
+        }
+        self.oracle.now = self.now;
+        self.oracle.authority_step(&self.nodes, id);
+        self.schedule_tick(id);
+    }
+
+    fn schedule_tick(&mut self, id: u32) {
+        let node = self.node(id);
+        let Some(local) = node.core.as_ref().and_then(Core::next_timeout) else {
+            return;
+        };
+        let at = node.clock.truly(local).max(self.now + 1);
+        if at == node.tick_at {
+            return;
+        }
+        let generation = node.generation;
+        self.node_mut(id).tick_at = at;
+        self.later(
+            at - self.now,
+            Happening::Tick {
+                node: id,
+                generation,
+            },
+        );
+    }
+
+    fn persist(&mut self, id: u32, write: u64, ops: Vec<DurableOp>, then: Vec<Effect>) {
+        let model = self.setup.disk;
+        let mut in_us = self.rng.range(model.write_us_max / 10, model.write_us_max);
+        if !self.calm && self.rng.permille(model.stall_permille) {
+            in_us += self.rng.range(200 * MS, 3 * SECOND);
+            *self.stats.faults.entry("slow write").or_default() += 1;
+        }
+        let now = self.now;
+        let node = self.node_mut(id);
+        let at = node.disk_free_at.max(now).max(node.disk_stalled_until) + in_us;
+        node.disk_free_at = at;
+        node.writes.push_back(Write {
+            id: write,
+            ops,
+            then,
+        });
+        let generation = node.generation;
+        self.later(
+            at - now,
+            Happening::Disk {
+                node: id,
+                generation,
+            },
+        );
+    }
+
+    /// One operation reaches the disk.
+    fn write(&mut self, id: u32, op: &DurableOp) {
+        let node = &mut self.nodes[id as usize - 1];
+        if let DurableOp::Safety(new) = op {
+            self.oracle.now = self.now;
+            self.oracle
+                .safety_written(id, node.disk.safety.as_ref(), new);
+        }
+        node.disk.apply(op);
+        if let Some(safety) = &node.disk.safety
+            && !safety.recovering
+        {
+            node.disk.degraded = false;
+        }
+    }
+
+    fn disk_done(&mut self, id: u32, generation: u64) {
+        let node = self.node_mut(id);
+        if node.generation != generation || node.store_failed {
+            return;
+        }
+        let Some(write) = node.writes.pop_front() else {
+            return;
+        };
+        for op in &write.ops {
+            self.write(id, op);
+        }
+        for effect in write.then {
+            self.effect(id, effect, true);
+        }
+        self.input(id, Input::Durable { write: write.id });
+    }
+
+    fn effect(&mut self, id: u32, effect: Effect, deferred: bool) {
+        match effect {
+            Effect::Send { to, via, payload } => self.transmit(id, to.0, via, payload, deferred),
+            Effect::Event(event) => {
+                self.oracle.now = self.now;
+                self.oracle.event(&self.nodes[id as usize - 1], &event);
+                self.say(id, || format!("{event:.200?}"));
+                self.application(id, event);
+            }
+        }
+    }
+
+    fn transmit(&mut self, from: u32, to: u32, via: Via, payload: Vec<u8>, deferred: bool) {
+        self.stats.packets += 1;
+        self.oracle.now = self.now;
+        self.oracle
+            .sent(&self.nodes[from as usize - 1], &payload, deferred);
+        let me = self.node(from).me;
+        let Some(peer) = self.session(me, to) else {
+            return;
+        };
+        let (now, mut rng) = (self.now, self.rng.clone());
+        let (link, arrivals) = match via {
+            Via::Link(link) => {
+                if payload.len() > DATAGRAM_BYTES_MAX {
+                    let text = format!("node {from}: datagram of {} bytes", payload.len());
+                    self.oracle.fail("bounds", text);
+                }
+                (link, self.net.datagram(&mut rng, now, from, to, link))
+            }
+            Via::Stream => {
+                let arrival = self.net.stream(&mut rng, now, from, to);
+                (0, arrival.into_iter().collect())
+            }
+        };
+        self.rng = rng;
+        for at in arrivals {
+            let payload = payload.clone();
+            let packet = Happening::Packet {
+                from: me,
+                to: peer,
+                link,
+                payload,
+            };
+            self.later(at - now, packet);
+        }
+    }
+
+    /// The peer's process at the other end of the sender's session, if one stands for it.
+    fn session(&self, me: Identity, to: u32) -> Option<Identity> {
+        let from = me.node.0;
+        let (a, b) = self.sessions.get(&(from.min(to), from.max(to)))?;
+        let (mine, theirs) = if from < to { (a, b) } else { (b, a) };
+        (*mine == me).then_some(*theirs)
+    }
+
+    /// A handshake between two running processes: needs both directions.
+    fn shake(&mut self, a: u32, b: u32) {
+        let (a, b) = (a.min(b), a.max(b));
+        let (x, y) = (self.node(a), self.node(b));
+        if !x.up() || !y.up() || self.sessions.get(&(a, b)) == Some(&(x.me, y.me)) {
+            return;
+        }
+        let speaks = |n: &Node| n.core.as_ref().is_some_and(Core::may_speak);
+        let now = self.now;
+        let able = speaks(x) && speaks(y) && x.paused_until <= now && y.paused_until <= now;
+        let open = self.net.open(now, a, b) && self.net.open(now, b, a);
+        let lost = self.net.loss_permille > 0 && self.rng.permille(2 * self.net.loss_permille);
+        if !able || !open || lost {
+            let in_us = self.rng.range(5 * MS, 40 * MS);
+            self.later(in_us, Happening::Shake { a, b });
+            return;
+        }
+        let (ida, idb) = (self.node(a).me, self.node(b).me);
+        self.sessions.insert((a, b), (ida, idb));
+        for (node, at, peer) in [(a, ida, idb), (b, idb, ida)] {
+            let in_us = self.rng.range(50, MS);
+            self.later(in_us, Happening::Up { node, at, peer });
+        }
+    }
+
+    fn deliver(&mut self, from: Identity, to: Identity, link: LinkId, payload: Vec<u8>) {
+        let id = to.node.0;
+        let stands = self.session(from, id) == Some(to);
+        if !stands || !self.node(id).up() || self.node(id).me != to {
+            return;
+        }
+        self.oracle.heard(id, from.node.0);
+        self.input(
+            id,
+            Input::Packet {
+                from,
+                link,
+                payload,
+            },
+        );
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Packet {
+                from,
+                to,
+                link,
+                payload,
+            } => self.deliver(from, to, link, payload),
+            Happening::Disk { node, generation } => self.disk_done(node, generation),
+            Happening::Tick { node, generation } => {
+                let n = self.node(node);
+                if n.generation == generation && n.tick_at <= self.now {
+                    self.node_mut(node).tick_at = u64::MAX;
+                    self.input(node, Input::Tick);
+                }
+            }
+            Happening::Shake { a, b } => self.shake(a, b),
+            Happening::Up { node, at, peer } => {
+                if self.node(node).up() && self.node(node).me == at {
+                    self.input(node, Input::SessionUp { peer });
+                }
+            }
+            Happening::Start { node } => self.start(node),
+            Happening::Work(work) => self.work(work),
+            Happening::Fault(fault) => self.fault(fault),
+        }
+    }
+
+    /// A paused machine takes nothing until it goes on.
+    fn waits_for(&self, what: &Happening) -> u64 {
+        let id = match what {
+            Happening::Packet { to, .. } => to.node.0,
+            Happening::Disk { node, .. }
+            | Happening::Tick { node, .. }
+            | Happening::Up { node, .. } => *node,
+            _ => return 0,
+        };
+        self.node(id).paused_until
+    }
+
+    /// Runs to a moment, or to the first violation.
+    pub fn run_until(&mut self, end: u64) {
+        while self.oracle.violation.is_none() {
+            let Some(Reverse(due)) = self.queue.peek() else {
+                break;
+            };
+            if due.at > end {
+                break;
+            }
+            let Some(Reverse(due)) = self.queue.pop() else {
+                break;
+            };
+            self.now = self.now.max(due.at);
+            let resume = self.waits_for(&due.what);
+            if resume > self.now {
+                self.later(resume - self.now, due.what);
+                continue;
+            }
+            self.happen(due.what);
+        }
+        self.stats.simulated_us += end.saturating_sub(self.stats.simulated_us);
+        if self.oracle.violation.is_none() {
+            self.now = end;
+        }
+    }
+
+    pub fn run(&mut self, us: u64) {
+        self.run_until(self.now + us);
+    }
+
+    /// Runs until the condition holds; a violation of liveness when it does not in time.
+    pub fn until(&mut self, what: &str, limit_us: u64, ok: impl Fn(&Self) -> bool) -> u64 {
+        let start = self.now;
+        while self.oracle.violation.is_none() && !ok(self) {
+            if self.now - start >= limit_us {
+                let text = format!(
+                    "not within {} ms: {what}\n{}",
+                    limit_us / MS,
+                    self.picture()
+                );
+                self.oracle.now = self.now;
+                self.oracle.fail("I23", text);
+            }
+            self.run(2 * MS);
+        }
+        self.now - start
+    }
+
+    pub fn verdict(self) -> Result<Stats, Violation> {
+        match self.oracle.violation {
+            Some(violation) => Err(violation),
+            None => Ok(self.stats),
+        }
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.order) == (other.at, other.order)
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}

@@ -1,0 +1,260 @@
+//! Whom a command asks: the local daemon, or a CIB in a file (`CIB_file`), which answers the same
+//! requests as far as a file can.
+
+mod daemon;
+mod file;
+
+pub(crate) use daemon::Daemon;
+pub(crate) use file::CibFile;
+
+use super::exit::{Exit, Failure};
+use crate::ipc::{Change, Edit, ErrorKind, Request, Response};
+use crate::paths::Paths;
+use crate::view::Status;
+use cib::{Cib, Patch};
+
+/// Answers requests.
+pub(crate) trait Backend {
+    /// Asks and waits for the answer; [`Response::Error`] is an answer.
+    ///
+    /// # Errors
+    /// [`Failure`] with [`Exit::Disconnect`] when nobody answers.
+    fn call(&mut self, request: &Request) -> Result<Response, Failure>;
+
+    /// A running cluster, not a file.
+    fn live(&self) -> bool;
+}
+
+/// The daemon, or the file that `CIB_file` names.
+///
+/// # Errors
+/// [`Exit::Disconnect`] when the daemon is down, [`Exit::NoInput`] for an unreadable file.
+pub(crate) fn open() -> Result<Box<dyn Backend>, Failure> {
+    match std::env::var_os(CIB_FILE_ENV) {
+        Some(path) if !path.is_empty() => Ok(Box::new(CibFile::open(path.into())?)),
+        _ => Ok(Box::new(Daemon::connect(&Paths::from_env())?)),
+    }
+}
+
+/// Asks; an error of the daemon is a failure.
+///
+/// # Errors
+/// As [`Backend::call`], and every [`Response::Error`].
+pub(crate) fn ask(backend: &mut dyn Backend, request: &Request) -> Result<Response, Failure> {
+    match backend.call(request)? {
+        Response::Error { kind, text } => Err(Failure::new(Exit::from(kind), text)),
+        response => Ok(response),
+    }
+}
+
+/// Asks for something that is answered with a sentence.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn ask_done(backend: &mut dyn Backend, request: &Request) -> Result<String, Failure> {
+    match ask(backend, request)? {
+        Response::Done { text } => Ok(text),
+        _ => Err(unexpected()),
+    }
+}
+
+/// The CIB, with or without its status.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn cib(backend: &mut dyn Backend, status: bool) -> Result<Cib, Failure> {
+    match ask(backend, &Request::Cib { status })? {
+        Response::Cib { xml } => Ok(Cib::parse(&xml)?),
+        _ => Err(unexpected()),
+    }
+}
+
+/// The status.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn status(backend: &mut dyn Backend) -> Result<Status, Failure> {
+    match ask(backend, &Request::Status)? {
+        Response::Status(status) => Ok(*status),
+        _ => Err(unexpected()),
+    }
+}
+
+/// The scheduler's plan.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn plan(backend: &mut dyn Backend) -> Result<scheduler::Plan, Failure> {
+    match ask(backend, &Request::Plan)? {
+        Response::Plan(plan) => Ok(*plan),
+        _ => Err(unexpected()),
+    }
+}
+
+/// The local node's name.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn local_node(backend: &mut dyn Backend) -> Result<String, Failure> {
+    if backend.live() {
+        return Ok(status(backend)?.local_node);
+    }
+    Ok(host_name())
+}
+
+/// This machine's name, as `uname -n`.
+#[must_use]
+pub(crate) fn host_name() -> String {
+    nix::sys::utsname::uname()
+        .map(|u| u.nodename().to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+/// What a committed change had for an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Committed {
+    /// Something really changed.
+    pub changed: bool,
+    /// The daemon's remarks.
+    pub warnings: Vec<String>,
+}
+
+/// Changes the configuration by an edit function, which may be called again on a newer
+/// configuration when somebody else was faster.
+///
+/// # Errors
+/// The edit's own failure; otherwise as [`ask`].
+pub(crate) fn edit<T>(
+    backend: &mut dyn Backend,
+    client: &str,
+    mut change: impl FnMut(&mut Cib) -> Result<T, Failure>,
+) -> Result<(T, Committed), Failure> {
+    for attempt in 1.. {
+        let old = cib(backend, false)?;
+        let mut new = old.clone();
+        let value = change(&mut new)?;
+        match put(backend, client, &old, &new) {
+            Err(failure) if failure.exit == Exit::Old && attempt < ATTEMPTS_MAX => {}
+            result => return result.map(|committed| (value, committed)),
+        }
+    }
+    Err(unexpected())
+}
+
+/// Carries the difference of two configurations over to the cluster. Where somebody else was
+/// faster, the same difference is applied to what they left.
+///
+/// # Errors
+/// As [`ask`]; [`Exit::Old`] when the two changes do not fit together.
+pub(crate) fn merge(
+    backend: &mut dyn Backend,
+    client: &str,
+    old: &Cib,
+    new: &Cib,
+) -> Result<Committed, Failure> {
+    let patch = Patch::between(old.root(), new.root())?;
+    let (mut from, mut to) = (old.clone(), new.clone());
+    for attempt in 1.. {
+        match put(backend, client, &from, &to) {
+            Err(failure) if failure.exit == Exit::Old && attempt < ATTEMPTS_MAX => {}
+            result => return result,
+        }
+        from = cib(backend, false)?;
+        let root = patch
+            .apply_unversioned(from.root())
+            .map_err(|e| met_another(&e))?;
+        to = Cib::from_element(root)?;
+        cib::check::check_ids(to.root()).map_err(|e| met_another(&e))?;
+    }
+    Err(unexpected())
+}
+
+fn met_another(error: &cib::Error) -> Failure {
+    Failure::new(
+        Exit::Old,
+        format!(
+            "somebody else changed the configuration meanwhile, and both changes do not fit together: {error}; nothing was changed, look at it again and repeat yours"
+        ),
+    )
+}
+
+fn put(
+    backend: &mut dyn Backend,
+    client: &str,
+    old: &Cib,
+    new: &Cib,
+) -> Result<Committed, Failure> {
+    if old == new {
+        return Ok(Committed::default());
+    }
+    let patch = Patch::between(old.root(), new.root())?;
+    let version = old.version();
+    let change = Change {
+        op: operation_id()?,
+        base: Some((version.admin_epoch, version.epoch)),
+        edit: Edit::Patch(cib::xml::compact(&patch.to_xml())),
+        client: client.to_owned(),
+        user: user_name(),
+    };
+    match send(backend, change)? {
+        Response::Changed { warnings, .. } => Ok(Committed {
+            changed: true,
+            warnings,
+        }),
+        Response::Error { kind, text } => Err(Failure::new(Exit::from(kind), text)),
+        _ => Err(unexpected()),
+    }
+}
+
+/// Sends a change; one whose answer is in doubt is asked for until it is known, or the patience
+/// ends.
+fn send(backend: &mut dyn Backend, change: Change) -> Result<Response, Failure> {
+    let op = change.op;
+    let mut last = backend.call(&Request::Change(change));
+    for _ in 0..OUTCOME_QUESTIONS_MAX {
+        match &last {
+            Ok(Response::Error { kind, .. }) if *kind == ErrorKind::InDoubt => {}
+            Err(failure) if failure.exit == Exit::Protocol => {}
+            _ => break,
+        }
+        std::thread::sleep(OUTCOME_PAUSE);
+        match backend.call(&Request::Outcome { op }) {
+            Ok(Response::Error { .. }) | Err(_) => {}
+            known => last = known,
+        }
+    }
+    last
+}
+
+/// Sixteen random bytes that name a change.
+fn operation_id() -> Result<[u8; 16], Failure> {
+    let mut op = [0; 16];
+    getrandom::fill(&mut op)
+        .map_err(|e| Failure::new(Exit::Error, format!("the kernel gives no random bytes: {e}")))?;
+    Ok(op)
+}
+
+/// The calling user's name, or number.
+fn user_name() -> String {
+    let uid = nix::unistd::geteuid();
+    match nix::unistd::User::from_uid(uid) {
+        Ok(Some(user)) => user.name,
+        _ => uid.to_string(),
+    }
+}
+
+fn unexpected() -> Failure {
+    Failure::new(
+        Exit::Protocol,
+        "the daemon answered something else than was asked: after an upgrade, restart mainstayd",
+    )
+}
+
+/// Environment variable that names a CIB in a file to work on instead of the cluster.
+pub(crate) const CIB_FILE_ENV: &str = "CIB_file";
+/// How often a change is made again because somebody else was faster.
+const ATTEMPTS_MAX: u32 = 8;
+/// How often the outcome of a change in doubt is asked for.
+const OUTCOME_QUESTIONS_MAX: u32 = 10;
+/// Pause between two of these questions.
+const OUTCOME_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);

@@ -1,0 +1,152 @@
+//! `configure`: one command on one configuration. Pure: what reaches the cluster, and when, is
+//! [`super::session`]'s.
+
+mod constraints;
+mod options;
+mod parse;
+mod resources;
+mod rules;
+mod show;
+#[cfg(test)]
+mod tests;
+
+use super::agents::Agents;
+use crate::cli::exit::Failure;
+use cib::edit::{self, Deleted};
+use cib::{Cib, Section};
+
+/// What a command had to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Remarks {
+    /// Warnings.
+    pub warnings: Vec<String>,
+    /// What was done besides.
+    pub infos: Vec<String>,
+}
+
+impl Remarks {
+    fn warnings(warnings: Vec<String>) -> Self {
+        Self {
+            warnings,
+            infos: Vec::new(),
+        }
+    }
+}
+
+/// Carries out one editing command; the CIB is as before when it fails.
+///
+/// # Errors
+/// [`Failure`] with what is wrong with the command, and where.
+pub(crate) fn run(
+    cib: &mut Cib,
+    verb: &str,
+    words: &[String],
+    agents: &Agents,
+) -> Result<Remarks, Failure> {
+    match verb {
+        "primitive" => resources::primitive(cib, words, agents).map(Remarks::warnings),
+        "rsc_template" => resources::template(cib, words, agents).map(Remarks::warnings),
+        "group" => resources::group(cib, words).map(|()| Remarks::default()),
+        "clone" => resources::clone(cib, words, false, "clone").map(|()| Remarks::default()),
+        "promotable" => resources::clone(cib, words, true, "promotable").map(|()| Remarks::default()),
+        "ms" | "master" => resources::clone(cib, words, true, "ms").map(|()| {
+            let text = format!(
+                "`{verb}` is the old form, a promotable clone was made: write `clone {} meta promotable=true`",
+                words.join(" ")
+            );
+            Remarks::warnings(vec![text])
+        }),
+        "location" => constraints::location(cib, words).map(|()| Remarks::default()),
+        "colocation" | "collocation" => {
+            constraints::colocation(cib, words).map(|()| Remarks::default())
+        }
+        "order" => constraints::order(cib, words).map(|()| Remarks::default()),
+        "property" => options::property(cib, words).map(Remarks::warnings),
+        "rsc_defaults" => options::defaults(cib, words, true).map(Remarks::warnings),
+        "op_defaults" => options::defaults(cib, words, false).map(Remarks::warnings),
+        "node" => options::node(cib, words).map(|()| Remarks::default()),
+        "xml" => options::xml(cib, words).map(|()| Remarks::default()),
+        "delete" => delete(cib, words),
+        "erase" => {
+            erase(cib);
+            Ok(Remarks::default())
+        }
+        other => Err(Failure::usage(format!("configure has no command `{other}`"))),
+    }
+}
+
+/// `show` as text.
+///
+/// # Errors
+/// An id that does not exist.
+pub(crate) fn show(cib: &Cib, ids: &[String]) -> Result<String, Failure> {
+    show::show(cib, ids).map_err(|id| Failure::no_such(format!("object {id} does not exist")))
+}
+
+/// Deletes objects together with what hangs on them.
+fn delete(cib: &mut Cib, ids: &[String]) -> Result<Remarks, Failure> {
+    if ids.is_empty() {
+        return Err(Failure::usage("delete: an id is missing"));
+    }
+    let mut new = cib.clone();
+    let mut infos = Vec::new();
+    for id in ids {
+        let hanging = |gone: &&Deleted| !gone.asked && !ids.contains(&gone.id);
+        let gone = edit::delete(&mut new, id)?;
+        infos.extend(gone.iter().filter(hanging).map(|gone| {
+            let tag = gone.tag.strip_prefix("rsc_").unwrap_or(&gone.tag);
+            format!("hanging {tag}:{} deleted", gone.id)
+        }));
+    }
+    *cib = new;
+    Ok(Remarks {
+        warnings: Vec::new(),
+        infos,
+    })
+}
+
+/// Empties the configuration but for its nodes and what the cluster itself wrote down.
+fn erase(cib: &mut Cib) {
+    for section in Section::CONFIGURATION {
+        if cib.section(section).is_none() {
+            continue;
+        }
+        match section {
+            Section::Nodes => {}
+            Section::CrmConfig => {
+                for set in &mut cib.section_mut(section).children {
+                    set.children.retain(|p| {
+                        p.attr("name").is_some_and(|name| OWN_PROPERTIES.contains(&name))
+                    });
+                }
+            }
+            _ => cib.section_mut(section).children.clear(),
+        }
+    }
+}
+
+/// Properties that the cluster writes itself.
+const OWN_PROPERTIES: [&str; 4] =
+    ["dc-version", "cluster-infrastructure", "cluster-name", "have-watchdog"];
+
+/// Commands of the level that change the configuration.
+pub(crate) const EDITS: [&str; 18] = [
+    "primitive",
+    "rsc_template",
+    "group",
+    "clone",
+    "promotable",
+    "ms",
+    "master",
+    "location",
+    "colocation",
+    "order",
+    "property",
+    "rsc_defaults",
+    "op_defaults",
+    "node",
+    "xml",
+    "delete",
+    "collocation",
+    "erase",
+];

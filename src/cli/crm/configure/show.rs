@@ -1,0 +1,370 @@
+//! The configuration as crmsh prints it; what [`super`] reads back.
+
+use super::parse::show_score;
+use crate::cli::crm::words::quote;
+use cib::config::kind_of;
+use cib::{Cib, Element, Section};
+use std::fmt::Write as _;
+
+/// Everything, in crmsh's order: nodes, primitives, groups, clones, constraints, options; or only
+/// the objects of these ids. `None` in the answer's place for an id that does not exist.
+pub(super) fn show(cib: &Cib, ids: &[String]) -> Result<String, String> {
+    let objects = objects(cib);
+    let mut text = String::new();
+    if ids.is_empty() {
+        for (_, line) in &objects {
+            let _ = writeln!(text, "{line}");
+        }
+        return Ok(text);
+    }
+    for id in ids {
+        let mut found = objects.iter().filter(|(i, _)| i == id).peekable();
+        if found.peek().is_none() {
+            return Err(id.clone());
+        }
+        for (_, line) in found {
+            let _ = writeln!(text, "{line}");
+        }
+    }
+    Ok(text)
+}
+
+/// Ids of everything that `show` prints, with its text.
+fn objects(cib: &Cib) -> Vec<(String, String)> {
+    let mut list = Vec::new();
+    let children = |section| cib.section(section).map_or(&[][..], |s| &s.children[..]);
+    for node in children(Section::Nodes) {
+        let name = node.attr("uname").or_else(|| node.id()).unwrap_or_default();
+        list.push((name.to_owned(), show_node(node)));
+    }
+    let mut resources = Vec::new();
+    collect(children(Section::Resources), &mut resources);
+    for tag in ["template", "primitive", "group", "master", "clone", "bundle"] {
+        let mut of_kind: Vec<_> = resources.iter().filter(|e| e.name == tag).collect();
+        if tag == "primitive" {
+            of_kind.sort_by_key(|e| e.id());
+        }
+        for element in of_kind {
+            let id = element.id().unwrap_or_default().to_owned();
+            list.push((id, show_resource(element)));
+        }
+    }
+    let mut constraints: Vec<_> = children(Section::Constraints).iter().collect();
+    constraints.sort_by_key(|e| e.id());
+    for element in constraints {
+        let id = element.id().unwrap_or_default().to_owned();
+        list.push((id, show_constraint(element)));
+    }
+    let sets = [
+        (Section::CrmConfig, "property"),
+        (Section::RscDefaults, "rsc_defaults"),
+        (Section::OpDefaults, "op_defaults"),
+    ];
+    for (section, word) in sets {
+        for set in children(section) {
+            let id = set.id().unwrap_or_default().to_owned();
+            let text = match set.first("rule") {
+                Some(_) => raw(set),
+                None => format!("{word} {id}:{}", broken_pairs(set)),
+            };
+            list.push((id, text));
+        }
+    }
+    for section in [Section::FencingTopology, Section::Acls, Section::Tags, Section::Alerts] {
+        for element in children(section) {
+            let id = element.id().unwrap_or_default().to_owned();
+            list.push((id, raw(element)));
+        }
+    }
+    list
+}
+
+fn collect<'a>(elements: &'a [Element], into: &mut Vec<&'a Element>) {
+    for element in elements {
+        if kind_of(&element.name).is_some() || element.name == "template" {
+            into.push(element);
+            collect(&element.children, into);
+        }
+    }
+}
+
+fn show_node(node: &Element) -> String {
+    let id = node.id().unwrap_or_default();
+    let name = node.attr("uname").unwrap_or(id);
+    let mut text = format!("node {id}: {name}");
+    if let Some(kind) = node.attr("type").filter(|t| *t != "member") {
+        text = format!("node {id}: {name}:{kind}");
+    }
+    push_sets(&mut text, node, "attributes");
+    text
+}
+
+fn show_resource(element: &Element) -> String {
+    let id = element.id().unwrap_or_default();
+    let mut text = match element.name.as_str() {
+        "primitive" => format!("primitive {id} {}", agent(element)),
+        "template" => format!("rsc_template {id} {}", agent(element)),
+        "bundle" => return raw(element),
+        tag => {
+            let members: Vec<&str> = element
+                .children
+                .iter()
+                .filter(|c| kind_of(&c.name).is_some())
+                .filter_map(Element::id)
+                .collect();
+            let word = if tag == "master" { "ms" } else { tag };
+            format!("{word} {id} {}", members.join(" "))
+        }
+    };
+    if let Some(description) = element.attr("description") {
+        let _ = write!(text, " \\\n\tdescription={}", quote(description));
+    }
+    push_sets(&mut text, element, "params");
+    text
+}
+
+/// crmsh leaves `ocf:heartbeat:` out.
+fn agent(element: &Element) -> String {
+    if let Some(template) = element.attr("template") {
+        return format!("@{template}");
+    }
+    let kind = element.attr("type").unwrap_or_default();
+    let class = element.attr("class").unwrap_or_default();
+    match element.attr("provider") {
+        Some("heartbeat") if class == "ocf" => kind.to_owned(),
+        Some(provider) => format!("{class}:{provider}:{kind}"),
+        None => format!("{class}:{kind}"),
+    }
+}
+
+/// Attribute sets and operations, a line each, in document order.
+fn push_sets(text: &mut String, element: &Element, instance_word: &str) {
+    for child in &element.children {
+        let word = match child.name.as_str() {
+            "instance_attributes" => instance_word,
+            "meta_attributes" => "meta",
+            "utilization" => "utilization",
+            "operations" => {
+                push_operations(text, child);
+                continue;
+            }
+            _ => continue,
+        };
+        let _ = write!(text, " \\\n\t{word}{}", pairs(child));
+    }
+}
+
+fn push_operations(text: &mut String, operations: &Element) {
+    if let Some(id) = operations.id() {
+        let _ = write!(text, " \\\n\toperations $id={}", quote(id));
+    }
+    if let Some(reference) = operations.attr("id-ref") {
+        let _ = write!(text, " \\\n\toperations $id-ref={}", quote(reference));
+    }
+    for op in operations.all("op") {
+        let name = op.attr("name").unwrap_or_default();
+        let _ = write!(text, " \\\n\top {name}");
+        for (name, value) in &op.attrs {
+            if name == "id" || name == "name" || (name == "interval" && value == "0s") {
+                continue;
+            }
+            let _ = write!(text, " {name}={}", quote(value));
+        }
+        for set in &op.children {
+            match set.name.as_str() {
+                // Parameters of an operation read back without a keyword.
+                "instance_attributes" => text.push_str(&pairs(set)),
+                "meta_attributes" => {
+                    let _ = write!(text, " op_meta{}", pairs(set));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// ` name=value name=value`.
+fn pairs(set: &Element) -> String {
+    let mut text = String::new();
+    if let Some(reference) = set.attr("id-ref") {
+        let _ = write!(text, " $id-ref={}", quote(reference));
+    }
+    if set.first("rule").is_some() {
+        let _ = write!(text, " $id={} rule …", quote(set.id().unwrap_or_default()));
+    }
+    for pair in set.all("nvpair") {
+        let name = pair.attr("name").unwrap_or_default();
+        match pair.attr("value") {
+            Some(value) => {
+                let _ = write!(text, " {name}={}", quote(value));
+            }
+            None => {
+                let _ = write!(text, " {name}");
+            }
+        }
+    }
+    text
+}
+
+/// The same, a line each.
+fn broken_pairs(set: &Element) -> String {
+    let mut text = String::new();
+    for pair in set.all("nvpair") {
+        let name = pair.attr("name").unwrap_or_default();
+        let value = quote(pair.attr("value").unwrap_or_default());
+        let _ = write!(text, " \\\n\t{name}={value}");
+    }
+    text
+}
+
+fn show_constraint(element: &Element) -> String {
+    let id = element.id().unwrap_or_default();
+    match element.name.as_str() {
+        "rsc_location" => show_location(id, element),
+        "rsc_colocation" => show_colocation(id, element),
+        "rsc_order" => show_order(id, element),
+        _ => raw(element),
+    }
+}
+
+fn show_location(id: &str, element: &Element) -> String {
+    let target = match (element.attr("rsc"), element.attr("rsc-pattern")) {
+        (Some(rsc), _) => rsc.to_owned(),
+        (None, Some(pattern)) => format!("/{pattern}/"),
+        (None, None) => format!("{{ {} }}", set_members(element, "role").join(" ")),
+    };
+    let mut text = format!("location {id} {target}");
+    for name in ["role", "resource-discovery"] {
+        if let Some(value) = element.attr(name) {
+            let _ = write!(text, " {name}={}", quote(value));
+        }
+    }
+    if let (Some(score), Some(node)) = (element.attr("score"), element.attr("node")) {
+        let _ = write!(text, " {}: {node}", show_score(score));
+    }
+    for rule in element.all("rule") {
+        let _ = write!(text, " \\\n\trule{}", show_rule(rule));
+    }
+    text
+}
+
+fn show_rule(rule: &Element) -> String {
+    let mut text = String::new();
+    if let Some(role) = rule.attr("role") {
+        let _ = write!(text, " $role={role}");
+    }
+    match (rule.attr("score"), rule.attr("score-attribute")) {
+        (Some(score), _) => {
+            let _ = write!(text, " {}:", show_score(score));
+        }
+        (None, Some(attribute)) => {
+            let _ = write!(text, " {attribute}:");
+        }
+        (None, None) => {}
+    }
+    let operator = format!(" {} ", rule.attr("boolean-op").unwrap_or("and"));
+    let expressions: Vec<String> = rule.children.iter().map(show_expression).collect();
+    let _ = write!(text, " {}", expressions.join(&operator));
+    text
+}
+
+fn show_expression(element: &Element) -> String {
+    let attr = |name: &str| element.attr(name).unwrap_or_default();
+    match (element.name.as_str(), attr("operation")) {
+        ("expression", operation @ ("defined" | "not_defined")) => {
+            format!("{operation} {}", attr("attribute"))
+        }
+        ("expression", operation) => {
+            let kind = element
+                .attr("type")
+                .map(|t| format!("{t}:"))
+                .unwrap_or_default();
+            format!("{} {kind}{operation} {}", attr("attribute"), quote(attr("value")))
+        }
+        ("date_expression", "lt") => format!("date lt {}", quote(attr("end"))),
+        ("date_expression", "gt") => format!("date gt {}", quote(attr("start"))),
+        ("date_expression", operation) => {
+            let word = if operation == "date_spec" { "spec" } else { "in" };
+            let mut text = format!("date {word}");
+            for name in ["start", "end"] {
+                if let Some(value) = element.attr(name) {
+                    let _ = write!(text, " {name}={}", quote(value));
+                }
+            }
+            let inner = element.children.iter().flat_map(|c| &c.attrs);
+            for (name, value) in inner.filter(|(n, _)| n != "id") {
+                let _ = write!(text, " {name}={}", quote(value));
+            }
+            text
+        }
+        _ => "…".to_owned(),
+    }
+}
+
+fn show_colocation(id: &str, element: &Element) -> String {
+    let score = show_score(element.attr("score").unwrap_or("INFINITY"));
+    let mut text = format!("colocation {id} {score}:");
+    for (name, role) in [("rsc", "rsc-role"), ("with-rsc", "with-rsc-role")] {
+        if let Some(rsc) = element.attr(name) {
+            let _ = write!(text, " {}", suffixed(rsc, element.attr(role)));
+        }
+    }
+    for word in set_members(element, "role") {
+        let _ = write!(text, " {word}");
+    }
+    for name in ["node-attribute", "influence"] {
+        if let Some(value) = element.attr(name) {
+            let _ = write!(text, " {name}={}", quote(value));
+        }
+    }
+    text
+}
+
+fn show_order(id: &str, element: &Element) -> String {
+    let mut text = format!("order {id}");
+    if let Some(kind) = element.attr("kind") {
+        let _ = write!(text, " {kind}:");
+    } else if let Some(score) = element.attr("score") {
+        let _ = write!(text, " {}:", show_score(score));
+    }
+    for (name, action) in [("first", "first-action"), ("then", "then-action")] {
+        if let Some(rsc) = element.attr(name) {
+            let _ = write!(text, " {}", suffixed(rsc, element.attr(action)));
+        }
+    }
+    for word in set_members(element, "action") {
+        let _ = write!(text, " {word}");
+    }
+    if let Some(value) = element.attr("symmetrical") {
+        let _ = write!(text, " symmetrical={value}");
+    }
+    text
+}
+
+fn set_members(element: &Element, suffix: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for set in element.all("resource_set") {
+        let brackets = match (set.attr("require-all"), set.attr("sequential")) {
+            (Some("false"), _) => Some(["[", "]"]),
+            (_, Some("false")) => Some(["(", ")"]),
+            _ => None,
+        };
+        words.extend(brackets.map(|b| b[0].to_owned()));
+        let members = set.all("resource_ref").filter_map(Element::id);
+        words.extend(members.map(|m| suffixed(m, set.attr(suffix))));
+        words.extend(brackets.map(|b| b[1].to_owned()));
+    }
+    words
+}
+
+fn suffixed(id: &str, suffix: Option<&str>) -> String {
+    match suffix {
+        Some(suffix) => format!("{id}:{suffix}"),
+        None => id.to_owned(),
+    }
+}
+
+/// What has no line of its own is shown, and read back, as XML.
+fn raw(element: &Element) -> String {
+    format!("xml {}", cib::xml::compact(element))
+}

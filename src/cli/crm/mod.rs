@@ -1,0 +1,218 @@
+//! `crm`: the shell of levels that crmsh made known, on one line, on standard input, or typed.
+
+pub(crate) mod agents;
+mod configure;
+mod node;
+mod ra;
+mod resource;
+mod session;
+mod shell;
+pub(crate) mod words;
+
+use super::backend::{self, Backend, CibFile, ask_done};
+use super::console::Console;
+use super::exit::{Exit, Failure};
+use crate::ipc::Request;
+use crate::paths::Paths;
+use agents::Agents;
+use shell::Shell;
+use std::io::{BufRead, Write};
+
+/// What the command line said before the first command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// `-w`: return when the cluster has nothing left to do.
+    pub wait: bool,
+    /// `-F`: no questions, no refusals for the user's own good.
+    pub force: bool,
+    /// `-f FILE`: commands from a file.
+    pub file: Option<String>,
+    /// `-c FILE`: work on a CIB in a file.
+    pub cib: Option<String>,
+    /// The commands.
+    pub words: Vec<String>,
+}
+
+/// What a level's verbs work with.
+pub(crate) struct Context<'a> {
+    /// Whom to ask.
+    pub backend: &'a mut dyn Backend,
+    /// Where the words go.
+    pub console: &'a mut Console,
+    /// Options of the command line.
+    pub options: Options,
+    /// Agents of this machine.
+    pub agents: Agents,
+}
+
+impl Context<'_> {
+    /// Waits until the cluster has nothing left to do.
+    ///
+    /// # Errors
+    /// [`Exit::Timeout`] after [`WAIT_MS_MAX`].
+    pub(crate) fn wait(&mut self) -> Result<(), Failure> {
+        let request = Request::WaitIdle {
+            timeout_ms: WAIT_MS_MAX,
+        };
+        ask_done(self.backend, &request).map(|_| ())
+    }
+
+    /// Asks when somebody is there to answer; without a terminal, `-F` is the answer.
+    ///
+    /// # Errors
+    /// [`Exit::Unsafe`] when nobody can be asked.
+    pub(crate) fn confirm(&mut self, question: &str) -> Result<bool, Failure> {
+        if self.options.force {
+            return Ok(true);
+        }
+        if !self.console.interactive {
+            return Err(Failure::new(
+                Exit::Unsafe,
+                format!("{question} Nobody is there to answer: say -F if it shall be done"),
+            ));
+        }
+        self.console.print(&format!("{question} (y/n) "));
+        let _ = std::io::stdout().flush();
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        Ok(read.is_ok() && answer.trim().to_ascii_lowercase().starts_with('y'))
+    }
+}
+
+/// The whole program; `args` without its name. Exit code 0 or 1, as crmsh.
+#[must_use]
+pub(crate) fn main(args: &[String]) -> Exit {
+    let mut console = Console::process();
+    let options = match parse(args) {
+        Ok(Parsed::Run(options)) => options,
+        Ok(Parsed::Help) => {
+            console.print(shell::HELP);
+            return Exit::Ok;
+        }
+        Ok(Parsed::Version) => {
+            console.line(&format!("crm {} (mainstay)", env!("CARGO_PKG_VERSION")));
+            return Exit::Ok;
+        }
+        Err(failure) => return report(&mut console, &failure),
+    };
+    let opened: Result<Box<dyn Backend>, Failure> = match &options.cib {
+        Some(path) => CibFile::open(path.into()).map(|f| Box::new(f) as Box<dyn Backend>),
+        None => backend::open(),
+    };
+    let mut backend = match opened {
+        Ok(backend) => backend,
+        Err(failure) if shell::needs_no_cluster(&options.words) => {
+            tracing::debug!(%failure, "no cluster");
+            Box::new(Nobody(failure))
+        }
+        Err(failure) => return report(&mut console, &prefixed(&options.words, failure)),
+    };
+    run(backend.as_mut(), &mut console, options)
+}
+
+/// Carries out the commands of a command line, a file, or standard input.
+pub(crate) fn run(backend: &mut dyn Backend, console: &mut Console, options: Options) -> Exit {
+    let file = options.file.clone();
+    let single = options.words.clone();
+    let context = Context {
+        backend,
+        console,
+        options,
+        agents: Agents::new(Paths::from_env()),
+    };
+    let mut shell = Shell::new(context);
+    if !single.is_empty() && !shell.single(&single) {
+        // `crm configure` alone opens the level.
+        return shell.exit();
+    }
+    match file.as_deref() {
+        Some("-") | None if shell.interactive() => shell.prompt(),
+        Some("-") | None => shell.script(&mut std::io::stdin().lock()),
+        Some(path) => match std::fs::File::open(path) {
+            Ok(file) => shell.script(&mut std::io::BufReader::new(file)),
+            Err(error) => shell.fail(&Failure::new(Exit::NoInput, format!("{path}: {error}"))),
+        },
+    }
+    shell.exit()
+}
+
+/// `status: …`: crmsh names the command that failed.
+fn prefixed(words: &[String], failure: Failure) -> Failure {
+    let command: Vec<&str> = words.iter().take(2).map(String::as_str).collect();
+    if command.is_empty() {
+        return failure;
+    }
+    Failure {
+        text: format!("{}: {}", command.join("."), failure.text),
+        ..failure
+    }
+}
+
+fn report(console: &mut Console, failure: &Failure) -> Exit {
+    console.error(&failure.text);
+    if let Some(cure) = &failure.cure {
+        console.err_line(cure);
+    }
+    Exit::Error
+}
+
+/// What the command line asks for.
+enum Parsed {
+    Run(Options),
+    Help,
+    Version,
+}
+
+fn parse(args: &[String]) -> Result<Parsed, Failure> {
+    let mut options = Options::default();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let (flag, glued) = match arg.split_once('=') {
+            Some((flag, value)) if flag.starts_with("--") => (flag, Some(value.to_owned())),
+            _ => (arg.as_str(), None),
+        };
+        let mut value = |what: &str| {
+            glued
+                .clone()
+                .or_else(|| args.next().cloned())
+                .ok_or_else(|| Failure::usage(format!("{flag} needs {what}")))
+        };
+        match flag {
+            "-w" | "--wait" => options.wait = true,
+            "-F" | "--force" => options.force = true,
+            "-f" | "--file" => options.file = Some(value("a file")?),
+            "-c" | "--cib" => options.cib = Some(value("a file with a CIB")?),
+            // Colours and the like: there are none to switch.
+            "-D" | "--display" | "-H" | "--history" | "-o" | "--opt" => drop(value("a value")?),
+            "-R" | "--regression-tests" | "-d" | "--debug" | "-n" | "--no" => {}
+            "-h" | "--help" => return Ok(Parsed::Help),
+            "--version" => return Ok(Parsed::Version),
+            other if other.starts_with('-') && other.len() > 1 => {
+                return Err(Failure::usage(format!(
+                    "crm has no option {other}; `crm --help` lists them"
+                )));
+            }
+            _ => {
+                options.words.push(arg.clone());
+                options.words.extend(args.by_ref().cloned());
+            }
+        }
+    }
+    Ok(Parsed::Run(options))
+}
+
+/// Stands in for a cluster that is not there, for commands that need none.
+struct Nobody(Failure);
+
+impl Backend for Nobody {
+    fn call(&mut self, _: &Request) -> Result<crate::ipc::Response, Failure> {
+        Err(self.0.clone())
+    }
+
+    fn live(&self) -> bool {
+        false
+    }
+}
+
+/// Longest `-w`, in milliseconds: an hour.
+pub(crate) const WAIT_MS_MAX: u64 = 60 * 60 * 1000;

@@ -1,0 +1,132 @@
+//! The configuration under edit: a copy that is committed as a whole.
+
+use super::agents::Agents;
+use super::configure;
+use crate::cli::backend::{self, Backend};
+use crate::cli::console::Console;
+use crate::cli::exit::{Exit, Failure};
+use cib::Cib;
+use cib::check::{Finding, Severity};
+
+/// What `configure` works on until `commit`.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    base: Cib,
+    work: Cib,
+}
+
+impl Session {
+    /// Starts from the cluster's configuration.
+    ///
+    /// # Errors
+    /// As [`backend::cib`].
+    pub(crate) fn begin(backend: &mut dyn Backend) -> Result<Self, Failure> {
+        let base = backend::cib(backend, false)?;
+        let work = base.clone();
+        Ok(Self { base, work })
+    }
+
+    /// The configuration as edited.
+    #[must_use]
+    pub(crate) const fn cib(&self) -> &Cib {
+        &self.work
+    }
+
+    /// Something waits for `commit`.
+    #[must_use]
+    pub(crate) fn changed(&self) -> bool {
+        self.base != self.work
+    }
+
+    /// The configuration as it was.
+    #[must_use]
+    pub(crate) const fn base(&self) -> &Cib {
+        &self.base
+    }
+
+    /// One editing command; nothing changes when it fails.
+    ///
+    /// # Errors
+    /// As [`configure::run`].
+    pub(crate) fn run(
+        &mut self,
+        verb: &str,
+        words: &[String],
+        agents: &Agents,
+        console: &mut Console,
+    ) -> Result<(), Failure> {
+        let remarks = configure::run(&mut self.work, verb, words, agents)?;
+        for text in remarks.warnings {
+            console.warning(&text);
+        }
+        for text in remarks.infos {
+            console.info(&text);
+        }
+        Ok(())
+    }
+
+    /// Takes a whole configuration, as an editor or a file gave it.
+    pub(crate) fn replace(&mut self, work: Cib) {
+        self.work = work;
+    }
+
+    /// Findings that the edit brought, errors first.
+    #[must_use]
+    pub(crate) fn new_findings(&self) -> Vec<Finding> {
+        let old = cib::check::verify(&self.base);
+        let mut findings = cib::check::verify(&self.work);
+        findings.retain(|f| !old.contains(f));
+        findings
+    }
+
+    /// Brings the edit to the cluster. Returns whether something changed there.
+    ///
+    /// # Errors
+    /// [`Exit::Config`] when the configuration would be wrong and `force` is not given; the edit
+    /// stays for correction then. Otherwise as [`backend::merge`].
+    pub(crate) fn commit(
+        &mut self,
+        backend: &mut dyn Backend,
+        console: &mut Console,
+        force: bool,
+    ) -> Result<bool, Failure> {
+        if !self.changed() {
+            return Ok(false);
+        }
+        let mut wrong = 0_usize;
+        for finding in self.new_findings() {
+            match finding.severity {
+                Severity::Error => {
+                    wrong += 1;
+                    console.error(&describe(&finding));
+                }
+                Severity::Warning => console.warning(&describe(&finding)),
+            }
+        }
+        if wrong > 0 && !force {
+            return Err(Failure::new(
+                Exit::Config,
+                "the configuration is not valid: nothing was committed",
+            ));
+        }
+        let committed = backend::merge(backend, CLIENT, &self.base, &self.work)?;
+        for text in &committed.warnings {
+            console.warning(text);
+        }
+        *self = Self::begin(backend)?;
+        Ok(committed.changed)
+    }
+}
+
+/// A finding as crmsh would put it: whom it is about, what, and the cure.
+#[must_use]
+pub(crate) fn describe(finding: &Finding) -> String {
+    let whom = match finding.id.as_str() {
+        "" => format!("<{}>", finding.tag),
+        id => id.to_owned(),
+    };
+    format!("{whom}: {}; {}", finding.what, finding.cure)
+}
+
+/// Name under which changes are recorded.
+pub(super) const CLIENT: &str = "crm";

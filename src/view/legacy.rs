@@ -1,0 +1,75 @@
+//! The status in the words of Pacemaker 1.1 (`crm_mon --legacy`): probes written for it look at
+//! the beginning of lines.
+
+use super::tell::{asctime, count, node_state};
+use super::{Status, text};
+use std::fmt::Write as _;
+
+/// Everything.
+#[must_use]
+pub fn document(status: &Status) -> String {
+    let mut out = String::from("============\n");
+    let _ = writeln!(out, "Last updated: {}", asctime(status.now));
+    out.push_str("Stack: corosync\n");
+    let quorum = match status.quorate {
+        true => "partition with quorum",
+        false => "partition WITHOUT quorum",
+    };
+    let _ = match &status.dc {
+        Some(dc) => writeln!(out, "Current DC: {dc} - {quorum}"),
+        None => writeln!(out, "Current DC: NONE"),
+    };
+    let _ = writeln!(out, "Version: {}", crate::DC_VERSION);
+    let _ = writeln!(
+        out,
+        "{} Nodes configured, {} expected votes",
+        status.nodes.len(),
+        status.votes.0
+    );
+    let _ = writeln!(out, "{} Resources configured.", count(status).configured);
+    out.push_str("============\n\n");
+    let (mut online, mut offline) = (Vec::new(), Vec::new());
+    for node in &status.nodes {
+        match node_state(node) {
+            "online" => online.push(node.name.as_str()),
+            "OFFLINE" => offline.push(node.name.as_str()),
+            state => {
+                let _ = writeln!(out, "Node {}: {state}", node.name);
+            }
+        }
+    }
+    for (word, names) in [("Online", online), ("OFFLINE", offline)] {
+        if !names.is_empty() {
+            let _ = writeln!(out, "{word}: [ {} ]", names.join(" "));
+        }
+    }
+    out.push_str("\nFull list of resources:\n\n");
+    let options = text::Options {
+        inactive: true,
+        ..text::Options::default()
+    };
+    let list = text::resource_list(status, options);
+    for line in list.lines().skip(1) {
+        let line = line.replacen("  * ", " ", 1);
+        let line = line.replace("(ocf:", "(ocf::").replace(":\t ", ":\t");
+        let _ = writeln!(out, "{line}");
+    }
+    let failures = text::all_failures(status);
+    if !failures.is_empty() {
+        out.push_str("\nFailed actions:\n");
+        for failure in failures {
+            let _ = writeln!(
+                out,
+                "    {} on {} '{}' ({}): call={}, status={}, exit-reason='{}'",
+                failure.key,
+                failure.node,
+                super::ocf_code(failure.rc),
+                failure.rc,
+                failure.call_id,
+                super::exec_status(failure.op_status),
+                failure.exit_reason
+            );
+        }
+    }
+    out
+}

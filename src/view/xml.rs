@@ -1,0 +1,284 @@
+//! The status as `crm_mon --output-as=xml` of Pacemaker 2.1 prints it (schema crm_mon-2.25):
+//! scripts search it line by line, so the order of attributes is part of the interface.
+
+use super::tell::{asctime, count, exec_status, is_disabled, ocf_code, option, option_on, score};
+use super::{FailCount, Status, leaves, text};
+use cib::Element;
+use scheduler::{OpFailure, ResourceStatus};
+
+/// The whole document; `request` is the command line that asked.
+#[must_use]
+pub fn document(status: &Status, request: &str) -> String {
+    let root = Element::new("pacemaker-result")
+        .with("api-version", API_VERSION)
+        .with("request", request)
+        .child(summary(status))
+        .child(nodes(status))
+        .child(resources(status))
+        .child(node_history(status));
+    let mut root = root;
+    let failures = failures(status);
+    if !failures.children.is_empty() {
+        root.children.push(failures);
+    }
+    let root = root.child(
+        Element::new("status")
+            .with("code", "0")
+            .with("message", "OK"),
+    );
+    format!("<?xml version=\"1.0\"?>\n{}", cib::xml::format(&root))
+}
+
+fn flag(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}
+
+fn summary(status: &Status) -> Element {
+    let mut dc = Element::new("current_dc").with("present", flag(status.dc.is_some()));
+    if let Some(name) = &status.dc {
+        let id = status
+            .nodes
+            .iter()
+            .find(|n| n.name == *name)
+            .map_or("", |n| &n.id);
+        dc.set("version", crate::DC_VERSION);
+        dc.set("name", name);
+        dc.set("id", id);
+        dc.set("with_quorum", flag(status.quorate));
+        dc.set("mixed_version", "false");
+    }
+    let counts = count(status);
+    let mut summary = Element::new("summary")
+        .child(Element::new("stack").with("type", "corosync"))
+        .child(dc)
+        .child(Element::new("last_update").with("time", &asctime(status.now)));
+    if let Some((time, user, client, origin)) = &status.last_change {
+        summary.children.push(
+            Element::new("last_change")
+                .with("time", time)
+                .with("user", user)
+                .with("client", client)
+                .with("origin", origin),
+        );
+    }
+    summary
+        .child(Element::new("nodes_configured").with("number", &status.nodes.len().to_string()))
+        .child(
+            Element::new("resources_configured")
+                .with("number", &counts.configured.to_string())
+                .with("disabled", &counts.disabled.to_string())
+                .with("blocked", &counts.blocked.to_string()),
+        )
+        .child(options(status))
+}
+
+fn options(status: &Status) -> Element {
+    let milliseconds = |name, default: u64| {
+        option(status, name)
+            .and_then(|v| cib::value::parse_interval_ms(v).ok())
+            .unwrap_or(default)
+            .to_string()
+    };
+    Element::new("cluster_options")
+        .with("stonith-enabled", flag(option_on(status, "stonith-enabled", true)))
+        .with("symmetric-cluster", flag(option_on(status, "symmetric-cluster", true)))
+        .with("no-quorum-policy", option(status, "no-quorum-policy").unwrap_or("stop"))
+        .with("maintenance-mode", flag(option_on(status, "maintenance-mode", false)))
+        .with("stop-all-resources", flag(option_on(status, "stop-all-resources", false)))
+        .with("stonith-timeout-ms", &milliseconds("stonith-timeout", 60_000))
+        .with("priority-fencing-delay-ms", &milliseconds("priority-fencing-delay", 0))
+}
+
+fn nodes(status: &Status) -> Element {
+    let mut nodes = Element::new("nodes");
+    for node in &status.nodes {
+        let mut element = Element::new("node")
+            .with("name", &node.name)
+            .with("id", &node.id)
+            .with("online", flag(node.online))
+            .with("standby", flag(node.standby))
+            .with("standby_onfail", flag(node.standby_on_fail))
+            .with("maintenance", flag(node.maintenance))
+            .with("pending", flag(node.pending))
+            .with("unclean", flag(node.unclean))
+            .with("health", "green");
+        if node.online {
+            element.set("feature_set", cib::document::FEATURE_SET);
+        }
+        element.set("shutdown", flag(node.shutdown));
+        element.set("expected_up", flag(node.online && !node.shutdown));
+        element.set("is_dc", flag(node.is_dc));
+        element.set("resources_running", &node.resources_running.to_string());
+        element.set("type", "member");
+        nodes.children.push(element);
+    }
+    nodes
+}
+
+fn resources(status: &Status) -> Element {
+    let mut list = Element::new("resources");
+    for resource in &status.resources {
+        list.children.push(element(resource, status));
+    }
+    list
+}
+
+fn element(resource: &ResourceStatus, status: &Status) -> Element {
+    let children = || resource.children.iter().map(|c| element(c, status));
+    match resource.kind.as_str() {
+        "group" => {
+            let mut group = Element::new("group")
+                .with("id", &resource.id)
+                .with("number_resources", &resource.children.len().to_string())
+                .with("managed", flag(resource.managed))
+                .with("disabled", flag(is_disabled(resource)));
+            group.children.extend(children());
+            group
+        }
+        "clone" => {
+            let mut promotable = false;
+            let mut failed = false;
+            leaves(resource, &mut |leaf| {
+                promotable |= matches!(leaf.role.as_str(), "Promoted" | "Unpromoted");
+                failed |= leaf.failed;
+            });
+            let mut clone = Element::new("clone")
+                .with("id", &resource.id)
+                .with("multi_state", flag(promotable))
+                .with("unique", "false")
+                .with("managed", flag(resource.managed))
+                .with("disabled", flag(is_disabled(resource)))
+                .with("failed", flag(failed))
+                .with("failure_ignored", "false");
+            clone.children.extend(children());
+            clone
+        }
+        _ => primitive(resource, status),
+    }
+}
+
+fn primitive(resource: &ResourceStatus, status: &Status) -> Element {
+    let id = resource.id.split(':').next().unwrap_or_default();
+    let mut element = Element::new("resource")
+        .with("id", id)
+        .with("resource_agent", &resource.agent)
+        .with("role", &resource.role);
+    if let Some(role) = &resource.target_role {
+        element.set("target_role", role);
+    }
+    element.set("active", flag(resource.active));
+    element.set("orphaned", flag(resource.orphaned));
+    element.set("blocked", flag(resource.blocked));
+    element.set("managed", flag(resource.managed));
+    element.set("failed", flag(resource.failed));
+    element.set("failure_ignored", "false");
+    element.set("nodes_running_on", &resource.nodes.len().to_string());
+    if let Some(pending) = &resource.pending {
+        element.set("pending", pending);
+    }
+    for name in &resource.nodes {
+        let node = status.nodes.iter().find(|n| n.name == *name);
+        element.children.push(
+            Element::new("node")
+                .with("name", name)
+                .with("id", node.map_or("", |n| &n.id))
+                .with("cached", flag(node.is_some_and(|n| n.online))),
+        );
+    }
+    element
+}
+
+/// Fail counts and failed operations by node: what the status knows of the history.
+fn node_history(status: &Status) -> Element {
+    let mut history = Element::new("node_history");
+    for node in &status.nodes {
+        let mut element = Element::new("node").with("name", &node.name);
+        for resource in &status.resources {
+            leaves(resource, &mut |leaf| {
+                let id = leaf.id.split(':').next().unwrap_or_default();
+                let counts: Vec<&FailCount> = status
+                    .failcounts
+                    .iter()
+                    .filter(|f| f.node == node.name && f.resource == id)
+                    .collect();
+                let here = leaf.nodes.contains(&node.name);
+                let failed: Vec<&OpFailure> =
+                    leaf.failures.iter().filter(|f| f.node == node.name).collect();
+                if here || !counts.is_empty() || !failed.is_empty() {
+                    element.children.push(resource_history(id, leaf, &counts, &failed));
+                }
+            });
+        }
+        if !element.children.is_empty() {
+            history.children.push(element);
+        }
+    }
+    history
+}
+
+fn resource_history(
+    id: &str,
+    leaf: &ResourceStatus,
+    counts: &[&FailCount],
+    failed: &[&OpFailure],
+) -> Element {
+    let threshold = counts.iter().map(|c| c.threshold).max().filter(|t| *t > 0);
+    let mut element = Element::new("resource_history")
+        .with("id", id)
+        .with("orphan", flag(leaf.orphaned))
+        .with("migration-threshold", &threshold.unwrap_or(1_000_000).to_string());
+    if !counts.is_empty() {
+        let total = counts.iter().map(|c| c.count).fold(0, u32::saturating_add);
+        element.set("fail-count", &score(total));
+        if let Some(last) = counts.iter().filter_map(|c| c.last_failure).max() {
+            element.set("last-failure", &asctime(last));
+        }
+    }
+    for failure in failed {
+        let (_, task, interval_ms) = text::parse_key(&failure.key);
+        let mut operation = Element::new("operation_history")
+            .with("call", &failure.call_id.to_string())
+            .with("task", task)
+            .with("rc", &failure.rc.to_string())
+            .with("rc_text", ocf_code(failure.rc));
+        if interval_ms > 0 {
+            operation.set("interval", &format!("{interval_ms}ms"));
+        }
+        if let Some(at) = failure.last_rc_change {
+            operation.set("last-rc-change", &asctime(at));
+        }
+        operation.set("exec-time", &format!("{}ms", failure.exec_time_ms));
+        operation.set("queue-time", &format!("{}ms", failure.queue_time_ms));
+        element.children.push(operation);
+    }
+    element
+}
+
+fn failures(status: &Status) -> Element {
+    let mut list = Element::new("failures");
+    for failure in text::all_failures(status) {
+        let (_, task, interval_ms) = text::parse_key(&failure.key);
+        let mut element = Element::new("failure")
+            .with("op_key", &failure.key)
+            .with("node", &failure.node)
+            .with("exitstatus", ocf_code(failure.rc))
+            .with("exitreason", &failure.exit_reason)
+            .with("exitcode", &failure.rc.to_string())
+            .with("call", &failure.call_id.to_string())
+            .with("status", exec_status(failure.op_status));
+        if let Some(at) = failure.last_rc_change {
+            let at = jiff::Timestamp::from_second(at).unwrap_or_default();
+            let at = at.to_zoned(jiff::tz::TimeZone::system());
+            element.set("last-rc-change", &at.strftime("%Y-%m-%d %H:%M:%S %:z").to_string());
+            element.set("queued", &failure.queue_time_ms.to_string());
+            element.set("exec", &failure.exec_time_ms.to_string());
+            element.set("interval", &interval_ms.to_string());
+            element.set("task", task);
+        }
+        list.children.push(element);
+    }
+    list
+}
+
+/// Version of the schema that the document follows.
+const API_VERSION: &str = "2.25";
