@@ -235,6 +235,7 @@ impl Controller {
                 });
                 self.note_change(what);
             }
+            transition::Answer::Surprise(what) => self.note_change(what),
             transition::Answer::Foreign => {
                 self.note_change(format!("a result of another transition arrived ({key})"));
             }

@@ -40,6 +40,8 @@ pub(super) enum Answer {
     Expected,
     /// Not as planned; in words.
     Failed(String),
+    /// A probe found something else than the plan was made on; in words. No failure.
+    Surprise(String),
     /// Not of this transition.
     Foreign,
 }
@@ -175,10 +177,10 @@ impl Transition {
             },
         );
         // A probe that finds something is no failure, but what was planned on its absence is void.
-        if surprise || !(ok || can_fail) {
-            Answer::Failed(what)
-        } else {
-            Answer::Expected
+        match (ok || can_fail, surprise) {
+            (false, _) => Answer::Failed(what),
+            (true, true) => Answer::Surprise(what),
+            (true, false) => Answer::Expected,
         }
     }
 

@@ -6,6 +6,7 @@ use mainstay::paths::Paths;
 use mainstay::view::Status;
 use scheduler::{NodeStatus, ResourceStatus};
 use std::ops::Deref;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -35,6 +36,44 @@ impl Cluster {
     /// A lab of `nodes` nodes whose power is still off, for tests that change files first.
     pub(crate) fn off(test: &str, nodes: u8) -> Option<Self> {
         Self::lab(test, nodes, |o| o.powered_off = true)
+    }
+
+    /// Switches every node on and waits until all are online, with quorum.
+    pub(crate) fn power_on(&self) {
+        self.poweron_all().unwrap();
+        self.wait_online();
+    }
+
+    /// Edits a file in a node's directory, as on its disk; the change must be one.
+    pub(crate) fn edit_file(&self, node: &str, file: &str, edit: impl FnOnce(&str) -> String) {
+        let path = self.node_dir(node).join(file);
+        let before = std::fs::read_to_string(&path).unwrap();
+        let after = edit(&before);
+        assert_ne!(before, after, "{} was to be changed", path.display());
+        std::fs::write(&path, after).unwrap();
+    }
+
+    /// Puts an agent `ocf:mainstay:NAME` into every node; before they have power. `case` is the
+    /// part of the script that is not as usual: a branch of `case $1 in`, with `$state` a file that
+    /// is there while the resource runs.
+    pub(crate) fn install_agent(&self, name: &str, case: &str) {
+        let dir = self.dir().join("skeleton/usr-lib/ocf/resource.d/mainstay");
+        let script = format!(
+            "#!/bin/sh
+state=/run/resource-agents/$OCF_RESOURCE_INSTANCE.state
+case $1 in
+{case}
+start) touch $state; exit 0 ;;
+stop) rm -f $state; exit 0 ;;
+monitor) [ -e $state ] && exit 0; exit 7 ;;
+meta-data) echo '<resource-agent name=\"{name}\"><actions/></resource-agent>'; exit 0 ;;
+esac
+exit 3
+"
+        );
+        let path = dir.join(name);
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     fn lab(test: &str, nodes: u8, change: impl FnOnce(&mut Options)) -> Option<Self> {

@@ -121,6 +121,11 @@ pub(crate) fn properties(cib: &mut Cib, pairs: &[(&str, &str)]) {
     }
 }
 
+/// Sets or removes a resource's meta attribute.
+pub(crate) fn set_meta(cib: &mut Cib, resource: &str, name: &str, value: Option<&str>) {
+    edit::set_meta(cib, resource, name, value).unwrap();
+}
+
 /// No fencing, nothing moves without a reason: what most tests begin with.
 pub(crate) fn plain(cib: &mut Cib) {
     properties(cib, &[("stonith-enabled", "false")]);

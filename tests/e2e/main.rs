@@ -4,8 +4,12 @@
 //! lab of its own, waits with bounds, and says when one is reached what was expected, what was seen
 //! instead, and where the logs are.
 
+mod agents;
+mod bad_input;
 mod cluster;
 mod config;
 mod failover;
 mod quorum;
+mod replay;
 mod restart;
+mod stop;
