@@ -114,9 +114,18 @@ fn short(options: &mut Options, letter: char) -> Result<(), Failure> {
 
 fn long(options: &mut Options, arg: &str) -> Result<(), Failure> {
     match arg {
-        "--one-shot" | "--verbose" | "--show-node-attributes" | "--operations"
-        | "--timing-details" | "--tickets" | "--neg-locations" | "--show-detail" | "--brief"
-        | "--pending" | "--hide-headers" | "--quiet" => {}
+        "--one-shot"
+        | "--verbose"
+        | "--show-node-attributes"
+        | "--operations"
+        | "--timing-details"
+        | "--tickets"
+        | "--neg-locations"
+        | "--show-detail"
+        | "--brief"
+        | "--pending"
+        | "--hide-headers"
+        | "--quiet" => {}
         "--inactive" => options.text.inactive = true,
         "--group-by-node" => options.text.by_node = true,
         "--failcounts" => options.text.failcounts = true,

@@ -9,7 +9,11 @@ use std::process::ExitCode;
 
 /// The command line.
 #[derive(Debug, Parser)]
-#[command(name = "mainstay", version, about = "A cluster's status, explanations, checks and upkeep")]
+#[command(
+    name = "mainstay",
+    version,
+    about = "A cluster's status, explanations, checks and upkeep"
+)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -40,7 +44,12 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            }
+            .into();
         }
     };
     let mut console = Console::process();

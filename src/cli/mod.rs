@@ -26,7 +26,11 @@ pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let called = words.first().map(|word| Path::new(word).file_name());
     let called = called.flatten().map(|n| n.to_string_lossy().into_owned());
     let called = called.unwrap_or_default();
-    let named = |name: &str| COMMANDS.iter().find(|c| c.name == name && c.name != "mainstay");
+    let named = |name: &str| {
+        COMMANDS
+            .iter()
+            .find(|c| c.name == name && c.name != "mainstay")
+    };
     if let Some(command) = named(&called) {
         return (command.run)(words.get(1..).unwrap_or_default());
     }

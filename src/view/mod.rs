@@ -1,6 +1,5 @@
 //! One status model, and its renderers: text as crm_mon prints it, JSON, the Nagios line.
 
-
 pub mod legacy;
 mod model;
 pub mod nagios;

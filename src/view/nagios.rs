@@ -68,7 +68,10 @@ pub fn check(status: &Status) -> (String, u8) {
     }
     let failures = text::all_failures(status).len();
     if failures > 0 {
-        warning.push(format!("{failures} failed action{}", if failures == 1 { "" } else { "s" }));
+        warning.push(format!(
+            "{failures} failed action{}",
+            if failures == 1 { "" } else { "s" }
+        ));
     }
     if option_on(status, "maintenance-mode", false) {
         warning.push("maintenance mode".to_owned());
@@ -99,5 +102,8 @@ pub fn check(status: &Status) -> (String, u8) {
             ("OK", 0, vec![fine])
         }
     };
-    (format!("MAINSTAY {word} - {} | {perfdata}", findings.join(", ")), code)
+    (
+        format!("MAINSTAY {word} - {} | {perfdata}", findings.join(", ")),
+        code,
+    )
 }

@@ -91,15 +91,42 @@ pub fn score(count: u32) -> String {
 #[must_use]
 pub const fn node_state(node: &NodeStatus) -> &'static str {
     match node {
-        NodeStatus { unclean: true, online: true, .. } => "UNCLEAN (online)",
-        NodeStatus { unclean: true, pending: true, .. } => "UNCLEAN (pending)",
+        NodeStatus {
+            unclean: true,
+            online: true,
+            ..
+        } => "UNCLEAN (online)",
+        NodeStatus {
+            unclean: true,
+            pending: true,
+            ..
+        } => "UNCLEAN (pending)",
         NodeStatus { unclean: true, .. } => "UNCLEAN (offline)",
         NodeStatus { pending: true, .. } => "pending",
-        NodeStatus { standby_on_fail: true, online: true, .. } => "standby (on-fail)",
-        NodeStatus { standby: true, online: true, resources_running: 0, .. } => "standby",
-        NodeStatus { standby: true, online: true, .. } => "standby (with active resources)",
-        NodeStatus { maintenance: true, online: true, .. } => "maintenance",
-        NodeStatus { maintenance: true, .. } => "OFFLINE (maintenance)",
+        NodeStatus {
+            standby_on_fail: true,
+            online: true,
+            ..
+        } => "standby (on-fail)",
+        NodeStatus {
+            standby: true,
+            online: true,
+            resources_running: 0,
+            ..
+        } => "standby",
+        NodeStatus {
+            standby: true,
+            online: true,
+            ..
+        } => "standby (with active resources)",
+        NodeStatus {
+            maintenance: true,
+            online: true,
+            ..
+        } => "maintenance",
+        NodeStatus {
+            maintenance: true, ..
+        } => "OFFLINE (maintenance)",
         NodeStatus { online: true, .. } => "online",
         NodeStatus { standby: true, .. } => "OFFLINE (standby)",
         NodeStatus { .. } => "OFFLINE",
@@ -118,10 +145,7 @@ pub fn leaves<'a>(resource: &'a ResourceStatus, see: &mut dyn FnMut(&'a Resource
 
 /// A resource of this id, wherever it stands; instance numbers may be left out.
 #[must_use]
-pub fn find_resource<'a>(
-    resources: &'a [ResourceStatus],
-    id: &str,
-) -> Option<&'a ResourceStatus> {
+pub fn find_resource<'a>(resources: &'a [ResourceStatus], id: &str) -> Option<&'a ResourceStatus> {
     resources.iter().find_map(|r| {
         let base = r.id.split(':').next();
         if r.id == id || base == Some(id) {

@@ -48,7 +48,10 @@ pub fn document(status: &Status, options: Options) -> String {
 /// The list of resources with its heading, as `crm resource status` shows it.
 #[must_use]
 pub fn resource_list(status: &Status, options: Options) -> String {
-    format!("Full List of Resources:\n{}", resource_lines(status, options))
+    format!(
+        "Full List of Resources:\n{}",
+        resource_lines(status, options)
+    )
 }
 
 fn summary(status: &Status) -> String {
@@ -201,11 +204,7 @@ fn push_resource(
         "group" => push_group(text, resource, status, options, depth, disabled),
         "clone" => push_clone(text, resource, status, options, depth, disabled),
         _ => {
-            let _ = writeln!(
-                text,
-                "{pad}* {}",
-                line(resource, Some(status), disabled)
-            );
+            let _ = writeln!(text, "{pad}* {}", line(resource, Some(status), disabled));
         }
     }
 }
@@ -278,7 +277,9 @@ fn push_clone(
                 }
             }
             None => {
-                leaves(instance, &mut |leaf| seen.extend(leaf.nodes.iter().cloned()));
+                leaves(instance, &mut |leaf| {
+                    seen.extend(leaf.nodes.iter().cloned())
+                });
                 if any_active(instance) || instance.orphaned {
                     push_resource(text, instance, status, options, depth + 1, disabled);
                 }
@@ -287,7 +288,11 @@ fn push_clone(
     }
     for (role, mut names) in by_role {
         // A promotable clone has no plain "started".
-        let role = if role == "Started" && promotable(clone) { "Unpromoted" } else { role };
+        let role = if role == "Started" && promotable(clone) {
+            "Unpromoted"
+        } else {
+            role
+        };
         names.sort_by_key(|n| status.nodes.iter().position(|s| s.name == *n));
         if !names.is_empty() {
             let _ = writeln!(text, "{pad}  * {role}: [ {} ]", names.join(" "));
@@ -301,7 +306,11 @@ fn push_clone(
             .filter(|n| !seen.contains(*n))
             .collect();
         if !stopped.is_empty() {
-            let word = if disabled { "Stopped (disabled)" } else { "Stopped" };
+            let word = if disabled {
+                "Stopped (disabled)"
+            } else {
+                "Stopped"
+            };
             let _ = writeln!(text, "{pad}  * {word}: [ {} ]", stopped.join(" "));
         }
     }
@@ -398,7 +407,10 @@ fn shown_role<'a>(resource: &'a ResourceStatus, pending: Option<&'a str>) -> &'a
 fn notes(resource: &ResourceStatus, status: Option<&Status>, disabled: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let nodes: &[NodeStatus] = status.map_or(&[], |s| &s.nodes);
-    let on: Vec<&NodeStatus> = nodes.iter().filter(|n| resource.nodes.contains(&n.name)).collect();
+    let on: Vec<&NodeStatus> = nodes
+        .iter()
+        .filter(|n| resource.nodes.contains(&n.name))
+        .collect();
     if on.iter().any(|n| !n.online && n.unclean) {
         notes.push("UNCLEAN".to_owned());
     }
@@ -429,8 +441,11 @@ fn migration(status: &Status) -> String {
     let mut text = String::from("\nMigration Summary:\n");
     for node in &status.nodes {
         let mut ids: Vec<&str> = Vec::new();
-        let counts: Vec<&FailCount> =
-            status.failcounts.iter().filter(|f| f.node == node.name).collect();
+        let counts: Vec<&FailCount> = status
+            .failcounts
+            .iter()
+            .filter(|f| f.node == node.name)
+            .collect();
         for count in &counts {
             if !ids.contains(&count.resource.as_str()) {
                 ids.push(&count.resource);

@@ -80,13 +80,34 @@ fn options(status: &Status) -> Element {
             .to_string()
     };
     Element::new("cluster_options")
-        .with("stonith-enabled", flag(option_on(status, "stonith-enabled", true)))
-        .with("symmetric-cluster", flag(option_on(status, "symmetric-cluster", true)))
-        .with("no-quorum-policy", option(status, "no-quorum-policy").unwrap_or("stop"))
-        .with("maintenance-mode", flag(option_on(status, "maintenance-mode", false)))
-        .with("stop-all-resources", flag(option_on(status, "stop-all-resources", false)))
-        .with("stonith-timeout-ms", &milliseconds("stonith-timeout", 60_000))
-        .with("priority-fencing-delay-ms", &milliseconds("priority-fencing-delay", 0))
+        .with(
+            "stonith-enabled",
+            flag(option_on(status, "stonith-enabled", true)),
+        )
+        .with(
+            "symmetric-cluster",
+            flag(option_on(status, "symmetric-cluster", true)),
+        )
+        .with(
+            "no-quorum-policy",
+            option(status, "no-quorum-policy").unwrap_or("stop"),
+        )
+        .with(
+            "maintenance-mode",
+            flag(option_on(status, "maintenance-mode", false)),
+        )
+        .with(
+            "stop-all-resources",
+            flag(option_on(status, "stop-all-resources", false)),
+        )
+        .with(
+            "stonith-timeout-ms",
+            &milliseconds("stonith-timeout", 60_000),
+        )
+        .with(
+            "priority-fencing-delay-ms",
+            &milliseconds("priority-fencing-delay", 0),
+        )
 }
 
 fn nodes(status: &Status) -> Element {
@@ -202,10 +223,15 @@ fn node_history(status: &Status) -> Element {
                     .filter(|f| f.node == node.name && f.resource == id)
                     .collect();
                 let here = leaf.nodes.contains(&node.name);
-                let failed: Vec<&OpFailure> =
-                    leaf.failures.iter().filter(|f| f.node == node.name).collect();
+                let failed: Vec<&OpFailure> = leaf
+                    .failures
+                    .iter()
+                    .filter(|f| f.node == node.name)
+                    .collect();
                 if here || !counts.is_empty() || !failed.is_empty() {
-                    element.children.push(resource_history(id, leaf, &counts, &failed));
+                    element
+                        .children
+                        .push(resource_history(id, leaf, &counts, &failed));
                 }
             });
         }
@@ -226,7 +252,10 @@ fn resource_history(
     let mut element = Element::new("resource_history")
         .with("id", id)
         .with("orphan", flag(leaf.orphaned))
-        .with("migration-threshold", &threshold.unwrap_or(1_000_000).to_string());
+        .with(
+            "migration-threshold",
+            &threshold.unwrap_or(1_000_000).to_string(),
+        );
     if !counts.is_empty() {
         let total = counts.iter().map(|c| c.count).fold(0, u32::saturating_add);
         element.set("fail-count", &score(total));
@@ -269,7 +298,10 @@ fn failures(status: &Status) -> Element {
         if let Some(at) = failure.last_rc_change {
             let at = jiff::Timestamp::from_second(at).unwrap_or_default();
             let at = at.to_zoned(jiff::tz::TimeZone::system());
-            element.set("last-rc-change", &at.strftime("%Y-%m-%d %H:%M:%S %:z").to_string());
+            element.set(
+                "last-rc-change",
+                &at.strftime("%Y-%m-%d %H:%M:%S %:z").to_string(),
+            );
             element.set("queued", &failure.queue_time_ms.to_string());
             element.set("exec", &failure.exec_time_ms.to_string());
             element.set("interval", &interval_ms.to_string());

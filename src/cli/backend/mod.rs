@@ -229,8 +229,12 @@ fn send(backend: &mut dyn Backend, change: Change) -> Result<Response, Failure> 
 /// Sixteen random bytes that name a change.
 fn operation_id() -> Result<[u8; 16], Failure> {
     let mut op = [0; 16];
-    getrandom::fill(&mut op)
-        .map_err(|e| Failure::new(Exit::Error, format!("the kernel gives no random bytes: {e}")))?;
+    getrandom::fill(&mut op).map_err(|e| {
+        Failure::new(
+            Exit::Error,
+            format!("the kernel gives no random bytes: {e}"),
+        )
+    })?;
     Ok(op)
 }
 

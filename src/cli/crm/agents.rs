@@ -36,7 +36,11 @@ impl Agents {
     pub(crate) fn classes(&self) -> Vec<String> {
         let mut classes = vec!["lsb".to_owned()];
         let providers = self.providers();
-        classes.push(format!("ocf / {}", providers.join(" ")).trim_end().to_owned());
+        classes.push(
+            format!("ocf / {}", providers.join(" "))
+                .trim_end()
+                .to_owned(),
+        );
         classes.push("service".to_owned());
         classes.push("stonith".to_owned());
         if self.systemd() {
@@ -48,7 +52,8 @@ impl Agents {
     /// OCF providers, those of natively served agents included.
     #[must_use]
     pub(crate) fn providers(&self) -> Vec<String> {
-        let mut found: BTreeSet<String> = files(&self.ocf_dir(), Path::is_dir).into_iter().collect();
+        let mut found: BTreeSet<String> =
+            files(&self.ocf_dir(), Path::is_dir).into_iter().collect();
         found.insert(NATIVE_PROVIDER.to_owned());
         found.remove(".isolation");
         found.into_iter().collect()
@@ -114,7 +119,10 @@ impl Agents {
             name.chars().all(plain) && !name.starts_with('.')
         };
         if !parts.iter().all(|p| fine(p)) {
-            return Err(bad(spec, "an agent's name has letters, digits, `_`, `-` and `.`"));
+            return Err(bad(
+                spec,
+                "an agent's name has letters, digits, `_`, `-` and `.`",
+            ));
         }
         let (class, provider, kind) = match parts.as_slice() {
             [kind] => return Ok(self.ocf(None, kind)),
@@ -130,13 +138,17 @@ impl Agents {
             ["stonith", provider, kind] => {
                 return Err(bad(
                     spec,
-                    &format!("fence agents have no provider: is it stonith:fence_{kind}? ({provider})"),
+                    &format!(
+                        "fence agents have no provider: is it stonith:fence_{kind}? ({provider})"
+                    ),
                 ));
             }
             [class, ..] => {
                 return Err(bad(
                     spec,
-                    &format!("class {class} is unknown; there are ocf, lsb, systemd, service, stonith"),
+                    &format!(
+                        "class {class} is unknown; there are ocf, lsb, systemd, service, stonith"
+                    ),
                 ));
             }
             [] => return Err(bad(spec, "it is empty")),
@@ -209,7 +221,11 @@ impl Agents {
             agent.remark = Some(
                 "ocf:heartbeat:IPaddr is the older agent; ocf:heartbeat:IPaddr2 does the same and more. Without cidr_netmask the mask comes from the network the address belongs to".to_owned(),
             );
-        } else if !native && agent.class != "systemd" && agent.class != "service" && self.file(&agent).is_none() {
+        } else if !native
+            && agent.class != "systemd"
+            && agent.class != "service"
+            && self.file(&agent).is_none()
+        {
             agent.remark = Some(format!(
                 "the agent {} is not installed on this node",
                 agent.spec()
@@ -227,7 +243,11 @@ impl Agents {
     }
 
     fn units(&self) -> Vec<String> {
-        let dirs = ["etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
+        let dirs = [
+            "etc/systemd/system",
+            "usr/lib/systemd/system",
+            "lib/systemd/system",
+        ];
         let mut found = Vec::new();
         for dir in dirs {
             let names = files(&self.paths.root().join(dir), |_| true);

@@ -11,8 +11,20 @@ use std::fmt::Write as _;
 
 /// Verbs of the level.
 pub(super) const VERBS: [&str; 14] = [
-    "standby", "online", "maintenance", "ready", "show", "status", "list", "attribute", "fence",
-    "delete", "server", "clearstate", "status-attr", "utilization",
+    "standby",
+    "online",
+    "maintenance",
+    "ready",
+    "show",
+    "status",
+    "list",
+    "attribute",
+    "fence",
+    "delete",
+    "server",
+    "clearstate",
+    "status-attr",
+    "utilization",
 ];
 
 pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Result<(), Failure> {
@@ -81,7 +93,10 @@ fn show(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     }
     let mut text = String::new();
     for node in config.nodes() {
-        if words.first().is_some_and(|w| w != node.uname && w != node.id) {
+        if words
+            .first()
+            .is_some_and(|w| w != node.uname && w != node.id)
+        {
             continue;
         }
         let state = status.nodes.iter().find(|n| n.name == node.uname);
@@ -116,7 +131,9 @@ fn attribute(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure>
             let found = Config::new(&cib).node(node);
             let value = found.and_then(|n| n.attributes.get(name).copied());
             let Some(value) = value else {
-                return Err(Failure::no_such(format!("node {node} has no attribute {name}")));
+                return Err(Failure::no_such(format!(
+                    "node {node} has no attribute {name}"
+                )));
             };
             context
                 .console
@@ -140,7 +157,9 @@ fn fence(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let [node] = words else {
         return Err(Failure::usage("usage: crm node fence NODE"));
     };
-    if !context.confirm(&format!("Fencing {node} cuts its power. Do you want to go on?"))? {
+    if !context.confirm(&format!(
+        "Fencing {node} cuts its power. Do you want to go on?"
+    ))? {
         return Ok(());
     }
     let request = Request::Fence {

@@ -90,8 +90,12 @@ fn info(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     };
     let agent = context.agents.resolve(&spec)?;
     let text = meta_data(context, &agent)?;
-    let element = parse(&text)
-        .map_err(|why| Failure::new(Exit::DataErr, format!("{}: its meta-data: {why}", agent.spec())))?;
+    let element = parse(&text).map_err(|why| {
+        Failure::new(
+            Exit::DataErr,
+            format!("{}: its meta-data: {why}", agent.spec()),
+        )
+    })?;
     context.console.print(&describe(&agent, &element));
     Ok(())
 }
@@ -116,7 +120,10 @@ fn meta_data(context: &Context<'_>, agent: &AgentName) -> Result<String, Failure
         command.arg("meta-data");
     }
     let root = crate::paths::Paths::from_env().ocf_root();
-    let output = command.env("OCF_ROOT", root).stdin(std::process::Stdio::null()).output();
+    let output = command
+        .env("OCF_ROOT", root)
+        .stdin(std::process::Stdio::null())
+        .output();
     match output {
         Ok(output) if !output.stdout.is_empty() => {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -125,7 +132,10 @@ fn meta_data(context: &Context<'_>, agent: &AgentName) -> Result<String, Failure
             Exit::Error,
             format!("{} prints no meta-data ({})", path.display(), output.status),
         )),
-        Err(error) => Err(Failure::new(Exit::Error, format!("{}: {error}", path.display()))),
+        Err(error) => Err(Failure::new(
+            Exit::Error,
+            format!("{}: {error}", path.display()),
+        )),
     }
 }
 

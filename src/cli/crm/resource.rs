@@ -12,10 +12,35 @@ use cib::{Cib, Element, Section};
 
 /// Verbs of the level.
 pub(super) const VERBS: [&str; 29] = [
-    "start", "stop", "restart", "status", "show", "list", "cleanup", "refresh", "reprobe", "move",
-    "migrate", "ban", "clear", "unmove", "unmigrate", "unban", "manage", "unmanage", "maintenance",
-    "promote", "demote", "meta", "param", "utilization", "failcount", "locate", "constraints",
-    "trace", "operations",
+    "start",
+    "stop",
+    "restart",
+    "status",
+    "show",
+    "list",
+    "cleanup",
+    "refresh",
+    "reprobe",
+    "move",
+    "migrate",
+    "ban",
+    "clear",
+    "unmove",
+    "unmigrate",
+    "unban",
+    "manage",
+    "unmanage",
+    "maintenance",
+    "promote",
+    "demote",
+    "meta",
+    "param",
+    "utilization",
+    "failcount",
+    "locate",
+    "constraints",
+    "trace",
+    "operations",
 ];
 
 pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Result<(), Failure> {
@@ -48,7 +73,9 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
 fn one(verb: &str, words: &[String]) -> Result<String, Failure> {
     match words {
         [one] => Ok(one.clone()),
-        _ => Err(Failure::usage(format!("usage: crm resource {verb} RESOURCE"))),
+        _ => Err(Failure::usage(format!(
+            "usage: crm resource {verb} RESOURCE"
+        ))),
     }
 }
 
@@ -70,7 +97,9 @@ fn set_all(
     value: &str,
 ) -> Result<(), Failure> {
     if ids.is_empty() {
-        return Err(Failure::usage(format!("usage: crm resource {verb} RESOURCE …")));
+        return Err(Failure::usage(format!(
+            "usage: crm resource {verb} RESOURCE …"
+        )));
     }
     backend::edit(context.backend, CLIENT, |cib| {
         for id in ids {
@@ -88,9 +117,19 @@ fn maintenance(context: &mut Context<'_>, words: &[String]) -> Result<(), Failur
         [id] => (id, "true"),
         [id, value] if matches!(value.as_str(), "on" | "true" | "yes") => (id, "true"),
         [id, value] if matches!(value.as_str(), "off" | "false" | "no") => (id, "false"),
-        _ => return Err(Failure::usage("usage: crm resource maintenance RESOURCE [on|off]")),
+        _ => {
+            return Err(Failure::usage(
+                "usage: crm resource maintenance RESOURCE [on|off]",
+            ));
+        }
     };
-    set_all(context, "maintenance", std::slice::from_ref(id), "maintenance", value)
+    set_all(
+        context,
+        "maintenance",
+        std::slice::from_ref(id),
+        "maintenance",
+        value,
+    )
 }
 
 fn restart(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
@@ -104,7 +143,13 @@ fn restart(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
             format!("{id} is stopped by target-role: start it with `crm resource start {id}`"),
         ));
     }
-    set_all(context, "restart", std::slice::from_ref(&id), "target-role", "Stopped")?;
+    set_all(
+        context,
+        "restart",
+        std::slice::from_ref(&id),
+        "target-role",
+        "Stopped",
+    )?;
     let stopped = context.wait();
     // Started again whatever became of the wait: nobody asked for it to stay stopped.
     backend::edit(context.backend, CLIENT, |cib| {
@@ -129,10 +174,13 @@ fn status(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
         return locate(context, id);
     }
     let status = backend::status(context.backend)?;
-    let text = view::text::resource_list(&status, view::text::Options {
-        inactive: true,
-        ..view::text::Options::default()
-    });
+    let text = view::text::resource_list(
+        &status,
+        view::text::Options {
+            inactive: true,
+            ..view::text::Options::default()
+        },
+    );
     context.console.print(&text);
     Ok(())
 }
@@ -157,7 +205,9 @@ fn locate(context: &mut Context<'_>, id: &str) -> Result<(), Failure> {
         }
     });
     if places.is_empty() {
-        context.console.line(&format!("resource {id} is NOT running"));
+        context
+            .console
+            .line(&format!("resource {id} is NOT running"));
     }
     for place in places {
         context
@@ -201,10 +251,12 @@ fn move_away(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure>
                     .with("score", "INFINITY");
                 Ok(edit::insert(cib, Section::Constraints, constraint)?)
             })?;
-            context.console.info(&format!("Move constraint created for {id} to {node}"));
             context
                 .console
-                .info(&format!("Use `crm resource clear {id}` to remove this constraint."));
+                .info(&format!("Move constraint created for {id} to {node}"));
+            context.console.info(&format!(
+                "Use `crm resource clear {id}` to remove this constraint."
+            ));
             Ok(())
         }
         _ => Err(Failure::usage("usage: crm resource move RESOURCE [NODE]")),
@@ -214,13 +266,19 @@ fn move_away(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure>
 fn known_node(cib: &Cib, node: &str) -> Result<(), Failure> {
     match Config::new(cib).node(node) {
         Some(_) => Ok(()),
-        None => Err(Failure::no_such(format!("Node \"{node}\" is not a cluster node"))),
+        None => Err(Failure::no_such(format!(
+            "Node \"{node}\" is not a cluster node"
+        ))),
     }
 }
 
 /// `ban RESOURCE [NODE]`: without a node, where it runs now.
 fn ban<S: AsRef<str>>(context: &mut Context<'_>, words: &[S]) -> Result<(), Failure> {
-    let words: Vec<&str> = words.iter().map(AsRef::as_ref).filter(|w| *w != "force").collect();
+    let words: Vec<&str> = words
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|w| *w != "force")
+        .collect();
     let (id, node) = match words.as_slice() {
         [id] => (*id, running_on(context, id)?),
         [id, node] => (*id, (*node).to_owned()),
@@ -281,7 +339,9 @@ fn clear(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
         Ok(remove_moves(cib, id, node))
     })?;
     for constraint in removed {
-        context.console.info(&format!("Removed constraint {constraint}"));
+        context
+            .console
+            .info(&format!("Removed constraint {constraint}"));
     }
     Ok(())
 }
@@ -307,11 +367,7 @@ fn remove_moves(cib: &mut Cib, id: &str, node: Option<&str>) -> Vec<String> {
 }
 
 /// `meta RESOURCE set NAME VALUE | delete NAME | show NAME`.
-fn attributes(
-    context: &mut Context<'_>,
-    words: &[String],
-    kind: SetKind,
-) -> Result<(), Failure> {
+fn attributes(context: &mut Context<'_>, words: &[String], kind: SetKind) -> Result<(), Failure> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (id, name, value) = match words.as_slice() {
         [id, "set", name, value] => (*id, *name, Some(*value)),
@@ -353,12 +409,20 @@ fn failcount(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure>
     let (id, verb, node) = match words.as_slice() {
         [id, verb] => (*id, *verb, None),
         [id, verb, node] => (*id, *verb, Some(*node)),
-        _ => return Err(Failure::usage("usage: crm resource failcount RESOURCE show|delete [NODE]")),
+        _ => {
+            return Err(Failure::usage(
+                "usage: crm resource failcount RESOURCE show|delete [NODE]",
+            ));
+        }
     };
     match verb {
         "show" => {
             let status = backend::status(context.backend)?;
-            for node in status.nodes.iter().filter(|n| node.is_none_or(|w| w == n.name)) {
+            for node in status
+                .nodes
+                .iter()
+                .filter(|n| node.is_none_or(|w| w == n.name))
+            {
                 let count: u32 = status
                     .failcounts
                     .iter()
@@ -381,6 +445,8 @@ fn failcount(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure>
             context.console.line(&text);
             Ok(())
         }
-        other => Err(Failure::usage(format!("failcount: `{other}` is neither show nor delete"))),
+        other => Err(Failure::usage(format!(
+            "failcount: `{other}` is neither show nor delete"
+        ))),
     }
 }

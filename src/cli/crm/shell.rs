@@ -80,7 +80,10 @@ impl<'a> Shell<'a> {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => {
-                    self.fail(&Failure::new(Exit::NoInput, format!("cannot read commands: {error}")));
+                    self.fail(&Failure::new(
+                        Exit::NoInput,
+                        format!("cannot read commands: {error}"),
+                    ));
                     break;
                 }
             }
@@ -99,7 +102,8 @@ impl<'a> Shell<'a> {
         let Ok(mut editor) = rustyline::DefaultEditor::new() else {
             return self.script(&mut std::io::stdin().lock());
         };
-        let host = backend::local_node(self.context.backend).unwrap_or_else(|_| backend::host_name());
+        let host =
+            backend::local_node(self.context.backend).unwrap_or_else(|_| backend::host_name());
         let mut joiner = Joiner::default();
         while !self.quit {
             let prompt = match joiner.is_open() {
@@ -125,7 +129,11 @@ impl<'a> Shell<'a> {
     }
 
     fn path(&self) -> String {
-        self.levels.iter().map(|l| l.name()).collect::<Vec<_>>().join("/")
+        self.levels
+            .iter()
+            .map(|l| l.name())
+            .collect::<Vec<_>>()
+            .join("/")
     }
 
     /// One logical line.
@@ -308,7 +316,9 @@ impl<'a> Shell<'a> {
                 let force = self.context.options.force || rest.iter().any(|w| w == "force");
                 if !session.changed() {
                     if self.interactive() {
-                        self.context.console.info("apparently there is nothing to commit");
+                        self.context
+                            .console
+                            .info("apparently there is nothing to commit");
                     }
                     return Ok(());
                 }
@@ -325,7 +335,12 @@ impl<'a> Shell<'a> {
             "edit" => self.edit(session),
             "delete" => {
                 self.refuse_running(rest)?;
-                session.run(verb, without_force(rest).as_slice(), &self.context.agents, self.context.console)
+                session.run(
+                    verb,
+                    without_force(rest).as_slice(),
+                    &self.context.agents,
+                    self.context.console,
+                )
             }
             "erase" => {
                 self.keep_copy(session);
@@ -439,9 +454,16 @@ impl<'a> Shell<'a> {
                 ..failure
             };
             let verb = pick("configure", &configure::EDITS, verb).map_err(in_line)?;
-            let known = rest.first().is_some_and(|id| defines(verb) && has(trial.cib(), id));
+            let known = rest
+                .first()
+                .is_some_and(|id| defines(verb) && has(trial.cib(), id));
             if known {
-                trial.run("delete", &rest[..1], &self.context.agents, self.context.console)?;
+                trial.run(
+                    "delete",
+                    &rest[..1],
+                    &self.context.agents,
+                    self.context.console,
+                )?;
             }
             trial
                 .run(verb, rest, &self.context.agents, self.context.console)
@@ -540,7 +562,9 @@ impl<'a> Shell<'a> {
                 | "full" | "tickets" | "brief" => {}
                 "xml" => {
                     let status = backend::status(self.context.backend)?;
-                    self.context.console.print(&view::xml::document(&status, "crm_mon"));
+                    self.context
+                        .console
+                        .print(&view::xml::document(&status, "crm_mon"));
                     return Ok(());
                 }
                 "simple" => {
@@ -554,7 +578,9 @@ impl<'a> Shell<'a> {
             }
         }
         let status = backend::status(self.context.backend)?;
-        self.context.console.print(&view::text::document(&status, options));
+        self.context
+            .console
+            .print(&view::text::document(&status, options));
         Ok(())
     }
 
@@ -634,7 +660,10 @@ fn without_force(words: &[String]) -> Vec<String> {
 
 /// The command names a new object by its first word.
 fn defines(verb: &str) -> bool {
-    !matches!(verb, "property" | "rsc_defaults" | "op_defaults" | "node" | "xml" | "delete" | "erase")
+    !matches!(
+        verb,
+        "property" | "rsc_defaults" | "op_defaults" | "node" | "xml" | "delete" | "erase"
+    )
 }
 
 fn has(cib: &Cib, id: &str) -> bool {
@@ -648,9 +677,8 @@ fn edited(text: &str) -> Result<String, Failure> {
         .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
         .unwrap_or_else(|| "vi".to_owned());
     let path = std::env::temp_dir().join(format!("crm-edit-{}.txt", std::process::id()));
-    let failed = |what: &str, error: std::io::Error| {
-        Failure::new(Exit::IoErr, format!("{what}: {error}"))
-    };
+    let failed =
+        |what: &str, error: std::io::Error| Failure::new(Exit::IoErr, format!("{what}: {error}"));
     std::fs::write(&path, text).map_err(|e| failed(&path.display().to_string(), e))?;
     let ended = std::process::Command::new("sh")
         .arg("-c")
@@ -693,11 +721,29 @@ const ALIASES: [(&str, &str); 6] = [
     ("st", "status"),
     ("nd", "node"),
 ];
-const CONFIGURE_VERBS: [&str; 9] =
-    ["commit", "show", "verify", "refresh", "reset", "save", "load", "edit", "delete"];
+const CONFIGURE_VERBS: [&str; 9] = [
+    "commit", "show", "verify", "refresh", "reset", "save", "load", "edit", "delete",
+];
 const CHANGING_RESOURCE_VERBS: [&str; 19] = [
-    "start", "stop", "promote", "demote", "manage", "unmanage", "maintenance", "cleanup", "refresh",
-    "reprobe", "move", "migrate", "ban", "clear", "unmove", "unmigrate", "unban", "meta", "param",
+    "start",
+    "stop",
+    "promote",
+    "demote",
+    "manage",
+    "unmanage",
+    "maintenance",
+    "cleanup",
+    "refresh",
+    "reprobe",
+    "move",
+    "migrate",
+    "ban",
+    "clear",
+    "unmove",
+    "unmigrate",
+    "unban",
+    "meta",
+    "param",
 ];
 
 /// What `crm help` prints.

@@ -123,11 +123,17 @@ mod tests {
     fn words_and_quotes() {
         let cases: [(&str, &[&str]); 7] = [
             ("a  b\tc", &["a", "b", "c"]),
-            ("ip=\"192.168.1.100\" x='a b'", &["ip=192.168.1.100", "x=a b"]),
+            (
+                "ip=\"192.168.1.100\" x='a b'",
+                &["ip=192.168.1.100", "x=a b"],
+            ),
             ("a\\ b \"c\\\"d\" ''", &["a b", "c\"d", ""]),
             ("# a comment", &[]),
             ("a # b", &["a", "#", "b"]),
-            ("rule -inf: #uname eq n", &["rule", "-inf:", "#uname", "eq", "n"]),
+            (
+                "rule -inf: #uname eq n",
+                &["rule", "-inf:", "#uname", "eq", "n"],
+            ),
             ("", &[]),
         ];
         for (line, words) in cases {

@@ -52,15 +52,19 @@ pub(super) fn location(cib: &mut Cib, words: &[String]) -> Result<(), Failure> {
 pub(super) fn colocation(cib: &mut Cib, words: &[String]) -> Result<(), Failure> {
     let mut cursor = Cursor::new("colocation", words);
     let id = cursor.id()?;
-    let score = score_word(&mut cursor)?.ok_or_else(|| {
-        cursor.missing("a score with a colon, for example `inf:`, behind the id")
-    })?;
+    let score = score_word(&mut cursor)?
+        .ok_or_else(|| cursor.missing("a score with a colon, for example `inf:`, behind the id"))?;
     let mut element = Element::new("rsc_colocation")
         .with("id", &id)
         .with("score", &score);
     let parts = parts(&mut cursor)?;
     match parts.as_slice() {
-        [Part { kind: SetShape::Plain, members }] if members.len() == 2 => {
+        [
+            Part {
+                kind: SetShape::Plain,
+                members,
+            },
+        ] if members.len() == 2 => {
             for (member, name) in members.iter().zip(["rsc", "with-rsc"]) {
                 let (rsc, role) = with_suffix(member);
                 element.set(name, rsc);
@@ -217,8 +221,8 @@ fn add_sets(element: &mut Element, id: &str, parts: &[Part], suffix: &str) {
             let (rsc, what) = with_suffix(member);
             if last != Some(what) {
                 last = Some(what);
-                let mut set =
-                    Element::new("resource_set").with("id", &format!("{id}-{}", element.children.len()));
+                let mut set = Element::new("resource_set")
+                    .with("id", &format!("{id}-{}", element.children.len()));
                 if part.kind == SetShape::AnyOf {
                     set.set("require-all", "false");
                 }
@@ -274,11 +278,7 @@ fn kind_word(cursor: &mut Cursor<'_>) -> Result<Option<String>, Failure> {
     Ok(Some(kind.to_owned()))
 }
 
-fn options(
-    element: &mut Element,
-    cursor: &mut Cursor<'_>,
-    known: &[&str],
-) -> Result<(), Failure> {
+fn options(element: &mut Element, cursor: &mut Cursor<'_>, known: &[&str]) -> Result<(), Failure> {
     while let Some((name, value)) = cursor.peek().and_then(pair) {
         if !known.contains(&name) {
             return Err(cursor.fail(&format!(

@@ -116,7 +116,8 @@ fn erase(cib: &mut Cib) {
             Section::CrmConfig => {
                 for set in &mut cib.section_mut(section).children {
                     set.children.retain(|p| {
-                        p.attr("name").is_some_and(|name| OWN_PROPERTIES.contains(&name))
+                        p.attr("name")
+                            .is_some_and(|name| OWN_PROPERTIES.contains(&name))
                     });
                 }
             }
@@ -126,8 +127,12 @@ fn erase(cib: &mut Cib) {
 }
 
 /// Properties that the cluster writes itself.
-const OWN_PROPERTIES: [&str; 4] =
-    ["dc-version", "cluster-infrastructure", "cluster-name", "have-watchdog"];
+const OWN_PROPERTIES: [&str; 4] = [
+    "dc-version",
+    "cluster-infrastructure",
+    "cluster-name",
+    "have-watchdog",
+];
 
 /// Commands of the level that change the configuration.
 pub(crate) const EDITS: [&str; 18] = [

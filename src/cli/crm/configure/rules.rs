@@ -6,7 +6,11 @@ use crate::cli::exit::Failure;
 use cib::Element;
 
 /// Reads one rule; `number` is its place in the constraint.
-pub(super) fn rule(cursor: &mut Cursor<'_>, owner: &str, number: usize) -> Result<Element, Failure> {
+pub(super) fn rule(
+    cursor: &mut Cursor<'_>,
+    owner: &str,
+    number: usize,
+) -> Result<Element, Failure> {
     let mut id = match number {
         0 => format!("{owner}-rule"),
         n => format!("{owner}-rule-{}", n - 1),
@@ -37,9 +41,8 @@ pub(super) fn rule(cursor: &mut Cursor<'_>, owner: &str, number: usize) -> Resul
         match cursor.peek() {
             Some(word @ ("and" | "or")) => {
                 if operator.as_deref().is_some_and(|o| o != word) {
-                    return Err(cursor.fail(
-                        "`and` and `or` cannot stand in one rule: write two rules instead",
-                    ));
+                    return Err(cursor
+                        .fail("`and` and `or` cannot stand in one rule: write two rules instead"));
                 }
                 operator = Some(word.to_owned());
                 cursor.next();

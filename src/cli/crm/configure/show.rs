@@ -39,7 +39,14 @@ fn objects(cib: &Cib) -> Vec<(String, String)> {
     }
     let mut resources = Vec::new();
     collect(children(Section::Resources), &mut resources);
-    for tag in ["template", "primitive", "group", "master", "clone", "bundle"] {
+    for tag in [
+        "template",
+        "primitive",
+        "group",
+        "master",
+        "clone",
+        "bundle",
+    ] {
         let mut of_kind: Vec<_> = resources.iter().filter(|e| e.name == tag).collect();
         if tag == "primitive" {
             of_kind.sort_by_key(|e| e.id());
@@ -70,7 +77,12 @@ fn objects(cib: &Cib) -> Vec<(String, String)> {
             list.push((id, text));
         }
     }
-    for section in [Section::FencingTopology, Section::Acls, Section::Tags, Section::Alerts] {
+    for section in [
+        Section::FencingTopology,
+        Section::Acls,
+        Section::Tags,
+        Section::Alerts,
+    ] {
         for element in children(section) {
             let id = element.id().unwrap_or_default().to_owned();
             list.push((id, raw(element)));
@@ -279,12 +291,20 @@ fn show_expression(element: &Element) -> String {
                 .attr("type")
                 .map(|t| format!("{t}:"))
                 .unwrap_or_default();
-            format!("{} {kind}{operation} {}", attr("attribute"), quote(attr("value")))
+            format!(
+                "{} {kind}{operation} {}",
+                attr("attribute"),
+                quote(attr("value"))
+            )
         }
         ("date_expression", "lt") => format!("date lt {}", quote(attr("end"))),
         ("date_expression", "gt") => format!("date gt {}", quote(attr("start"))),
         ("date_expression", operation) => {
-            let word = if operation == "date_spec" { "spec" } else { "in" };
+            let word = if operation == "date_spec" {
+                "spec"
+            } else {
+                "in"
+            };
             let mut text = format!("date {word}");
             for name in ["start", "end"] {
                 if let Some(value) = element.attr(name) {
