@@ -58,6 +58,10 @@ pub struct Core {
     pub(crate) poisoned: bool,
     pub(crate) token_seen: Option<(Ballot, u64, u64)>,
     pub(crate) snapshot_wanted: bool,
+    /// A snapshot was installed and its view not yet told.
+    pub(crate) restored_view_due: bool,
+    /// Commands whose token is on its way to the disk.
+    pub(crate) commands_due: Vec<(Token, NodeId, Vec<u8>)>,
     pub(crate) nonce: u64,
     pub(crate) restart_told: bool,
 }
@@ -182,6 +186,8 @@ impl Core {
             poisoned: false,
             token_seen: None,
             snapshot_wanted: false,
+            restored_view_due: false,
+            commands_due: Vec::new(),
             nonce: 0,
             restart_told: false,
             cfg: config,

@@ -195,6 +195,11 @@ impl Core {
             .as_ref()
             .is_some_and(|t| t.nonce == nonce && t.from == from);
         let unasked = nonce == 0 && self.transfer.is_none() && self.dc_alive() == Some(from);
+        if at.seq <= self.commit && self.matched.1 >= at.seq && nonce == 0 {
+            // It is here already; the word of that was lost.
+            self.ack(from);
+            return;
+        }
         if !(asked || unasked) || at.seq <= self.commit || bytes > SNAPSHOT_BYTES_MAX {
             return;
         }
@@ -313,7 +318,9 @@ impl Core {
         self.committed = self.log.snapshot.state.clone();
         self.commit = at.seq;
         self.applied = at.seq;
-        self.matched.1 = self.matched.1.min(at.seq);
+        // What is committed under an older or this very ballot is in its DC's log.
+        let in_dcs_log = at.ballot <= self.matched.0;
+        self.matched.1 = if in_dcs_log { at.seq } else { 0 };
         self.snapshot_wanted = false;
         self.refold();
         let view = self.committed.view.clone();
@@ -328,11 +335,12 @@ impl Core {
         self.writes.pend(DurableOp::TruncateLog { seq: 1 });
         self.writes.pend(DurableOp::Snapshot { seq: at.seq, state });
         self.writes.pend(DurableOp::CommitHint { seq: at.seq });
-        self.event(Event::Restored {
+        // Not before it is on disk: the application must not be ahead of what a crash leaves (I10).
+        self.writes.then(Effect::Event(Event::Restored {
             seq: at.seq,
             state: app,
-        });
-        self.install_view(view);
+        }));
+        self.restored_view_due = true;
     }
 
     /// This node's store is not to be trusted with a vote (R6).

@@ -87,6 +87,10 @@ impl Core {
             !self.safety.recovering && !self.poisoned,
             "I12: no ACK in this state"
         );
+        if self.writes.durable < self.log.base().seq {
+            // A snapshot is still on its way to the disk: there is no durable point to name (R1).
+            return;
+        }
         let (ballot, through) = self.matched;
         let Some(mem) = self.log.point(through) else {
             return;
@@ -224,6 +228,10 @@ impl Core {
     /// Hands over what is committed and on this disk, in order, once.
     pub(crate) fn deliver(&mut self) {
         let through = self.commit.min(self.writes.durable);
+        if self.restored_view_due && self.writes.durable >= self.log.snapshot.at.seq {
+            self.restored_view_due = false;
+            self.install_view(self.log.snapshot.state.view.clone());
+        }
         while self.applied < through {
             let Some(logged) = self.log.get(self.applied + 1) else {
                 break;
@@ -289,6 +297,7 @@ impl Core {
 
     /// Something reached the disk.
     pub(crate) fn after_durable(&mut self) {
+        self.release_commands();
         if let Some(dc) = self.dc_alive()
             && dc != self.me.node
             && self.matched.0.node == dc.0

@@ -153,7 +153,7 @@ impl Core {
         }
         self.close_intents();
         self.step_config();
-        let members = self.desired_members();
+        let members = self.desired_members(false);
         if members != self.tip.view.members {
             let view_no = self.safety.view_no.max(self.tip.view.view_no) + 1;
             self.append_view(view_no, members);

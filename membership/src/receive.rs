@@ -38,6 +38,9 @@ impl Core {
             return false;
         }
         peer.new_process(identity);
+        // It may be in the view already, and then hears of our soft state only now (R2).
+        peer.channel.dirty = self.soft.keys().cloned().collect();
+        peer.channel.reset_due = true;
         true
     }
 

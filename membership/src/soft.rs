@@ -250,15 +250,27 @@ impl Core {
             self.safety.token_ballot = token.ballot;
             self.save_safety();
         }
-        let command = Event::Command {
-            token,
-            from,
-            payload,
-        };
-        if self.safe.token_ballot == token.ballot {
-            self.event(command);
-        } else {
-            self.writes.then(Effect::Event(command));
+        self.commands_due.push((token, from, payload));
+        self.release_commands();
+    }
+
+    /// Hands over commands whose token is on disk. A newer ballot may have been promised while it
+    /// was on its way there: such a command is refused now (I13).
+    pub(crate) fn release_commands(&mut self) {
+        for (token, from, payload) in std::mem::take(&mut self.commands_due) {
+            let stale = token.ballot < self.safety.promised && !mutant::on(Mutant::TokenUnchecked);
+            if stale || self.safety.recovering || self.poisoned {
+                let text = format!("a command of node {from} came too late: a newer ballot stands");
+                self.notice("command-refused", Some(from), text);
+            } else if token.ballot > self.safe.token_ballot {
+                self.commands_due.push((token, from, payload));
+            } else {
+                self.event(Event::Command {
+                    token,
+                    from,
+                    payload,
+                });
+            }
         }
     }
 

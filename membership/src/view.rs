@@ -8,8 +8,9 @@ use crate::mutant::{self, Mutant};
 use crate::*;
 
 impl Core {
-    /// Members of the view this node would form now, ascending.
-    pub(crate) fn desired_members(&self) -> Vec<Member> {
+    /// Members of the view this node would form now, ascending; with or without nodes that are
+    /// about to be fenced.
+    pub(crate) fn desired_members(&self, with_intents: bool) -> Vec<Member> {
         let rules = self.predicates();
         let member = |identity: wire::Identity| Member {
             identity,
@@ -18,7 +19,10 @@ impl Core {
         let mut members = vec![member(self.me)];
         for peer in self.peers.values() {
             let prior = self.tip.view.member(peer.node).map(|m| m.identity);
-            if let Some(identity) = peer.identity.filter(|_| self.admissible(peer.node)) {
+            if let Some(identity) = peer
+                .identity
+                .filter(|_| self.admissible(peer.node, with_intents))
+            {
                 members.push(member(identity));
             } else if let Some(prior) = prior.filter(|_| !self.removable(peer.node)) {
                 members.push(member(prior));
@@ -29,13 +33,13 @@ impl Core {
     }
 
     /// Hears us and is heard, is able, and no fencing stands in the way (R10).
-    fn admissible(&self, node: NodeId) -> bool {
+    fn admissible(&self, node: NodeId, with_intents: bool) -> bool {
         let Some(identity) = self.peers.get(&node).and_then(|p| p.identity) else {
             return false;
         };
         self.linked(node)
             && !self.tip.certified(&identity)
-            && !self.tip.intents.values().any(|i| i.target == node)
+            && (with_intents || !self.tip.intents.values().any(|i| i.target == node))
     }
 
     /// May the prior member go? Proved gone, or missed by a quorum of which no one hears it.
@@ -111,8 +115,22 @@ impl Core {
         self.tip.view.names(&self.me)
     }
 
-    /// A lone node of two without proof that the other is gone (R11).
+    /// A lone node of two without proof that the other is gone (R11); a proof counts once it is on
+    /// disk (R1).
     pub(crate) fn restricted(&self) -> bool {
-        matches!(self.role, core::Role::Dc(_)) && self.tip.uncertified()
+        matches!(self.role, core::Role::Dc(_))
+            && (self.tip.uncertified() || self.proof_in_memory_only())
+    }
+
+    fn proof_in_memory_only(&self) -> bool {
+        let two_node = self.tip.config.current.two_node;
+        two_node
+            && self.tip.view.members.len() == 1
+            && self.log.iter_after(self.writes.durable).any(|l| {
+                matches!(
+                    l.record.body,
+                    EntryBody::FenceResult(_) | EntryBody::CleanLeft { .. }
+                )
+            })
     }
 }

@@ -14,7 +14,11 @@ pub(crate) struct Console {
 #[derive(Debug)]
 enum Sink {
     Process,
-    Buffers { out: String, err: String },
+    #[cfg(test)]
+    Buffers {
+        out: String,
+        err: String,
+    },
 }
 
 impl Console {
@@ -27,7 +31,8 @@ impl Console {
         }
     }
 
-    /// Collects, for tests and for callers that want the text.
+    /// Collects.
+    #[cfg(test)]
     #[must_use]
     pub(crate) const fn buffers() -> Self {
         Self {
@@ -40,6 +45,7 @@ impl Console {
     }
 
     /// What was collected: output and errors.
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn into_texts(self) -> (String, String) {
         match self.sink {
@@ -51,6 +57,7 @@ impl Console {
     /// Text as it is, to standard output.
     pub(crate) fn print(&mut self, text: &str) {
         match &mut self.sink {
+            #[cfg(test)]
             Sink::Buffers { out, .. } => out.push_str(text),
             Sink::Process => {
                 // A closed pipe: the reader has seen enough.
@@ -69,6 +76,7 @@ impl Console {
     /// A line to standard error.
     pub(crate) fn err_line(&mut self, text: &str) {
         match &mut self.sink {
+            #[cfg(test)]
             Sink::Buffers { err, .. } => {
                 err.push_str(text);
                 err.push('\n');

@@ -3,53 +3,42 @@
 use super::backend;
 use super::console::Console;
 use super::exit::{Exit, Failure};
+use super::getopt::{self, Found, Opt, flag, with_value};
 use crate::view;
 
-/// What the command line asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Options {
-    text: view::text::Options,
-    form: Form,
-    output: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The forms of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    #[default]
     Text,
     Xml,
     Simple,
     Legacy,
-    Help,
-    Version,
 }
 
 /// The whole program; `args` without its name.
 #[must_use]
 pub(crate) fn main(args: &[String]) -> Exit {
     let mut console = Console::process();
-    let options = match parse(args) {
-        Ok(options) => options,
+    let parsed = getopt::parse(&OPTIONS, args).and_then(|found| Ok((form(&found)?, found)));
+    let (form, found) = match parsed {
+        Ok(parsed) => parsed,
         Err(failure) => {
             console.err_line(&format!("crm_mon: {failure}\n{USAGE}"));
             return failure.exit;
         }
     };
-    match options.form {
-        Form::Help => {
-            console.line(USAGE);
-            return Exit::Ok;
-        }
-        Form::Version => {
-            console.line(&format!("Pacemaker {}", crate::DC_VERSION));
-            return Exit::Ok;
-        }
-        _ => {}
+    if found.has("help") {
+        console.line(USAGE);
+        return Exit::Ok;
     }
-    match show(args, &options, &mut console) {
+    if found.has("version") {
+        console.line(&format!("Pacemaker {}", crate::DC_VERSION));
+        return Exit::Ok;
+    }
+    match show(args, form, &found, &mut console) {
         Ok(()) => Exit::Ok,
         Err(failure) => {
-            if options.form == Form::Simple {
+            if form == Form::Simple {
                 console.line(&format!("CLUSTER CRIT: {failure}"));
             }
             // Monitoring searches this line.
@@ -62,19 +51,50 @@ pub(crate) fn main(args: &[String]) -> Exit {
     }
 }
 
-fn show(args: &[String], options: &Options, console: &mut Console) -> Result<(), Failure> {
+fn form(found: &Found) -> Result<Form, Failure> {
+    if let Some(word) = found.words.first() {
+        return Err(Failure::usage(format!("`{word}` makes no sense here")));
+    }
+    if found.has("legacy") {
+        return Ok(Form::Legacy);
+    }
+    if found.has("simple-status") {
+        return Ok(Form::Simple);
+    }
+    if found.has("as-xml") {
+        return Ok(Form::Xml);
+    }
+    match found.value("output-as") {
+        None | Some("text" | "console") => Ok(Form::Text),
+        Some("xml") => Ok(Form::Xml),
+        Some("text-1.1") => Ok(Form::Legacy),
+        Some(other) => Err(Failure::new(
+            Exit::Unimplemented,
+            format!("--output-as={other} is not offered: there are text, text-1.1 and xml"),
+        )),
+    }
+}
+
+fn show(args: &[String], form: Form, found: &Found, console: &mut Console) -> Result<(), Failure> {
     let mut backend = backend::open()?;
     let status = backend::status(backend.as_mut())?;
-    let text = match options.form {
+    let text = match form {
         Form::Xml => {
             let request = format!("crm_mon {}", args.join(" "));
             view::xml::document(&status, request.trim_end())
         }
         Form::Simple => format!("{}\n", view::nagios::simple(&status).0),
         Form::Legacy => view::legacy::document(&status),
-        _ => view::text::document(&status, options.text),
+        Form::Text => {
+            let options = view::text::Options {
+                inactive: found.has("inactive"),
+                by_node: found.has("group-by-node"),
+                failcounts: found.has("failcounts"),
+            };
+            view::text::document(&status, options)
+        }
     };
-    match &options.output {
+    match found.value("output-to").filter(|path| *path != "-") {
         None => console.print(&text),
         Some(path) => std::fs::write(path, text)
             .map_err(|e| Failure::new(Exit::CantCreat, format!("{path}: {e}")))?,
@@ -82,66 +102,37 @@ fn show(args: &[String], options: &Options, console: &mut Console) -> Result<(),
     Ok(())
 }
 
-fn parse(args: &[String]) -> Result<Options, Failure> {
-    let mut options = Options::default();
-    for arg in args {
-        if let Some(letters) = arg.strip_prefix('-').filter(|l| !l.starts_with('-')) {
-            for letter in letters.chars() {
-                short(&mut options, letter)?;
-            }
-        } else {
-            long(&mut options, arg)?;
-        }
-    }
-    Ok(options)
-}
-
-fn short(options: &mut Options, letter: char) -> Result<(), Failure> {
-    match letter {
-        'r' => options.text.inactive = true,
-        'n' => options.text.by_node = true,
-        'f' => options.text.failcounts = true,
-        's' => options.form = Form::Simple,
-        'X' => options.form = Form::Xml,
-        '?' | 'h' => options.form = Form::Help,
-        '$' => options.form = Form::Version,
-        // Once is the only way; the rest adds detail that is not kept apart here.
-        '1' | 'V' | 'A' | 'o' | 't' | 'c' | 'L' | 'R' | 'b' | 'j' | 'D' | 'N' | 'm' | 'Q' => {}
-        other => return Err(Failure::usage(format!("unknown option -{other}"))),
-    }
-    Ok(())
-}
-
-fn long(options: &mut Options, arg: &str) -> Result<(), Failure> {
-    match arg {
-        "--one-shot"
-        | "--verbose"
-        | "--show-node-attributes"
-        | "--operations"
-        | "--timing-details"
-        | "--tickets"
-        | "--neg-locations"
-        | "--show-detail"
-        | "--brief"
-        | "--pending"
-        | "--hide-headers"
-        | "--quiet" => {}
-        "--inactive" => options.text.inactive = true,
-        "--group-by-node" => options.text.by_node = true,
-        "--failcounts" => options.text.failcounts = true,
-        "--simple-status" => options.form = Form::Simple,
-        "--as-xml" | "--output-as=xml" => options.form = Form::Xml,
-        "--output-as=text" => options.form = Form::Text,
-        "--legacy" | "--output-as=text-1.1" => options.form = Form::Legacy,
-        "--help" => options.form = Form::Help,
-        "--version" => options.form = Form::Version,
-        other => match other.strip_prefix("--output-to=") {
-            Some("-") => {}
-            Some(path) => options.output = Some(path.to_owned()),
-            None => return Err(Failure::usage(format!("unknown option {other}"))),
-        },
-    }
-    Ok(())
-}
+/// crm_mon(8). Those that ask for more detail than is kept apart here are taken, and change
+/// nothing; once is the only way to watch.
+pub(super) const OPTIONS: [Opt; 28] = [
+    flag('1', "one-shot"),
+    flag('r', "inactive"),
+    flag('n', "group-by-node"),
+    flag('f', "failcounts"),
+    flag('s', "simple-status"),
+    flag('X', "as-xml"),
+    flag('\0', "legacy"),
+    flag('V', "verbose"),
+    flag('Q', "quiet"),
+    flag('A', "show-node-attributes"),
+    flag('o', "operations"),
+    flag('t', "timing-details"),
+    flag('c', "tickets"),
+    flag('L', "neg-locations"),
+    flag('R', "show-detail"),
+    flag('b', "brief"),
+    flag('j', "pending"),
+    flag('D', "hide-headers"),
+    flag('N', "disable-ncurses"),
+    flag('$', "version"),
+    flag('?', "help"),
+    flag('h', "help-usage"),
+    with_value('m', "fence-history"),
+    with_value('i', "interval"),
+    with_value('\0', "output-as"),
+    with_value('\0', "output-to"),
+    with_value('\0', "node"),
+    with_value('\0', "resource"),
+];
 
 const USAGE: &str = "usage: crm_mon [-1] [-r] [-n] [-f] [-s] [-X|--output-as=text|xml] [--legacy]";

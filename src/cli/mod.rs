@@ -1,12 +1,18 @@
 //! Command lines, one module per personality. Talk to the daemon through `ipc` only.
 
 mod backend;
+mod cibadmin;
 mod console;
 mod crm;
+mod crm_attribute;
 mod crm_mon;
+mod crm_node;
+mod crm_resource;
 mod exit;
+mod getopt;
 mod keygen;
 mod mainstay;
+mod pacemakerd;
 mod table;
 
 pub use exit::Exit;

@@ -42,6 +42,36 @@ pub const COMMANDS: &[Command] = &[
         run: |args| super::keygen::main(args).into(),
     },
     Command {
+        name: "cibadmin",
+        man_page: "cibadmin",
+        summary: "show and change the CIB as XML",
+        run: |args| super::cibadmin::main(args).into(),
+    },
+    Command {
+        name: "crm_node",
+        man_page: "crm_node",
+        summary: "names and ids of the membership",
+        run: |args| super::crm_node::main(args).into(),
+    },
+    Command {
+        name: "crm_attribute",
+        man_page: "crm_attribute",
+        summary: "attributes of nodes and options of the cluster",
+        run: |args| super::crm_attribute::main(args).into(),
+    },
+    Command {
+        name: "crm_resource",
+        man_page: "crm_resource",
+        summary: "what runs where, cleaning up, waiting",
+        run: |args| super::crm_resource::main(args).into(),
+    },
+    Command {
+        name: "pacemakerd",
+        man_page: "pacemakerd",
+        summary: "the version that resource agents ask for",
+        run: |args| super::pacemakerd::main(args).into(),
+    },
+    Command {
         name: "demo-web",
         man_page: "mainstay",
         summary: "the tiny web server of the demo",

@@ -130,7 +130,11 @@ impl World {
             Kind::Crash => self.crash(id, 50 * MS, 3 * SECOND),
             Kind::QuickCrash => self.crash(id, MS, 80 * MS),
             Kind::CrashAll => {
-                (1..=self.size()).fold(false, |any, id| self.crash(id, MS, SECOND) || any)
+                {
+                    // All of them, not just until the first that is up.
+                    let crashed = (1..=self.size()).filter(|id| self.crash(*id, MS, SECOND));
+                    crashed.count() > 0
+                }
             }
             Kind::PowerOff => self.lose_power(id),
             Kind::Partition => self.partition(until),

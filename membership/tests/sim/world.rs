@@ -488,6 +488,13 @@ impl World {
             return;
         }
         self.oracle.heard(id, from.node.0);
+        if self.trace
+            && let Ok(message) = message::Message::decode(&payload)
+            && !matches!(message, message::Message::Beat(_))
+        {
+            let from = from.node;
+            self.say(id, || format!("<- {from} {message:.160?}"));
+        }
         self.input(
             id,
             Input::Packet {

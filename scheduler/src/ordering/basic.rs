@@ -21,29 +21,7 @@ impl Cluster<'_> {
         if kind & relation::ASYMMETRIC != 0 {
             self.update_asymmetric(first, then);
         }
-        if kind & relation::THEN_IMPLIES_FIRST != 0 && then_flags & flag::OPTIONAL == 0 {
-            if filter & flag::OPTIONAL != 0
-                && flags & flag::OPTIONAL == 0
-                && first_flags & flag::OPTIONAL != 0
-            {
-                self.clear_because(first, flag::OPTIONAL, then);
-            }
-            if flags & flag::MIGRATABLE != 0 && !is(then, flag::MIGRATABLE, self) {
-                self.clear_because(first, flag::MIGRATABLE, then);
-            }
-        }
-        if kind & relation::PROMOTED_THEN_IMPLIES_FIRST != 0
-            && self.actions[then]
-                .rsc
-                .is_some_and(|rsc| self.rscs[rsc].role == Role::Promoted)
-            && filter & flag::OPTIONAL != 0
-            && !is(then, flag::OPTIONAL, self)
-        {
-            self.clear_because(first, flag::OPTIONAL, then);
-            if !is(then, flag::MIGRATABLE, self) {
-                self.clear_because(first, flag::MIGRATABLE, then);
-            }
-        }
+        self.update_first(first, then, flags, filter, kind);
         if kind & relation::UNMIGRATABLE_THEN_BLOCKS != 0 && filter & flag::OPTIONAL != 0 {
             if !is(then, flag::MIGRATABLE | flag::RUNNABLE, self) {
                 self.clear_because(first, flag::RUNNABLE, then);
@@ -83,6 +61,33 @@ impl Cluster<'_> {
             self.update_for_orderings(then);
         }
         changed
+    }
+
+    /// What is needed later needs what comes first.
+    fn update_first(&mut self, first: ActId, then: ActId, flags: u16, filter: u16, kind: u32) {
+        if kind & relation::THEN_IMPLIES_FIRST != 0 && !self.actions[then].is(flag::OPTIONAL) {
+            if filter & flag::OPTIONAL != 0
+                && flags & flag::OPTIONAL == 0
+                && self.actions[first].is(flag::OPTIONAL)
+            {
+                self.clear_because(first, flag::OPTIONAL, then);
+            }
+            if flags & flag::MIGRATABLE != 0 && !self.actions[then].is(flag::MIGRATABLE) {
+                self.clear_because(first, flag::MIGRATABLE, then);
+            }
+        }
+        if kind & relation::PROMOTED_THEN_IMPLIES_FIRST != 0
+            && self.actions[then]
+                .rsc
+                .is_some_and(|rsc| self.rscs[rsc].role == Role::Promoted)
+            && filter & flag::OPTIONAL != 0
+            && !self.actions[then].is(flag::OPTIONAL)
+        {
+            self.clear_because(first, flag::OPTIONAL, then);
+            if !self.actions[then].is(flag::MIGRATABLE) {
+                self.clear_because(first, flag::MIGRATABLE, then);
+            }
+        }
     }
 
     fn update_asymmetric(&mut self, first: ActId, then: ActId) {

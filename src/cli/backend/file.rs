@@ -31,13 +31,15 @@ impl CibFile {
         })
     }
 
-    /// A CIB without a file, for tests.
+    /// A CIB without a file.
+    #[cfg(test)]
     #[must_use]
     pub(crate) const fn in_memory(cib: Cib) -> Self {
         Self { path: None, cib }
     }
 
     /// The CIB as it is now.
+    #[cfg(test)]
     #[must_use]
     pub(crate) const fn cib(&self) -> &Cib {
         &self.cib

@@ -48,14 +48,18 @@ pub(crate) fn run(
         "rsc_template" => resources::template(cib, words, agents).map(Remarks::warnings),
         "group" => resources::group(cib, words).map(|()| Remarks::default()),
         "clone" => resources::clone(cib, words, false, "clone").map(|()| Remarks::default()),
-        "promotable" => resources::clone(cib, words, true, "promotable").map(|()| Remarks::default()),
-        "ms" | "master" => resources::clone(cib, words, true, "ms").map(|()| {
+        "promotable" => {
+            resources::clone(cib, words, true, "promotable").map(|()| Remarks::default())
+        }
+        "ms" | "master" => {
+            resources::clone(cib, words, true, "ms")?;
+            let modern = show(cib, &words[..1])?.replace(" \\\n\t", " ");
             let text = format!(
-                "`{verb}` is the old form, a promotable clone was made: write `clone {} meta promotable=true`",
-                words.join(" ")
+                "\"{verb}\" is deprecated. Please use \"{}\"",
+                modern.trim_end()
             );
-            Remarks::warnings(vec![text])
-        }),
+            Ok(Remarks::warnings(vec![text]))
+        }
         "location" => constraints::location(cib, words).map(|()| Remarks::default()),
         "colocation" | "collocation" => {
             constraints::colocation(cib, words).map(|()| Remarks::default())
@@ -71,7 +75,9 @@ pub(crate) fn run(
             erase(cib);
             Ok(Remarks::default())
         }
-        other => Err(Failure::usage(format!("configure has no command `{other}`"))),
+        other => Err(Failure::usage(format!(
+            "configure has no command `{other}`"
+        ))),
     }
 }
 

@@ -59,7 +59,6 @@ pub(super) fn template(
 /// What follows a primitive's agent.
 fn body(element: &mut Element, id: &str, cursor: &mut Cursor<'_>) -> Result<(), Failure> {
     cursor.description(element);
-    let mut operations: Option<Element> = None;
     while let Some(keyword) = cursor.next() {
         let kind = match keyword.as_str() {
             "params" => SetKind::Instance,
@@ -67,12 +66,11 @@ fn body(element: &mut Element, id: &str, cursor: &mut Cursor<'_>) -> Result<(), 
             "utilization" => SetKind::Utilization,
             "op" => {
                 let op = operation(id, cursor)?;
-                let list = operations.get_or_insert_with(|| Element::new("operations"));
-                list.children.push(op);
+                operations(element).children.push(op);
                 continue;
             }
             "operations" => {
-                let list = operations.get_or_insert_with(|| Element::new("operations"));
+                let list = operations(element);
                 for (name, value) in attrs(cursor, KEYWORDS)? {
                     match name.as_str() {
                         "$id" => list.set("id", &value),
@@ -91,8 +89,17 @@ fn body(element: &mut Element, id: &str, cursor: &mut Cursor<'_>) -> Result<(), 
         };
         nvpairs(element, kind, id, cursor, KEYWORDS)?;
     }
-    element.children.extend(operations);
     Ok(())
+}
+
+/// The element's list of operations; a new one stands where the first `op` was written.
+fn operations(element: &mut Element) -> &mut Element {
+    let found = element.children.iter().position(|c| c.name == "operations");
+    let index = found.unwrap_or_else(|| {
+        element.children.push(Element::new("operations"));
+        element.children.len() - 1
+    });
+    &mut element.children[index]
 }
 
 /// `op NAME [name=value …] [op_params …] [op_meta …]`.

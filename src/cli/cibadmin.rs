@@ -1,0 +1,355 @@
+//! `cibadmin`: the CIB as XML, whole or in parts, asked for and changed.
+
+use super::backend::{self, Backend};
+use super::console::Console;
+use super::exit::{Exit, Failure};
+use super::getopt::{self, Found, Opt, flag, with_value};
+use cib::{Cib, Element, Patch, Section, XPath, update};
+use std::io::Read;
+
+/// The whole program.
+#[must_use]
+pub(crate) fn main(args: &[String]) -> Exit {
+    let mut console = Console::process();
+    let result = getopt::parse(&OPTIONS, args).and_then(|found| {
+        if found.has("help") {
+            console.line(USAGE);
+            return Ok(());
+        }
+        if found.has("version") {
+            console.line(&format!("Pacemaker {}", crate::DC_VERSION));
+            return Ok(());
+        }
+        if found.has("empty") {
+            console.print(&Cib::empty().to_xml());
+            return Ok(());
+        }
+        let mut backend = backend::open()?;
+        run(backend.as_mut(), &mut console, &found)
+    });
+    finish(&mut console, result)
+}
+
+fn finish(console: &mut Console, result: Result<(), Failure>) -> Exit {
+    match result {
+        Ok(()) => Exit::Ok,
+        Err(failure) => {
+            console.err_line(&match failure.exit {
+                Exit::Usage => format!("cibadmin: {failure}\n{USAGE}"),
+                Exit::Disconnect => format!("cibadmin: {failure}"),
+                _ => format!("Call failed: {failure}"),
+            });
+            if let Some(cure) = &failure.cure {
+                console.err_line(cure);
+            }
+            failure.exit
+        }
+    }
+}
+
+/// One command line.
+fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Result<(), Failure> {
+    let section = match found.value("scope") {
+        None => None,
+        Some("all") => None,
+        Some(name) => Some(Section::from_tag(name).ok_or_else(|| {
+            Failure::new(Exit::Config, format!("there is no section {name} in a CIB"))
+        })?),
+    };
+    match found.first_of(&COMMANDS) {
+        None | Some("query") => query(backend, console, found, section),
+        Some("create") => change(backend, |cib| {
+            let object = input(found)?;
+            Ok(update::create(cib, place(section, &object)?, object)?)
+        }),
+        Some("modify") => modify(backend, found, section),
+        Some("replace") => replace(backend, found, section),
+        Some("delete" | "delete-all") => delete(backend, found, section),
+        Some("erase") => erase(backend, found),
+        Some("patch") => patch(backend, found),
+        Some("md5-sum") => {
+            let cib = backend::cib(backend, false)?;
+            console.line(&cib::digest::on_disk(cib.root()));
+            Ok(())
+        }
+        Some(other) => Err(Failure::new(
+            Exit::Unimplemented,
+            format!("--{other} is not offered yet"),
+        )),
+    }
+}
+
+fn query(
+    backend: &mut dyn Backend,
+    console: &mut Console,
+    found: &Found,
+    section: Option<Section>,
+) -> Result<(), Failure> {
+    let cib = backend::cib(backend, true)?;
+    let root = match section {
+        None => cib.root(),
+        Some(section) => cib.section(section).ok_or_else(nothing)?,
+    };
+    let Some(xpath) = found.value("xpath") else {
+        if found.has("no-children") {
+            let mut alone = root.clone();
+            alone.children.clear();
+            console.print(&cib::xml::format(&alone));
+            return Ok(());
+        }
+        console.print(&cib::xml::format(root));
+        return Ok(());
+    };
+    let matches = XPath::parse(xpath)?.select(cib.root())?;
+    if matches.is_empty() {
+        return Err(nothing());
+    }
+    let mut elements = Vec::new();
+    for found_match in &matches {
+        if found.has("node-path") {
+            console.line(&found_match.place.path(cib.root()));
+            continue;
+        }
+        if let Some(element) = found_match.place.get(cib.root()) {
+            let mut element = element.clone();
+            if found.has("no-children") {
+                element.children.clear();
+            }
+            elements.push(element);
+        }
+    }
+    match elements.as_slice() {
+        [] => {}
+        [one] => console.print(&cib::xml::format(one)),
+        _ => {
+            let mut list = Element::new("xpath-query");
+            list.children = elements;
+            console.print(&cib::xml::format(&list));
+        }
+    }
+    Ok(())
+}
+
+fn modify(
+    backend: &mut dyn Backend,
+    found: &Found,
+    section: Option<Section>,
+) -> Result<(), Failure> {
+    let object = input(found)?;
+    let may_create = found.has("allow-create");
+    change(backend, |cib| {
+        if object.name == "cib" {
+            update::merge(cib.root_mut(), &object);
+            return Ok(());
+        }
+        if let Some(xpath) = found.value("xpath") {
+            let place = only_place(cib, xpath)?;
+            let target = place.get_mut(cib.root_mut()).ok_or_else(nothing)?;
+            update::merge(target, &object);
+            return Ok(());
+        }
+        let section = place(section, &object)?;
+        Ok(update::modify(cib, section, &object, may_create)?)
+    })
+}
+
+fn replace(
+    backend: &mut dyn Backend,
+    found: &Found,
+    section: Option<Section>,
+) -> Result<(), Failure> {
+    let object = input(found)?;
+    change(backend, |cib| {
+        if object.name == "cib" {
+            let new = Cib::from_element(object.clone())?;
+            // The configuration is what can be replaced; versions and status are the cluster's.
+            let configuration = new.section(Section::Configuration).cloned();
+            *cib.section_mut(Section::Configuration) = configuration.ok_or_else(nothing)?;
+            return Ok(());
+        }
+        if let Some(xpath) = found.value("xpath") {
+            let place = only_place(cib, xpath)?;
+            *place.get_mut(cib.root_mut()).ok_or_else(nothing)? = object.clone();
+            return Ok(());
+        }
+        let section = place(section, &object)?;
+        update::replace(cib, section, object.clone())?;
+        Ok(())
+    })
+}
+
+/// Deleting what is not there is a success: the wanted state holds.
+fn delete(
+    backend: &mut dyn Backend,
+    found: &Found,
+    section: Option<Section>,
+) -> Result<(), Failure> {
+    let all = found.has("delete-all");
+    if let Some(xpath) = found.value("xpath") {
+        if all && !found.has("force") {
+            return Err(unsafe_without_force("--delete-all"));
+        }
+        return change(backend, |cib| {
+            let matches = XPath::parse(xpath)?.select(cib.root())?;
+            let mut places: Vec<_> = matches.into_iter().map(|m| m.place).collect();
+            if !all {
+                places.truncate(1);
+            }
+            cib::xpath::remove_all(cib.root_mut(), &places);
+            Ok(())
+        });
+    }
+    let object = input(found)?;
+    change(backend, |cib| {
+        update::delete(cib, place(section, &object)?, &object);
+        Ok(())
+    })
+}
+
+fn erase(backend: &mut dyn Backend, found: &Found) -> Result<(), Failure> {
+    if !found.has("force") {
+        return Err(unsafe_without_force("--erase"));
+    }
+    change(backend, |cib| {
+        let empty = Cib::empty();
+        let configuration = empty.section(Section::Configuration).cloned();
+        *cib.section_mut(Section::Configuration) = configuration.unwrap_or_default();
+        Ok(())
+    })
+}
+
+fn patch(backend: &mut dyn Backend, found: &Found) -> Result<(), Failure> {
+    let patch = Patch::from_xml(&input(found)?)?;
+    change(backend, |cib| {
+        let root = patch.apply_unversioned(cib.root())?;
+        *cib = Cib::from_element(root)?;
+        Ok(())
+    })
+}
+
+/// One change, made again when somebody else was faster. What would not pass `crm_verify` is
+/// refused by the daemon.
+fn change(
+    backend: &mut dyn Backend,
+    edit: impl Fn(&mut Cib) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    backend::edit(backend, "cibadmin", edit).map(|_| ())
+}
+
+fn only_place(cib: &Cib, xpath: &str) -> Result<cib::xpath::Place, Failure> {
+    let matches = XPath::parse(xpath)?.select(cib.root())?;
+    let mut places = matches.into_iter().map(|m| m.place);
+    match (places.next(), places.next()) {
+        (Some(place), None) => Ok(place),
+        (None, _) => Err(nothing()),
+        (Some(_), Some(_)) => Err(Failure::new(
+            Exit::DataErr,
+            format!("{xpath} matches more than one element: make it more specific"),
+        )),
+    }
+}
+
+/// The section that was named, or where such an object belongs.
+fn place(section: Option<Section>, object: &Element) -> Result<Section, Failure> {
+    let by_tag = || {
+        Section::from_tag(&object.name).or(Some(match object.name.as_str() {
+            "primitive" | "group" | "clone" | "master" | "bundle" | "template" => {
+                Section::Resources
+            }
+            "rsc_location" | "rsc_colocation" | "rsc_order" | "rsc_ticket" => Section::Constraints,
+            "node" => Section::Nodes,
+            "cluster_property_set" => Section::CrmConfig,
+            _ => Section::Configuration,
+        }))
+    };
+    section
+        .or_else(by_tag)
+        .filter(|s| *s != Section::Status)
+        .ok_or_else(|| {
+            Failure::new(
+                Exit::DataErr,
+                "the status section is made from what the nodes report and cannot be written: use `crm resource cleanup`, or crm_attribute",
+            )
+        })
+}
+
+/// XML from `-X TEXT`, `-x FILE` or `-p`.
+fn input(found: &Found) -> Result<Element, Failure> {
+    let text = if let Some(text) = found.value("xml-text") {
+        text.to_owned()
+    } else if let Some(path) = found.value("xml-file") {
+        std::fs::read_to_string(path)
+            .map_err(|e| Failure::new(Exit::NoInput, format!("{path}: {e}")))?
+    } else if found.has("xml-pipe") {
+        let mut text = String::new();
+        let limit = cib::xml::DOCUMENT_MAX_BYTES as u64 + 1;
+        std::io::stdin()
+            .lock()
+            .take(limit)
+            .read_to_string(&mut text)
+            .map_err(|e| Failure::new(Exit::NoInput, format!("standard input: {e}")))?;
+        text
+    } else {
+        return Err(Failure::usage(
+            "Please supply XML to process with -X, -x or -p",
+        ));
+    };
+    Ok(cib::xml::parse(&text)?)
+}
+
+fn unsafe_without_force(command: &str) -> Failure {
+    Failure::new(
+        Exit::Unsafe,
+        format!("{command} takes much away at once: say --force if it shall be done"),
+    )
+}
+
+fn nothing() -> Failure {
+    Failure::new(Exit::NoSuch, "No such device or address")
+}
+
+const COMMANDS: [&str; 10] = [
+    "query",
+    "create",
+    "modify",
+    "replace",
+    "delete",
+    "delete-all",
+    "erase",
+    "patch",
+    "md5-sum",
+    "upgrade",
+];
+
+/// cibadmin(8).
+pub(super) const OPTIONS: [Opt; 27] = [
+    flag('Q', "query"),
+    flag('C', "create"),
+    flag('M', "modify"),
+    flag('R', "replace"),
+    flag('D', "delete"),
+    flag('d', "delete-all"),
+    flag('E', "erase"),
+    flag('P', "patch"),
+    flag('5', "md5-sum"),
+    flag('u', "upgrade"),
+    flag('a', "empty"),
+    flag('c', "allow-create"),
+    flag('f', "force"),
+    flag('l', "local"),
+    flag('n', "no-children"),
+    flag('s', "sync-call"),
+    flag('e', "node-path"),
+    flag('V', "verbose"),
+    flag('p', "xml-pipe"),
+    flag('?', "help"),
+    flag('$', "version"),
+    with_value('A', "xpath"),
+    with_value('o', "scope"),
+    with_value('X', "xml-text"),
+    with_value('x', "xml-file"),
+    with_value('t', "timeout"),
+    with_value('N', "node"),
+];
+
+const USAGE: &str = "usage: cibadmin -Q|-C|-M|-R|-D|-P|-E [-o SECTION] [--xpath EXPRESSION] [-X XML | -x FILE | -p] [--force]";

@@ -1,0 +1,246 @@
+//! `mainstay VERB`: what no other cluster's command line has.
+
+mod doctor;
+mod store;
+mod why;
+
+use super::backend::{self, ask_done};
+use super::console::Console;
+use super::exit::{Exit, Failure};
+use super::table::COMMANDS;
+use crate::ipc::Request;
+use crate::view;
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mainstay",
+    version,
+    about = "A cluster's status, explanations, checks and upkeep"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// How the cluster stands, and what is risky about it
+    Status {
+        /// Form of the answer
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Why a resource is where it is, and not elsewhere
+    Why {
+        /// The resource
+        resource: String,
+    },
+    /// What the cluster would do next
+    Plan,
+    /// One line for monitoring, with performance data: exit code 0, 1, 2 or 3
+    Check,
+    /// Look for what is wrong with this node's set-up
+    Doctor,
+    /// Floating addresses and who holds them
+    Vip,
+    /// Fence a node by hand
+    Fence {
+        /// The node
+        node: String,
+        /// What the device shall do: reboot or off
+        #[arg(long, default_value = "reboot")]
+        action: String,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Read corosync.conf again
+    Reload,
+    /// This node's store, while the daemon is down
+    #[command(subcommand)]
+    Store(StoreVerb),
+}
+
+#[derive(Debug, Subcommand)]
+enum StoreVerb {
+    /// Read and check everything in it
+    Verify,
+    /// Write everything in it as text
+    Export {
+        /// Where to; standard output when not given
+        file: Option<PathBuf>,
+    },
+    /// Make a new store from an export
+    Import {
+        /// The export
+        file: PathBuf,
+    },
+    /// Move the store aside, so that the node starts as a new one
+    Reset {
+        /// Said by somebody who knows that what this node promised is forgotten
+        #[arg(long)]
+        yes_lose_state: bool,
+    },
+}
+
+/// Forms of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+/// The whole program; `args` without its name.
+#[must_use]
+pub(crate) fn main(args: &[String]) -> ExitCode {
+    let name = std::iter::once("mainstay".to_owned());
+    let arguments = match Arguments::try_parse_from(name.chain(args.iter().cloned())) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            if !error.use_stderr() && args.len() <= 1 {
+                print!("{}", other_commands());
+            }
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            }
+            .into();
+        }
+    };
+    let mut console = Console::process();
+    match run(&arguments.verb, &mut console) {
+        Ok(code) => code,
+        Err(failure) => {
+            console.err_line(&format!("mainstay: {failure}"));
+            if let Some(cure) = &failure.cure {
+                console.err_line(cure);
+            }
+            failure.exit.into()
+        }
+    }
+}
+
+/// The command line's definition, for the check of its manual page.
+#[cfg(test)]
+pub(crate) fn definition() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
+}
+
+fn other_commands() -> String {
+    let mut text = String::from("\nAlso as a program of its own, or as the first word:\n");
+    for command in COMMANDS.iter().filter(|c| c.name != "mainstay") {
+        text.push_str(&format!("  {:<16} {}\n", command.name, command.summary));
+    }
+    text
+}
+
+fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
+    match verb {
+        Verb::Check => return Ok(ExitCode::from(check(console))),
+        Verb::Doctor => return Ok(doctor::run(console).into()),
+        Verb::Store(verb) => return store::run(verb, console).map(ExitCode::from),
+        _ => {}
+    }
+    let mut backend = backend::open()?;
+    let backend = backend.as_mut();
+    match verb {
+        Verb::Status { output } => status(&backend::status(backend)?, *output, console)?,
+        Verb::Why { resource } => {
+            let plan = backend::plan(backend)?;
+            console.print(&why::explain(&plan, resource)?);
+        }
+        Verb::Plan => plan(&backend::plan(backend)?, console),
+        Verb::Vip => vips(&backend::status(backend)?, console),
+        Verb::Reload => {
+            let text = ask_done(backend, &Request::Reload)?;
+            console.line(&text);
+        }
+        Verb::Fence { node, action, yes } => {
+            if !yes {
+                return Err(Failure {
+                    exit: Exit::Unsafe,
+                    text: format!("fencing cuts the power of {node}"),
+                    cure: Some(format!(
+                        "say `mainstay fence {node} --yes` if it shall be done"
+                    )),
+                });
+            }
+            let (node, action) = (node.clone(), action.clone());
+            let text = ask_done(backend, &Request::Fence { node, action })?;
+            console.line(&text);
+        }
+        Verb::Check | Verb::Doctor | Verb::Store(_) => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status(status: &view::Status, output: Output, console: &mut Console) -> Result<(), Failure> {
+    if output == Output::Json {
+        let text = serde_json::to_string_pretty(status)
+            .map_err(|e| Failure::new(Exit::Error, e.to_string()))?;
+        console.line(&text);
+        return Ok(());
+    }
+    let options = view::text::Options {
+        inactive: true,
+        failcounts: true,
+        ..view::text::Options::default()
+    };
+    console.print(&view::text::document(status, options));
+    console.print(&view::text::own_sections(status));
+    Ok(())
+}
+
+fn plan(plan: &scheduler::Plan, console: &mut Console) {
+    for text in &plan.errors {
+        console.error(text);
+    }
+    for text in &plan.warnings {
+        console.warning(text);
+    }
+    console.line("Transition Summary:");
+    for line in &plan.summary {
+        console.line(&format!("  * {line}"));
+    }
+    if plan.summary.is_empty() {
+        console.line("  * nothing to do");
+    }
+}
+
+fn vips(status: &view::Status, console: &mut Console) {
+    if status.vips.is_empty() {
+        console.line("No floating address is up.");
+    }
+    for vip in &status.vips {
+        console.line(&format!(
+            "{}\t{}\ton {} of {}\t{} announcements",
+            vip.resource, vip.address, vip.device, vip.node, vip.announces
+        ));
+    }
+}
+
+/// Nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+fn check(console: &mut Console) -> u8 {
+    let asked = backend::open().and_then(|mut b| backend::status(b.as_mut()));
+    match asked {
+        Ok(status) => {
+            let (line, code) = view::nagios::check(&status);
+            console.line(&line);
+            code
+        }
+        Err(failure) if failure.exit == Exit::Disconnect => {
+            console.line(&format!("MAINSTAY CRITICAL - {failure}"));
+            2
+        }
+        Err(failure) => {
+            console.line(&format!("MAINSTAY UNKNOWN - {failure}"));
+            3
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! `mainstay store …`: this node's store while the daemon is down (a running daemon holds its
+//! lock, and says so).
+
+use super::StoreVerb;
+use crate::cli::console::Console;
+use crate::cli::exit::{Exit, Failure};
+use crate::paths::Paths;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::Path;
+use store::{OpenError, OpenOptions, Store, StoreError, VerifyReport};
+
+pub(super) fn run(verb: &StoreVerb, console: &mut Console) -> Result<Exit, Failure> {
+    let dir = Paths::from_env().store_dir();
+    match verb {
+        StoreVerb::Verify => verify(&dir, console),
+        StoreVerb::Export { file } => export(&dir, file.as_deref(), console),
+        StoreVerb::Import { file } => import(&dir, file, console),
+        StoreVerb::Reset { yes_lose_state } => reset(&dir, *yes_lose_state, console),
+    }
+}
+
+fn verify(dir: &Path, console: &mut Console) -> Result<Exit, Failure> {
+    must_exist(dir)?;
+    let report = store::verify(dir).map_err(open_failed)?;
+    console.print(&summary(dir, &report));
+    Ok(if report.sound() {
+        Exit::Ok
+    } else {
+        Exit::DataErr
+    })
+}
+
+fn summary(dir: &Path, report: &VerifyReport) -> String {
+    let log = match report.log {
+        Some((first, last)) => format!("log {first} to {last}"),
+        None => "no log".to_owned(),
+    };
+    let mut text = format!(
+        "{}: {} values, {} bytes; {log}; {} versions of the CIB kept\n",
+        dir.display(),
+        report.values,
+        report.bytes,
+        report.versions.len()
+    );
+    if let Some(why) = &report.recovering {
+        text.push_str(&format!(
+            "it does not vote until it has met the others: {why}\n"
+        ));
+    }
+    for problem in &report.problems {
+        text.push_str(&format!("damaged: {problem}\n"));
+    }
+    text.push_str(match report.sound() {
+        true => "everything in it is sound\n",
+        false => "the daemon repairs what it can at its next start, or tells what to do\n",
+    });
+    text
+}
+
+fn export(dir: &Path, file: Option<&Path>, console: &mut Console) -> Result<Exit, Failure> {
+    must_exist(dir)?;
+    let opened = Store::open(dir, &OpenOptions::default()).map_err(open_failed)?;
+    let written = match file {
+        None => opened.store.export(&mut std::io::stdout().lock()),
+        Some(path) => {
+            let failed = |e: &std::io::Error| {
+                Failure::new(Exit::CantCreat, format!("{}: {e}", path.display()))
+            };
+            let file = File::create(path).map_err(|e| failed(&e))?;
+            let mut out = BufWriter::new(file);
+            let written = opened.store.export(&mut out);
+            out.flush().map_err(|e| failed(&e))?;
+            written
+        }
+    };
+    let summary = written.map_err(|e| store_failed(&e))?;
+    console.err_line(&format!(
+        "exported {} log records and {} versions of the CIB",
+        summary.records, summary.versions
+    ));
+    Ok(Exit::Ok)
+}
+
+fn import(dir: &Path, path: &Path, console: &mut Console) -> Result<Exit, Failure> {
+    let file = File::open(path)
+        .map_err(|e| Failure::new(Exit::NoInput, format!("{}: {e}", path.display())))?;
+    let summary = store::import(dir, &mut BufReader::new(file)).map_err(open_failed)?;
+    console.line(&format!(
+        "imported {} log records and {} versions of the CIB into {}",
+        summary.records,
+        summary.versions,
+        dir.display()
+    ));
+    Ok(Exit::Ok)
+}
+
+fn reset(dir: &Path, sure: bool, console: &mut Console) -> Result<Exit, Failure> {
+    if !store::in_use(dir).map_err(open_failed)? {
+        console.line(&format!(
+            "{} holds nothing: there is nothing to reset",
+            dir.display()
+        ));
+        return Ok(Exit::Ok);
+    }
+    if !sure {
+        return Err(Failure {
+            exit: Exit::Unsafe,
+            text: format!(
+                "this makes the node forget everything it has promised to others ({})",
+                dir.display()
+            ),
+            cure: Some(format!(
+                "if that is what you want: {}",
+                store::RESET_COMMAND
+            )),
+        });
+    }
+    let aside = store::reset(dir).map_err(open_failed)?;
+    console.line(&format!("the old state lies in {}", aside.display()));
+    Ok(Exit::Ok)
+}
+
+/// Looking must not create.
+fn must_exist(dir: &Path) -> Result<(), Failure> {
+    if store::in_use(dir).map_err(open_failed)? {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::NoInput,
+        format!(
+            "there is no store in {}: this node has never run",
+            dir.display()
+        ),
+    ))
+}
+
+fn open_failed(error: OpenError) -> Failure {
+    let exit = match &error {
+        OpenError::Store(error) => return store_failed(error),
+        OpenError::Exists { .. } => Exit::Exists,
+        _ => Exit::Unavailable,
+    };
+    Failure::new(exit, error.to_string())
+}
+
+fn store_failed(error: &StoreError) -> Failure {
+    Failure::new(Exit::IoErr, error.to_string())
+}
