@@ -14,6 +14,8 @@ pub(super) struct Stopping {
     phase: Phase,
     pub(super) next_step_ms: u64,
     give_up_ms: u64,
+    /// Exit code of the process.
+    pub(super) code: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +44,20 @@ impl App {
             phase: Phase::Asked,
             next_step_ms: now,
             give_up_ms: now + escalation,
+            code: 0,
         });
+        self.ask_for_shutdown();
+        self.stopping_on_time(now);
+    }
+
+    /// Tells the DC that nothing may be started here any more.
+    fn ask_for_shutdown(&mut self) {
         let item = Item::Shutdown(now_s());
         self.publish(vec![(item.key(), Some(item.value()))]);
         // The reports of this node do not come back to it: tell the own controller.
         self.control(controller::Input::Changed {
             why: "this node is to be stopped".to_owned(),
         });
-        self.stopping_on_time(now);
     }
 
     /// One look at a stop under way.
@@ -67,13 +75,13 @@ impl App {
             Phase::Failing => {
                 let idle = !self.anything_runs() && self.local.executor.in_flight().is_empty();
                 if idle || now_ms >= stopping.give_up_ms {
-                    self.exit = Some(EXIT_STORE);
+                    self.leave();
                 }
             }
             Phase::Leaving => {
                 if now_ms >= stopping.give_up_ms {
                     tracing::warn!("no answer to the goodbye");
-                    self.exit.get_or_insert(0);
+                    self.exit.get_or_insert(stopping.code);
                 }
             }
             _ if self.keeps_resources() => self.leave(),
@@ -108,8 +116,16 @@ impl App {
             phase: Phase::Failing,
             next_step_ms: now,
             give_up_ms,
+            code: EXIT_STORE,
         });
+        self.ask_for_shutdown();
         self.begin_lone("the store failed");
+    }
+
+    /// Nothing new may run here, whoever asks: what would know of it is lost or about to end.
+    pub(super) fn refuses_starts(&self) -> bool {
+        let ending = |s: &Stopping| matches!(s.phase, Phase::Failing | Phase::Leaving);
+        self.stopping.as_ref().is_some_and(ending)
     }
 
     /// In maintenance mode the resources stay as they are (detach).
@@ -125,6 +141,7 @@ impl App {
             phase: Phase::Leaving,
             next_step_ms: now + STEP_MS,
             give_up_ms: now + GOODBYE_MS_MAX,
+            code: self.stopping.map_or(0, |s| s.code),
         };
         let again = self
             .stopping
