@@ -192,6 +192,14 @@ impl Controller {
         self.recheck_at_ms = at_ms;
     }
 
+    /// The state that the plan asked for is made of is taken only now: what changed until this
+    /// moment is in it.
+    pub fn state_taken(&mut self) {
+        if matches!(self.phase, Phase::Scheduling) {
+            self.dirty = None;
+        }
+    }
+
     fn note_change(&mut self, why: String) {
         if self.uuid.is_none() {
             return;

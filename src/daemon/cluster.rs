@@ -93,7 +93,11 @@ impl App {
             members = names.join(" "),
             "new membership"
         );
+        // I13: what the DC asked before this view, it has given up on.
+        let (counter, view_no) = (view.ballot.counter, view.view_no);
+        self.local.executor.promise((counter, view_no));
         self.standing.view = view;
+        self.publish_ready();
         self.absence_changed();
     }
 
@@ -259,24 +263,33 @@ impl App {
     }
 
     fn on_command(&mut self, token: Token, from: NodeId, payload: &[u8]) {
-        match peer::decode::<NodeCommand>(payload) {
-            Some(command) => self.obey(Some((token.ballot.counter, token.view_no)), command),
-            None => {
-                let who = self.peers.name(from);
-                self.notice(
-                    "unknown-command",
-                    format!(
-                        "{who} sent a command that this version does not know: upgrade this node"
-                    ),
-                );
-            }
+        let who = self.peers.name(from);
+        let Some(command) = peer::decode::<NodeCommand>(payload) else {
+            let text =
+                format!("{who} sent a command that this version does not know: upgrade this node");
+            return self.notice("unknown-command", text);
+        };
+        if is_outdated(&token, &self.standing.view) {
+            tracing::info!(dc = who, view = token.view_no, "a command came too late");
+            return self.refuse(command);
         }
+        self.obey(Some((token.ballot.counter, token.view_no)), command);
     }
 
     fn on_told(&mut self, from: Identity, payload: &[u8]) {
         match peer::decode::<NodeTell>(payload) {
-            Some(tell) => self.told(tell),
+            Some(tell) => {
+                self.take_items(from, &tell);
+                self.told(tell);
+            }
             None => tracing::warn!(node = %from.node, "unknown message of another version"),
+        }
+    }
+
+    /// What a message brings along of its sender's report.
+    fn take_items(&mut self, from: Identity, tell: &NodeTell) {
+        if let NodeTell::OpDone { items, .. } | NodeTell::Changed { items, .. } = tell {
+            self.reports.amend(from, items);
         }
     }
 
@@ -287,6 +300,7 @@ impl App {
                 transition_key,
                 rc,
                 op_status,
+                items: _,
             } => {
                 self.control(controller::Input::OpDone {
                     transition_key,
@@ -294,12 +308,8 @@ impl App {
                     op_status,
                 });
             }
-            NodeTell::Confirmed { step, ok } => self.control(controller::Input::Confirmed {
-                transition: step.transition,
-                action: step.action,
-                ok,
-            }),
-            NodeTell::Changed { why } => self.control(controller::Input::Changed { why }),
+            NodeTell::Confirmed { step, ok } => self.confirm(step, ok),
+            NodeTell::Changed { why, items: _ } => self.control(controller::Input::Changed { why }),
             NodeTell::Cleanup { resource } => self.cleanup(resource.as_deref()),
             NodeTell::Fence {
                 target,
@@ -321,10 +331,14 @@ impl App {
         }
     }
 
-    /// Tells the DC, if one is known; a new DC learns everything from the reports anyway.
+    /// Tells the DC of the newest view, heard or not: a message waits for the next packet, while an
+    /// answer that is not sent keeps the DC waiting until the operation's time is over. A new DC
+    /// learns everything from the reports anyway.
     pub(super) fn tell_dc(&mut self, tell: NodeTell) {
-        if let Some(dc) = self.dc() {
-            self.tell(dc, tell);
+        let leads = NodeId(self.standing.view.ballot.node);
+        let mut members = self.standing.view.members.iter();
+        if members.any(|m| m.identity.node == leads) {
+            self.tell(leads, tell);
         }
     }
 
@@ -373,5 +387,39 @@ impl App {
             // The loop has ended: so has everybody's wish to know.
             let _ = own.send(to_own(report)).await;
         });
+    }
+}
+
+/// A command given before the newest view. It lay in a queue while this node was cut off, and the
+/// DC has planned without it since (I13).
+fn is_outdated(token: &Token, view: &membership::View) -> bool {
+    (token.ballot, token.view_no) < (view.ballot, view.view_no)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use membership::{Ballot, View};
+    use wire::ProcessBoot;
+
+    #[test]
+    fn a_command_from_before_the_newest_view_is_outdated() {
+        let ballot = |counter, node| Ballot { counter, node };
+        let view = View {
+            ballot: ballot(5, 2),
+            view_no: 9,
+            members: Vec::new(),
+        };
+        let token = |ballot, view_no| Token {
+            ballot,
+            view_no,
+            dc: ProcessBoot([0; 16]),
+            act_no: 1,
+        };
+        assert!(is_outdated(&token(ballot(5, 2), 8), &view));
+        assert!(is_outdated(&token(ballot(5, 1), 9), &view));
+        assert!(is_outdated(&token(ballot(4, 3), 12), &view));
+        assert!(!is_outdated(&token(ballot(5, 2), 9), &view));
+        assert!(!is_outdated(&token(ballot(6, 1), 10), &view));
     }
 }

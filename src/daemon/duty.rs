@@ -2,7 +2,7 @@
 //! decided by `controller`.
 
 use super::app::{App, Own, now_s};
-use super::peer::{self, DcReport, Item, NodeCommand, Step};
+use super::peer::{self, DcReport, DutyId, Item, NodeCommand, Step};
 use crate::controller::{self, Command, Controller};
 use crate::fencing::{FenceOutcome, FenceRequest};
 use crate::ipc::Edit;
@@ -16,12 +16,21 @@ use std::time::Duration;
 use wire::NodeId;
 
 /// State of the duties.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Duty {
     /// The DC's.
     pub(super) controller: Controller,
     /// A node without quorum stops what it runs, by the same rules.
     pub(super) lone: Controller,
+    /// Names the DC's controller of this process in the steps it asks for.
+    id: DutyId,
+    /// Names the other one.
+    lone_id: DutyId,
+    /// Number of the newest plan asked for.
+    plan_no: u64,
+    /// The plan that each controller waits for, the DC's first: a plan made for an earlier reign
+    /// of this node speaks of a cluster that is no more.
+    wanted: [u64; 2],
     /// A plan is wanted, but members have not reported since this time.
     pub(super) awaiting_since_ms: Option<u64>,
     awaiting_told: bool,
@@ -36,6 +45,16 @@ pub(super) struct Duty {
     pub(super) lone_since_ms: Option<u64>,
 }
 
+/// Which plan was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlanFor {
+    number: u64,
+    /// For the controller of a node without quorum.
+    lone: bool,
+    /// Last log entry that it sees.
+    seq: u64,
+}
+
 /// A fencing that this DC has asked for.
 #[derive(Debug)]
 struct Fencing {
@@ -43,6 +62,28 @@ struct Fencing {
     target: NodeId,
     /// The agents were set off.
     begun: bool,
+}
+
+impl Duty {
+    pub(super) fn new() -> Self {
+        let id = u64::from_le_bytes(OsEntropy::array());
+        Self {
+            controller: Controller::default(),
+            lone: Controller::default(),
+            id: DutyId(id),
+            lone_id: DutyId(!id),
+            plan_no: 0,
+            wanted: [0; 2],
+            awaiting_since_ms: None,
+            awaiting_told: false,
+            plan: None,
+            planned_seq: 0,
+            published: DcReport::default(),
+            fences: BTreeMap::new(),
+            fence_no: 0,
+            lone_since_ms: None,
+        }
+    }
 }
 
 impl App {
@@ -59,7 +100,9 @@ impl App {
         tracing::info!("this node is no longer the DC: {why}");
         self.standing.acting = None;
         self.duty.fences.clear();
-        self.duty.awaiting_since_ms = None;
+        self.duty.wanted[0] = 0;
+        self.duty.published = DcReport::default();
+        self.forget_awaiting();
         self.duty.plan = None;
         self.control(controller::Input::Ended);
         self.publish(vec![(peer::DC_KEY.to_owned(), None)]);
@@ -100,7 +143,7 @@ impl App {
     /// plan made on silence could start a second copy.
     fn schedule(&mut self, lone: bool) {
         let absent = self.absent_for_plan();
-        if !lone && !self.reports.awaited(&self.replica, &absent).is_empty() {
+        if !lone && !self.all_reported() {
             self.duty.awaiting_since_ms.get_or_insert_with(boottime_ms);
             return;
         }
@@ -112,12 +155,21 @@ impl App {
             self.reports
                 .cib(&self.replica, &self.peers, quorate, dc, &absent)
         };
-        let (own, seq) = (self.own.clone(), self.replica.seq());
+        let controller = if lone {
+            &mut self.duty.lone
+        } else {
+            &mut self.duty.controller
+        };
+        controller.state_taken();
+        self.duty.plan_no += 1;
+        let (own, seq, number) = (self.own.clone(), self.replica.seq(), self.duty.plan_no);
+        let wanted = PlanFor { number, lone, seq };
+        self.duty.wanted[usize::from(lone)] = number;
         let options = Options { now: now_s() };
         tokio::task::spawn_blocking(move || {
             let plan = Box::new(scheduler::schedule(&cib, &options));
             // The loop has ended: so has the need for a plan.
-            let _ = own.blocking_send(Own::Planned { lone, seq, plan });
+            let _ = own.blocking_send(Own::Planned { wanted, plan });
         });
     }
 
@@ -131,17 +183,34 @@ impl App {
     }
 
     fn awaited(&self) -> Vec<u32> {
-        self.reports.awaited(&self.replica, &self.absent_for_plan())
+        let absent = self.absent_for_plan();
+        let view_no = self.standing.view.view_no;
+        self.reports.awaited(&self.replica, &absent, view_no)
+    }
+
+    /// Every member has said what runs there, as of this DC's own view.
+    fn all_reported(&self) -> bool {
+        self.standing.acting == Some(self.standing.view.ballot) && self.awaited().is_empty()
     }
 
     /// Schedules at last when every member has reported.
     fn resume_scheduling(&mut self) {
-        if self.duty.awaiting_since_ms.is_some() && self.awaited().is_empty() {
-            self.duty.awaiting_since_ms = None;
-            self.duty.awaiting_told = false;
-            self.notices.clear("awaiting-reports");
+        if self.duty.awaiting_since_ms.is_some() && self.all_reported() {
+            self.forget_awaiting();
             self.schedule(false);
         }
+    }
+
+    fn forget_awaiting(&mut self) {
+        self.duty.awaiting_since_ms = None;
+        self.duty.awaiting_told = false;
+        self.notices.clear("awaiting-reports");
+    }
+
+    /// When a person is to be told whom the DC waits for, once.
+    pub(super) fn await_notice_ms(&self) -> Option<u64> {
+        let since = self.duty.awaiting_since_ms?;
+        (!self.duty.awaiting_told).then_some(since + AWAIT_NOTICE_MS)
     }
 
     pub(super) fn awaiting_on_time(&mut self, now_ms: u64) {
@@ -164,7 +233,11 @@ impl App {
         }
     }
 
-    pub(super) fn planned(&mut self, lone: bool, seq: u64, mut plan: Box<Plan>) {
+    pub(super) fn planned(&mut self, wanted: PlanFor, mut plan: Box<Plan>) {
+        let PlanFor { number, lone, seq } = wanted;
+        if self.duty.wanted[usize::from(lone)] != number {
+            return;
+        }
         if lone {
             only_stops(&mut plan, &self.peers.me.0.to_string());
             return self.control_lone(controller::Input::Planned(plan));
@@ -227,7 +300,13 @@ impl App {
 
     /// The controller's own actions.
     fn perform(&mut self, transition: u32, action: &Action, lone: bool) {
+        let duty = if lone {
+            self.duty.lone_id
+        } else {
+            self.duty.id
+        };
         let step = Step {
+            duty,
             transition,
             action: action.id,
         };
@@ -256,7 +335,7 @@ impl App {
                     .or_else(|| self.peers.by_name(&node.1));
                 return match target {
                     Some(target) => self.fence(target, &how, why, Some(step)),
-                    None => self.confirm(step, false, lone),
+                    None => self.confirm(step, false),
                 };
             }
             ("do_shutdown", _) => NodeCommand::Shutdown,
@@ -276,22 +355,33 @@ impl App {
                 operation: failed_operation(action),
             },
             // Bookkeeping of Pacemaker's daemons that has no counterpart here.
-            _ => return self.confirm(step, true, lone),
+            _ => return self.confirm(step, true),
         };
         self.command(&node.1, command, lone);
     }
 
-    fn confirm(&mut self, step: Step, ok: bool, lone: bool) {
-        let Step { transition, action } = step;
+    /// One of this process's controllers asked for the step.
+    pub(super) fn waits_for(&self, step: Step) -> bool {
+        step.duty == self.duty.id || step.duty == self.duty.lone_id
+    }
+
+    /// An action other than an agent's is carried out, or not. Answers that a controller of
+    /// another process waited for are passed over.
+    pub(super) fn confirm(&mut self, step: Step, ok: bool) {
+        let Step {
+            duty,
+            transition,
+            action,
+        } = step;
         let input = controller::Input::Confirmed {
             transition,
             action,
             ok,
         };
-        if lone {
-            self.control_lone(input)
-        } else {
-            self.control(input)
+        if duty == self.duty.id {
+            self.control(input);
+        } else if duty == self.duty.lone_id {
+            self.control_lone(input);
         }
     }
 
@@ -378,7 +468,7 @@ impl App {
             let text = format!("{} could not be fenced: {why}", self.peers.name(target));
             self.notice("fencing-failed", text);
             if let Some(step) = self.duty.fences.remove(&fence_no).and_then(|f| f.step) {
-                self.confirm(step, false, false);
+                self.confirm(step, false);
             }
         }
         self.propose_fence_result(fence_no, target, outcome);
@@ -422,7 +512,7 @@ impl App {
             .remove(&result.fence_no)
             .and_then(|f| f.step)
         {
-            self.confirm(step, result.outcome.is_ok(), false);
+            self.confirm(step, result.outcome.is_ok());
         }
     }
 
@@ -566,7 +656,7 @@ fn uuid() -> String {
 }
 
 /// After this time, in milliseconds, a person is told which members do not report.
-pub(super) const AWAIT_NOTICE_MS: u64 = 5_000;
+const AWAIT_NOTICE_MS: u64 = 5_000;
 /// Longest time between two looks at the plan (Pacemaker's `cluster-recheck-interval` default).
 const RECHECK_MS: u64 = 15 * 60 * 1000;
 /// `stonith-timeout` where the cluster sets none, milliseconds (Pacemaker's default).
