@@ -254,5 +254,8 @@ pub(super) fn now_s() -> i64 {
 const SLEEP_MS_MAX: u64 = 60_000;
 /// Exit code after a failure that a restart may cure (CRM_EX_ERROR).
 pub(super) const EXIT_FAILED: u8 = 1;
+/// Exit code of a node that the cluster has certified dead (CRM_EX_FATAL: do not respawn): every
+/// process of this boot of the machine would be refused.
+pub(super) const EXIT_POISONED: u8 = 100;
 /// Exit code after the store failed for good (EX_IOERR): a restart alone does not cure it.
 pub(super) const EXIT_STORE: u8 = 74;

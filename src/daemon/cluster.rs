@@ -1,6 +1,6 @@
 //! What the protocol tells: views, quorum, committed entries, peers' reports.
 
-use super::app::{App, Own, now_s};
+use super::app::{App, EXIT_POISONED, EXIT_STORE, Own, now_s};
 use super::disk::Job;
 use super::peer::{self, NodeCommand, NodeTell};
 use super::start::voters;
@@ -67,6 +67,9 @@ impl App {
         let recovered = self.standing.state == NodeState::Recovering
             && matches!(state, NodeState::Follower | NodeState::Dc);
         self.standing.state = state;
+        if state == NodeState::Poisoned {
+            return self.poisoned();
+        }
         if recovered && let Err(why) = self.disk.send(Job::Healed) {
             self.notice(
                 "store",
@@ -79,7 +82,15 @@ impl App {
     /// view; what it runs is stopped before the others start it.
     pub(super) fn store_failed(&mut self, why: String) {
         self.notice("store-failed", why);
-        self.stop_and_fail();
+        self.stop_and_fail("the store failed", EXIT_STORE);
+    }
+
+    /// The others count this machine's boot as dead and may start anywhere what runs here (R10):
+    /// it is stopped at once. Only a new boot of the machine is believed again.
+    fn poisoned(&mut self) {
+        let text = "the cluster fenced this node and counts it as dead, but it lives: what runs here is stopped and mainstayd ends; check the fence device, then reboot this machine";
+        self.notice("poisoned", text.to_owned());
+        self.stop_and_fail("the cluster counts this node as dead", EXIT_POISONED);
     }
 
     fn on_view(&mut self, view: membership::View) {
@@ -125,7 +136,7 @@ impl App {
     }
 
     fn on_committed(&mut self, entry: &Entry) {
-        let before = self.replica.standings().members().to_vec();
+        let before = self.replica.standings().present();
         let applied = self.replica.apply(entry);
         if let Some((op, outcome)) = applied.outcome {
             self.change_ended(op, &outcome);
@@ -140,6 +151,9 @@ impl App {
         if let EntryBody::FenceResult(result) = &entry.body {
             self.fence_certified(result);
         }
+        if applied.standing || applied.configuration.is_some() {
+            self.duty.note_change(entry.seq);
+        }
         if applied.standing {
             self.members_changed(&before);
         }
@@ -147,6 +161,7 @@ impl App {
             self.keep_version(version);
             self.configuration_changed();
         }
+        self.publish_progress();
     }
 
     /// Voter sets of the log; a joint step has no set of its own yet.
@@ -155,16 +170,17 @@ impl App {
         self.adapt_voters();
     }
 
-    /// Tells the controller who is gone and who is new.
-    fn members_changed(&mut self, before: &[u32]) {
-        let after = self.replica.standings().members().to_vec();
+    /// Tells the controller who is gone and who is new. A process that was replaced between two
+    /// views is gone: what it was asked, its successor does not answer.
+    fn members_changed(&mut self, before: &[Identity]) {
+        let after = self.replica.standings().present();
         for gone in before.iter().filter(|id| !after.contains(id)) {
-            let node = self.peers.name(NodeId(*gone));
-            self.alert_node(NodeId(*gone), false);
+            let node = self.peers.name(gone.node);
+            self.alert_node(gone.node, false);
             self.control(controller::Input::NodeGone { node });
         }
         for new in after.iter().filter(|id| !before.contains(id)) {
-            self.alert_node(NodeId(*new), true);
+            self.alert_node(new.node, true);
         }
         self.control(controller::Input::Changed {
             why: "the membership changed".to_owned(),
@@ -228,6 +244,8 @@ impl App {
             Ok(replica) => {
                 tracing::info!(seq, "configuration restored");
                 self.replica = replica;
+                self.duty.note_change(seq);
+                self.changes_restored();
                 self.configuration_changed();
             }
             Err(error) => {

@@ -9,7 +9,7 @@ use crate::ipc::Edit;
 use crate::replica::LoggedChange;
 use crate::transport::{OsEntropy, boottime_ms};
 use cib::edit;
-use membership::{Ballot, EntryBody, FenceIntent, FenceResult, Input};
+use membership::{Ballot, EntryBody, FenceIntent, FenceResult, Input, OpId};
 use scheduler::{Action, ActionKind, Options, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -37,10 +37,11 @@ pub(super) struct Duty {
     /// Newest plan of this node as DC.
     pub(super) plan: Option<Box<Plan>>,
     planned_seq: u64,
+    /// Last log entry that a plan could see anything of.
+    changed_seq: u64,
     published: DcReport,
     /// Fencings this DC has asked for, with the graph's action that waits.
     fences: BTreeMap<u64, Fencing>,
-    fence_no: u64,
     /// Since when this node has been without quorum.
     pub(super) lone_since_ms: Option<u64>,
 }
@@ -58,8 +59,11 @@ pub(super) struct PlanFor {
 /// A fencing that this DC has asked for.
 #[derive(Debug)]
 struct Fencing {
-    step: Option<Step>,
+    /// Actions that wait for its end.
+    steps: Vec<Step>,
     target: NodeId,
+    /// Name under which its newest entry was proposed.
+    proposal: OpId,
     /// The agents were set off.
     begun: bool,
 }
@@ -78,10 +82,38 @@ impl Duty {
             awaiting_told: false,
             plan: None,
             planned_seq: 0,
+            changed_seq: 0,
             published: DcReport::default(),
             fences: BTreeMap::new(),
-            fence_no: 0,
             lone_since_ms: None,
+        }
+    }
+
+    /// The log numbers intents without gaps; an intent that it did not take leaves none.
+    fn next_fence_no(&self, logged: u64) -> u64 {
+        let own = self.fences.keys().next_back().copied().unwrap_or(0);
+        own.max(logged) + 1
+    }
+
+    /// An action that waits for a fencing under way.
+    fn also_waits(&mut self, target: NodeId, step: Step) {
+        let under_way = self.fences.values_mut().find(|f| f.target == target);
+        if let Some(fencing) = under_way {
+            fencing.steps.push(step);
+        }
+    }
+
+    /// A log entry changed what plans are made of.
+    pub(super) fn note_change(&mut self, seq: u64) {
+        self.changed_seq = seq;
+    }
+
+    /// Last entry that the newest plan answers for: entries that changed nothing need no new plan.
+    fn answered_seq(&self, applied: u64) -> u64 {
+        if self.planned_seq >= self.changed_seq {
+            applied
+        } else {
+            self.planned_seq
         }
     }
 }
@@ -259,13 +291,13 @@ impl App {
         self.control(controller::Input::Planned(plan));
     }
 
-    fn publish_progress(&mut self) {
+    pub(super) fn publish_progress(&mut self) {
         if self.standing.acting.is_none() {
             return;
         }
         let report = DcReport {
             idle: self.duty.controller.is_idle(),
-            seq: self.duty.planned_seq,
+            seq: self.duty.answered_seq(self.replica.seq()),
             progress: self.duty.controller.progress(),
         };
         if report != self.duty.published {
@@ -390,16 +422,25 @@ impl App {
         if self.standing.acting.is_none() {
             return;
         }
-        let known = self.replica.standings().fence_no();
-        self.duty.fence_no = self.duty.fence_no.max(known) + 1;
-        let fence_no = self.duty.fence_no;
+        if self.duty.fences.values().any(|f| f.target == target) {
+            // One at a time: a second run could hit the node after it came back.
+            let name = self.peers.name(target);
+            tracing::info!("{name} is being fenced already");
+            if let Some(step) = step {
+                self.duty.also_waits(target, step);
+            }
+            return;
+        }
+        let fence_no = self.duty.next_fence_no(self.replica.standings().fence_no());
+        let op = Self::new_op();
         let name = self.peers.name(target);
         self.notice("fencing", format!("fencing {name} ({how}): {reason}"));
         self.duty.fences.insert(
             fence_no,
             Fencing {
-                step,
+                steps: step.into_iter().collect(),
                 target,
+                proposal: op,
                 begun: false,
             },
         );
@@ -417,7 +458,7 @@ impl App {
             reason,
         };
         self.input(Input::Propose {
-            op: Self::new_op(),
+            op,
             body: EntryBody::FenceIntent(intent),
         });
     }
@@ -425,7 +466,13 @@ impl App {
     /// The intent is on a quorum's disks: the agents may run.
     pub(super) fn fence_intended(&mut self, intent: &FenceIntent) {
         match self.duty.fences.get_mut(&intent.fence_no) {
-            Some(fencing) if !fencing.begun => fencing.begun = true,
+            Some(f) if !f.begun && f.target == intent.target => f.begun = true,
+            None if self.standing.acting.is_some() && !self.standing.restricted => {
+                // An earlier DC's, or one given up as in doubt: while it is open, its target is
+                // not let in.
+                let why = "nobody waits for it any more".to_owned();
+                return self.propose_fence_result(intent.fence_no, intent.target, Err(why));
+            }
             _ => return,
         }
         let cib = self.replica.cib().root().clone();
@@ -467,9 +514,7 @@ impl App {
             // Nothing commits before a certificate stands: this result would wait for ever.
             let text = format!("{} could not be fenced: {why}", self.peers.name(target));
             self.notice("fencing-failed", text);
-            if let Some(step) = self.duty.fences.remove(&fence_no).and_then(|f| f.step) {
-                self.confirm(step, false);
-            }
+            self.fencing_ended(fence_no, false);
         }
         self.propose_fence_result(fence_no, target, outcome);
     }
@@ -480,16 +525,20 @@ impl App {
         target: NodeId,
         outcome: Result<String, String>,
     ) {
-        let identity = self.replica.standings().identity(target.0);
+        let (machine_boot, incarnation) = self.replica.standings().last_seen(target.0);
         let result = FenceResult {
             fence_no,
             target,
-            machine_boot: identity.map(|i| i.machine_boot),
-            incarnation: identity.map(|i| i.incarnation),
+            machine_boot,
+            incarnation,
             outcome,
         };
+        let op = Self::new_op();
+        if let Some(fencing) = self.duty.fences.get_mut(&fence_no) {
+            fencing.proposal = op;
+        }
         self.input(Input::Propose {
-            op: Self::new_op(),
+            op,
             body: EntryBody::FenceResult(result),
         });
     }
@@ -506,14 +555,28 @@ impl App {
         }
         let action = self.replica.standings().fence_action(result.fence_no);
         self.alert_fencing(result, &action);
-        if let Some(step) = self
-            .duty
-            .fences
-            .remove(&result.fence_no)
-            .and_then(|f| f.step)
-        {
-            self.confirm(step, result.outcome.is_ok());
+        self.fencing_ended(result.fence_no, result.outcome.is_ok());
+    }
+
+    fn fencing_ended(&mut self, fence_no: u64, fenced: bool) {
+        let ended = self.duty.fences.remove(&fence_no);
+        for step in ended.map(|f| f.steps).unwrap_or_default() {
+            self.confirm(step, fenced);
         }
+    }
+
+    /// The log took neither intent nor result of a fencing: whoever waits for it must not wait for
+    /// ever, and the next plan asks again where it still matters. False if `op` is no fencing's.
+    pub(super) fn fencing_refused(&mut self, op: OpId, why: &str) -> bool {
+        let refused = self.duty.fences.iter().find(|(_, f)| f.proposal == op);
+        let Some((&fence_no, fencing)) = refused else {
+            return false;
+        };
+        let name = self.peers.name(fencing.target);
+        let text = format!("fencing of {name} could not be written to the log: {why}");
+        self.notice("fencing-failed", text);
+        self.fencing_ended(fence_no, false);
+        true
     }
 
     /// Intents of an earlier DC: whether its agents did anything is not known, so each ends as
@@ -547,15 +610,13 @@ impl App {
         };
         let diff = Edit::Patch(cib::xml::compact(&patch.to_xml()));
         let change = LoggedChange::own(now_s(), &self.peers.name(self.me.node), diff);
+        let op = Self::new_op();
         let body = EntryBody::App {
-            op: Self::new_op(),
+            op,
             origin: self.me.node,
             payload: change.encode(),
         };
-        self.input(Input::Propose {
-            op: Self::new_op(),
-            body,
-        });
+        self.input(Input::Propose { op, body });
     }
 
     /// Permanent attributes of a node.
@@ -673,5 +734,38 @@ mod tests {
         let uuid = uuid();
         let lengths: Vec<_> = uuid.split('-').map(str::len).collect();
         assert_eq!(lengths, [8, 4, 4, 4, 12], "{uuid}");
+    }
+
+    fn fencing(target: u32) -> Fencing {
+        Fencing {
+            steps: Vec::new(),
+            target: NodeId(target),
+            proposal: OpId([target as u8; 16]),
+            begun: false,
+        }
+    }
+
+    #[test]
+    fn an_intent_that_the_log_refused_leaves_no_gap_in_the_numbers() {
+        let mut duty = Duty::new();
+        assert_eq!(duty.next_fence_no(6), 7);
+        duty.fences.insert(7, fencing(2));
+        assert_eq!(duty.next_fence_no(6), 8, "two at once");
+        duty.fences.remove(&7);
+        assert_eq!(duty.next_fence_no(6), 7, "the log took neither");
+    }
+
+    #[test]
+    fn a_plan_answers_for_entries_that_changed_nothing() {
+        let mut duty = Duty::new();
+        duty.note_change(5);
+        duty.planned_seq = 4;
+        assert_eq!(
+            duty.answered_seq(9),
+            4,
+            "the change of 5 is not planned yet"
+        );
+        duty.planned_seq = 5;
+        assert_eq!(duty.answered_seq(9), 9);
     }
 }

@@ -12,7 +12,7 @@ use crate::fencing::Fencer;
 use crate::view::VipStatus;
 use crate::vip::{HeldVip, NativeVip};
 use cib::Cib;
-use cib::config::Config;
+use cib::config::{Config, Kind};
 use membership::Input;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -47,6 +47,16 @@ impl Local {
             alerter,
             alerts: Vec::new(),
         }
+    }
+
+    /// Every configured resource was looked at by this process.
+    pub(super) fn knows_all(&self, cib: &Cib) -> bool {
+        let config = Config::new(cib);
+        let mut primitives = config
+            .resources()
+            .into_iter()
+            .filter(|r| r.kind == Kind::Primitive);
+        primitives.all(|r| self.history.element(r.id).is_some())
     }
 
     pub(super) fn configuration_changed(&mut self, cib: &Cib) {
@@ -103,7 +113,7 @@ impl App {
                 let changed = self.local.history.clear_failures(&rsc, operation);
                 self.done(step, &changed);
             }
-            NodeCommand::Shutdown => self.leave(),
+            NodeCommand::Shutdown => self.released(),
         }
     }
 
