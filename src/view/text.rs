@@ -287,18 +287,7 @@ fn push_clone(
             }
         }
     }
-    for (role, mut names) in by_role {
-        // A promotable clone has no plain "started".
-        let role = if role == "Started" && promotable(clone) {
-            "Unpromoted"
-        } else {
-            role
-        };
-        names.sort_by_key(|n| status.nodes.iter().position(|s| s.name == *n));
-        if !names.is_empty() {
-            let _ = writeln!(text, "{pad}  * {role}: [ {} ]", names.join(" "));
-        }
-    }
+    push_roles(text, by_role, clone, status, &pad);
     if options.inactive {
         let stopped: Vec<&str> = status
             .nodes
@@ -313,6 +302,28 @@ fn push_clone(
                 "Stopped"
             };
             let _ = writeln!(text, "{pad}  * {word}: [ {} ]", stopped.join(" "));
+        }
+    }
+}
+
+/// `Promoted: [ … ]` and the like, nodes in display order.
+fn push_roles(
+    text: &mut String,
+    by_role: [(&str, Vec<String>); 3],
+    clone: &ResourceStatus,
+    status: &Status,
+    pad: &str,
+) {
+    for (role, mut names) in by_role {
+        // A promotable clone has no plain "started".
+        let role = if role == "Started" && promotable(clone) {
+            "Unpromoted"
+        } else {
+            role
+        };
+        names.sort_by_key(|n| status.nodes.iter().position(|s| s.name == *n));
+        if !names.is_empty() {
+            let _ = writeln!(text, "{pad}  * {role}: [ {} ]", names.join(" "));
         }
     }
 }
