@@ -129,7 +129,7 @@ impl App {
             return why;
         }
         let diagnosis = report.and_then(|r| r.peers.iter().find(|(n, _)| *n == id));
-        match diagnosis.and_then(|(_, d)| d.trouble.as_ref()) {
+        match diagnosis.and_then(|(_, d)| d.evidence.as_ref()) {
             Some(trouble) => trouble
                 .describe(id)
                 .replace(&format!("node {id}"), &self.peers.name(id)),
