@@ -97,8 +97,10 @@ pub struct Controller {
     dirty: Option<String>,
     transition_no: u32,
     recheck_at_ms: Option<u64>,
-    /// Aborted transitions in a row, to tell a livelock.
-    restarts: u32,
+    /// Transitions with a failed action since there was last nothing to do.
+    failures: u32,
+    /// The next plan is not asked for before this time.
+    pause_until_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -128,7 +130,10 @@ impl Controller {
                     ..Self::default()
                 }
             }
-            Input::Changed { why } => self.note_change(why),
+            Input::Changed { why } => {
+                self.pause_until_ms = None;
+                self.note_change(why);
+            }
             Input::Planned(plan) => self.planned(now_ms, *plan, &mut out),
             Input::OpDone {
                 transition_key,
@@ -148,6 +153,7 @@ impl Controller {
                 if let Phase::Running(running) = &mut self.phase {
                     running.node_gone(&node);
                 }
+                self.pause_until_ms = None;
                 self.note_change(format!("{node} left the cluster"));
             }
             Input::Tick => self.tick(now_ms, &mut out),
@@ -163,7 +169,10 @@ impl Controller {
             Phase::Running(running) => running.next_timeout_ms(),
             _ => None,
         };
-        [action, self.recheck_at_ms].into_iter().flatten().min()
+        [action, self.recheck_at_ms, self.pause_until_ms]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Progress of the running transition: actions done, actions in all.
@@ -192,6 +201,14 @@ impl Controller {
         self.recheck_at_ms = at_ms;
     }
 
+    /// The state that the plan asked for is made of is taken only now: what changed until this
+    /// moment is in it.
+    pub fn state_taken(&mut self) {
+        if matches!(self.phase, Phase::Scheduling) {
+            self.dirty = None;
+        }
+    }
+
     fn note_change(&mut self, why: String) {
         if self.uuid.is_none() {
             return;
@@ -213,7 +230,7 @@ impl Controller {
         }
         if plan.graph.synapses.is_empty() {
             self.phase = Phase::Idle;
-            self.restarts = 0;
+            self.failures = 0;
             out.push(Command::Idle);
             return;
         }
@@ -278,19 +295,42 @@ impl Controller {
                 return;
             }
             let aborted = running.aborted().map(str::to_owned);
+            let failed = running.has_failed();
             self.phase = Phase::Idle;
-            self.restarts = if aborted.is_some() {
-                self.restarts + 1
-            } else {
-                0
-            };
+            if failed {
+                self.failures = self.failures.saturating_add(1);
+                self.pause(now_ms, out);
+            }
             // Results changed the state: one more plan tells whether anything is left to do.
             self.dirty
                 .get_or_insert_with(|| aborted.unwrap_or_else(|| "a transition ended".to_owned()));
         }
+        if self.pause_until_ms.is_some_and(|until| now_ms < until) {
+            return;
+        }
+        self.pause_until_ms = None;
         if self.uuid.is_some() && matches!(self.phase, Phase::Idle) && self.dirty.take().is_some() {
             self.phase = Phase::Scheduling;
             out.push(Command::Schedule);
+        }
+    }
+
+    /// What fails again and again is tried ever more slowly. News from outside end the pause.
+    fn pause(&mut self, now_ms: u64, out: &mut Vec<Command>) {
+        let Some(beyond) = self.failures.checked_sub(FAILURES_AT_ONCE) else {
+            return;
+        };
+        let pause_ms = (PAUSE_MS_MIN << beyond.min(8)).min(PAUSE_MS_MAX);
+        self.pause_until_ms = Some(now_ms + pause_ms);
+        if beyond == 0 {
+            out.push(Command::Notice {
+                code: "keeps-failing",
+                text: format!(
+                    "{} transitions in a row had a failed action: the next attempts come after pauses of up to {} s; see the failed actions in `crm_mon -1`",
+                    self.failures,
+                    PAUSE_MS_MAX / 1000
+                ),
+            });
         }
     }
 }
@@ -303,6 +343,13 @@ fn is_agent_action(action: &Action) -> bool {
             "cancel" | "delete" | "lrm_delete"
         )
 }
+
+/// Transitions with failed actions that are followed by the next plan at once.
+const FAILURES_AT_ONCE: u32 = 8;
+/// First pause before a plan, in milliseconds; it doubles.
+const PAUSE_MS_MIN: u64 = 250;
+/// Longest pause, in milliseconds.
+const PAUSE_MS_MAX: u64 = 5_000;
 
 #[cfg(test)]
 mod tests;

@@ -327,3 +327,51 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn what_fails_again_and_again_is_tried_after_a_pause_that_news_end() {
+    let mut c = acting();
+    let mut now_ms = 0;
+    let mut told = 0;
+    for n in 1..=FAILURES_AT_ONCE {
+        assert_eq!(c.next_timeout_ms(), None);
+        c.step(
+            now_ms,
+            plan(vec![(action(1, ActionKind::Rsc, "start", "a"), vec![])]),
+        );
+        now_ms += 1;
+        let out = c.step(now_ms, done(1, n, 0, 1));
+        let paused = n == FAILURES_AT_ONCE;
+        assert_eq!(out.contains(&Command::Schedule), !paused, "{n}: {out:?}");
+        told += out
+            .iter()
+            .filter(|c| matches!(c, Command::Notice { code, .. } if *code == "keeps-failing"))
+            .count();
+    }
+    assert_eq!(told, 1);
+    assert!(!c.is_idle());
+    let until = c.next_timeout_ms().unwrap();
+    assert_eq!(until, now_ms + PAUSE_MS_MIN);
+    let mut patient = c.clone();
+    assert!(patient.step(until - 1, Input::Tick).is_empty());
+    assert_eq!(patient.step(until, Input::Tick), [Command::Schedule]);
+    let why = "the configuration changed".to_owned();
+    assert_eq!(
+        c.step(now_ms + 1, Input::Changed { why }),
+        [Command::Schedule],
+        "an administrator does not wait"
+    );
+}
+
+#[test]
+fn changes_before_the_state_is_taken_do_not_void_the_plan() {
+    let why = || "a node reported what runs there".to_owned();
+    let mut c = acting();
+    c.step(1, Input::Changed { why: why() });
+    c.state_taken();
+    assert_eq!(c.step(2, plan(vec![])), [Command::Idle]);
+    c.step(3, Input::Changed { why: why() });
+    c.state_taken();
+    c.step(4, Input::Changed { why: why() });
+    assert_eq!(c.step(5, plan(vec![])), [Command::Schedule]);
+}

@@ -105,6 +105,12 @@ impl Transition {
         (done as u32, self.synapses.len() as u32)
     }
 
+    /// Some action ended otherwise than planned.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.synapses.iter().any(|s| s.state == State::Failed)
+    }
+
     /// Fires no new action from now on; what is in flight is awaited.
     pub fn abort(&mut self, why: &str) {
         self.aborted.get_or_insert_with(|| why.to_owned());

@@ -1,7 +1,7 @@
 //! The daemon's loop: everything that is not the protocol's own meets here, one event at a time.
 
 use super::disk::DiskHandle;
-use super::duty::Duty;
+use super::duty::{Duty, PlanFor};
 use super::local::Local;
 use super::log::Log;
 use super::notices::Notices;
@@ -70,12 +70,8 @@ pub(super) struct Standing {
 /// Reports of work that the loop itself started.
 #[derive(Debug)]
 pub(super) enum Own {
-    /// A plan is made: for which controller, up to which log entry.
-    Planned {
-        lone: bool,
-        seq: u64,
-        plan: Box<Plan>,
-    },
+    /// A plan is made.
+    Planned { wanted: PlanFor, plan: Box<Plan> },
     /// A fence agent ended.
     Fenced {
         fence_no: u64,
@@ -142,9 +138,8 @@ impl App {
             self.duty.lone.next_timeout_ms(),
             self.clients.next_timeout_ms(),
             self.stopping.as_ref().map(|s| s.next_step_ms),
-            self.duty
-                .awaiting_since_ms
-                .map(|at| at + super::duty::AWAIT_NOTICE_MS),
+            self.await_notice_ms(),
+            self.duty.lone_since_ms.filter(|at| *at > now),
         ];
         let next = timeouts.into_iter().flatten().min().unwrap_or(u64::MAX);
         Duration::from_millis(next.saturating_sub(now).clamp(1, SLEEP_MS_MAX))
@@ -170,7 +165,7 @@ impl App {
 
     fn on_own(&mut self, own: Own) {
         match own {
-            Own::Planned { lone, seq, plan } => self.planned(lone, seq, plan),
+            Own::Planned { wanted, plan } => self.planned(wanted, plan),
             Own::Fenced { fence_no, outcome } => self.fence_agent_ended(fence_no, outcome),
             Own::Voters(Some(config)) => self.voters_moved(&config),
             Own::Voters(None) => {}
@@ -259,5 +254,8 @@ pub(super) fn now_s() -> i64 {
 const SLEEP_MS_MAX: u64 = 60_000;
 /// Exit code after a failure that a restart may cure (CRM_EX_ERROR).
 pub(super) const EXIT_FAILED: u8 = 1;
+/// Exit code of a node that the cluster has certified dead (CRM_EX_FATAL: do not respawn): every
+/// process of this boot of the machine would be refused.
+pub(super) const EXIT_POISONED: u8 = 100;
 /// Exit code after the store failed for good (EX_IOERR): a restart alone does not cure it.
 pub(super) const EXIT_STORE: u8 = 74;

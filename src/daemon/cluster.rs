@@ -1,6 +1,6 @@
 //! What the protocol tells: views, quorum, committed entries, peers' reports.
 
-use super::app::{App, Own, now_s};
+use super::app::{App, EXIT_POISONED, EXIT_STORE, Own, now_s};
 use super::disk::Job;
 use super::peer::{self, NodeCommand, NodeTell};
 use super::start::voters;
@@ -67,6 +67,9 @@ impl App {
         let recovered = self.standing.state == NodeState::Recovering
             && matches!(state, NodeState::Follower | NodeState::Dc);
         self.standing.state = state;
+        if state == NodeState::Poisoned {
+            return self.poisoned();
+        }
         if recovered && let Err(why) = self.disk.send(Job::Healed) {
             self.notice(
                 "store",
@@ -79,7 +82,15 @@ impl App {
     /// view; what it runs is stopped before the others start it.
     pub(super) fn store_failed(&mut self, why: String) {
         self.notice("store-failed", why);
-        self.stop_and_fail();
+        self.stop_and_fail("the store failed", EXIT_STORE);
+    }
+
+    /// The others count this machine's boot as dead and may start anywhere what runs here (R10):
+    /// it is stopped at once. Only a new boot of the machine is believed again.
+    fn poisoned(&mut self) {
+        let text = "the cluster fenced this node and counts it as dead, but it lives: what runs here is stopped and mainstayd ends; check the fence device, then reboot this machine";
+        self.notice("poisoned", text.to_owned());
+        self.stop_and_fail("the cluster counts this node as dead", EXIT_POISONED);
     }
 
     fn on_view(&mut self, view: membership::View) {
@@ -93,7 +104,11 @@ impl App {
             members = names.join(" "),
             "new membership"
         );
+        // I13: what the DC asked before this view, it has given up on.
+        let (counter, view_no) = (view.ballot.counter, view.view_no);
+        self.local.executor.promise((counter, view_no));
         self.standing.view = view;
+        self.publish_ready();
         self.absence_changed();
     }
 
@@ -121,7 +136,7 @@ impl App {
     }
 
     fn on_committed(&mut self, entry: &Entry) {
-        let before = self.replica.standings().members().to_vec();
+        let before = self.replica.standings().present();
         let applied = self.replica.apply(entry);
         if let Some((op, outcome)) = applied.outcome {
             self.change_ended(op, &outcome);
@@ -136,6 +151,9 @@ impl App {
         if let EntryBody::FenceResult(result) = &entry.body {
             self.fence_certified(result);
         }
+        if applied.standing || applied.configuration.is_some() {
+            self.duty.note_change(entry.seq);
+        }
         if applied.standing {
             self.members_changed(&before);
         }
@@ -143,6 +161,7 @@ impl App {
             self.keep_version(version);
             self.configuration_changed();
         }
+        self.publish_progress();
     }
 
     /// Voter sets of the log; a joint step has no set of its own yet.
@@ -151,16 +170,17 @@ impl App {
         self.adapt_voters();
     }
 
-    /// Tells the controller who is gone and who is new.
-    fn members_changed(&mut self, before: &[u32]) {
-        let after = self.replica.standings().members().to_vec();
+    /// Tells the controller who is gone and who is new. A process that was replaced between two
+    /// views is gone: what it was asked, its successor does not answer.
+    fn members_changed(&mut self, before: &[Identity]) {
+        let after = self.replica.standings().present();
         for gone in before.iter().filter(|id| !after.contains(id)) {
-            let node = self.peers.name(NodeId(*gone));
-            self.alert_node(NodeId(*gone), false);
+            let node = self.peers.name(gone.node);
+            self.alert_node(gone.node, false);
             self.control(controller::Input::NodeGone { node });
         }
         for new in after.iter().filter(|id| !before.contains(id)) {
-            self.alert_node(NodeId(*new), true);
+            self.alert_node(new.node, true);
         }
         self.control(controller::Input::Changed {
             why: "the membership changed".to_owned(),
@@ -224,6 +244,8 @@ impl App {
             Ok(replica) => {
                 tracing::info!(seq, "configuration restored");
                 self.replica = replica;
+                self.duty.note_change(seq);
+                self.changes_restored();
                 self.configuration_changed();
             }
             Err(error) => {
@@ -259,24 +281,33 @@ impl App {
     }
 
     fn on_command(&mut self, token: Token, from: NodeId, payload: &[u8]) {
-        match peer::decode::<NodeCommand>(payload) {
-            Some(command) => self.obey(Some((token.ballot.counter, token.view_no)), command),
-            None => {
-                let who = self.peers.name(from);
-                self.notice(
-                    "unknown-command",
-                    format!(
-                        "{who} sent a command that this version does not know: upgrade this node"
-                    ),
-                );
-            }
+        let who = self.peers.name(from);
+        let Some(command) = peer::decode::<NodeCommand>(payload) else {
+            let text =
+                format!("{who} sent a command that this version does not know: upgrade this node");
+            return self.notice("unknown-command", text);
+        };
+        if is_outdated(&token, &self.standing.view) {
+            tracing::info!(dc = who, view = token.view_no, "a command came too late");
+            return self.refuse(command);
         }
+        self.obey(Some((token.ballot.counter, token.view_no)), command);
     }
 
     fn on_told(&mut self, from: Identity, payload: &[u8]) {
         match peer::decode::<NodeTell>(payload) {
-            Some(tell) => self.told(tell),
+            Some(tell) => {
+                self.take_items(from, &tell);
+                self.told(tell);
+            }
             None => tracing::warn!(node = %from.node, "unknown message of another version"),
+        }
+    }
+
+    /// What a message brings along of its sender's report.
+    fn take_items(&mut self, from: Identity, tell: &NodeTell) {
+        if let NodeTell::OpDone { items, .. } | NodeTell::Changed { items, .. } = tell {
+            self.reports.amend(from, items);
         }
     }
 
@@ -287,6 +318,7 @@ impl App {
                 transition_key,
                 rc,
                 op_status,
+                items: _,
             } => {
                 self.control(controller::Input::OpDone {
                     transition_key,
@@ -294,12 +326,8 @@ impl App {
                     op_status,
                 });
             }
-            NodeTell::Confirmed { step, ok } => self.control(controller::Input::Confirmed {
-                transition: step.transition,
-                action: step.action,
-                ok,
-            }),
-            NodeTell::Changed { why } => self.control(controller::Input::Changed { why }),
+            NodeTell::Confirmed { step, ok } => self.confirm(step, ok),
+            NodeTell::Changed { why, items: _ } => self.control(controller::Input::Changed { why }),
             NodeTell::Cleanup { resource } => self.cleanup(resource.as_deref()),
             NodeTell::Fence {
                 target,
@@ -321,10 +349,14 @@ impl App {
         }
     }
 
-    /// Tells the DC, if one is known; a new DC learns everything from the reports anyway.
+    /// Tells the DC of the newest view, heard or not: a message waits for the next packet, while an
+    /// answer that is not sent keeps the DC waiting until the operation's time is over. A new DC
+    /// learns everything from the reports anyway.
     pub(super) fn tell_dc(&mut self, tell: NodeTell) {
-        if let Some(dc) = self.dc() {
-            self.tell(dc, tell);
+        let leads = NodeId(self.standing.view.ballot.node);
+        let mut members = self.standing.view.members.iter();
+        if members.any(|m| m.identity.node == leads) {
+            self.tell(leads, tell);
         }
     }
 
@@ -373,5 +405,39 @@ impl App {
             // The loop has ended: so has everybody's wish to know.
             let _ = own.send(to_own(report)).await;
         });
+    }
+}
+
+/// A command given before the newest view. It lay in a queue while this node was cut off, and the
+/// DC has planned without it since (I13).
+fn is_outdated(token: &Token, view: &membership::View) -> bool {
+    (token.ballot, token.view_no) < (view.ballot, view.view_no)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use membership::{Ballot, View};
+    use wire::ProcessBoot;
+
+    #[test]
+    fn a_command_from_before_the_newest_view_is_outdated() {
+        let ballot = |counter, node| Ballot { counter, node };
+        let view = View {
+            ballot: ballot(5, 2),
+            view_no: 9,
+            members: Vec::new(),
+        };
+        let token = |ballot, view_no| Token {
+            ballot,
+            view_no,
+            dc: ProcessBoot([0; 16]),
+            act_no: 1,
+        };
+        assert!(is_outdated(&token(ballot(5, 2), 8), &view));
+        assert!(is_outdated(&token(ballot(5, 1), 9), &view));
+        assert!(is_outdated(&token(ballot(4, 3), 12), &view));
+        assert!(!is_outdated(&token(ballot(5, 2), 9), &view));
+        assert!(!is_outdated(&token(ballot(6, 1), 10), &view));
     }
 }

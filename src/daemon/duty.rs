@@ -2,47 +2,120 @@
 //! decided by `controller`.
 
 use super::app::{App, Own, now_s};
-use super::peer::{self, DcReport, Item, NodeCommand, Step};
+use super::peer::{self, DcReport, DutyId, Item, NodeCommand, Step};
 use crate::controller::{self, Command, Controller};
 use crate::fencing::{FenceOutcome, FenceRequest};
 use crate::ipc::Edit;
 use crate::replica::LoggedChange;
 use crate::transport::{OsEntropy, boottime_ms};
 use cib::edit;
-use membership::{Ballot, EntryBody, FenceIntent, FenceResult, Input};
+use membership::{Ballot, EntryBody, FenceIntent, FenceResult, Input, OpId};
 use scheduler::{Action, ActionKind, Options, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use wire::NodeId;
 
 /// State of the duties.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Duty {
     /// The DC's.
     pub(super) controller: Controller,
     /// A node without quorum stops what it runs, by the same rules.
     pub(super) lone: Controller,
+    /// Names the DC's controller of this process in the steps it asks for.
+    id: DutyId,
+    /// Names the other one.
+    lone_id: DutyId,
+    /// Number of the newest plan asked for.
+    plan_no: u64,
+    /// The plan that each controller waits for, the DC's first: a plan made for an earlier reign
+    /// of this node speaks of a cluster that is no more.
+    wanted: [u64; 2],
     /// A plan is wanted, but members have not reported since this time.
     pub(super) awaiting_since_ms: Option<u64>,
     awaiting_told: bool,
     /// Newest plan of this node as DC.
     pub(super) plan: Option<Box<Plan>>,
     planned_seq: u64,
+    /// Last log entry that a plan could see anything of.
+    changed_seq: u64,
     published: DcReport,
     /// Fencings this DC has asked for, with the graph's action that waits.
     fences: BTreeMap<u64, Fencing>,
-    fence_no: u64,
     /// Since when this node has been without quorum.
     pub(super) lone_since_ms: Option<u64>,
+}
+
+/// Which plan was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlanFor {
+    number: u64,
+    /// For the controller of a node without quorum.
+    lone: bool,
+    /// Last log entry that it sees.
+    seq: u64,
 }
 
 /// A fencing that this DC has asked for.
 #[derive(Debug)]
 struct Fencing {
-    step: Option<Step>,
+    /// Actions that wait for its end.
+    steps: Vec<Step>,
     target: NodeId,
+    /// Name under which its newest entry was proposed.
+    proposal: OpId,
     /// The agents were set off.
     begun: bool,
+}
+
+impl Duty {
+    pub(super) fn new() -> Self {
+        let id = u64::from_le_bytes(OsEntropy::array());
+        Self {
+            controller: Controller::default(),
+            lone: Controller::default(),
+            id: DutyId(id),
+            lone_id: DutyId(!id),
+            plan_no: 0,
+            wanted: [0; 2],
+            awaiting_since_ms: None,
+            awaiting_told: false,
+            plan: None,
+            planned_seq: 0,
+            changed_seq: 0,
+            published: DcReport::default(),
+            fences: BTreeMap::new(),
+            lone_since_ms: None,
+        }
+    }
+
+    /// The log numbers intents without gaps; an intent that it did not take leaves none.
+    fn next_fence_no(&self, logged: u64) -> u64 {
+        let own = self.fences.keys().next_back().copied().unwrap_or(0);
+        own.max(logged) + 1
+    }
+
+    /// An action that waits for a fencing under way.
+    fn also_waits(&mut self, target: NodeId, step: Step) {
+        let under_way = self.fences.values_mut().find(|f| f.target == target);
+        if let Some(fencing) = under_way {
+            fencing.steps.push(step);
+        }
+    }
+
+    /// A log entry changed what plans are made of.
+    pub(super) fn note_change(&mut self, seq: u64) {
+        self.changed_seq = seq;
+    }
+
+    /// Last entry that the newest plan answers for: entries that changed nothing need no new plan.
+    fn answered_seq(&self, applied: u64) -> u64 {
+        if self.planned_seq >= self.changed_seq {
+            applied
+        } else {
+            self.planned_seq
+        }
+    }
 }
 
 impl App {
@@ -59,7 +132,9 @@ impl App {
         tracing::info!("this node is no longer the DC: {why}");
         self.standing.acting = None;
         self.duty.fences.clear();
-        self.duty.awaiting_since_ms = None;
+        self.duty.wanted[0] = 0;
+        self.duty.published = DcReport::default();
+        self.forget_awaiting();
         self.duty.plan = None;
         self.control(controller::Input::Ended);
         self.publish(vec![(peer::DC_KEY.to_owned(), None)]);
@@ -100,7 +175,7 @@ impl App {
     /// plan made on silence could start a second copy.
     fn schedule(&mut self, lone: bool) {
         let absent = self.absent_for_plan();
-        if !lone && !self.reports.awaited(&self.replica, &absent).is_empty() {
+        if !lone && !self.all_reported() {
             self.duty.awaiting_since_ms.get_or_insert_with(boottime_ms);
             return;
         }
@@ -112,12 +187,21 @@ impl App {
             self.reports
                 .cib(&self.replica, &self.peers, quorate, dc, &absent)
         };
-        let (own, seq) = (self.own.clone(), self.replica.seq());
+        let controller = if lone {
+            &mut self.duty.lone
+        } else {
+            &mut self.duty.controller
+        };
+        controller.state_taken();
+        self.duty.plan_no += 1;
+        let (own, seq, number) = (self.own.clone(), self.replica.seq(), self.duty.plan_no);
+        let wanted = PlanFor { number, lone, seq };
+        self.duty.wanted[usize::from(lone)] = number;
         let options = Options { now: now_s() };
         tokio::task::spawn_blocking(move || {
             let plan = Box::new(scheduler::schedule(&cib, &options));
             // The loop has ended: so has the need for a plan.
-            let _ = own.blocking_send(Own::Planned { lone, seq, plan });
+            let _ = own.blocking_send(Own::Planned { wanted, plan });
         });
     }
 
@@ -131,17 +215,34 @@ impl App {
     }
 
     fn awaited(&self) -> Vec<u32> {
-        self.reports.awaited(&self.replica, &self.absent_for_plan())
+        let absent = self.absent_for_plan();
+        let view_no = self.standing.view.view_no;
+        self.reports.awaited(&self.replica, &absent, view_no)
+    }
+
+    /// Every member has said what runs there, as of this DC's own view.
+    fn all_reported(&self) -> bool {
+        self.standing.acting == Some(self.standing.view.ballot) && self.awaited().is_empty()
     }
 
     /// Schedules at last when every member has reported.
     fn resume_scheduling(&mut self) {
-        if self.duty.awaiting_since_ms.is_some() && self.awaited().is_empty() {
-            self.duty.awaiting_since_ms = None;
-            self.duty.awaiting_told = false;
-            self.notices.clear("awaiting-reports");
+        if self.duty.awaiting_since_ms.is_some() && self.all_reported() {
+            self.forget_awaiting();
             self.schedule(false);
         }
+    }
+
+    fn forget_awaiting(&mut self) {
+        self.duty.awaiting_since_ms = None;
+        self.duty.awaiting_told = false;
+        self.notices.clear("awaiting-reports");
+    }
+
+    /// When a person is to be told whom the DC waits for, once.
+    pub(super) fn await_notice_ms(&self) -> Option<u64> {
+        let since = self.duty.awaiting_since_ms?;
+        (!self.duty.awaiting_told).then_some(since + AWAIT_NOTICE_MS)
     }
 
     pub(super) fn awaiting_on_time(&mut self, now_ms: u64) {
@@ -164,7 +265,11 @@ impl App {
         }
     }
 
-    pub(super) fn planned(&mut self, lone: bool, seq: u64, mut plan: Box<Plan>) {
+    pub(super) fn planned(&mut self, wanted: PlanFor, mut plan: Box<Plan>) {
+        let PlanFor { number, lone, seq } = wanted;
+        if self.duty.wanted[usize::from(lone)] != number {
+            return;
+        }
         if lone {
             only_stops(&mut plan, &self.peers.me.0.to_string());
             return self.control_lone(controller::Input::Planned(plan));
@@ -186,13 +291,13 @@ impl App {
         self.control(controller::Input::Planned(plan));
     }
 
-    fn publish_progress(&mut self) {
+    pub(super) fn publish_progress(&mut self) {
         if self.standing.acting.is_none() {
             return;
         }
         let report = DcReport {
             idle: self.duty.controller.is_idle(),
-            seq: self.duty.planned_seq,
+            seq: self.duty.answered_seq(self.replica.seq()),
             progress: self.duty.controller.progress(),
         };
         if report != self.duty.published {
@@ -227,7 +332,13 @@ impl App {
 
     /// The controller's own actions.
     fn perform(&mut self, transition: u32, action: &Action, lone: bool) {
+        let duty = if lone {
+            self.duty.lone_id
+        } else {
+            self.duty.id
+        };
         let step = Step {
+            duty,
             transition,
             action: action.id,
         };
@@ -256,7 +367,7 @@ impl App {
                     .or_else(|| self.peers.by_name(&node.1));
                 return match target {
                     Some(target) => self.fence(target, &how, why, Some(step)),
-                    None => self.confirm(step, false, lone),
+                    None => self.confirm(step, false),
                 };
             }
             ("do_shutdown", _) => NodeCommand::Shutdown,
@@ -276,22 +387,33 @@ impl App {
                 operation: failed_operation(action),
             },
             // Bookkeeping of Pacemaker's daemons that has no counterpart here.
-            _ => return self.confirm(step, true, lone),
+            _ => return self.confirm(step, true),
         };
         self.command(&node.1, command, lone);
     }
 
-    fn confirm(&mut self, step: Step, ok: bool, lone: bool) {
-        let Step { transition, action } = step;
+    /// One of this process's controllers asked for the step.
+    pub(super) fn waits_for(&self, step: Step) -> bool {
+        step.duty == self.duty.id || step.duty == self.duty.lone_id
+    }
+
+    /// An action other than an agent's is carried out, or not. Answers that a controller of
+    /// another process waited for are passed over.
+    pub(super) fn confirm(&mut self, step: Step, ok: bool) {
+        let Step {
+            duty,
+            transition,
+            action,
+        } = step;
         let input = controller::Input::Confirmed {
             transition,
             action,
             ok,
         };
-        if lone {
-            self.control_lone(input)
-        } else {
-            self.control(input)
+        if duty == self.duty.id {
+            self.control(input);
+        } else if duty == self.duty.lone_id {
+            self.control_lone(input);
         }
     }
 
@@ -300,16 +422,25 @@ impl App {
         if self.standing.acting.is_none() {
             return;
         }
-        let known = self.replica.standings().fence_no();
-        self.duty.fence_no = self.duty.fence_no.max(known) + 1;
-        let fence_no = self.duty.fence_no;
+        if self.duty.fences.values().any(|f| f.target == target) {
+            // One at a time: a second run could hit the node after it came back.
+            let name = self.peers.name(target);
+            tracing::info!("{name} is being fenced already");
+            if let Some(step) = step {
+                self.duty.also_waits(target, step);
+            }
+            return;
+        }
+        let fence_no = self.duty.next_fence_no(self.replica.standings().fence_no());
+        let op = Self::new_op();
         let name = self.peers.name(target);
         self.notice("fencing", format!("fencing {name} ({how}): {reason}"));
         self.duty.fences.insert(
             fence_no,
             Fencing {
-                step,
+                steps: step.into_iter().collect(),
                 target,
+                proposal: op,
                 begun: false,
             },
         );
@@ -327,7 +458,7 @@ impl App {
             reason,
         };
         self.input(Input::Propose {
-            op: Self::new_op(),
+            op,
             body: EntryBody::FenceIntent(intent),
         });
     }
@@ -335,7 +466,13 @@ impl App {
     /// The intent is on a quorum's disks: the agents may run.
     pub(super) fn fence_intended(&mut self, intent: &FenceIntent) {
         match self.duty.fences.get_mut(&intent.fence_no) {
-            Some(fencing) if !fencing.begun => fencing.begun = true,
+            Some(f) if !f.begun && f.target == intent.target => f.begun = true,
+            None if self.standing.acting.is_some() && !self.standing.restricted => {
+                // An earlier DC's, or one given up as in doubt: while it is open, its target is
+                // not let in.
+                let why = "nobody waits for it any more".to_owned();
+                return self.propose_fence_result(intent.fence_no, intent.target, Err(why));
+            }
             _ => return,
         }
         let cib = self.replica.cib().root().clone();
@@ -377,9 +514,7 @@ impl App {
             // Nothing commits before a certificate stands: this result would wait for ever.
             let text = format!("{} could not be fenced: {why}", self.peers.name(target));
             self.notice("fencing-failed", text);
-            if let Some(step) = self.duty.fences.remove(&fence_no).and_then(|f| f.step) {
-                self.confirm(step, false, false);
-            }
+            self.fencing_ended(fence_no, false);
         }
         self.propose_fence_result(fence_no, target, outcome);
     }
@@ -390,16 +525,20 @@ impl App {
         target: NodeId,
         outcome: Result<String, String>,
     ) {
-        let identity = self.replica.standings().identity(target.0);
+        let (machine_boot, incarnation) = self.replica.standings().last_seen(target.0);
         let result = FenceResult {
             fence_no,
             target,
-            machine_boot: identity.map(|i| i.machine_boot),
-            incarnation: identity.map(|i| i.incarnation),
+            machine_boot,
+            incarnation,
             outcome,
         };
+        let op = Self::new_op();
+        if let Some(fencing) = self.duty.fences.get_mut(&fence_no) {
+            fencing.proposal = op;
+        }
         self.input(Input::Propose {
-            op: Self::new_op(),
+            op,
             body: EntryBody::FenceResult(result),
         });
     }
@@ -416,14 +555,28 @@ impl App {
         }
         let action = self.replica.standings().fence_action(result.fence_no);
         self.alert_fencing(result, &action);
-        if let Some(step) = self
-            .duty
-            .fences
-            .remove(&result.fence_no)
-            .and_then(|f| f.step)
-        {
-            self.confirm(step, result.outcome.is_ok(), false);
+        self.fencing_ended(result.fence_no, result.outcome.is_ok());
+    }
+
+    fn fencing_ended(&mut self, fence_no: u64, fenced: bool) {
+        let ended = self.duty.fences.remove(&fence_no);
+        for step in ended.map(|f| f.steps).unwrap_or_default() {
+            self.confirm(step, fenced);
         }
+    }
+
+    /// The log took neither intent nor result of a fencing: whoever waits for it must not wait for
+    /// ever, and the next plan asks again where it still matters. False if `op` is no fencing's.
+    pub(super) fn fencing_refused(&mut self, op: OpId, why: &str) -> bool {
+        let refused = self.duty.fences.iter().find(|(_, f)| f.proposal == op);
+        let Some((&fence_no, fencing)) = refused else {
+            return false;
+        };
+        let name = self.peers.name(fencing.target);
+        let text = format!("fencing of {name} could not be written to the log: {why}");
+        self.notice("fencing-failed", text);
+        self.fencing_ended(fence_no, false);
+        true
     }
 
     /// Intents of an earlier DC: whether its agents did anything is not known, so each ends as
@@ -457,15 +610,13 @@ impl App {
         };
         let diff = Edit::Patch(cib::xml::compact(&patch.to_xml()));
         let change = LoggedChange::own(now_s(), &self.peers.name(self.me.node), diff);
+        let op = Self::new_op();
         let body = EntryBody::App {
-            op: Self::new_op(),
+            op,
             origin: self.me.node,
             payload: change.encode(),
         };
-        self.input(Input::Propose {
-            op: Self::new_op(),
-            body,
-        });
+        self.input(Input::Propose { op, body });
     }
 
     /// Permanent attributes of a node.
@@ -566,7 +717,7 @@ fn uuid() -> String {
 }
 
 /// After this time, in milliseconds, a person is told which members do not report.
-pub(super) const AWAIT_NOTICE_MS: u64 = 5_000;
+const AWAIT_NOTICE_MS: u64 = 5_000;
 /// Longest time between two looks at the plan (Pacemaker's `cluster-recheck-interval` default).
 const RECHECK_MS: u64 = 15 * 60 * 1000;
 /// `stonith-timeout` where the cluster sets none, milliseconds (Pacemaker's default).
@@ -583,5 +734,38 @@ mod tests {
         let uuid = uuid();
         let lengths: Vec<_> = uuid.split('-').map(str::len).collect();
         assert_eq!(lengths, [8, 4, 4, 4, 12], "{uuid}");
+    }
+
+    fn fencing(target: u32) -> Fencing {
+        Fencing {
+            steps: Vec::new(),
+            target: NodeId(target),
+            proposal: OpId([target as u8; 16]),
+            begun: false,
+        }
+    }
+
+    #[test]
+    fn an_intent_that_the_log_refused_leaves_no_gap_in_the_numbers() {
+        let mut duty = Duty::new();
+        assert_eq!(duty.next_fence_no(6), 7);
+        duty.fences.insert(7, fencing(2));
+        assert_eq!(duty.next_fence_no(6), 8, "two at once");
+        duty.fences.remove(&7);
+        assert_eq!(duty.next_fence_no(6), 7, "the log took neither");
+    }
+
+    #[test]
+    fn a_plan_answers_for_entries_that_changed_nothing() {
+        let mut duty = Duty::new();
+        duty.note_change(5);
+        duty.planned_seq = 4;
+        assert_eq!(
+            duty.answered_seq(9),
+            4,
+            "the change of 5 is not planned yet"
+        );
+        duty.planned_seq = 5;
+        assert_eq!(duty.answered_seq(9), 9);
     }
 }

@@ -1,17 +1,18 @@
 //! What happens on this node: operations, their history, and the report made of it.
 
 use super::app::{App, now_s};
-use super::peer::{Item, NodeCommand, NodeTell, Step, attribute_key, history_key, vip_key};
+use super::peer::{Item, Items, NodeCommand, NodeTell, Step, attribute_key, history_key, vip_key};
 use crate::alert::{Alert, Alerter};
 use crate::controller;
 use crate::executor::{
-    Changed, CommandToken, Executor, ExecutorEvent, History, OpFinished, OpRequest,
+    Changed, CommandToken, Executor, ExecutorEvent, History, OpFinished, OpRequest, ocf_rc,
+    op_status,
 };
 use crate::fencing::Fencer;
 use crate::view::VipStatus;
 use crate::vip::{HeldVip, NativeVip};
 use cib::Cib;
-use cib::config::Config;
+use cib::config::{Config, Kind};
 use membership::Input;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,6 +49,16 @@ impl Local {
         }
     }
 
+    /// Every configured resource was looked at by this process.
+    pub(super) fn knows_all(&self, cib: &Cib) -> bool {
+        let config = Config::new(cib);
+        let mut primitives = config
+            .resources()
+            .into_iter()
+            .filter(|r| r.kind == Kind::Primitive);
+        primitives.all(|r| self.history.element(r.id).is_some())
+    }
+
     pub(super) fn configuration_changed(&mut self, cib: &Cib) {
         self.alerts = crate::alert::alerts(cib.root());
         let fatal = Config::new(cib).property("start-failure-is-fatal");
@@ -58,9 +69,11 @@ impl Local {
 }
 
 impl App {
-    /// Begins this node's report: nothing is known here until it has been probed.
+    /// This node's report is whole as of its newest view: every command taken before stands in it.
+    /// At the start it is empty, because nothing is known here until it has been probed.
     pub(super) fn publish_ready(&mut self) {
-        self.publish(vec![(Item::Ready.key(), Some(Item::Ready.value()))]);
+        let item = Item::Ready(self.standing.view.view_no);
+        self.publish(vec![(item.key(), Some(item.value()))]);
     }
 
     /// Publishes items of this node's report, here and on every member.
@@ -100,7 +113,7 @@ impl App {
                 let changed = self.local.history.clear_failures(&rsc, operation);
                 self.done(step, &changed);
             }
-            NodeCommand::Shutdown => self.leave(),
+            NodeCommand::Shutdown => self.released(),
         }
     }
 
@@ -115,7 +128,15 @@ impl App {
             );
             return;
         }
-        let key = request.transition_key.clone();
+        let executor = &self.local.executor;
+        let taken = match token {
+            Some(token) => executor.run_under(token, request.clone()),
+            None => executor.run(request.clone()),
+        };
+        if let Err(error) = taken {
+            self.notice("operation-refused", error.to_string());
+            return self.refuse(NodeCommand::Run(Box::new(request)));
+        }
         if matches!(
             request.operation.as_str(),
             "start" | "stop" | "promote" | "demote"
@@ -123,31 +144,35 @@ impl App {
             let changed = self.local.history.pending(&request, now_s());
             self.publish_changed(&changed);
         }
-        let executor = &self.local.executor;
-        let taken = match token {
-            Some(token) => executor.run_under(token, request),
-            None => executor.run(request),
-        };
-        if let Err(error) = taken {
-            self.notice("operation-refused", error.to_string());
-            let refused = NodeTell::OpDone {
-                transition_key: key,
-                rc: 1,
-                op_status: OP_ERROR,
-            };
-            self.tell_dc(refused);
+    }
+
+    /// A command is not carried out: whoever waits for it is told, and its history stays as it was.
+    pub(super) fn refuse(&mut self, command: NodeCommand) {
+        match command {
+            NodeCommand::Run(request) => {
+                let refused = NodeTell::OpDone {
+                    transition_key: request.transition_key,
+                    rc: ocf_rc::UNKNOWN,
+                    op_status: op_status::CANCELLED,
+                    items: Vec::new(),
+                };
+                self.tell_dc(refused);
+            }
+            NodeCommand::Cancel { step, .. }
+            | NodeCommand::Forget { step, .. }
+            | NodeCommand::ClearFailures { step, .. } => {
+                self.tell_dc(NodeTell::Confirmed { step, ok: false });
+            }
+            NodeCommand::Shutdown => {}
         }
     }
 
     fn done(&mut self, step: Step, changed: &Changed) {
         self.publish_changed(changed);
+        if self.waits_for(step) {
+            return self.confirm(step, true);
+        }
         self.tell_dc(NodeTell::Confirmed { step, ok: true });
-        let Step { transition, action } = step;
-        self.control_lone(controller::Input::Confirmed {
-            transition,
-            action,
-            ok: true,
-        });
     }
 
     pub(super) fn on_executor(&mut self, event: ExecutorEvent) {
@@ -186,7 +211,7 @@ impl App {
             .local
             .history
             .record(finished, self.local.start_failure_is_fatal);
-        self.publish_changed(&changed);
+        let items = self.publish_changed(&changed);
         self.publish_vips();
         self.alert_operation(finished);
         let (transition_key, rc, op_status) = (
@@ -203,10 +228,12 @@ impl App {
             transition_key,
             rc,
             op_status,
+            items,
         });
     }
 
-    fn publish_changed(&mut self, changed: &Changed) {
+    /// Publishes what changed, and returns it.
+    fn publish_changed(&mut self, changed: &Changed) -> Items {
         let mut items = Vec::new();
         for rsc in &changed.resources {
             let xml = self
@@ -219,7 +246,8 @@ impl App {
         for (name, value) in &changed.attributes {
             items.push((attribute_key(name), value.clone().map(String::into_bytes)));
         }
-        self.publish(items);
+        self.publish(items.clone());
+        items
     }
 
     fn publish_vips(&mut self) {
@@ -267,17 +295,19 @@ impl App {
             .filter_map(|e| e.id().map(str::to_owned))
             .collect();
         let wanted = resource.map(|id| primitives_of(self.replica.cib(), id));
+        let mut items = Vec::new();
         for rsc in known {
             let base = rsc.split(':').next().unwrap_or(&rsc);
             if wanted.as_ref().is_none_or(|w| w.contains(base)) {
                 self.local.executor.forget(&rsc);
                 let changed = self.local.history.cleanup(&rsc);
-                self.publish_changed(&changed);
+                items.extend(self.publish_changed(&changed));
             }
         }
         let what = resource.unwrap_or("every resource");
         self.tell_dc(NodeTell::Changed {
             why: format!("{what} was cleaned up"),
+            items,
         });
     }
 
@@ -334,9 +364,6 @@ fn is_active(lrm: &cib::Element) -> bool {
 fn is_state(rc: i32) -> bool {
     matches!(rc, 0 | 7 | 8)
 }
-
-/// PCMK_EXEC_ERROR.
-const OP_ERROR: i32 = 4;
 
 #[cfg(test)]
 mod tests {

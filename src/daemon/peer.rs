@@ -28,26 +28,39 @@ pub(super) enum NodeCommand {
     Shutdown,
 }
 
-/// Which action of which transition a command belongs to.
+/// Which action of which transition of which controller a command belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Step {
+    /// The controller that waits: every DC counts its transitions from one, so that an answer to
+    /// an earlier DC's command would else pass for the answer to another action, a fencing even.
+    pub(super) duty: DutyId,
     pub(super) transition: u32,
     pub(super) action: u32,
 }
 
+/// A controller of a process: drawn at random, so that no other process has the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DutyId(pub(super) u64);
+
+/// Changes of a report: key to value, `None` = gone.
+pub(super) type Items = Vec<(String, Option<Vec<u8>>)>;
+
 /// Anything else one daemon tells another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum NodeTell {
-    /// To the DC: an operation ended (its history entry went ahead as soft state).
+    /// To the DC: an operation ended. The report items that it changed come along, because the
+    /// soft state itself may be overtaken by this answer: a plan made between the two would act on
+    /// a state that is over.
     OpDone {
         transition_key: String,
         rc: i32,
         op_status: i32,
+        items: Items,
     },
     /// To the DC: a command other than `Run` is carried out.
     Confirmed { step: Step, ok: bool },
     /// To the DC: something changed here that no command asked for.
-    Changed { why: String },
+    Changed { why: String, items: Items },
     /// To any node: forget failures and history of a resource (or of all), by hand.
     Cleanup { resource: Option<String> },
     /// To the DC: fence a node, by hand.
@@ -72,8 +85,9 @@ pub(super) struct DcReport {
 /// Soft-state items of a node (R2), by key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
-    /// The node's report is whole: what it does not list is not known to run there.
-    Ready,
+    /// The report is whole as of this view: what it does not list is not known to run there, and
+    /// no command given before that view can change it any more (R2).
+    Ready(u64),
     /// It wants to stop, since these seconds.
     Shutdown(i64),
     /// History of a resource, XML.
@@ -90,7 +104,7 @@ impl Item {
     /// The key under which the item is published.
     pub(super) fn key(&self) -> String {
         match self {
-            Self::Ready => "ready".to_owned(),
+            Self::Ready(_) => READY_KEY.to_owned(),
             Self::Shutdown(_) => "shutdown".to_owned(),
             Self::History { rsc, .. } => history_key(rsc),
             Self::Attribute { name, .. } => attribute_key(name),
@@ -102,7 +116,7 @@ impl Item {
     /// The bytes under the key.
     pub(super) fn value(&self) -> Vec<u8> {
         match self {
-            Self::Ready => Vec::new(),
+            Self::Ready(view_no) => encode(view_no),
             Self::Shutdown(at) => encode(at),
             Self::History { xml, .. } => xml.clone().into_bytes(),
             Self::Attribute { value, .. } => value.clone().into_bytes(),
@@ -115,7 +129,7 @@ impl Item {
     pub(super) fn parse(key: &str, value: &[u8]) -> Option<Self> {
         let text = || String::from_utf8(value.to_vec()).ok();
         Some(match key.split_once('/') {
-            None if key == "ready" => Self::Ready,
+            None if key == READY_KEY => Self::Ready(decode(value)?),
             None if key == "shutdown" => Self::Shutdown(decode(value)?),
             None if key == DC_KEY => Self::Dc(decode(value)?),
             Some(("lrm", rsc)) => Self::History {
@@ -144,6 +158,8 @@ pub(super) fn vip_key(rsc: &str) -> String {
     format!("vip/{rsc}")
 }
 
+/// Key of [`Item::Ready`]: after every history's, because the protocol sends in the order of keys.
+const READY_KEY: &str = "ready";
 /// Key of [`Item::Dc`].
 pub(super) const DC_KEY: &str = "dc";
 
@@ -171,7 +187,7 @@ mod tests {
     #[test]
     fn items_come_back_from_their_keys() {
         let items = [
-            Item::Ready,
+            Item::Ready(7),
             Item::Shutdown(1_700_000_000),
             Item::History {
                 rsc: "web/1".to_owned(),
@@ -194,6 +210,11 @@ mod tests {
         for item in items {
             assert_eq!(Item::parse(&item.key(), &item.value()), Some(item));
         }
+    }
+
+    #[test]
+    fn histories_go_ahead_of_the_word_that_the_report_is_whole() {
+        assert!(history_key("~") < READY_KEY.to_owned());
     }
 
     #[test]

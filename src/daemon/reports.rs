@@ -13,7 +13,8 @@ use wire::{Identity, NodeId};
 #[derive(Clone, Debug, Default)]
 pub(super) struct NodeReport {
     identity: Option<Identity>,
-    ready: bool,
+    /// View as of which the report is whole.
+    ready: Option<u64>,
     shutdown: Option<i64>,
     history: BTreeMap<String, Element>,
     attributes: BTreeMap<String, String>,
@@ -64,6 +65,14 @@ impl Reports {
         change
     }
 
+    /// Takes over changes that came beside a node's report, ahead of it.
+    pub(super) fn amend(&mut self, from: Identity, items: &[(String, Option<Vec<u8>>)]) {
+        let known = self.nodes.get(&from.node);
+        if known.is_some_and(|n| n.identity == Some(from)) {
+            self.apply(from, false, items);
+        }
+    }
+
     /// A node's report.
     pub(super) fn of(&self, node: NodeId) -> Option<&NodeReport> {
         self.nodes.get(&node)
@@ -78,8 +87,15 @@ impl Reports {
         of_members.flat_map(|(_, n)| n.vips.values())
     }
 
-    /// Members whose report is not whole yet, besides those that are not there at all.
-    pub(super) fn awaited(&self, replica: &Replica, absent: &BTreeSet<u32>) -> Vec<u32> {
+    /// Members whose report is not whole as of view `view_no`, besides those that are not there at
+    /// all. A report of an earlier view does not do: the member may have carried out an earlier
+    /// DC's command since, or stopped everything on its own while it was cut off.
+    pub(super) fn awaited(
+        &self,
+        replica: &Replica,
+        absent: &BTreeSet<u32>,
+        view_no: u64,
+    ) -> Vec<u32> {
         let standings = replica.standings();
         let missing = |id: &&u32| {
             if absent.contains(*id) {
@@ -89,7 +105,7 @@ impl Reports {
             !self
                 .nodes
                 .get(&NodeId(**id))
-                .is_some_and(|n| n.ready && n.identity == identity)
+                .is_some_and(|n| n.ready >= Some(view_no) && n.identity == identity)
         };
         standings
             .members()
@@ -140,7 +156,8 @@ impl Reports {
         let standings = replica.standings();
         let report = self.nodes.get(&NodeId(id));
         let presence = if standings.members().contains(&id) && !absent.contains(&id) {
-            let ready = !self.awaited(replica, absent).contains(&id);
+            // Good enough to show, and the plan is not made before every report is newer.
+            let ready = !self.awaited(replica, absent, 0).contains(&id);
             if ready {
                 Presence::Member
             } else {
@@ -172,8 +189,8 @@ impl NodeReport {
 
     fn set(&mut self, item: Item, change: &mut ReportChange) {
         match item {
-            Item::Ready => {
-                self.ready = true;
+            Item::Ready(view_no) => {
+                self.ready = Some(view_no);
                 change.plan = Some("a node reported what runs there".to_owned());
             }
             Item::Shutdown(at) => {

@@ -110,7 +110,10 @@ impl App {
             return;
         }
         let until_ms = boottime_ms() + CHANGE_WAIT_MS;
-        self.clients.changes.insert(op, Waiting { reply, until_ms });
+        if let Some(earlier) = self.clients.changes.insert(op, Waiting { reply, until_ms }) {
+            let text = "the same change was asked for again: see the answer to that";
+            let _ = earlier.reply.send(error(ErrorKind::InDoubt, text));
+        }
         let body = EntryBody::App {
             op,
             origin: self.me.node,
@@ -126,9 +129,28 @@ impl App {
         }
     }
 
-    /// A proposal ended. Success shows in the entry itself, which answers the client.
+    /// The state came from a snapshot: changes that it contains are never told one by one.
+    pub(super) fn changes_restored(&mut self) {
+        let ops: Vec<OpId> = self.clients.changes.keys().copied().collect();
+        for op in ops {
+            if let Some(outcome) = self.replica.outcome(op).cloned() {
+                self.change_ended(op, &outcome);
+            }
+        }
+    }
+
+    /// A proposal ended. Success shows in the entry itself, which answers the client, unless this
+    /// node has it already.
     pub(super) fn proposal_ended(&mut self, op: OpId, result: Result<u64, Refusal>) {
-        let Err(refusal) = result else { return };
+        let Err(refusal) = result else {
+            if let Some(outcome) = self.replica.outcome(op).cloned() {
+                self.change_ended(op, &outcome);
+            }
+            return;
+        };
+        if self.fencing_refused(op, &refusal_text(&refusal).1) {
+            return;
+        }
         match self.clients.changes.remove(&op) {
             Some(waiting) => drop(waiting.reply.send(refused(&refusal))),
             None => tracing::info!(?refusal, "a step of the cluster itself was not taken"),
@@ -222,6 +244,7 @@ impl App {
             .into_iter()
             .partition(done);
         self.clients.idle = waiting;
+        self.clients.idle.retain(|wait| !wait.reply.is_closed());
         for wait in ready {
             let _ = wait.reply.send(Response::Done {
                 text: String::new(),
@@ -280,7 +303,12 @@ fn rejected(rejection: &Rejection) -> Response {
 }
 
 fn refused(refusal: &Refusal) -> Response {
-    let (kind, text) = match refusal {
+    let (kind, text) = refusal_text(refusal);
+    error(kind, &text)
+}
+
+fn refusal_text(refusal: &Refusal) -> (ErrorKind, String) {
+    match refusal {
         Refusal::NoQuorum => (ErrorKind::NoQuorum, "this partition has no quorum: nothing was changed; make the change on the side that has it, or bring the other nodes back".to_owned()),
         Refusal::NoDc => (ErrorKind::NotReady, "no DC is elected yet: nothing was changed; try again in a few seconds".to_owned()),
         Refusal::Busy => (ErrorKind::NotReady, "too many changes are under way: nothing was changed; try again".to_owned()),
@@ -289,8 +317,7 @@ fn refused(refusal: &Refusal) -> Response {
         Refusal::Recovering => (ErrorKind::NotReady, "this node is fetching the cluster's state after losing its own: make the change on another node, or wait".to_owned()),
         Refusal::Restricted => (ErrorKind::NoQuorum, "this node is alone in a two-node cluster, and nothing proves that the other is gone: nothing was changed".to_owned()),
         Refusal::Invalid { why } => (ErrorKind::Invalid, why.clone()),
-    };
-    error(kind, &text)
+    }
 }
 
 fn error(kind: ErrorKind, text: &str) -> Response {

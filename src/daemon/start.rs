@@ -322,7 +322,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
             view: membership::View::default(),
             peers: std::collections::BTreeMap::new(),
         },
-        duty: super::duty::Duty::default(),
+        duty: super::duty::Duty::new(),
         clients: super::requests::Clients::default(),
         notices: Notices::default(),
         peers,

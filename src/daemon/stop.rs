@@ -1,7 +1,7 @@
 //! Stopping in order: resources first, then the membership; and stopping what a node without
 //! quorum runs.
 
-use super::app::{App, EXIT_STORE, now_s};
+use super::app::{App, now_s};
 use super::peer::Item;
 use crate::controller;
 use crate::transport::boottime_ms;
@@ -26,7 +26,7 @@ enum Phase {
     Alone,
     /// Goodbye is said.
     Leaving,
-    /// The store is lost: stop what runs here, then end.
+    /// This process may not go on (store lost, node certified dead): stop what runs here, then end.
     Failing,
 }
 
@@ -46,18 +46,8 @@ impl App {
             give_up_ms: now + escalation,
             code: 0,
         });
-        self.ask_for_shutdown();
+        self.publish_shutdown();
         self.stopping_on_time(now);
-    }
-
-    /// Tells the DC that nothing may be started here any more.
-    fn ask_for_shutdown(&mut self) {
-        let item = Item::Shutdown(now_s());
-        self.publish(vec![(item.key(), Some(item.value()))]);
-        // The reports of this node do not come back to it: tell the own controller.
-        self.control(controller::Input::Changed {
-            why: "this node is to be stopped".to_owned(),
-        });
     }
 
     /// One look at a stop under way.
@@ -73,8 +63,7 @@ impl App {
         self.stopping = Some(stopping);
         match stopping.phase {
             Phase::Failing => {
-                let idle = !self.anything_runs() && self.local.executor.in_flight().is_empty();
-                if idle || now_ms >= stopping.give_up_ms {
+                if self.nothing_runs() || now_ms >= stopping.give_up_ms {
                     self.leave();
                 }
             }
@@ -85,12 +74,6 @@ impl App {
                 }
             }
             _ if self.keeps_resources() => self.leave(),
-            _ if !self.anything_runs()
-                && self.local.executor.in_flight().is_empty()
-                && self.dc().is_none() =>
-            {
-                self.leave()
-            }
             _ if now_ms >= stopping.give_up_ms => {
                 self.notice(
                     "stop-escalated",
@@ -99,27 +82,81 @@ impl App {
                 );
                 self.leave();
             }
-            Phase::Asked if self.dc().is_none() => {
-                stopping.phase = Phase::Alone;
-                self.stopping = Some(stopping);
-                self.begin_lone("no DC can stop this node's resources");
+            Phase::Alone if self.nothing_runs() => self.leave(),
+            Phase::Asked if !self.dc_can_act() => {
+                self.stop_alone("no DC can stop this node's resources");
             }
             Phase::Asked | Phase::Alone => {}
         }
     }
 
-    /// Stops this node's resources without asking anybody, then ends with an error.
-    pub(super) fn stop_and_fail(&mut self) {
+    /// A DC is there, and has the quorum without which it does nothing.
+    fn dc_can_act(&self) -> bool {
+        self.standing.quorate && self.dc().is_some()
+    }
+
+    /// The DC has stopped what it knows of here and lets this node go. What no probe has told yet
+    /// it does not know of either: this process may have been started over running resources.
+    pub(super) fn released(&mut self) {
+        if self.is_known_empty() || self.keeps_resources() {
+            self.leave();
+        } else {
+            self.stop_alone("the DC lets this node go before everything here was looked at");
+        }
+    }
+
+    fn stop_alone(&mut self, why: &str) {
+        let now = boottime_ms();
+        let give_up_ms = now + self.option_ms("shutdown-escalation", ESCALATION_MS);
+        self.publish_shutdown();
+        self.stopping = Some(Stopping {
+            phase: Phase::Alone,
+            next_step_ms: now + STEP_MS,
+            give_up_ms: self.stopping.map_or(give_up_ms, |s| s.give_up_ms),
+            code: self.stopping.map_or(0, |s| s.code),
+        });
+        self.begin_lone(why);
+    }
+
+    /// With this wish in its report a node's own plan stops everything, whatever
+    /// `no-quorum-policy` says.
+    fn publish_shutdown(&mut self) {
+        let item = Item::Shutdown(now_s());
+        self.publish(vec![(item.key(), Some(item.value()))]);
+        // The reports of this node do not come back to it: tell the own controller.
+        self.control(controller::Input::Changed {
+            why: "this node is to be stopped".to_owned(),
+        });
+    }
+
+    /// This node's own controller has looked everywhere, and found or left nothing.
+    fn nothing_runs(&self) -> bool {
+        self.duty.lone.is_idle() && self.is_empty_as_far_as_known()
+    }
+
+    /// Nothing runs here, by what this process has seen.
+    fn is_empty_as_far_as_known(&self) -> bool {
+        !self.anything_runs() && self.local.executor.in_flight().is_empty()
+    }
+
+    /// Nothing runs here, and there is nothing that nobody has looked for (R10).
+    fn is_known_empty(&self) -> bool {
+        let looked = self.duty.lone.is_idle() || self.local.knows_all(self.replica.cib());
+        looked && self.is_empty_as_far_as_known()
+    }
+
+    /// Stops this node's resources without asking anybody, then ends with `code`.
+    pub(super) fn stop_and_fail(&mut self, why: &str, code: u8) {
         let now = boottime_ms();
         let give_up_ms = now + FAIL_MS_MAX;
+        self.publish_shutdown();
         self.stopping = Some(Stopping {
             phase: Phase::Failing,
-            next_step_ms: now,
+            next_step_ms: now + STEP_MS,
             give_up_ms,
-            code: EXIT_STORE,
+            code,
         });
-        self.ask_for_shutdown();
-        self.begin_lone("the store failed");
+        self.begin_lone(why);
     }
 
     /// Nothing new may run here, whoever asks: what would know of it is lost or about to end.
@@ -136,6 +173,8 @@ impl App {
 
     /// Says goodbye; [`membership::Event::Left`] ends the process.
     pub(super) fn leave(&mut self) {
+        // A goodbye with nothing running lets the others start everything elsewhere.
+        let clean = self.is_known_empty();
         let now = boottime_ms();
         let leaving = Stopping {
             phase: Phase::Leaving,
@@ -148,9 +187,7 @@ impl App {
             .replace(leaving)
             .is_some_and(|s| s.phase == Phase::Leaving);
         if !again {
-            self.input(Input::Leave {
-                clean: !self.anything_runs(),
-            });
+            self.input(Input::Leave { clean });
         }
     }
 
@@ -185,6 +222,11 @@ impl App {
 
     fn begin_lone(&mut self, why: &str) {
         if self.duty.lone.is_on() {
+            // It may be on for another reason, with a plan that leaves something running.
+            if self.stopping.is_some() {
+                let why = why.to_owned();
+                self.control_lone(controller::Input::Changed { why });
+            }
             return;
         }
         tracing::warn!("{why}: stopping what runs here");

@@ -26,12 +26,23 @@ pub(super) fn run(args: &[OsString]) -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-        match watch(child, &signals) {
-            WaitStatus::Exited(_, code) if code == 0 || code >= REFUSAL_CODE_MIN => {
-                return ExitCode::from(code as u8);
-            }
-            ended => eprintln!("mainstayd: the daemon died ({ended:?}); starting it again"),
+        let (ended, asked_to_stop) = watch(child, &signals);
+        match verdict(ended, asked_to_stop) {
+            Some(code) => return ExitCode::from(code),
+            None => eprintln!("mainstayd: the daemon died ({ended:?}); starting it again"),
         }
+    }
+}
+
+/// The exit code when the daemon is not to be started again. A daemon that was asked to stop may
+/// die of the signal itself, before it can handle it.
+fn verdict(ended: WaitStatus, asked_to_stop: bool) -> Option<u8> {
+    match ended {
+        WaitStatus::Exited(_, code) if code == 0 || code >= REFUSAL_CODE_MIN => Some(code as u8),
+        WaitStatus::Exited(_, code) if asked_to_stop => Some(code as u8),
+        WaitStatus::Signaled(_, Signal::SIGTERM | Signal::SIGINT, _) if asked_to_stop => Some(0),
+        _ if asked_to_stop => Some(1),
+        _ => None,
     }
 }
 
@@ -66,18 +77,20 @@ fn spawn(args: &[OsString]) -> std::io::Result<Pid> {
     Ok(Pid::from_raw(child.id() as i32))
 }
 
-/// Passes signals on until the child has ended.
-fn watch(child: Pid, signals: &SigSet) -> WaitStatus {
+/// Passes signals on until the child has ended; also tells whether it was asked to stop.
+fn watch(child: Pid, signals: &SigSet) -> (WaitStatus, bool) {
+    let mut asked_to_stop = false;
     loop {
         let signal = signals.wait().unwrap_or(Signal::SIGCHLD);
         if signal != Signal::SIGCHLD {
+            asked_to_stop |= matches!(signal, Signal::SIGTERM | Signal::SIGINT);
             // A child that just ended needs no signal.
             let _ = kill(child, signal);
         }
         match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) => {}
-            Ok(status) => return status,
-            Err(_) => return WaitStatus::Exited(child, 1),
+            Ok(status) => return (status, asked_to_stop),
+            Err(_) => return (WaitStatus::Exited(child, 1), asked_to_stop),
         }
     }
 }
@@ -104,3 +117,27 @@ const CRASH_WINDOW: Duration = Duration::from_secs(60);
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause.
 const RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_death_that_nobody_asked_for_is_followed_by_a_start() {
+        let pid = Pid::from_raw(1);
+        let killed = WaitStatus::Signaled(pid, Signal::SIGKILL, false);
+        let terminated = WaitStatus::Signaled(pid, Signal::SIGTERM, false);
+        let exited = |code| WaitStatus::Exited(pid, code);
+        assert_eq!(verdict(exited(1), false), None);
+        assert_eq!(verdict(killed, false), None);
+        assert_eq!(verdict(exited(0), false), Some(0));
+        assert_eq!(verdict(exited(78), false), Some(78));
+        assert_eq!(
+            verdict(terminated, true),
+            Some(0),
+            "before it had a handler"
+        );
+        assert_eq!(verdict(exited(1), true), Some(1));
+        assert_eq!(verdict(killed, true), Some(1));
+    }
+}

@@ -50,6 +50,28 @@ impl Standings {
         &self.members
     }
 
+    /// Identities of the members of the newest view of the log.
+    #[must_use]
+    pub fn present(&self) -> Vec<Identity> {
+        self.members
+            .iter()
+            .filter_map(|id| self.identity(*id))
+            .collect()
+    }
+
+    /// The newest boot and process that a node was ever seen with, whatever became of them: what a
+    /// certificate about it can name.
+    #[must_use]
+    pub fn last_seen(&self, node: u32) -> (Option<MachineBoot>, Option<u64>) {
+        match self.of(node) {
+            Some(Standing::Member(id) | Standing::Left(id)) => {
+                (Some(id.machine_boot), Some(id.incarnation))
+            }
+            Some(Standing::Fenced(boot)) => (boot, None),
+            None => (None, None),
+        }
+    }
+
     /// Open fence intents: number, target, reason.
     pub fn intents(&self) -> impl Iterator<Item = (u64, u32, &str)> {
         self.intents
