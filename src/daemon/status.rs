@@ -133,6 +133,7 @@ impl App {
             Some(trouble) => trouble
                 .describe(id)
                 .replace(&format!("node {id}"), &self.peers.name(id)),
+            None if why.is_empty() => "no answer since mainstayd started here: does it run there, with the same authkey and cluster_name, and is port 5405 open?".to_owned(),
             None => why,
         }
     }

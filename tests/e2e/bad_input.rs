@@ -97,7 +97,7 @@ fn a_node_with_another_key_is_named_and_the_others_go_on() {
     write_key(&key, &vec![0x5a; right.len()]);
     c.start_daemon("node3").unwrap();
     wait_diagnosis(&c, "node1", "node3", &["node3", "authkey differs"]);
-    wait_diagnosis(&c, "node3", "node1", &["node1", "authkey differs"]);
+    wait_diagnosis(&c, "node3", "node1", &["no answer", "same authkey"]);
     c.must_edit("node1", plain);
     let refused = c.edit("node3", |cib| properties(cib, &[("batch-limit", "3")]));
     assert_change_refused(
