@@ -129,10 +129,11 @@ impl App {
             return why;
         }
         let diagnosis = report.and_then(|r| r.peers.iter().find(|(n, _)| *n == id));
-        match diagnosis.and_then(|(_, d)| d.trouble.as_ref()) {
+        match diagnosis.and_then(|(_, d)| d.evidence.as_ref()) {
             Some(trouble) => trouble
                 .describe(id)
                 .replace(&format!("node {id}"), &self.peers.name(id)),
+            None if why.is_empty() => "no answer since mainstayd started here: does it run there, with the same authkey and cluster_name, and is port 5405 open?".to_owned(),
             None => why,
         }
     }

@@ -1,6 +1,6 @@
 //! The protocol thread: sockets, sessions and the membership core in one loop.
 
-use super::sockets::Sockets;
+use super::sockets::{Sockets, Stranger};
 use super::{OsEntropy, Peers, StreamHandle, boottime_us};
 use crate::daemon::disk::{DiskHandle, Done, Job};
 use membership::{Core, CoreStatus, Effect, Event, Input, Output, Time, Via};
@@ -262,15 +262,33 @@ impl Loop {
                 self.received(received);
             }
         }
-        for address in self.sockets.new_strangers() {
-            let text = format!(
-                "{address} sends packets to this node's port and is not in its node list: they are ignored; if it is a node of this cluster, give every node the same nodelist in corosync.conf and reload or restart mainstayd here"
-            );
+        for stranger in self.sockets.new_strangers() {
+            let text = self.describe(&stranger);
             self.effect(Effect::Event(Event::Notice {
                 code: "unknown-sender".to_owned(),
                 node: None,
                 text,
             }));
+        }
+    }
+
+    /// What to tell of a stranger, and what to do about it.
+    fn describe(&self, stranger: &Stranger) -> String {
+        let Stranger {
+            from,
+            listed,
+            claims,
+        } = stranger;
+        let cure = "make the nodelist in corosync.conf the same on all nodes, every nodeid once, and restart mainstayd where it was wrong";
+        match (listed, claims) {
+            (Some(listed), Some(claims)) => format!(
+                "{} ({from}) says it is node {claims}, which the node list has as {}: its packets are refused; {cure}",
+                self.peers.name(*listed),
+                self.peers.name(*claims),
+            ),
+            _ => format!(
+                "{from} sends packets to this node's port and is not in its node list: they are ignored; if it is a node of this cluster, {cure}"
+            ),
         }
     }
 

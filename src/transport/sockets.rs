@@ -16,18 +16,28 @@ pub(super) struct Sockets {
     strangers: Strangers,
 }
 
-/// Addresses that are not in the node list and sent something all the same.
+/// A sender whose address is not the one the node list has for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Stranger {
+    pub(super) from: IpAddr,
+    /// The node at this address, if the list has one.
+    pub(super) listed: Option<NodeId>,
+    /// The node it says it is, where it does.
+    pub(super) claims: Option<NodeId>,
+}
+
+/// Strangers heard so far, and those not told of yet.
 #[derive(Debug, Default)]
 struct Strangers {
-    seen: BTreeSet<IpAddr>,
-    fresh: Vec<IpAddr>,
+    seen: BTreeSet<Stranger>,
+    fresh: Vec<Stranger>,
 }
 
 impl Strangers {
-    fn note(&mut self, from: IpAddr) {
+    fn note(&mut self, stranger: Stranger) {
         // Senders are easily forged: a few are told, each once, and the rest is silence.
-        if self.seen.len() < STRANGERS_TOLD_MAX && self.seen.insert(from) {
-            self.fresh.push(from);
+        if self.seen.len() < STRANGERS_TOLD_MAX && self.seen.insert(stranger) {
+            self.fresh.push(stranger);
         }
     }
 }
@@ -36,6 +46,21 @@ impl Strangers {
 struct LinkSocket {
     addresses: LinkAddresses,
     socket: UdpSocket,
+}
+
+impl LinkSocket {
+    /// The sender as a stranger, unless its address is that of the node it claims to be. What has
+    /// no header of ours is for the endpoint to count, if it comes from a listed address.
+    fn stranger(&self, from: IpAddr, claims: Option<NodeId>) -> Option<Stranger> {
+        let mut peers = self.addresses.peers.iter();
+        let listed = peers.find(|(_, a)| a.ip() == from).map(|(node, _)| *node);
+        let known = listed.is_some() && (claims.is_none() || claims == listed);
+        (!known).then_some(Stranger {
+            from,
+            listed,
+            claims,
+        })
+    }
 }
 
 impl Sockets {
@@ -70,16 +95,19 @@ impl Sockets {
             .map(|l| PollFd::new(l.socket.as_fd(), PollFlags::POLLIN))
     }
 
-    /// Next datagram of a configured peer's address, on any link: link, bytes. Others are dropped
-    /// before any cipher sees them. `None` = nothing waits.
+    /// Next datagram that comes from the address its claimed sender has in the node list: link,
+    /// bytes. Others are dropped before any cipher sees them. `None` = nothing waits.
     pub(super) fn receive<'b>(&mut self, at: usize, buf: &'b mut [u8]) -> Option<(u8, &'b [u8])> {
         let link = self.links.get(at)?;
         for _ in 0..STRANGERS_MAX {
             match link.socket.recv_from(buf) {
-                Ok((bytes, from)) if link.addresses.peers.values().any(|p| p.ip() == from.ip()) => {
-                    return Some((link.addresses.link, &buf[..bytes]));
+                Ok((bytes, from)) => {
+                    let claims = wire::claimed_sender(&buf[..bytes]);
+                    match link.stranger(from.ip(), claims) {
+                        None => return Some((link.addresses.link, &buf[..bytes])),
+                        Some(stranger) => self.strangers.note(stranger),
+                    }
                 }
-                Ok((_, from)) => self.strangers.note(from.ip()),
                 // ECONNREFUSED of an earlier send: a hint, no more.
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
                 Err(_) => return None,
@@ -88,8 +116,8 @@ impl Sockets {
         None
     }
 
-    /// Addresses outside the node list that were heard for the first time.
-    pub(super) fn new_strangers(&mut self) -> Vec<IpAddr> {
+    /// Strangers that were heard for the first time.
+    pub(super) fn new_strangers(&mut self) -> Vec<Stranger> {
         std::mem::take(&mut self.strangers.fresh)
     }
 
@@ -131,7 +159,7 @@ fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
 
 /// Datagrams of unlisted addresses read in one go before others get their turn.
 const STRANGERS_MAX: usize = 64;
-/// Unlisted addresses that are told of while the daemon runs.
+/// Strangers that are told of while the daemon runs.
 const STRANGERS_TOLD_MAX: usize = 8;
 /// Receive buffer of a link, in bytes: a burst of 128 nodes' heartbeats.
 const BUFFER_BYTES: usize = 512 * 1024;

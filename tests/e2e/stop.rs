@@ -39,18 +39,17 @@ fn a_node_that_is_stopped_hands_over_first() {
     let status = c.status(&other);
     let left = node_of(&status, &holder).unwrap();
     assert!(!left.online && !left.unclean, "{}", brief(&status));
-    // Handed over while the node was still a member, not taken over after it had gone.
-    let log = c.log_of(&other);
+    // First the service, then its address, then the goodbye.
+    let log = c.log_of(&holder);
     let at = |words: &str| {
         let found = log.lines().enumerate().filter(|(_, l)| l.contains(words));
         let last = found.map(|(n, _)| n).last();
-        last.unwrap_or_else(|| c.fail(&other, &format!("no line with {words:?}")))
+        last.unwrap_or_else(|| c.fail(&holder, &format!("no line with {words:?}")))
     };
-    let started = at("operation done rsc=\"web\" operation=\"start\"");
-    let alone = at(&format!("members=\"{other}\""));
+    let stop = |rsc: &str| at(&format!("operation done rsc=\"{rsc}\" operation=\"stop\""));
     assert!(
-        started < alone,
-        "web was started only after {holder} had left:\n{log}"
+        at("stopping: SIGTERM") < stop("web") && stop("web") < stop("ip"),
+        "{log}"
     );
 
     c.start_daemon(&holder).unwrap();

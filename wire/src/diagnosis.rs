@@ -36,6 +36,9 @@ pub struct Diagnosis {
     /// What stands in the way, as far as the last evidence goes; `None` while a session is up or
     /// nothing was heard.
     pub trouble: Option<Trouble>,
+    /// What was heard since the last packet that opened, though a session may still be up: its
+    /// other end may have ended long ago. For who knows from elsewhere that the peer is silent.
+    pub evidence: Option<Trouble>,
     /// Packets refused that claimed to come from the peer.
     pub rejects: RejectCounts,
 }

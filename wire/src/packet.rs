@@ -153,6 +153,12 @@ impl Header {
     }
 }
 
+/// Who a datagram says it is from; nothing of it is proven. `None` = it has no header of ours.
+#[must_use]
+pub fn claimed_sender(datagram: &[u8]) -> Option<NodeId> {
+    Header::parse(datagram).ok().map(|header| header.src)
+}
+
 /// Takes fixed-size fields off the front of a slice.
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 

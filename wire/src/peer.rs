@@ -170,6 +170,7 @@ impl Peer {
             state,
             identity: up.or(self.known),
             trouble,
+            evidence: self.diagnosis.trouble,
             ..self.diagnosis.clone()
         }
     }
