@@ -7,16 +7,19 @@ use crate::replica::{LoggedChange, Outcome, Rejection, RejectionKind};
 use crate::transport::boottime_ms;
 use membership::{EntryBody, Input, OpId, Refusal};
 use std::collections::BTreeMap;
-use tokio::sync::oneshot;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, oneshot};
 use wire::NodeId;
 
 type Reply = oneshot::Sender<Response>;
 
 /// Clients whose answer is still to come.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Clients {
     changes: BTreeMap<OpId, Waiting>,
     idle: Vec<IdleWait>,
+    /// Places for plans that are made to be looked at.
+    pub(super) plans: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -35,6 +38,14 @@ struct IdleWait {
 }
 
 impl Clients {
+    pub(super) fn new() -> Self {
+        Self {
+            changes: BTreeMap::new(),
+            idle: Vec::new(),
+            plans: Arc::new(Semaphore::new(PLANS_MAX)),
+        }
+    }
+
     pub(super) fn next_timeout_ms(&self) -> Option<u64> {
         let changes = self.changes.values().map(|w| w.until_ms);
         changes.chain(self.idle.iter().map(|w| w.until_ms)).min()
@@ -55,7 +66,11 @@ impl App {
                 xml: self.cib_xml(status),
             },
             Request::Change(change) => return self.change(change, reply),
-            Request::Plan => self.plan(),
+            Request::Plan => {
+                return self.plan_for_client(self.cib_now(), reply, |_, plan| {
+                    Response::Plan(Box::new(plan))
+                });
+            }
             Request::Cleanup { resource, node } => self.request_cleanup(resource, node.as_deref()),
             Request::WaitIdle { timeout_ms } => {
                 let until_ms = boottime_ms().saturating_add(timeout_ms.min(IDLE_WAIT_MS_MAX));
@@ -155,13 +170,6 @@ impl App {
             Some(waiting) => drop(waiting.reply.send(refused(&refusal))),
             None => tracing::info!(?refusal, "a step of the cluster itself was not taken"),
         }
-    }
-
-    fn plan(&self) -> Response {
-        Response::Plan(Box::new(scheduler::schedule(
-            &self.cib_now(),
-            &scheduler::Options { now: now_s() },
-        )))
     }
 
     fn request_cleanup(&mut self, resource: Option<String>, node: Option<&str>) -> Response {
@@ -327,6 +335,8 @@ fn error(kind: ErrorKind, text: &str) -> Response {
     }
 }
 
+/// Plans made at once for those who look.
+const PLANS_MAX: usize = 2;
 /// Changes of clients under way at once on one node.
 const CHANGES_MAX: usize = 1024;
 /// After this time, in milliseconds, a change that nothing was heard of is in doubt.
