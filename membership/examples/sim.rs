@@ -8,6 +8,9 @@
 mod app;
 #[path = "../tests/sim/faults.rs"]
 mod faults;
+#[cfg(feature = "mutants")]
+#[path = "../tests/sim/mutants.rs"]
+mod mutants;
 #[path = "../tests/sim/net.rs"]
 mod net;
 #[path = "../tests/sim/node.rs"]
@@ -18,6 +21,8 @@ mod oracle;
 mod rng;
 #[path = "../tests/sim/run.rs"]
 mod run;
+#[path = "../tests/sim/scenarios.rs"]
+mod scenarios;
 #[path = "../tests/sim/world.rs"]
 mod world;
 
@@ -33,6 +38,8 @@ struct Options {
     minutes: Option<u64>,
     trace: bool,
     keep_going: bool,
+    mutants: bool,
+    scenarios: bool,
 }
 
 fn main() {
@@ -43,7 +50,65 @@ fn main() {
             std::process::exit(2);
         }
     };
-    std::process::exit(i32::from(!soak(&options)));
+    let good = if options.mutants {
+        hunt_all()
+    } else if options.scenarios {
+        play_all(options.seeds.start)
+    } else {
+        soak(&options)
+    };
+    std::process::exit(i32::from(!good));
+}
+
+fn play_all(seed: u64) -> bool {
+    let mut good = true;
+    for (name, scenario) in scenarios::ALL {
+        let began = Instant::now();
+        let outcome = run::guarded(|| scenario(seed));
+        let took_ms = began.elapsed().as_millis();
+        match outcome {
+            Ok(()) => println!("{name:<44}held       {took_ms} ms"),
+            Err(v) => {
+                good = false;
+                println!("{name:<44}{} at {} ms: {}", v.rule, v.at_us / 1_000, v.text);
+            }
+        }
+    }
+    good
+}
+
+#[cfg(not(feature = "mutants"))]
+fn hunt_all() -> bool {
+    eprintln!("sim: built without the feature `mutants`");
+    false
+}
+
+/// A table of seeded bugs: what noticed each, by which invariant, after how many seeds.
+#[cfg(feature = "mutants")]
+fn hunt_all() -> bool {
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut escaped = 0;
+    println!(
+        "{:<26}{:<12}{:<44}{:>6}{:>7}",
+        "mutant", "caught by", "in", "seed", "seeds"
+    );
+    for bug in membership::mutant::Mutant::ALL {
+        match mutants::hunt(bug, 300) {
+            Some(c) => println!(
+                "{:<26}{:<12}{:<44}{:>6}{:>7}",
+                format!("{bug:?}"),
+                c.rule,
+                c.by,
+                c.seed,
+                c.seeds
+            ),
+            None => {
+                escaped += 1;
+                println!("{:<26}ESCAPED", format!("{bug:?}"));
+            }
+        }
+    }
+    escaped == 0
 }
 
 fn parse() -> Result<Options, String> {
@@ -54,6 +119,8 @@ fn parse() -> Result<Options, String> {
         minutes: None,
         trace: false,
         keep_going: false,
+        mutants: false,
+        scenarios: false,
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -79,6 +146,8 @@ fn parse() -> Result<Options, String> {
             "--hours" => options.minutes = Some(60 * number(value()?)?),
             "--minutes" => options.minutes = Some(number(value()?)?),
             "--trace" => options.trace = true,
+            "--mutants" => options.mutants = true,
+            "--scenarios" => options.scenarios = true,
             "--keep-going" => options.keep_going = true,
             other => return Err(format!("unknown option {other}")),
         }
@@ -87,7 +156,7 @@ fn parse() -> Result<Options, String> {
 }
 
 const USAGE: &str = "usage: sim [--seed S | --seeds A..B] [--nodes N[,N...]] [--seconds SIMULATED] \
-                     [--minutes REAL | --hours REAL] [--trace] [--keep-going]";
+                     [--minutes REAL | --hours REAL] [--trace] [--keep-going] | --scenarios | --mutants";
 
 fn soak(options: &Options) -> bool {
     let began = Instant::now();

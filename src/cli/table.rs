@@ -78,3 +78,81 @@ pub const COMMANDS: &[Command] = &[
         run: crate::demo_web::main,
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::getopt::Opt;
+    use super::*;
+    use std::path::Path;
+
+    fn page(file: &str) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("man").join(file);
+        std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    #[test]
+    fn every_option_is_in_its_manual_page() {
+        let tables: [(&str, &[Opt]); 5] = [
+            ("crm_mon", &super::super::crm_mon::OPTIONS),
+            ("cibadmin", &super::super::cibadmin::OPTIONS),
+            ("crm_node", &super::super::crm_node::OPTIONS),
+            ("crm_attribute", &super::super::crm_attribute::OPTIONS),
+            ("crm_resource", &super::super::crm_resource::OPTIONS),
+        ];
+        for (name, table) in tables {
+            let text = page(&format!("{name}.8"));
+            for opt in table {
+                assert!(
+                    text.contains(opt.long),
+                    "{name}.8 says nothing of --{}",
+                    opt.long
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_verb_of_mainstay_is_in_its_manual_page() {
+        fn check(command: &clap::Command, text: &str) {
+            for argument in command.get_arguments() {
+                if let Some(long) = argument.get_long() {
+                    assert!(text.contains(long), "mainstay.8 says nothing of --{long}");
+                }
+            }
+            for verb in command.get_subcommands() {
+                assert!(
+                    text.contains(verb.get_name()),
+                    "mainstay.8: {}",
+                    verb.get_name()
+                );
+                check(verb, text);
+            }
+        }
+        check(&super::super::mainstay::definition(), &page("mainstay.8"));
+    }
+
+    #[test]
+    fn the_configurations_of_the_manual_are_valid() {
+        let text = page("mainstay.conf.5");
+        let examples: Vec<&str> = text
+            .split("\n.Bd ")
+            .skip(1)
+            .filter_map(|part| part.split_once('\n')?.1.split("\n.Ed").next())
+            .collect();
+        assert_eq!(examples.len(), 2);
+        for (example, nodes) in examples.iter().zip([1, 3]) {
+            let conf = crate::conf::read("example", example, crate::conf::Strictness::Strict)
+                .unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(conf.nodes.len(), nodes);
+            assert!(conf.warnings.is_empty(), "{:?}", conf.warnings);
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_summaries_there() {
+        for (at, command) in COMMANDS.iter().enumerate() {
+            assert!(COMMANDS[at + 1..].iter().all(|c| c.name != command.name));
+            assert!(!command.summary.is_empty());
+        }
+    }
+}

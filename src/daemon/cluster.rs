@@ -59,7 +59,7 @@ impl App {
                 self.notice("restart-needed", why);
                 self.exit = Some(super::app::EXIT_FAILED);
             }
-            Event::Left => self.exit = Some(0),
+            Event::Left => self.exit = Some(self.stopping.map_or(0, |s| s.code)),
         }
     }
 

@@ -118,6 +118,16 @@ impl App {
     }
 
     fn run_operation(&mut self, token: Option<CommandToken>, request: OpRequest) {
+        let harmless = matches!(request.operation.as_str(), "stop" | "demote");
+        if token.is_some() && !harmless && self.refuses_starts() {
+            // The DC learns soon enough that this node is gone, and takes that for the answer.
+            tracing::info!(
+                rsc = request.rsc,
+                operation = request.operation,
+                "not run: this node leaves"
+            );
+            return;
+        }
         let executor = &self.local.executor;
         let taken = match token {
             Some(token) => executor.run_under(token, request.clone()),

@@ -417,6 +417,7 @@ fn open_store(paths: &Paths, args: &Args) -> Result<OpenStore, Refusal> {
     if let Some(cause) = opened.state.health.cause() {
         notices.push(format!("the store is damaged ({cause}): this node does not vote before it has fetched the cluster's state"));
     }
+    check_room(&dir)?;
     let recovered = disk::recovered(&opened).map_err(|e| refuse(EX_CANTCREAT, e))?;
     Ok(OpenStore {
         store: opened.store,
@@ -424,6 +425,26 @@ fn open_store(paths: &Paths, args: &Args) -> Result<OpenStore, Refusal> {
         trusted: args.accept_lost_store,
         notices,
     })
+}
+
+/// On a disk that is as good as full the store would fail with the first writes, and the node would
+/// join and leave again and again.
+fn check_room(dir: &Path) -> Result<(), Refusal> {
+    // A file system that does not tell is taken as it is: the store notices what is wrong.
+    let Ok(room) = nix::sys::statvfs::statvfs(dir) else {
+        return Ok(());
+    };
+    let free_bytes = room.blocks_available() as u64 * room.fragment_size() as u64;
+    if free_bytes >= FREE_BYTES_MIN {
+        return Ok(());
+    }
+    let text = format!(
+        "{}: only {} KiB are free on this file system, {} KiB are needed to start: free some space, mainstayd then starts",
+        dir.display(),
+        free_bytes / 1024,
+        FREE_BYTES_MIN / 1024,
+    );
+    Err(refuse(EX_CANTCREAT, text))
 }
 
 fn identity(paths: &Paths, peers: &Peers, recovered: &Recovered) -> Result<Identity, Refusal> {
@@ -554,6 +575,8 @@ const BLOCKING_THREADS_MAX: usize = 16;
 const CALLS_MAX: usize = 256;
 /// Reports of own work that may wait.
 const OWN_MAX: usize = 256;
+/// Room on the store's disk without which the daemon does not start, in bytes.
+const FREE_BYTES_MIN: u64 = 2 * 1024 * 1024;
 /// sysexits(3) as CRM_EX uses them.
 const EX_USAGE: u8 = 64;
 const EX_UNAVAILABLE: u8 = 69;

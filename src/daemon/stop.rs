@@ -14,6 +14,8 @@ pub(super) struct Stopping {
     phase: Phase,
     pub(super) next_step_ms: u64,
     give_up_ms: u64,
+    /// Exit code of the process.
+    pub(super) code: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +26,8 @@ enum Phase {
     Alone,
     /// Goodbye is said.
     Leaving,
-    /// This process may not go on (store lost, node certified dead): stop what runs here, then end
-    /// with this code.
-    Failing(u8),
+    /// This process may not go on (store lost, node certified dead): stop what runs here, then end.
+    Failing,
 }
 
 impl App {
@@ -43,12 +44,9 @@ impl App {
             phase: Phase::Asked,
             next_step_ms: now,
             give_up_ms: now + escalation,
+            code: 0,
         });
         self.publish_shutdown();
-        // The reports of this node do not come back to it: tell the own controller.
-        self.control(controller::Input::Changed {
-            why: "this node is to be stopped".to_owned(),
-        });
         self.stopping_on_time(now);
     }
 
@@ -64,15 +62,15 @@ impl App {
         stopping.next_step_ms = now_ms + STEP_MS;
         self.stopping = Some(stopping);
         match stopping.phase {
-            Phase::Failing(code) => {
+            Phase::Failing => {
                 if self.nothing_runs() || now_ms >= stopping.give_up_ms {
-                    self.exit = Some(code);
+                    self.leave();
                 }
             }
             Phase::Leaving => {
                 if now_ms >= stopping.give_up_ms {
                     tracing::warn!("no answer to the goodbye");
-                    self.exit.get_or_insert(0);
+                    self.exit.get_or_insert(stopping.code);
                 }
             }
             _ if self.keeps_resources() => self.leave(),
@@ -115,6 +113,7 @@ impl App {
             phase: Phase::Alone,
             next_step_ms: now + STEP_MS,
             give_up_ms: self.stopping.map_or(give_up_ms, |s| s.give_up_ms),
+            code: self.stopping.map_or(0, |s| s.code),
         });
         self.begin_lone(why);
     }
@@ -124,6 +123,10 @@ impl App {
     fn publish_shutdown(&mut self) {
         let item = Item::Shutdown(now_s());
         self.publish(vec![(item.key(), Some(item.value()))]);
+        // The reports of this node do not come back to it: tell the own controller.
+        self.control(controller::Input::Changed {
+            why: "this node is to be stopped".to_owned(),
+        });
     }
 
     /// This node's own controller has looked everywhere, and found or left nothing.
@@ -148,11 +151,18 @@ impl App {
         let give_up_ms = now + FAIL_MS_MAX;
         self.publish_shutdown();
         self.stopping = Some(Stopping {
-            phase: Phase::Failing(code),
+            phase: Phase::Failing,
             next_step_ms: now + STEP_MS,
             give_up_ms,
+            code,
         });
         self.begin_lone(why);
+    }
+
+    /// Nothing new may run here, whoever asks: what would know of it is lost or about to end.
+    pub(super) fn refuses_starts(&self) -> bool {
+        let ending = |s: &Stopping| matches!(s.phase, Phase::Failing | Phase::Leaving);
+        self.stopping.as_ref().is_some_and(ending)
     }
 
     /// In maintenance mode the resources stay as they are (detach).
@@ -170,6 +180,7 @@ impl App {
             phase: Phase::Leaving,
             next_step_ms: now + STEP_MS,
             give_up_ms: now + GOODBYE_MS_MAX,
+            code: self.stopping.map_or(0, |s| s.code),
         };
         let again = self
             .stopping

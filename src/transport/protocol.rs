@@ -262,6 +262,16 @@ impl Loop {
                 self.received(received);
             }
         }
+        for address in self.sockets.new_strangers() {
+            let text = format!(
+                "{address} sends packets to this node's port and is not in its node list: they are ignored; if it is a node of this cluster, give every node the same nodelist in corosync.conf and reload or restart mainstayd here"
+            );
+            self.effect(Effect::Event(Event::Notice {
+                code: "unknown-sender".to_owned(),
+                node: None,
+                text,
+            }));
+        }
     }
 
     fn received(&mut self, received: Received) {

@@ -3,8 +3,9 @@
 use super::address::LinkAddresses;
 use nix::poll::{PollFd, PollFlags};
 use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
+use std::collections::BTreeSet;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use wire::NodeId;
 
@@ -12,6 +13,23 @@ use wire::NodeId;
 #[derive(Debug)]
 pub(super) struct Sockets {
     links: Vec<LinkSocket>,
+    strangers: Strangers,
+}
+
+/// Addresses that are not in the node list and sent something all the same.
+#[derive(Debug, Default)]
+struct Strangers {
+    seen: BTreeSet<IpAddr>,
+    fresh: Vec<IpAddr>,
+}
+
+impl Strangers {
+    fn note(&mut self, from: IpAddr) {
+        // Senders are easily forged: a few are told, each once, and the rest is silence.
+        if self.seen.len() < STRANGERS_TOLD_MAX && self.seen.insert(from) {
+            self.fresh.push(from);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -41,6 +59,7 @@ impl Sockets {
         };
         Ok(Self {
             links: links.iter().map(bind).collect::<io::Result<_>>()?,
+            strangers: Strangers::default(),
         })
     }
 
@@ -53,20 +72,25 @@ impl Sockets {
 
     /// Next datagram of a configured peer's address, on any link: link, bytes. Others are dropped
     /// before any cipher sees them. `None` = nothing waits.
-    pub(super) fn receive<'b>(&self, at: usize, buf: &'b mut [u8]) -> Option<(u8, &'b [u8])> {
+    pub(super) fn receive<'b>(&mut self, at: usize, buf: &'b mut [u8]) -> Option<(u8, &'b [u8])> {
         let link = self.links.get(at)?;
         for _ in 0..STRANGERS_MAX {
             match link.socket.recv_from(buf) {
                 Ok((bytes, from)) if link.addresses.peers.values().any(|p| p.ip() == from.ip()) => {
                     return Some((link.addresses.link, &buf[..bytes]));
                 }
-                Ok(_) => {}
+                Ok((_, from)) => self.strangers.note(from.ip()),
                 // ECONNREFUSED of an earlier send: a hint, no more.
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
                 Err(_) => return None,
             }
         }
         None
+    }
+
+    /// Addresses outside the node list that were heard for the first time.
+    pub(super) fn new_strangers(&mut self) -> Vec<IpAddr> {
+        std::mem::take(&mut self.strangers.fresh)
     }
 
     /// Sends to a peer on a link. Loss, full buffers and unreachable networks are all the same to
@@ -107,5 +131,7 @@ fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
 
 /// Datagrams of unlisted addresses read in one go before others get their turn.
 const STRANGERS_MAX: usize = 64;
+/// Unlisted addresses that are told of while the daemon runs.
+const STRANGERS_TOLD_MAX: usize = 8;
 /// Receive buffer of a link, in bytes: a burst of 128 nodes' heartbeats.
 const BUFFER_BYTES: usize = 512 * 1024;

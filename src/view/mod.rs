@@ -4,6 +4,8 @@ pub mod legacy;
 mod model;
 pub mod nagios;
 mod tell;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod xml;
 

@@ -181,7 +181,7 @@ fn banners(status: &Status) -> &'static str {
         return "\n              *** Resource management is DISABLED ***\n  The cluster will not attempt to start, stop or recover services\n";
     }
     if option_on(status, "stop-all-resources", false) {
-        return "\n              *** Resource management is DISABLED ***\n  The cluster will keep all resources stopped\n";
+        return "\n    *** Resource management is DISABLED ***\n  The cluster will keep all resources stopped\n";
     }
     ""
 }
@@ -300,11 +300,12 @@ fn push_group(
     depth: usize,
     disabled: bool,
 ) {
-    let mut notes = collective_notes(group, disabled);
+    let mut notes = Vec::new();
     let inactive = group.children.iter().filter(|c| !c.active).count();
     if !options.inactive && inactive > 0 {
         notes.push(format!("{inactive} member{} inactive", plural(inactive)));
     }
+    notes.extend(collective_notes(group, disabled));
     let _ = writeln!(
         text,
         "{}* Resource Group: {}{}:",

@@ -296,12 +296,7 @@ fn failures(status: &Status) -> Element {
             .with("call", &failure.call_id.to_string())
             .with("status", exec_status(failure.op_status));
         if let Some(at) = failure.last_rc_change {
-            let at = jiff::Timestamp::from_second(at).unwrap_or_default();
-            let at = at.to_zoned(jiff::tz::TimeZone::system());
-            element.set(
-                "last-rc-change",
-                &at.strftime("%Y-%m-%d %H:%M:%S %:z").to_string(),
-            );
+            element.set("last-rc-change", &zoned(at));
             element.set("queued", &failure.queue_time_ms.to_string());
             element.set("exec", &failure.exec_time_ms.to_string());
             element.set("interval", &interval_ms.to_string());
@@ -310,6 +305,17 @@ fn failures(status: &Status) -> Element {
         list.children.push(element);
     }
     list
+}
+
+/// Date, time and offset: `2023-11-14 22:15:00Z`, `2023-11-14 23:15:00 +01:00`.
+fn zoned(seconds: i64) -> String {
+    let at = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+    let at = at.to_zoned(jiff::tz::TimeZone::system());
+    let format = match at.offset().seconds() {
+        0 => "%Y-%m-%d %H:%M:%SZ",
+        _ => "%Y-%m-%d %H:%M:%S %:z",
+    };
+    at.strftime(format).to_string()
 }
 
 /// Version of the schema that the document follows.

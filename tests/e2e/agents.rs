@@ -2,7 +2,6 @@
 
 use crate::cluster::{Cluster, brief, resource, skip, started_on};
 use crate::config::{Primitive, add, constrain, ip_and_web, plain, set_meta, web};
-use mainstay::ipc::{Request, Response};
 use mainstay::lab::VIP;
 use mainstay::view::{FailCount, Status};
 use std::path::Path;
@@ -53,17 +52,7 @@ fn a_dead_service_is_started_again_and_counted_until_cleanup() {
         "{failed:?}"
     );
 
-    let cleanup = Request::Cleanup {
-        resource: Some("web".to_owned()),
-        node: None,
-    };
-    match c.ask(&other, &cleanup) {
-        Ok(Response::Done { text }) => assert!(text.contains("web"), "{text}"),
-        answer => c.fail(
-            &other,
-            &format!("expected the clean-up to be made: {answer:?}"),
-        ),
-    }
+    c.run(&other, "crm resource cleanup web");
     c.wait_for(&other, "no fail count of web, and web running", |s| {
         let clean =
             failures(s, "web").is_empty() && resource(s, "web").unwrap().failures.is_empty();

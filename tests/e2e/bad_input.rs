@@ -1,11 +1,12 @@
 //! What people get wrong: each mistake gives one clear message that names the thing and the cure, a
 //! command that did nothing fails, and nothing is lost.
 
-use crate::cluster::{Cluster, PATIENCE, brief, is_online, resource, started_on};
+use crate::cluster::{Cluster, PATIENCE, STILLNESS, brief, is_online, resource, started_on};
 use crate::config::{Primitive, add, constrain, ip_and_web, plain, properties, web};
 use mainstay::ipc::{ErrorKind, Response};
 use mainstay::lab::{Output, Seen};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 const CONF: &str = "etc-corosync/corosync.conf";
 const KEY: &str = "etc-corosync/authkey";
@@ -87,17 +88,18 @@ fn wait_pair(c: &Cluster, node: &str, other: &str) {
 #[test]
 fn a_node_with_another_key_is_named_and_the_others_go_on() {
     let test = "a_node_with_another_key_is_named_and_the_others_go_on";
-    let Some(c) = Cluster::off(test, 3) else {
+    let Some(c) = Cluster::up(test, 3, |_| ()) else {
         return;
     };
     let key = c.node_dir("node3").join(KEY);
     let right = std::fs::read(&key).unwrap();
-    std::fs::write(&key, vec![0x5a; right.len()]).unwrap();
-    c.poweron_all().unwrap();
-    wait_pair(&c, "node1", "node2");
+    c.stop_daemon("node3", PATIENCE).unwrap();
+    write_key(&key, &vec![0x5a; right.len()]);
+    c.start_daemon("node3").unwrap();
     wait_diagnosis(&c, "node1", "node3", &["node3", "authkey differs"]);
     wait_diagnosis(&c, "node3", "node1", &["node1", "authkey differs"]);
-    let refused = c.edit("node3", plain);
+    c.must_edit("node1", plain);
+    let refused = c.edit("node3", |cib| properties(cib, &[("batch-limit", "3")]));
     assert_change_refused(
         &refused,
         ErrorKind::NoQuorum,
@@ -105,9 +107,37 @@ fn a_node_with_another_key_is_named_and_the_others_go_on() {
     );
 
     // The cure: the same key everywhere, and a restart.
-    std::fs::write(&key, right).unwrap();
+    write_key(&key, &right);
     c.stop_daemon("node3", PATIENCE).unwrap();
     c.start_daemon("node3").unwrap();
+    c.wait_online();
+}
+
+/// Writes an authkey as it has to be, readable by its owner alone.
+fn write_key(path: &Path, key: &[u8]) {
+    let _ = std::fs::remove_file(path);
+    std::fs::write(path, key).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o400)).unwrap();
+}
+
+#[test]
+fn a_new_cluster_waits_for_all_its_nodes_and_says_for_whom() {
+    let test = "a_new_cluster_waits_for_all_its_nodes_and_says_for_whom";
+    let Some(c) = Cluster::off(test, 3) else {
+        return;
+    };
+    c.poweron("node1").unwrap();
+    c.poweron("node2").unwrap();
+    c.wait_for("node1", "a word on what is missing", |s| {
+        let told = s.quorum_why.contains("a new cluster needs all its nodes");
+        match told && !s.quorate {
+            true => Ok(()),
+            false => Err(s.quorum_why.clone()),
+        }
+    });
+    let refused = c.edit("node1", plain);
+    assert_change_refused(&refused, ErrorKind::NoQuorum, &["nothing was changed"]);
+    c.poweron("node3").unwrap();
     c.wait_online();
 }
 
@@ -131,7 +161,7 @@ fn a_key_that_is_missing_or_readable_by_others_is_refused() {
     let refused = c.exec("node1", &check).unwrap();
     assert_refused(&refused, 77, &["/etc/corosync/authkey", "corosync-keygen"]);
 
-    std::fs::write(&key, right).unwrap();
+    write_key(&key, &right);
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o440)).unwrap();
     let refused = c.exec("node1", &check).unwrap();
     assert_refused(&refused, 77, &["/etc/corosync/authkey", "chmod"]);
@@ -157,7 +187,7 @@ fn a_configuration_that_is_wrong_is_refused_by_file_line_and_key() {
     );
     let low = right.replace("version: 2", "version: 2\n    token: 7");
     for (text, words) in [
-        (typo, vec!["corosync.conf:4", "tokn"]),
+        (typo, vec!["corosync.conf:3", "tokn", "token"]),
         (
             twice,
             vec!["corosync.conf", "node1", "node2", "nodeid", "1"],
@@ -188,9 +218,10 @@ fn a_configuration_that_is_wrong_is_refused_by_file_line_and_key() {
 #[test]
 fn two_machines_with_one_id_are_told_apart() {
     let test = "two_machines_with_one_id_are_told_apart";
-    let Some(c) = Cluster::off(test, 3) else {
+    let Some(c) = Cluster::up(test, 3, |_| ()) else {
         return;
     };
+    c.poweroff("node3").unwrap();
     // node3's file says that node3 is number 2.
     c.edit_file("node3", CONF, |text| {
         let text = text
@@ -198,8 +229,7 @@ fn two_machines_with_one_id_are_told_apart() {
             .replace("nodeid: 2", "nodeid: 3");
         text.replace("nodeid: x", "nodeid: 2")
     });
-    c.poweron_all().unwrap();
-    wait_pair(&c, "node1", "node2");
+    c.poweron("node3").unwrap();
     c.wait_for("node1", "a word about the two with number 2", |s| {
         let said: Vec<_> = s.notices.iter().map(|n| n.text.clone()).collect();
         let peers: Vec<_> = s
@@ -216,7 +246,12 @@ fn two_machines_with_one_id_are_told_apart() {
             false => Err(format!("notices {said:?}, peers {peers:?}")),
         }
     });
+    // The real number 2 is not disturbed, and the one with the wrong number is no member.
+    std::thread::sleep(STILLNESS);
+    wait_pair(&c, "node1", "node2");
     assert!(!is_online(&c.status("node1"), "node3"));
+    let refused = c.edit("node3", plain);
+    assert_change_refused(&refused, ErrorKind::NoQuorum, &["nothing was changed"]);
 }
 
 #[test]
@@ -295,7 +330,7 @@ fn agents_that_are_absent_hang_or_print_rubbish_harm_only_themselves() {
         f.rc == 5 && f.exit_reason.contains("missing")
     });
     failure("slow", &|f| f.op_status == 2 && f.key.contains("start"));
-    failure("loud", &|f| f.rc == 77 && f.key.contains("start"));
+    failure("loud", &|f| f.rc == 1 && f.exit_reason.contains("<&>\""));
     assert_eq!(c.wait_started("node1", "web", None), "node1");
     // What hung is gone, with everything it had started.
     let sleeping = c.sh(
@@ -324,7 +359,17 @@ fn a_configuration_that_cannot_be_is_refused_and_changes_nothing() {
             r#"<rsc_order id="o" first="web" then="ghost" kind="Mandatory"/>"#,
         );
     });
-    assert_change_refused(&ghost, ErrorKind::Config, &["ghost", "`o`"]);
+    assert_change_refused(
+        &ghost,
+        ErrorKind::Config,
+        &["ghost", "id=\"o\"", "create the resource"],
+    );
+    let line = "crm configure colocation c inf: web ghost";
+    let pasted = c.sh("node1", line);
+    assert!(
+        !pasted.ok() && pasted.stderr.contains("ghost"),
+        "`{line}`: {pasted:?}"
+    );
     let cut = c.replace("node1", "<configuration><resources>".to_owned(), None);
     assert_change_refused(&cut, ErrorKind::Invalid, &["resources"]);
     let entity = "<!DOCTYPE x [<!ENTITY a \"b\">]><configuration/>";
@@ -346,7 +391,11 @@ fn a_second_daemon_on_the_same_store_is_refused() {
     };
     let worker = c.daemon_worker("node1").unwrap();
     let refused = c.exec("node1", &["mainstayd"]).unwrap();
-    assert_refused(&refused, 73, &["/var/lib/mainstay/store", "daemon"]);
+    assert_refused(
+        &refused,
+        73,
+        &["/var/lib/mainstay/store", "another mainstayd", "stop it"],
+    );
     assert_eq!(c.daemon_worker("node1").unwrap(), worker);
     c.must_edit("node1", plain);
 }
@@ -365,7 +414,7 @@ fn a_node_whose_disk_is_full_steps_back_and_nothing_is_lost() {
             r#"<rsc_location id="there" rsc="ip" node="node3" score="1000"/>"#,
         );
     });
-    assert_eq!(c.wait_started("node1", "web", None), "node3");
+    c.wait_started_on("node1", "web", "node3");
     c.stop_daemon("node3", PATIENCE).unwrap();
     c.run(
         "node3",

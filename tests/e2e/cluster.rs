@@ -176,18 +176,34 @@ exit 3
             .unwrap_or_else(|e| panic!("{e}"))
     }
 
-    /// Waits until a resource runs on exactly one node, other than `not`, and the cluster rests.
+    /// Waits until the cluster rests with a resource on exactly one node, other than `not`.
     pub(crate) fn wait_started(&self, node: &str, resource: &str, not: Option<&str>) -> String {
-        let place = self.wait_for(
+        let elsewhere = not
+            .map(|n| format!(" elsewhere than on {n}"))
+            .unwrap_or_default();
+        self.wait_for(node, &format!("{resource} started{elsewhere}"), |s| {
+            let place = started_once(s, resource, not)?;
+            self.wait_idle(node);
+            // What was left to do may have moved it.
+            let rested = started_once(&self.try_status(node)?, resource, not)?;
+            match rested == place {
+                true => Ok(place),
+                false => Err(format!("{resource} moved from {place} to {rested}")),
+            }
+        })
+    }
+
+    /// Waits until the cluster rests with a resource on `place`, where it is to be.
+    pub(crate) fn wait_started_on(&self, node: &str, resource: &str, place: &str) {
+        self.wait_for(
             node,
-            &format!("{resource} started elsewhere than {not:?}"),
-            |s| match started_on(s, resource).as_slice() {
-                [one] if Some(one.as_str()) != not => Ok(one.clone()),
-                other => Err(format!("{resource} runs on {other:?}; {}", brief(s))),
+            &format!("{resource} started on {place}"),
+            |s| match started_once(s, resource, None)? {
+                found if found == place => Ok(()),
+                other => Err(format!("{resource} runs on {other}")),
             },
         );
         self.wait_idle(node);
-        place
     }
 
     /// Waits until nothing is left to do.
@@ -329,6 +345,14 @@ pub(crate) fn started_on(status: &Status, id: &str) -> Vec<String> {
         .filter(|r| r.role == "Started")
         .map(|r| r.nodes.clone())
         .unwrap_or_default()
+}
+
+/// The one node on which a resource is started, other than `not`.
+fn started_once(status: &Status, id: &str, not: Option<&str>) -> Result<String, String> {
+    match started_on(status, id).as_slice() {
+        [one] if Some(one.as_str()) != not => Ok(one.clone()),
+        other => Err(format!("{id} runs on {other:?}; {}", brief(status))),
+    }
 }
 
 /// A status in a line, for messages.

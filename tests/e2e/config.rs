@@ -46,11 +46,6 @@ impl Primitive {
         self.pair("instance_attributes", name, value)
     }
 
-    /// With a meta attribute.
-    pub(crate) fn meta(self, name: &str, value: &str) -> Self {
-        self.pair("meta_attributes", name, value)
-    }
-
     /// With an operation.
     pub(crate) fn op(mut self, name: &str, interval: &str, timeout: &str) -> Self {
         let op = Element::new("op")

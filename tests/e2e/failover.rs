@@ -35,16 +35,30 @@ fn assert_holder(c: &Cluster, node: &str) {
     }
 }
 
+/// The commands of the tutorials.
+fn paste_configuration(c: &Cluster) {
+    for line in [
+        "crm configure property stonith-enabled=false",
+        "crm configure rsc_defaults resource-stickiness=100",
+        &format!(
+            "crm configure primitive ip ocf:heartbeat:IPaddr2 params ip={VIP} cidr_netmask=24 \
+             op monitor interval=1s"
+        ),
+        "crm configure primitive web ocf:mainstay:demo-web params port=80 op monitor interval=1s",
+        "crm configure colocation web-with-ip inf: web ip",
+        "crm configure order ip-then-web Mandatory: ip web",
+    ] {
+        c.run("node1", line);
+    }
+}
+
 #[test]
 fn a_service_and_its_address_survive_the_power_off_of_their_node() {
     let test = "a_service_and_its_address_survive_the_power_off_of_their_node";
     let Some(c) = Cluster::up(test, 3, |_| ()) else {
         return;
     };
-    c.must_edit("node1", |cib| {
-        plain(cib);
-        ip_and_web(cib);
-    });
+    paste_configuration(&c);
     let holder = c.wait_started("node1", "web", None);
     let http = c.http(web_address(), ASK_EVERY).unwrap();
     wait_answers(&c, &http, &holder);

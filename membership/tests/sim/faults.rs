@@ -270,10 +270,12 @@ impl World {
         }
         self.kill(id);
         let degraded = self.rng.permille(500);
-        self.node_mut(id).disk = Disk {
+        let node = self.node_mut(id);
+        let fresh = Disk {
             degraded,
             ..Disk::default()
         };
+        node.lost = std::mem::replace(&mut node.disk, fresh);
         self.oracle.disk_lost(id);
         let in_us = self.rng.range(10 * MS, SECOND);
         self.later(in_us, Happening::Start { node: id });

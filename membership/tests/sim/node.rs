@@ -123,6 +123,8 @@ pub struct Node {
     /// Of the running or last process.
     pub me: Identity,
     pub disk: Disk,
+    /// What the last disk held that was lost whole: an acknowledgement may still be on its way.
+    pub lost: Disk,
     pub clock: Clock,
     pub ppm: i64,
     /// Counts machine boots, unique over the cluster.
@@ -151,6 +153,7 @@ impl Node {
             core: None,
             me: identity(id, 0, 0, 0),
             disk: Disk::default(),
+            lost: Disk::default(),
             clock: Clock {
                 base_true: 0,
                 base_local: 10_000_000 + u64::from(id) * 1_234_567,

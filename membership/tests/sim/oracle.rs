@@ -48,6 +48,7 @@ struct Seen {
     acting: Option<Ballot>,
     restricted: bool,
     paused_until: u64,
+    accepted: View,
     view_no: u64,
     token: Option<(Ballot, u64, u64)>,
     met: BTreeSet<u32>,
@@ -65,8 +66,13 @@ pub struct Oracle {
     pub class_u: bool,
     hashes: BTreeMap<(Ballot, u64), Hash>,
     leaders: BTreeMap<Ballot, ProcessBoot>,
+    /// Until when a node's echo of a member binds it, by node and member.
+    echoes: BTreeMap<(u32, u32), (membership::message::Echo, u64)>,
+    /// Who answered a recovering process.
+    answers: BTreeMap<u32, BTreeSet<NodeId>>,
     spoken: BTreeMap<(NodeId, u64), ProcessBoot>,
     certified: BTreeSet<(NodeId, MachineBoot)>,
+    left: BTreeSet<ProcessBoot>,
     left_clean: BTreeMap<NodeId, Identity>,
     last_seen: BTreeMap<NodeId, Identity>,
     seen: BTreeMap<u32, Seen>,
@@ -133,6 +139,9 @@ impl Oracle {
     /// I1, I10: nothing on disk ever goes back.
     pub fn safety_written(&mut self, id: u32, old: Option<&SafetyRecord>, new: &SafetyRecord) {
         let Some(old) = old else { return };
+        if old.recovering && !new.recovering {
+            self.recovers(id);
+        }
         self.check(new.promised >= old.promised, "I1", || {
             format!(
                 "node {id}: promise on disk {:?} -> {:?}",
@@ -158,7 +167,7 @@ impl Oracle {
     }
 
     /// A packet leaves: whatever it relies on is on this very disk (I1, I10, I12, R1).
-    pub fn sent(&mut self, node: &Node, payload: &[u8], deferred: bool) {
+    pub fn sent(&mut self, node: &Node, to: &Node, payload: &[u8], deferred: bool) {
         let id = node.id;
         let Some(safety) = node.disk.safety.clone() else {
             self.fail(
@@ -189,6 +198,17 @@ impl Oracle {
                 return;
             }
         };
+        match &message {
+            Message::Beat(beat) => {
+                if let Some(echo) = beat.echo.filter(|e| e.member) {
+                    self.echoed(node, to, echo);
+                }
+            }
+            Message::Bye { .. } => {
+                self.left.insert(me.process_boot);
+            }
+            _ => {}
+        }
         let recovering = match &node.core {
             Some(core) if !deferred => core.probe().recovering,
             _ => safety.recovering,
@@ -228,7 +248,9 @@ impl Oracle {
                 self.check(!unfit, "I12", || {
                     format!("node {id} promises although it may not vote")
                 });
-                self.check(on_disk(head), "I1", || {
+                // A newer promise may have changed the log while this one waited for the disk.
+                let newest = safety.promised == *ballot;
+                self.check(!newest || on_disk(head), "I1", || {
                     format!(
                         "node {id}: promise names entry {} that is not on its disk",
                         head.seq
@@ -283,6 +305,7 @@ impl Oracle {
         if old_head != head {
             self.log_matches(id, core);
         }
+        self.accepts_view(id, core);
         if probe.commit > old_commit {
             self.commits(nodes, id, core, old_commit);
         }
@@ -309,6 +332,62 @@ impl Oracle {
             }
             self.one_dc(id);
         }
+    }
+
+    /// R0: an echo promises its member that no view without it is accepted for the hold.
+    fn accepts_view(&mut self, id: u32, core: &membership::Core) {
+        let view = core.probe().view;
+        let seen = self.seen.entry(id).or_default();
+        if (seen.accepted.ballot, seen.accepted.view_no) == (view.ballot, view.view_no) {
+            return;
+        }
+        let old = std::mem::replace(&mut seen.accepted, view.clone());
+        let two = core.log_state().config.current.two_node;
+        let newer = view.view_no > old.view_no && old.view_no > 0;
+        if !newer || two || self.class_u {
+            return;
+        }
+        for gone in old.members.iter().map(|m| m.identity) {
+            let node = gone.node.0;
+            let bound = self.echoes.get(&(id, node)).map_or(0, |(_, until)| *until);
+            let proved = core.log_state().certificates.contains_key(&gone.node)
+                || self.certified.iter().any(|(n, _)| *n == gone.node)
+                || self.left.contains(&gone.process_boot);
+            let kept = view.member(gone.node).is_some() || node == id;
+            let proved = proved || in_log(core, gone.node);
+            let now = self.now;
+            self.check(kept || proved || now + MARGIN_US >= bound, "R0", || {
+                format!(
+                    "node {id} accepts a view without {node}, bound by its echo for {} us",
+                    bound - now
+                )
+            });
+        }
+    }
+
+    /// Repeating an echo promises nothing new.
+    fn echoed(&mut self, node: &Node, to: &Node, echo: membership::message::Echo) {
+        let until = self.now + to.t_fail_us;
+        let given = self.echoes.entry((node.id, to.id)).or_insert((echo, until));
+        if given.0 != echo {
+            *given = (echo, until);
+        }
+    }
+
+    /// R6: which answers reached a node that lost its store.
+    pub fn answered(&mut self, id: u32, from: NodeId) {
+        self.answers.entry(id).or_default().insert(from);
+    }
+
+    fn recovers(&mut self, id: u32) {
+        let answers = self.answers.remove(&id).unwrap_or_default();
+        let Some(config) = self.committed.last().map(|f| f.config.clone()) else {
+            return;
+        };
+        let enough = votes(&config.current, &answers) >= needed(&config.current);
+        self.check(enough || self.class_u, "R6", || {
+            format!("node {id} votes again after the answers of {answers:?} alone")
+        });
     }
 
     /// I6: equal ballot and position, equal chain value.
@@ -479,7 +558,7 @@ impl Oracle {
     ) {
         let holders: BTreeSet<NodeId> = nodes
             .iter()
-            .filter(|n| n.disk.holds(seq, hash))
+            .filter(|n| n.disk.holds(seq, hash) || n.lost.holds(seq, hash))
             .map(|n| NodeId(n.id))
             .collect();
         let sets = configs
@@ -712,6 +791,19 @@ impl Oracle {
     }
 }
 
+/// A proof of the node's absence stands in the log, committed or not.
+fn in_log(core: &membership::Core, node: NodeId) -> bool {
+    let probe = core.probe();
+    let after = probe.commit.max(probe.base.seq) + 1..=probe.head.seq;
+    after
+        .filter_map(|seq| core.logged(seq))
+        .any(|(record, _)| match &record.body {
+            EntryBody::CleanLeft { identity } => identity.node == node,
+            EntryBody::FenceResult(result) => result.target == node,
+            _ => false,
+        })
+}
+
 /// `Q = max(E, sum) / 2 + 1`, written again so that an error in the production arithmetic shows.
 fn needed(set: &VoterSet) -> u32 {
     if set.two_node && set.votes.len() == 2 {
@@ -725,3 +817,6 @@ fn votes(set: &VoterSet, nodes: &BTreeSet<NodeId>) -> u32 {
     let inside = set.votes.iter().filter(|(n, _)| nodes.contains(n));
     inside.map(|(_, v)| v).sum()
 }
+
+/// Rounding and drift between a node's clock and true time, in microseconds.
+const MARGIN_US: u64 = 4_000;

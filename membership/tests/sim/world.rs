@@ -415,8 +415,8 @@ impl World {
     fn transmit(&mut self, from: u32, to: u32, via: Via, payload: Vec<u8>, deferred: bool) {
         self.stats.packets += 1;
         self.oracle.now = self.now;
-        self.oracle
-            .sent(&self.nodes[from as usize - 1], &payload, deferred);
+        let [me, peer] = [from, to].map(|id| &self.nodes[id as usize - 1]);
+        self.oracle.sent(me, peer, &payload, deferred);
         let me = self.node(from).me;
         let Some(peer) = self.session(me, to) else {
             return;
@@ -488,6 +488,19 @@ impl World {
             return;
         }
         self.oracle.heard(id, from.node.0);
+        let recovering = self
+            .node(id)
+            .core
+            .as_ref()
+            .is_some_and(|c| c.probe().recovering);
+        if recovering
+            && matches!(
+                message::Message::decode(&payload),
+                Ok(message::Message::RecoverState { .. })
+            )
+        {
+            self.oracle.answered(id, from.node);
+        }
         if self.trace
             && let Ok(message) = message::Message::decode(&payload)
             && !matches!(message, message::Message::Beat(_))

@@ -73,12 +73,12 @@ impl CibFile {
         let mut new = Cib::from_element(root)?;
         new.set_version(version);
         new.bump_epoch();
-        let when = crate::view::asctime(now_s());
-        new.stamp(&when, &host_name(), &change.client, &change.user);
-        self.cib = new;
         if let Some(path) = &self.path {
-            write(path, &self.cib.to_xml())?;
+            let when = crate::view::asctime(now_s());
+            new.stamp(&when, &host_name(), &change.client, &change.user);
+            write(path, &new.to_xml())?;
         }
+        self.cib = new;
         let version = self.cib.version();
         Ok(Response::Changed {
             version: (version.admin_epoch, version.epoch, version.num_updates),

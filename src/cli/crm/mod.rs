@@ -112,13 +112,31 @@ pub(crate) fn main(args: &[String]) -> Exit {
 
 /// Carries out the commands of a command line, a file, or standard input.
 pub(crate) fn run(backend: &mut dyn Backend, console: &mut Console, options: Options) -> Exit {
+    let agents = Agents::new(Paths::from_env());
+    run_on(
+        backend,
+        console,
+        options,
+        agents,
+        &mut std::io::BufReader::new(std::io::stdin()),
+    )
+}
+
+/// As [`run`], with the agents and the input given.
+pub(crate) fn run_on(
+    backend: &mut dyn Backend,
+    console: &mut Console,
+    options: Options,
+    agents: Agents,
+    input: &mut dyn BufRead,
+) -> Exit {
     let file = options.file.clone();
     let single = options.words.clone();
     let context = Context {
         backend,
         console,
         options,
-        agents: Agents::new(Paths::from_env()),
+        agents,
     };
     let mut shell = Shell::new(context);
     if !single.is_empty() && !shell.single(&single) {
@@ -127,7 +145,7 @@ pub(crate) fn run(backend: &mut dyn Backend, console: &mut Console, options: Opt
     }
     match file.as_deref() {
         Some("-") | None if shell.interactive() => shell.prompt(),
-        Some("-") | None => shell.script(&mut std::io::stdin().lock()),
+        Some("-") | None => shell.script(input),
         Some(path) => match std::fs::File::open(path) {
             Ok(file) => shell.script(&mut std::io::BufReader::new(file)),
             Err(error) => shell.fail(&Failure::new(Exit::NoInput, format!("{path}: {error}"))),

@@ -13,6 +13,7 @@ use cib::check::{Finding, Severity};
 pub(crate) struct Session {
     base: Cib,
     work: Cib,
+    refused: Option<Cib>,
 }
 
 impl Session {
@@ -23,7 +24,11 @@ impl Session {
     pub(crate) fn begin(backend: &mut dyn Backend) -> Result<Self, Failure> {
         let base = backend::cib(backend, false)?;
         let work = base.clone();
-        Ok(Self { base, work })
+        Ok(Self {
+            base,
+            work,
+            refused: None,
+        })
     }
 
     /// The configuration as edited.
@@ -36,6 +41,12 @@ impl Session {
     #[must_use]
     pub(crate) fn changed(&self) -> bool {
         self.base != self.work
+    }
+
+    /// What waits for `commit` was refused already, and not corrected since.
+    #[must_use]
+    pub(crate) fn refused(&self) -> bool {
+        self.refused.as_ref() == Some(&self.work)
     }
 
     /// The configuration as it was.
@@ -104,6 +115,7 @@ impl Session {
             }
         }
         if wrong > 0 && !force {
+            self.refused = Some(self.work.clone());
             return Err(Failure::new(
                 Exit::Config,
                 "the configuration is not valid: nothing was committed",

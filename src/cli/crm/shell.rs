@@ -237,6 +237,10 @@ impl<'a> Shell<'a> {
         if !session.changed() {
             return Ok(());
         }
+        if session.refused() && !self.interactive() {
+            // Told at `commit`; once is enough.
+            return Ok(());
+        }
         let question = "There are changes pending. Do you want to commit them?";
         if self.interactive() && !self.context.confirm(question)? {
             return Ok(());
@@ -523,7 +527,7 @@ impl<'a> Shell<'a> {
         if !self.context.backend.live() {
             return;
         }
-        match std::fs::write(&path, session.base().to_xml()) {
+        match write_private(&path, &session.base().to_xml()) {
             Ok(()) => self.context.console.warning(&format!(
                 "the configuration as it was lies in {0}; `crm configure load xml replace {0}` brings it back",
                 path.display()
@@ -679,7 +683,7 @@ fn edited(text: &str) -> Result<String, Failure> {
     let path = std::env::temp_dir().join(format!("crm-edit-{}.txt", std::process::id()));
     let failed =
         |what: &str, error: std::io::Error| Failure::new(Exit::IoErr, format!("{what}: {error}"));
-    std::fs::write(&path, text).map_err(|e| failed(&path.display().to_string(), e))?;
+    write_private(&path, text).map_err(|e| failed(&path.display().to_string(), e))?;
     let ended = std::process::Command::new("sh")
         .arg("-c")
         .arg(format!("{editor} \"$1\""))
@@ -696,6 +700,18 @@ fn edited(text: &str) -> Result<String, Failure> {
         )),
         Err(error) => Err(failed(&editor, error)),
     }
+}
+
+/// A new file that nobody else can read or have put there: a configuration may hold passwords.
+fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())
 }
 
 /// True for commands that only look at this machine.

@@ -189,7 +189,7 @@ fn status(status: &view::Status, output: Output, console: &mut Console) -> Resul
     }
     let options = view::text::Options {
         inactive: true,
-        failcounts: true,
+        failcounts: !status.failcounts.is_empty(),
         ..view::text::Options::default()
     };
     console.print(&view::text::document(status, options));

@@ -88,10 +88,7 @@ fn one(text: &mut String, plan: &Plan, resource: &ResourceStatus) {
             line.split_whitespace().collect::<Vec<_>>().join(" ")
         );
     }
-    let mut cures: Vec<String> = reasons
-        .iter()
-        .filter_map(|r| cure(&r.because, &resource.id))
-        .collect();
+    let mut cures: Vec<String> = reasons.iter().filter_map(|r| cure(r)).collect();
     cures.dedup();
     if !cures.is_empty() {
         text.push_str("  to change that:\n");
@@ -174,8 +171,10 @@ fn sentence(because: &Because) -> String {
 }
 
 /// What a person could do about it.
-fn cure(because: &Because, id: &str) -> Option<String> {
-    Some(match because {
+fn cure(reason: &Reason) -> Option<String> {
+    let id = &reason.resource;
+    let node = reason.node.as_deref().unwrap_or("NODE");
+    Some(match &reason.because {
         Because::TargetRole { .. } => format!("crm resource start {id}"),
         Because::FailedTooOften { .. } | Because::Blocked { .. } => {
             format!("find out why it failed (`crm_mon -1 -f`), then: crm resource cleanup {id}")
@@ -189,9 +188,9 @@ fn cure(because: &Because, id: &str) -> Option<String> {
         Because::WaitsForFencing { node } => {
             format!("see that a fence device can reach {node} (`crm_mon -1`)")
         }
-        Because::NodeUnusable { state } if state == "standby" => "crm node online NODE".to_owned(),
+        Because::NodeUnusable { state } if state == "standby" => format!("crm node online {node}"),
         Because::NodeUnusable { state } if state == "maintenance" => {
-            "crm node ready NODE".to_owned()
+            format!("crm node ready {node}")
         }
         Because::Score { amount, id, .. } if *amount <= -INFINITY && id.starts_with("cli-ban-") => {
             format!("crm configure delete {id}")
@@ -285,7 +284,7 @@ ip is started on node2.
   what happens next:
     Move ip ( node2 -> node3 )
   to change that:
-    crm node online NODE
+    crm node online node1
     crm configure delete cli-ban-ip-on-node3
 ";
         assert_eq!(explain(&plan(), "ip").unwrap(), expected);

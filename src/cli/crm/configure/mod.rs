@@ -43,6 +43,13 @@ pub(crate) fn run(
     words: &[String],
     agents: &Agents,
 ) -> Result<Remarks, Failure> {
+    let mut new = cib.clone();
+    let remarks = apply(&mut new, verb, words, agents)?;
+    *cib = new;
+    Ok(remarks)
+}
+
+fn apply(cib: &mut Cib, verb: &str, words: &[String], agents: &Agents) -> Result<Remarks, Failure> {
     match verb {
         "primitive" => resources::primitive(cib, words, agents).map(Remarks::warnings),
         "rsc_template" => resources::template(cib, words, agents).map(Remarks::warnings),
@@ -92,19 +99,17 @@ pub(crate) fn show(cib: &Cib, ids: &[String]) -> Result<String, Failure> {
 /// Deletes objects together with what hangs on them.
 fn delete(cib: &mut Cib, ids: &[String]) -> Result<Remarks, Failure> {
     if ids.is_empty() {
-        return Err(Failure::usage("delete: an id is missing"));
+        return Err(Failure::usage("delete: expected an id"));
     }
-    let mut new = cib.clone();
     let mut infos = Vec::new();
     for id in ids {
         let hanging = |gone: &&Deleted| !gone.asked && !ids.contains(&gone.id);
-        let gone = edit::delete(&mut new, id)?;
+        let gone = edit::delete(cib, id)?;
         infos.extend(gone.iter().filter(hanging).map(|gone| {
             let tag = gone.tag.strip_prefix("rsc_").unwrap_or(&gone.tag);
             format!("hanging {tag}:{} deleted", gone.id)
         }));
     }
-    *cib = new;
     Ok(Remarks {
         warnings: Vec::new(),
         infos,
@@ -120,12 +125,14 @@ fn erase(cib: &mut Cib) {
         match section {
             Section::Nodes => {}
             Section::CrmConfig => {
-                for set in &mut cib.section_mut(section).children {
+                let sets = &mut cib.section_mut(section).children;
+                for set in sets.iter_mut() {
                     set.children.retain(|p| {
                         p.attr("name")
                             .is_some_and(|name| OWN_PROPERTIES.contains(&name))
                     });
                 }
+                sets.retain(|set| !set.children.is_empty());
             }
             _ => cib.section_mut(section).children.clear(),
         }

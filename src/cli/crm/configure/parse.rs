@@ -62,7 +62,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn missing(&self, what: &str) -> Failure {
-        self.fail(&format!("{what} is missing"))
+        self.fail(&format!("expected {what}"))
     }
 
     pub(super) fn unexpected(&self, word: &str) -> Failure {

@@ -71,6 +71,8 @@ fn objects(cib: &Cib) -> Vec<(String, String)> {
         for set in children(section) {
             let id = set.id().unwrap_or_default().to_owned();
             let text = match set.first("rule") {
+                // An emptied set says nothing, and cannot be read back.
+                None if set.children.is_empty() => continue,
                 Some(_) => raw(set),
                 None => format!("{word} {id}:{}", broken_pairs(set)),
             };

@@ -1,0 +1,57 @@
+//! Seeded protocol bugs against scenarios and seeds: each must be caught.
+
+use membership::mutant::{self, Mutant};
+
+use crate::oracle::Violation;
+use crate::run::{Run, guarded, run};
+use crate::scenarios;
+use crate::world::SECOND;
+
+/// What caught a bug.
+#[derive(Clone, Debug)]
+pub struct Catch {
+    pub by: String,
+    pub rule: String,
+    pub text: String,
+    pub seed: u64,
+    pub seeds: u64,
+}
+
+/// Shows one bug to all scenarios, then to seeds, until something notices.
+pub fn hunt(bug: Mutant, seeds_max: u64) -> Option<Catch> {
+    mutant::seed(Some(bug));
+    let found = in_scenarios().or_else(|| in_seeds(seeds_max));
+    mutant::seed(None);
+    found
+}
+
+fn in_scenarios() -> Option<Catch> {
+    scenarios::ALL.iter().find_map(|(name, scenario)| {
+        let violation = guarded(|| scenario(1)).err()?;
+        Some(caught((*name).to_owned(), violation, 1, 0))
+    })
+}
+
+fn in_seeds(seeds_max: u64) -> Option<Catch> {
+    (1..=seeds_max).find_map(|seed| {
+        let nodes = [3, 2, 5][seed as usize % 3];
+        let violation = run(Run {
+            seed,
+            nodes,
+            fault_us: 30 * SECOND,
+            trace: false,
+        })
+        .err()?;
+        Some(caught(format!("{nodes} nodes"), violation, seed, seed))
+    })
+}
+
+fn caught(by: String, violation: Violation, seed: u64, seeds: u64) -> Catch {
+    Catch {
+        by,
+        rule: violation.rule,
+        text: violation.text,
+        seed,
+        seeds,
+    }
+}
