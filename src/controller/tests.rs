@@ -375,3 +375,19 @@ fn changes_before_the_state_is_taken_do_not_void_the_plan() {
     c.step(4, Input::Changed { why: why() });
     assert_eq!(c.step(5, plan(vec![])), [Command::Schedule]);
 }
+
+#[test]
+fn a_node_goes_after_everything_else_has_landed() {
+    let mut c = acting();
+    let out = c.step(
+        1,
+        plan(vec![
+            (action(1, ActionKind::Rsc, "stop", "a"), vec![]),
+            (action(2, ActionKind::Crm, "do_shutdown", "a"), vec![1]),
+            (action(3, ActionKind::Rsc, "start", "b"), vec![1]),
+        ]),
+    );
+    assert_eq!(fired(&out), ["a:stop"]);
+    assert_eq!(fired(&c.step(2, done(1, 1, 0, 0))), ["b:start"]);
+    assert_eq!(fired(&c.step(3, done(3, 1, 0, 0))), ["perform:do_shutdown"]);
+}

@@ -267,10 +267,14 @@ impl Transition {
             self.synapses.iter().enumerate().filter(|(_, s)| {
                 s.is_ready() && (room || s.synapse.action.kind == ActionKind::Pseudo)
             });
-        // Highest priority first, then the graph's order.
-        ready
-            .max_by_key(|(at, s)| (s.synapse.priority, std::cmp::Reverse(*at)))
-            .map(|(at, _)| at)
+        // Highest priority first, then the graph's order. A node goes last: it may be the DC
+        // itself, and what it set off elsewhere has to land first.
+        let goes = |s: &Step| s.synapse.action.operation == "do_shutdown";
+        let (at, next) =
+            ready.max_by_key(|(at, s)| (!goes(s), s.synapse.priority, std::cmp::Reverse(*at)))?;
+        let others_fly = |s: &Step| matches!(s.state, State::InFlight { .. }) && !goes(s);
+        let wait = goes(next) && self.synapses.iter().any(others_fly);
+        (!wait).then_some(at)
     }
 
     fn settle(&mut self, at: usize, state: State) {

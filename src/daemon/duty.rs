@@ -11,7 +11,7 @@ use crate::transport::{OsEntropy, boottime_ms};
 use cib::edit;
 use membership::{Ballot, EntryBody, FenceIntent, FenceResult, Input, OpId};
 use scheduler::{Action, ActionKind, Options, Plan};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use wire::NodeId;
 
@@ -26,6 +26,9 @@ pub(super) struct Duty {
     id: DutyId,
     /// Names the other one.
     lone_id: DutyId,
+    /// What the controllers are yet to be fed: to the lone one or not.
+    inputs: VecDeque<(bool, controller::Input)>,
+    feeding: bool,
     /// Number of the newest plan asked for.
     plan_no: u64,
     /// The plan that each controller waits for, the DC's first: a plan made for an earlier reign
@@ -76,6 +79,8 @@ impl Duty {
             lone: Controller::default(),
             id: DutyId(id),
             lone_id: DutyId(!id),
+            inputs: VecDeque::new(),
+            feeding: false,
             plan_no: 0,
             wanted: [0; 2],
             awaiting_since_ms: None,
@@ -145,16 +150,33 @@ impl App {
         if self.standing.acting.is_none() && input != controller::Input::Ended {
             return;
         }
-        let commands = self.duty.controller.step(boottime_ms(), input);
-        self.carry_out(commands, false);
+        self.feed(false, input);
         self.resume_scheduling();
         self.publish_progress();
     }
 
     /// Feeds the controller of a node without quorum.
     pub(super) fn control_lone(&mut self, input: controller::Input) {
-        let commands = self.duty.lone.step(boottime_ms(), input);
-        self.carry_out(commands, true);
+        self.feed(true, input);
+    }
+
+    /// Some commands are answered while they are carried out. Their answers wait for their turn: a
+    /// chain of thousands would else nest as deep.
+    fn feed(&mut self, lone: bool, input: controller::Input) {
+        self.duty.inputs.push_back((lone, input));
+        if std::mem::replace(&mut self.duty.feeding, true) {
+            return;
+        }
+        while let Some((lone, input)) = self.duty.inputs.pop_front() {
+            let controller = if lone {
+                &mut self.duty.lone
+            } else {
+                &mut self.duty.controller
+            };
+            let commands = controller.step(boottime_ms(), input);
+            self.carry_out(commands, lone);
+        }
+        self.duty.feeding = false;
     }
 
     fn carry_out(&mut self, commands: Vec<Command>, lone: bool) {
