@@ -65,8 +65,10 @@ struct Fencing {
     /// Actions that wait for its end.
     steps: Vec<Step>,
     target: NodeId,
-    /// Name under which its newest entry was proposed.
-    proposal: OpId,
+    /// Name under which the entry was proposed that is waited for; none while the agents run. A
+    /// lone node of two commits nothing before the certificate stands: the intent of a slow device
+    /// comes back as in doubt, and that ends nothing.
+    proposal: Option<OpId>,
     /// The agents were set off.
     begun: bool,
 }
@@ -462,7 +464,7 @@ impl App {
             Fencing {
                 steps: step.into_iter().collect(),
                 target,
-                proposal: op,
+                proposal: Some(op),
                 begun: false,
             },
         );
@@ -488,7 +490,10 @@ impl App {
     /// The intent is on a quorum's disks: the agents may run.
     pub(super) fn fence_intended(&mut self, intent: &FenceIntent) {
         match self.duty.fences.get_mut(&intent.fence_no) {
-            Some(f) if !f.begun && f.target == intent.target => f.begun = true,
+            Some(f) if !f.begun && f.target == intent.target => {
+                f.begun = true;
+                f.proposal = None;
+            }
             None if self.standing.acting.is_some() && !self.standing.restricted => {
                 // An earlier DC's, or one given up as in doubt: while it is open, its target is
                 // not let in.
@@ -557,7 +562,7 @@ impl App {
         };
         let op = Self::new_op();
         if let Some(fencing) = self.duty.fences.get_mut(&fence_no) {
-            fencing.proposal = op;
+            fencing.proposal = Some(op);
         }
         self.input(Input::Propose {
             op,
@@ -590,7 +595,8 @@ impl App {
     /// The log took neither intent nor result of a fencing: whoever waits for it must not wait for
     /// ever, and the next plan asks again where it still matters. False if `op` is no fencing's.
     pub(super) fn fencing_refused(&mut self, op: OpId, why: &str) -> bool {
-        let refused = self.duty.fences.iter().find(|(_, f)| f.proposal == op);
+        let mut fences = self.duty.fences.iter();
+        let refused = fences.find(|(_, f)| f.proposal == Some(op));
         let Some((&fence_no, fencing)) = refused else {
             return false;
         };
@@ -762,7 +768,7 @@ mod tests {
         Fencing {
             steps: Vec::new(),
             target: NodeId(target),
-            proposal: OpId([target as u8; 16]),
+            proposal: None,
             begun: false,
         }
     }
