@@ -394,6 +394,13 @@ impl App {
                     None => self.confirm(step, false),
                 };
             }
+            // The DC goes last: what its graph still starts elsewhere is finished first. The next
+            // plan says it again.
+            ("do_shutdown", _)
+                if node.1 == self.peers.name(self.me.node) && self.has_more_to_do() =>
+            {
+                return self.confirm(step, true);
+            }
             ("do_shutdown", _) => NodeCommand::Shutdown,
             ("cancel", Some(rsc)) => {
                 let (operation, interval_ms) = recurring_of(action);
@@ -423,6 +430,12 @@ impl App {
 
     /// An action other than an agent's is carried out, or not. Answers that a controller of
     /// another process waited for are passed over.
+    /// The running graph has actions left beside the one that is being carried out.
+    fn has_more_to_do(&self) -> bool {
+        let progress = self.duty.controller.progress();
+        progress.is_some_and(|(done, all)| done + 1 < all)
+    }
+
     pub(super) fn confirm(&mut self, step: Step, ok: bool) {
         let Step {
             duty,
