@@ -46,7 +46,7 @@ pub struct Args {
     /// Run without the parent process that restarts a daemon that died
     #[arg(long)]
     no_supervisor: bool,
-    /// Start although the store that was in use here holds nothing now; see mainstay-store(8)
+    /// Start although the store that was in use here holds nothing now; see mainstay(8)
     #[arg(long)]
     accept_lost_store: bool,
     /// Stay in the foreground (always done; accepted for compatibility with corosync)

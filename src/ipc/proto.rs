@@ -150,7 +150,7 @@ pub enum ErrorKind {
     Config,
     /// Somebody else changed it meanwhile (CRM_EX_OLD 103).
     Conflict,
-    /// This partition has no quorum (CRM_EX_QUORUM 107).
+    /// This partition has no quorum (CRM_EX_QUORUM 106).
     NoQuorum,
     /// No coordinator yet (CRM_EX_UNAVAILABLE 69).
     NotReady,

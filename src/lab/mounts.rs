@@ -14,14 +14,10 @@ pub(super) const BIN: &str = "/usr/lib/mainstay/bin";
 /// The power switch's socket, for the fence agent.
 pub(super) const POWER_SOCKET: &str = "/run/lab/power.sock";
 /// Names under which the program is the daemon or a command; also put over the tools of that name.
-pub(super) const NAMES: [&str; 6] = [
-    "mainstay",
-    "mainstayd",
-    "crm",
-    "crm_mon",
-    "cibadmin",
-    "corosync-keygen",
-];
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    std::iter::once("mainstayd").chain(crate::cli::COMMANDS.iter().map(|c| c.name))
+}
+
 /// The lab's fence agent.
 pub(super) const FENCE_AGENT: &str = "fence_lab";
 
@@ -82,7 +78,7 @@ pub(super) fn make_skeleton(lab: &Path) -> Result<(), LabError> {
     write(&agent, crate::demo_web::AGENT)?;
     fs::set_permissions(&agent, fs::Permissions::from_mode(0o755))
         .tried(|| format!("chmod {}", agent.display()))?;
-    for name in NAMES {
+    for name in names() {
         link(&skeleton.join("usr-lib/mainstay/bin").join(name))?;
         link(&skeleton.join("usr-sbin").join(name))?;
     }
