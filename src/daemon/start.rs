@@ -434,7 +434,7 @@ fn check_room(dir: &Path) -> Result<(), Refusal> {
     let Ok(room) = nix::sys::statvfs::statvfs(dir) else {
         return Ok(());
     };
-    let free_bytes = room.blocks_available() as u64 * room.fragment_size() as u64;
+    let free_bytes = room.blocks_available().saturating_mul(room.fragment_size());
     if free_bytes >= FREE_BYTES_MIN {
         return Ok(());
     }
