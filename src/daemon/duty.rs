@@ -457,7 +457,11 @@ impl App {
     /// Fences a node: the intent goes into the log before any agent runs (I16).
     pub(super) fn fence(&mut self, target: NodeId, how: &str, reason: String, step: Option<Step>) {
         if self.standing.acting.is_none() {
-            return;
+            let name = self.peers.name(target);
+            let text = format!(
+                "{name} was not fenced ({reason}): this node is no longer the DC; ask again"
+            );
+            return self.notice("fencing-failed", text);
         }
         if self.duty.fences.values().any(|f| f.target == target) {
             // One at a time: a second run could hit the node after it came back.
