@@ -40,6 +40,7 @@ struct Options {
     keep_going: bool,
     mutants: bool,
     scenarios: bool,
+    two_node: bool,
 }
 
 fn main() {
@@ -121,6 +122,7 @@ fn parse() -> Result<Options, String> {
         keep_going: false,
         mutants: false,
         scenarios: false,
+        two_node: false,
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -147,6 +149,7 @@ fn parse() -> Result<Options, String> {
             "--minutes" => options.minutes = Some(number(value()?)?),
             "--trace" => options.trace = true,
             "--mutants" => options.mutants = true,
+            "--two-node" => options.two_node = true,
             "--scenarios" => options.scenarios = true,
             "--keep-going" => options.keep_going = true,
             other => return Err(format!("unknown option {other}")),
@@ -156,7 +159,8 @@ fn parse() -> Result<Options, String> {
 }
 
 const USAGE: &str = "usage: sim [--seed S | --seeds A..B] [--nodes N[,N...]] [--seconds SIMULATED] \
-                     [--minutes REAL | --hours REAL] [--trace] [--keep-going] | --scenarios | --mutants";
+                     [--minutes REAL | --hours REAL] [--trace] [--keep-going] \
+                     [--two-node] | --scenarios | --mutants";
 
 fn soak(options: &Options) -> bool {
     let began = Instant::now();
@@ -175,6 +179,7 @@ fn soak(options: &Options) -> bool {
                 nodes: *nodes,
                 fault_us: options.seconds * SECOND,
                 trace: options.trace,
+                two_node: options.two_node,
             });
             match outcome {
                 Ok(stats) => total.add(&stats),

@@ -64,6 +64,11 @@ impl Core {
                 return Err(format!("node {} is there and does not consent", peer.node));
             }
         }
+        if let Some(node) = self.behind_an_absent(&consenting) {
+            return Err(format!(
+                "node {node} has committed what this node has not fetched yet"
+            ));
+        }
         if self.log.head().seq == 0 {
             self.may_found(&consenting)?;
         } else if !rules.quorate(&consenting) {
@@ -75,6 +80,18 @@ impl Core {
             return Err("wait_for_all: not all nodes were seen since this process started".into());
         }
         Ok(consenting)
+    }
+
+    /// Q = 1: two quorums of one do not intersect. A node that was away, has seen the other again
+    /// and not yet its log must not go on without it, or it drops what the other committed alone.
+    fn behind_an_absent(&self, present: &BTreeSet<NodeId>) -> Option<NodeId> {
+        let head = self.log.head();
+        let absent = self.peers.values().filter(|p| !present.contains(&p.node));
+        let newer = absent
+            .filter(|p| p.commit_known > (head.ballot, head.seq))
+            .map(|p| p.node)
+            .next();
+        newer.filter(|_| self.predicates().two_node())
     }
 
     /// R9: who has just promised another candidate lets it try first.
@@ -374,7 +391,7 @@ impl Core {
                 .peers
                 .keys()
                 .any(|node| self.heard(*node) && !promised.contains(node));
-        if !enough || absent_partner {
+        if !enough || absent_partner || self.behind_an_absent(&promised).is_some() {
             return;
         }
         let head = self.log.head();

@@ -21,6 +21,8 @@ struct Own {
     /// Given to this DC under this ballot.
     given: Option<(NodeId, Ballot)>,
     ever_given: bool,
+    /// Another coordinator may have put it into its log.
+    doubtful: bool,
     retry_at: Time,
 }
 
@@ -55,6 +57,7 @@ impl Core {
             since,
             given: None,
             ever_given: false,
+            doubtful: false,
             retry_at: since,
         };
         self.proposals.own.entry(op).or_insert(own);
@@ -107,6 +110,7 @@ impl Core {
         let Some(own) = self.proposals.own.get_mut(&op) else {
             return;
         };
+        own.doubtful |= own.given.is_some();
         own.given = Some(dc);
         own.ever_given = true;
         let body = own.body.clone();
@@ -121,7 +125,7 @@ impl Core {
             .get_mut(&dc.0)
             .is_some_and(|p| p.channel.push(Parcel::Propose { op, body }));
         if !queued {
-            self.end(op, Err(Refusal::Busy));
+            self.proposed(op, Err(Refusal::Busy));
         }
     }
 
@@ -144,7 +148,12 @@ impl Core {
                     own.retry_at = retry_at;
                 }
             }
-            Err(refusal) => self.end(op, Err(refusal)),
+            Err(refusal) => {
+                // What this coordinator refuses, an earlier one may have appended.
+                let doubtful = self.proposals.own.get(&op).is_some_and(|own| own.doubtful);
+                let refusal = if doubtful { Refusal::InDoubt } else { refusal };
+                self.end(op, Err(refusal));
+            }
         }
     }
 

@@ -20,7 +20,7 @@ pub struct Catch {
 /// Shows one bug to all scenarios, then to seeds, until something notices.
 pub fn hunt(bug: Mutant, seeds_max: u64) -> Option<Catch> {
     mutant::seed(Some(bug));
-    let found = in_scenarios().or_else(|| in_seeds(seeds_max));
+    let found = in_scenarios().or_else(|| in_seeds(bug, seeds_max));
     mutant::seed(None);
     found
 }
@@ -32,16 +32,22 @@ fn in_scenarios() -> Option<Catch> {
     })
 }
 
-fn in_seeds(seeds_max: u64) -> Option<Catch> {
+fn in_seeds(bug: Mutant, seeds_max: u64) -> Option<Catch> {
     (1..=seeds_max).find_map(|seed| {
         let nodes = [3, 2, 5][seed as usize % 3];
-        let violation = run(Run {
+        let this = Run {
             seed,
             nodes,
             fault_us: 30 * SECOND,
             trace: false,
-        })
-        .err()?;
+            two_node: false,
+        };
+        let violation = run(this).err()?;
+        // A seed that fails without the bug as well proves nothing.
+        mutant::seed(None);
+        let sound = run(this).is_ok();
+        mutant::seed(Some(bug));
+        sound.then_some(())?;
         Some(caught(format!("{nodes} nodes"), violation, seed, seed))
     })
 }

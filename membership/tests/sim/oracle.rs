@@ -248,9 +248,13 @@ impl Oracle {
                 self.check(!unfit, "I12", || {
                     format!("node {id} promises although it may not vote")
                 });
-                // A newer promise may have changed the log while this one waited for the disk.
+                // What was accepted since, while this waited for the disk, may have replaced it.
                 let newest = safety.promised == *ballot;
-                self.check(!newest || on_disk(head), "I1", || {
+                let replaced = node
+                    .core
+                    .as_ref()
+                    .is_none_or(|c| c.point(head.seq).is_none_or(|p| p.hash != head.hash));
+                self.check(!newest || replaced || on_disk(head), "I1", || {
                     format!(
                         "node {id}: promise names entry {} that is not on its disk",
                         head.seq
@@ -794,7 +798,7 @@ impl Oracle {
 /// A proof of the node's absence stands in the log, committed or not.
 fn in_log(core: &membership::Core, node: NodeId) -> bool {
     let probe = core.probe();
-    let after = probe.commit.max(probe.base.seq) + 1..=probe.head.seq;
+    let after = probe.base.seq + 1..=probe.head.seq;
     after
         .filter_map(|seq| core.logged(seq))
         .any(|(record, _)| match &record.body {

@@ -18,6 +18,8 @@ pub struct Run {
     pub nodes: u32,
     pub fault_us: u64,
     pub trace: bool,
+    /// Of two nodes, half of the seeds run with `two_node: 1`.
+    pub two_node: bool,
 }
 
 /// A seed's end; a failed assertion of the core is a violation, too.
@@ -82,7 +84,7 @@ fn draw_setup(rng: &mut Rng, run: Run) -> Setup {
     }
     setup.links = if rng.permille(300) { 2 } else { 1 };
     setup.voters.wait_for_all = rng.permille(200);
-    if n == 2 && rng.permille(500) {
+    if n == 2 && rng.permille(500) && run.two_node {
         setup.voters.two_node = true;
         setup.voters.wait_for_all = true;
         setup.fencing = rng.permille(600);

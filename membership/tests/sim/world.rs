@@ -108,7 +108,8 @@ pub struct World {
     pub stats: Stats,
     pub app: crate::app::State,
     sessions: BTreeMap<(u32, u32), (Identity, Identity)>,
-    /// Sessions whose other end does not know them yet.
+    /// The peer's process as each core was told.
+    told: BTreeMap<(u32, u32), Identity>,
     queue: BinaryHeap<Reverse<Due>>,
     order: u64,
 }
@@ -151,6 +152,7 @@ impl World {
             stats: Stats::default(),
             app: crate::app::State::default(),
             sessions: BTreeMap::new(),
+            told: BTreeMap::new(),
             queue: BinaryHeap::new(),
             order: 0,
             setup,
@@ -418,7 +420,8 @@ impl World {
         let [me, peer] = [from, to].map(|id| &self.nodes[id as usize - 1]);
         self.oracle.sent(me, peer, &payload, deferred);
         let me = self.node(from).me;
-        let Some(peer) = self.session(me, to) else {
+        let told = self.told.get(&(from, to)).copied();
+        let Some(peer) = self.session(me, to).filter(|peer| told == Some(*peer)) else {
             return;
         };
         let (now, mut rng) = (self.now, self.rng.clone());
@@ -537,6 +540,7 @@ impl World {
             Happening::Shake { a, b } => self.shake(a, b),
             Happening::Up { node, at, peer } => {
                 if self.node(node).up() && self.node(node).me == at {
+                    self.told.insert((node, peer.node.0), peer);
                     self.input(node, Input::SessionUp { peer });
                 }
             }
