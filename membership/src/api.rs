@@ -1,7 +1,7 @@
 //! What goes into the protocol core and what comes out of it.
 //!
-//! The driver owns time, sockets and disk. It calls [`Core::handle`] with every [`Input`], then
-//! drains [`Core::poll`] until it returns `None`, and calls again at [`Core::next_timeout`].
+//! The driver owns time, sockets and disk. It calls [`crate::Core::handle`] with every [`Input`], then
+//! drains [`crate::Core::poll`] until it returns `None`, and calls again at [`Core::next_timeout`].
 
 use serde::{Deserialize, Serialize};
 use wire::{Identity, MachineBoot, NodeId, ProcessBoot};

@@ -122,6 +122,7 @@ impl Controller {
             Input::Acting { uuid } => {
                 self.uuid = Some(uuid);
                 self.phase = Phase::Idle;
+                self.pause_until_ms = None;
                 self.dirty = Some("this node became the DC".to_owned());
             }
             Input::Ended => {

@@ -375,3 +375,40 @@ fn changes_before_the_state_is_taken_do_not_void_the_plan() {
     c.step(4, Input::Changed { why: why() });
     assert_eq!(c.step(5, plan(vec![])), [Command::Schedule]);
 }
+
+#[test]
+fn a_node_goes_after_everything_else_has_landed() {
+    let mut c = acting();
+    let out = c.step(
+        1,
+        plan(vec![
+            (action(1, ActionKind::Rsc, "stop", "a"), vec![]),
+            (action(2, ActionKind::Crm, "do_shutdown", "a"), vec![1]),
+            (action(3, ActionKind::Rsc, "start", "b"), vec![1]),
+        ]),
+    );
+    assert_eq!(fired(&out), ["a:stop"]);
+    assert_eq!(fired(&c.step(2, done(1, 1, 0, 0))), ["b:start"]);
+    assert_eq!(fired(&c.step(3, done(3, 1, 0, 0))), ["perform:do_shutdown"]);
+}
+
+#[test]
+fn a_graph_of_thousands_is_walked_action_by_action() {
+    const ACTIONS: u32 = 3_000;
+    let mut steps: Vec<_> = (1..=ACTIONS)
+        .map(|id| (action(id, ActionKind::Rsc, "stop", "a"), vec![]))
+        .collect();
+    let all = (1..=ACTIONS).collect();
+    steps.push((action(ACTIONS + 1, ActionKind::Pseudo, "stopped", ""), all));
+    steps.push((
+        action(ACTIONS + 2, ActionKind::Rsc, "start", "b"),
+        vec![ACTIONS + 1],
+    ));
+    let mut c = acting();
+    let mut seen = fired(&c.step(1, plan(steps))).len();
+    for id in 1..ACTIONS {
+        seen += fired(&c.step(2, done(id, 1, 0, 0))).len();
+    }
+    assert_eq!(seen, ACTIONS as usize, "every stop once, and no start yet");
+    assert_eq!(fired(&c.step(3, done(ACTIONS, 1, 0, 0))), ["b:start"]);
+}

@@ -3,6 +3,7 @@
 use super::{Command, is_agent_action};
 use crate::executor::OpRequest;
 use scheduler::{Action, ActionKind, Graph, Synapse};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A graph with what has become of each of its actions.
@@ -13,6 +14,12 @@ pub struct Transition {
     synapses: Vec<Step>,
     /// Action number to position.
     index: BTreeMap<u32, usize>,
+    /// Positions of the actions that wait for an action.
+    waiting: BTreeMap<u32, Vec<usize>>,
+    /// What may be fired, the most urgent first.
+    ready: BTreeSet<Turn>,
+    /// Positions of what was fired and not answered.
+    in_flight: BTreeSet<usize>,
     in_flight_max: usize,
     cluster_delay_ms: u64,
     aborted: Option<String>,
@@ -32,6 +39,10 @@ enum State {
     Done,
     Failed,
 }
+
+/// Place of an action among those that are ready: nodes go last, then by priority, then by the
+/// graph's order. A node that stops may be the DC itself: what it set off elsewhere lands first.
+type Turn = (bool, Reverse<i32>, usize);
 
 /// What an answer meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,11 +77,25 @@ impl Transition {
             synapse,
             state: State::Waiting,
         });
+        let synapses: Vec<Step> = synapses.collect();
+        let mut waiting: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (at, step) in synapses.iter().enumerate() {
+            for input in &step.waits_for {
+                waiting.entry(*input).or_default().push(at);
+            }
+        }
+        let turns = synapses.iter().enumerate();
+        let ready = turns
+            .filter(|(_, s)| s.is_ready())
+            .map(|(at, s)| s.turn(at));
         let batch = graph.batch_limit as usize;
         Self {
             number,
             uuid: uuid.to_owned(),
-            synapses: synapses.collect(),
+            ready: ready.collect(),
+            in_flight: BTreeSet::new(),
+            waiting,
+            synapses,
             index,
             in_flight_max: if batch == 0 {
                 IN_FLIGHT_MAX
@@ -119,11 +144,7 @@ impl Transition {
     /// Nothing is in flight and nothing can be fired.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        let in_flight = |s: &Step| matches!(s.state, State::InFlight { .. });
-        !self
-            .synapses
-            .iter()
-            .any(|s| in_flight(s) || (self.aborted.is_none() && s.is_ready()))
+        self.in_flight.is_empty() && (self.aborted.is_some() || self.ready.is_empty())
     }
 
     /// Fires everything that is ready, up to the bound; pseudo actions are confirmed at once and
@@ -139,6 +160,8 @@ impl Transition {
             let own_ms = action.timeout_ms + action.start_delay_ms;
             let deadline_ms = now_ms + own_ms + self.cluster_delay_ms.max(ANSWER_GRACE_MS_MIN);
             self.synapses[at].state = State::InFlight { deadline_ms };
+            self.ready.remove(&self.synapses[at].turn(at));
+            self.in_flight.insert(at);
             match (&action.node, is_agent_action(&action)) {
                 (Some((_, node)), true) => out.push(Command::Execute {
                     node: action.router_node.clone().unwrap_or_else(|| node.clone()),
@@ -210,7 +233,7 @@ impl Transition {
 
     /// Gives up on everything in flight on a node that left.
     pub(super) fn node_gone(&mut self, node: &str) {
-        for at in 0..self.synapses.len() {
+        for at in self.in_flight.clone() {
             let step = &self.synapses[at];
             let there = step
                 .synapse
@@ -229,7 +252,7 @@ impl Transition {
     /// Gives up on actions whose answer is overdue; returns each in words.
     pub(super) fn expire(&mut self, now_ms: u64) -> Vec<String> {
         let mut late = Vec::new();
-        for at in 0..self.synapses.len() {
+        for at in self.in_flight.clone() {
             let step = &self.synapses[at];
             if let State::InFlight { deadline_ms } = step.state
                 && deadline_ms <= now_ms
@@ -247,38 +270,37 @@ impl Transition {
     }
 
     pub(super) fn next_timeout_ms(&self) -> Option<u64> {
-        self.synapses
-            .iter()
-            .filter_map(|s| match s.state {
-                State::InFlight { deadline_ms } => Some(deadline_ms),
-                _ => None,
-            })
-            .min()
+        let deadline = |at: &usize| match self.synapses[*at].state {
+            State::InFlight { deadline_ms } => Some(deadline_ms),
+            _ => None,
+        };
+        self.in_flight.iter().filter_map(deadline).min()
     }
 
     fn next_ready(&self) -> Option<usize> {
-        let in_flight = self
-            .synapses
-            .iter()
-            .filter(|s| matches!(s.state, State::InFlight { .. }))
-            .count();
-        let room = in_flight < self.in_flight_max;
-        let ready =
-            self.synapses.iter().enumerate().filter(|(_, s)| {
-                s.is_ready() && (room || s.synapse.action.kind == ActionKind::Pseudo)
-            });
-        // Highest priority first, then the graph's order.
-        ready
-            .max_by_key(|(at, s)| (s.synapse.priority, std::cmp::Reverse(*at)))
-            .map(|(at, _)| at)
+        let room = self.in_flight.len() < self.in_flight_max;
+        let fits = |turn: &&Turn| {
+            let kind = self.synapses[turn.2].synapse.action.kind;
+            room || kind == ActionKind::Pseudo
+        };
+        let (goes, _, at) = *self.ready.iter().find(fits)?;
+        let others_fly = || self.in_flight.iter().any(|at| !self.synapses[*at].goes());
+        (!(goes && others_fly())).then_some(at)
     }
 
     fn settle(&mut self, at: usize, state: State) {
+        self.ready.remove(&self.synapses[at].turn(at));
+        self.in_flight.remove(&at);
         self.synapses[at].state = state;
-        if state == State::Done {
-            let id = self.synapses[at].synapse.action.id;
-            for step in &mut self.synapses {
-                step.waits_for.remove(&id);
+        if state != State::Done {
+            return;
+        }
+        let id = self.synapses[at].synapse.action.id;
+        for after in self.waiting.remove(&id).unwrap_or_default() {
+            let step = &mut self.synapses[after];
+            step.waits_for.remove(&id);
+            if step.is_ready() {
+                self.ready.insert(step.turn(after));
             }
         }
     }
@@ -301,6 +323,15 @@ impl Transition {
 }
 
 impl Step {
+    fn turn(&self, at: usize) -> Turn {
+        (self.goes(), Reverse(self.synapse.priority), at)
+    }
+
+    /// A node's leaving.
+    fn goes(&self) -> bool {
+        self.synapse.action.operation == "do_shutdown"
+    }
+
     fn is_ready(&self) -> bool {
         self.state == State::Waiting && self.waits_for.is_empty()
     }

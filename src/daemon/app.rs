@@ -186,8 +186,14 @@ impl App {
 
     /// Feeds the core.
     pub(super) fn input(&mut self, input: Input) {
+        let is_report = matches!(input, Input::Publish { .. });
         if let Err(why) = self.protocol.send(Message::Input(input)) {
             self.notice("protocol-busy", format!("{why}: an input was lost"));
+            if is_report {
+                // The others would act on a report that is wrong from now on. A new process
+                // begins with an empty one.
+                self.exit.get_or_insert(EXIT_FAILED);
+            }
         }
     }
 

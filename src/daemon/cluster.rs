@@ -43,7 +43,12 @@ impl App {
                 let about = node
                     .map(|n| format!("{}: ", self.peers.name(n)))
                     .unwrap_or_default();
-                self.notice(&code, format!("{about}{text}"));
+                let text = format!("{about}{text}");
+                if code == STORE_FAILED {
+                    // Its queue may be full without the store thread knowing of it.
+                    return self.store_failed(text);
+                }
+                self.notice(&code, text);
             }
             Event::Restricted { restricted, why } => {
                 self.notices.clear("restricted");
@@ -407,6 +412,9 @@ impl App {
         });
     }
 }
+
+/// The core's word for a store that it gave up.
+const STORE_FAILED: &str = "store-failed";
 
 /// A command given before the newest view. It lay in a queue while this node was cut off, and the
 /// DC has planned without it since (I13).

@@ -50,7 +50,7 @@ impl DiskHandle {
     /// Queues a job.
     ///
     /// # Errors
-    /// The queue of [`JOBS_MAX`] is full (the disk hangs) or the thread has ended: the caller must
+    /// The queue of `JOBS_MAX` is full (the disk hangs) or the thread has ended: the caller must
     /// treat the store as failed.
     pub fn send(&self, job: Job) -> Result<(), &'static str> {
         self.0.try_send(job).map_err(|e| match e {

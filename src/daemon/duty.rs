@@ -11,7 +11,7 @@ use crate::transport::{OsEntropy, boottime_ms};
 use cib::edit;
 use membership::{Ballot, EntryBody, FenceIntent, FenceResult, Input, OpId};
 use scheduler::{Action, ActionKind, Options, Plan};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use wire::NodeId;
 
@@ -26,6 +26,9 @@ pub(super) struct Duty {
     id: DutyId,
     /// Names the other one.
     lone_id: DutyId,
+    /// What the controllers are yet to be fed: to the lone one or not.
+    inputs: VecDeque<(bool, controller::Input)>,
+    feeding: bool,
     /// Number of the newest plan asked for.
     plan_no: u64,
     /// The plan that each controller waits for, the DC's first: a plan made for an earlier reign
@@ -62,8 +65,10 @@ struct Fencing {
     /// Actions that wait for its end.
     steps: Vec<Step>,
     target: NodeId,
-    /// Name under which its newest entry was proposed.
-    proposal: OpId,
+    /// Name under which the entry was proposed that is waited for; none while the agents run. A
+    /// lone node of two commits nothing before the certificate stands: the intent of a slow device
+    /// comes back as in doubt, and that ends nothing.
+    proposal: Option<OpId>,
     /// The agents were set off.
     begun: bool,
 }
@@ -76,6 +81,8 @@ impl Duty {
             lone: Controller::default(),
             id: DutyId(id),
             lone_id: DutyId(!id),
+            inputs: VecDeque::new(),
+            feeding: false,
             plan_no: 0,
             wanted: [0; 2],
             awaiting_since_ms: None,
@@ -145,16 +152,33 @@ impl App {
         if self.standing.acting.is_none() && input != controller::Input::Ended {
             return;
         }
-        let commands = self.duty.controller.step(boottime_ms(), input);
-        self.carry_out(commands, false);
+        self.feed(false, input);
         self.resume_scheduling();
         self.publish_progress();
     }
 
     /// Feeds the controller of a node without quorum.
     pub(super) fn control_lone(&mut self, input: controller::Input) {
-        let commands = self.duty.lone.step(boottime_ms(), input);
-        self.carry_out(commands, true);
+        self.feed(true, input);
+    }
+
+    /// Some commands are answered while they are carried out. Their answers wait for their turn: a
+    /// chain of thousands would else nest as deep.
+    fn feed(&mut self, lone: bool, input: controller::Input) {
+        self.duty.inputs.push_back((lone, input));
+        if std::mem::replace(&mut self.duty.feeding, true) {
+            return;
+        }
+        while let Some((lone, input)) = self.duty.inputs.pop_front() {
+            let controller = if lone {
+                &mut self.duty.lone
+            } else {
+                &mut self.duty.controller
+            };
+            let commands = controller.step(boottime_ms(), input);
+            self.carry_out(commands, lone);
+        }
+        self.duty.feeding = false;
     }
 
     fn carry_out(&mut self, commands: Vec<Command>, lone: bool) {
@@ -370,6 +394,13 @@ impl App {
                     None => self.confirm(step, false),
                 };
             }
+            // The DC goes last: what its graph still starts elsewhere is finished first. The next
+            // plan says it again.
+            ("do_shutdown", _)
+                if node.1 == self.peers.name(self.me.node) && self.has_more_to_do() =>
+            {
+                return self.confirm(step, true);
+            }
             ("do_shutdown", _) => NodeCommand::Shutdown,
             ("cancel", Some(rsc)) => {
                 let (operation, interval_ms) = recurring_of(action);
@@ -399,6 +430,12 @@ impl App {
 
     /// An action other than an agent's is carried out, or not. Answers that a controller of
     /// another process waited for are passed over.
+    /// The running graph has actions left beside the one that is being carried out.
+    fn has_more_to_do(&self) -> bool {
+        let progress = self.duty.controller.progress();
+        progress.is_some_and(|(done, all)| done + 1 < all)
+    }
+
     pub(super) fn confirm(&mut self, step: Step, ok: bool) {
         let Step {
             duty,
@@ -440,7 +477,7 @@ impl App {
             Fencing {
                 steps: step.into_iter().collect(),
                 target,
-                proposal: op,
+                proposal: Some(op),
                 begun: false,
             },
         );
@@ -466,7 +503,10 @@ impl App {
     /// The intent is on a quorum's disks: the agents may run.
     pub(super) fn fence_intended(&mut self, intent: &FenceIntent) {
         match self.duty.fences.get_mut(&intent.fence_no) {
-            Some(f) if !f.begun && f.target == intent.target => f.begun = true,
+            Some(f) if !f.begun && f.target == intent.target => {
+                f.begun = true;
+                f.proposal = None;
+            }
             None if self.standing.acting.is_some() && !self.standing.restricted => {
                 // An earlier DC's, or one given up as in doubt: while it is open, its target is
                 // not let in.
@@ -535,7 +575,7 @@ impl App {
         };
         let op = Self::new_op();
         if let Some(fencing) = self.duty.fences.get_mut(&fence_no) {
-            fencing.proposal = op;
+            fencing.proposal = Some(op);
         }
         self.input(Input::Propose {
             op,
@@ -568,7 +608,8 @@ impl App {
     /// The log took neither intent nor result of a fencing: whoever waits for it must not wait for
     /// ever, and the next plan asks again where it still matters. False if `op` is no fencing's.
     pub(super) fn fencing_refused(&mut self, op: OpId, why: &str) -> bool {
-        let refused = self.duty.fences.iter().find(|(_, f)| f.proposal == op);
+        let mut fences = self.duty.fences.iter();
+        let refused = fences.find(|(_, f)| f.proposal == Some(op));
         let Some((&fence_no, fencing)) = refused else {
             return false;
         };
@@ -740,7 +781,7 @@ mod tests {
         Fencing {
             steps: Vec::new(),
             target: NodeId(target),
-            proposal: OpId([target as u8; 16]),
+            proposal: None,
             begun: false,
         }
     }

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
@@ -13,6 +14,9 @@ use tracing_subscriber::fmt::MakeWriter;
 #[derive(Clone, Debug)]
 pub struct Log {
     sinks: Arc<Mutex<Sinks>>,
+    /// Outside the lock: a line that nobody wants must not make its thread wait for another one
+    /// that writes to a slow disk. The protocol thread's lines are all of that kind.
+    debug: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -20,7 +24,6 @@ struct Sinks {
     to_stderr: bool,
     file: Option<File>,
     syslog: Option<Syslog>,
-    debug: bool,
 }
 
 impl Log {
@@ -29,7 +32,8 @@ impl Log {
     /// cluster node down.
     pub fn install(logging: &Logging, root: &Path, program: &str) -> (Self, Vec<String>) {
         let log = Self {
-            sinks: Arc::new(Mutex::new(Sinks::default())),
+            sinks: Arc::default(),
+            debug: Arc::default(),
         };
         let problems = log.apply(logging, root, program);
         let subscriber = tracing_subscriber::fmt()
@@ -61,10 +65,18 @@ impl Log {
             to_stderr: logging.to_stderr,
             file,
             syslog,
-            debug: logging.debug,
         };
+        self.debug.store(logging.debug, Ordering::Relaxed);
         *self.lock() = sinks;
         problems
+    }
+
+    fn line(&self, level: Level) -> Line<'_> {
+        let wanted = level <= Level::INFO || self.debug.load(Ordering::Relaxed);
+        Line {
+            sinks: wanted.then(|| self.lock()),
+            level,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Sinks> {
@@ -72,10 +84,10 @@ impl Log {
     }
 }
 
-/// One line on its way to every destination.
+/// One line on its way to every destination, or to none.
 #[derive(Debug)]
 pub struct Line<'a> {
-    sinks: MutexGuard<'a, Sinks>,
+    sinks: Option<MutexGuard<'a, Sinks>>,
     level: Level,
 }
 
@@ -83,33 +95,27 @@ impl<'a> MakeWriter<'a> for Log {
     type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Line<'a> {
-        Line {
-            sinks: self.lock(),
-            level: Level::INFO,
-        }
+        self.line(Level::INFO)
     }
 
     fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Line<'a> {
-        Line {
-            sinks: self.lock(),
-            level: *meta.level(),
-        }
+        self.line(*meta.level())
     }
 }
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.level > Level::INFO && !self.sinks.debug {
+        let Some(sinks) = self.sinks.as_deref_mut() else {
             return Ok(line.len());
-        }
+        };
         // A destination that fails must not silence the others.
-        if self.sinks.to_stderr {
+        if sinks.to_stderr {
             let _ = io::stderr().write_all(line);
         }
-        if let Some(file) = &mut self.sinks.file {
+        if let Some(file) = &mut sinks.file {
             let _ = file.write_all(line);
         }
-        if let Some(syslog) = &mut self.sinks.syslog {
+        if let Some(syslog) = &mut sinks.syslog {
             syslog.send(self.level, line);
         }
         Ok(line.len())
@@ -215,7 +221,8 @@ mod tests {
 
     fn log_to(root: &Path, debug: bool) -> Log {
         let log = Log {
-            sinks: Arc::new(Mutex::new(Sinks::default())),
+            sinks: Arc::default(),
+            debug: Arc::default(),
         };
         let logging = Logging {
             to_stderr: false,
@@ -228,12 +235,7 @@ mod tests {
     }
 
     fn write(log: &Log, level: Level, text: &str) {
-        Line {
-            sinks: log.lock(),
-            level,
-        }
-        .write_all(text.as_bytes())
-        .unwrap();
+        log.line(level).write_all(text.as_bytes()).unwrap();
     }
 
     #[test]
@@ -259,11 +261,20 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_nobody_wants_waits_for_nobody() {
+        let root = tempfile::tempdir().unwrap();
+        let log = log_to(root.path(), false);
+        let _writing = log.lock();
+        write(&log, Level::DEBUG, "would wait for ever\n");
+    }
+
+    #[test]
     fn a_log_file_that_cannot_be_opened_is_named_and_does_no_harm() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("var"), "").unwrap();
         let log = Log {
-            sinks: Arc::new(Mutex::new(Sinks::default())),
+            sinks: Arc::default(),
+            debug: Arc::default(),
         };
         let logging = Logging {
             logfile: Some("/var/log/c.log".to_owned()),

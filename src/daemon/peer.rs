@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn histories_go_ahead_of_the_word_that_the_report_is_whole() {
-        assert!(history_key("~") < READY_KEY.to_owned());
+        assert!(history_key("~").as_str() < READY_KEY);
     }
 
     #[test]

@@ -235,3 +235,88 @@ impl NodeReport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use membership::{Ballot, Entry, EntryBody, Member, View};
+    use wire::{MachineBoot, ProcessBoot};
+
+    fn identity(node: u32, process: u8) -> Identity {
+        Identity {
+            node: NodeId(node),
+            machine_boot: MachineBoot([1; 16]),
+            process_boot: ProcessBoot([process; 16]),
+            incarnation: u64::from(process),
+        }
+    }
+
+    fn replica_with(view_no: u64, members: &[Identity]) -> Replica {
+        let mut replica = Replica::default();
+        let view = View {
+            ballot: Ballot::default(),
+            view_no,
+            members: members
+                .iter()
+                .map(|id| Member {
+                    identity: *id,
+                    votes: 1,
+                })
+                .collect(),
+        };
+        replica.apply(&Entry {
+            seq: 1,
+            ballot: Ballot::default(),
+            body: EntryBody::View(view),
+        });
+        replica
+    }
+
+    fn items(all: &[Item]) -> Vec<(String, Option<Vec<u8>>)> {
+        all.iter().map(|i| (i.key(), Some(i.value()))).collect()
+    }
+
+    fn history(rsc: &str, xml: &str) -> Item {
+        Item::History {
+            rsc: rsc.to_owned(),
+            xml: xml.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_report_of_an_earlier_view_is_awaited_anew() {
+        let mut reports = Reports::default();
+        let replica = replica_with(8, &[identity(1, 1), identity(2, 1)]);
+        let nobody = BTreeSet::new();
+        reports.apply(identity(1, 1), false, &items(&[Item::Ready(8)]));
+        reports.apply(identity(2, 1), false, &items(&[Item::Ready(7)]));
+        assert_eq!(reports.awaited(&replica, &nobody, 8), [2]);
+        assert!(
+            reports
+                .awaited(&replica, &BTreeSet::from([2]), 8)
+                .is_empty()
+        );
+        // The protocol hands over what it has, in parts; only the last word counts.
+        reports.apply(identity(2, 1), true, &items(&[Item::Ready(7)]));
+        assert_eq!(reports.awaited(&replica, &nobody, 8), [2]);
+        reports.apply(identity(2, 1), false, &items(&[Item::Ready(8)]));
+        assert!(reports.awaited(&replica, &nobody, 8).is_empty());
+    }
+
+    #[test]
+    fn a_new_process_knows_nothing_of_what_the_old_one_reported() {
+        let mut reports = Reports::default();
+        let replica = replica_with(8, &[identity(2, 2)]);
+        reports.apply(identity(2, 1), false, &items(&[Item::Ready(9)]));
+        assert_eq!(reports.awaited(&replica, &BTreeSet::new(), 8), [2]);
+        let ip = items(&[history("ip", "<lrm_resource id=\"ip\"/>")]);
+        reports.apply(identity(2, 1), false, &ip);
+        reports.apply(identity(2, 2), false, &items(&[Item::Ready(8)]));
+        assert!(reports.nodes[&NodeId(2)].history.is_empty());
+        // What the old process said beside its report arrives too late.
+        reports.amend(identity(2, 1), &ip);
+        assert!(reports.nodes[&NodeId(2)].history.is_empty());
+        reports.amend(identity(2, 2), &ip);
+        assert_eq!(reports.nodes[&NodeId(2)].history.len(), 1);
+    }
+}

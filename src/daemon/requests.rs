@@ -7,16 +7,21 @@ use crate::replica::{LoggedChange, Outcome, Rejection, RejectionKind};
 use crate::transport::boottime_ms;
 use membership::{EntryBody, Input, OpId, Refusal};
 use std::collections::BTreeMap;
-use tokio::sync::oneshot;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, oneshot};
 use wire::NodeId;
 
 type Reply = oneshot::Sender<Response>;
 
 /// Clients whose answer is still to come.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Clients {
     changes: BTreeMap<OpId, Waiting>,
     idle: Vec<IdleWait>,
+    /// A cleanup is no log entry: the DC hears of it from the nodes, by this time.
+    settles_ms: u64,
+    /// Places for plans that are made to be looked at.
+    pub(super) plans: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -32,12 +37,28 @@ struct IdleWait {
     reply: Reply,
     until_ms: u64,
     seq: u64,
+    /// The DC was seen at work, or had time enough to begin, after what was asked beside the log.
+    begun: bool,
+    begins_until_ms: u64,
 }
 
 impl Clients {
+    pub(super) fn new() -> Self {
+        Self {
+            changes: BTreeMap::new(),
+            idle: Vec::new(),
+            settles_ms: 0,
+            plans: Arc::new(Semaphore::new(PLANS_MAX)),
+        }
+    }
+
     pub(super) fn next_timeout_ms(&self) -> Option<u64> {
         let changes = self.changes.values().map(|w| w.until_ms);
-        changes.chain(self.idle.iter().map(|w| w.until_ms)).min()
+        let idle = self.idle.iter().map(|w| match w.begun {
+            true => w.until_ms,
+            false => w.until_ms.min(w.begins_until_ms),
+        });
+        changes.chain(idle).min()
     }
 }
 
@@ -55,18 +76,13 @@ impl App {
                 xml: self.cib_xml(status),
             },
             Request::Change(change) => return self.change(change, reply),
-            Request::Plan => self.plan(),
-            Request::Cleanup { resource, node } => self.request_cleanup(resource, node.as_deref()),
-            Request::WaitIdle { timeout_ms } => {
-                let until_ms = boottime_ms().saturating_add(timeout_ms.min(IDLE_WAIT_MS_MAX));
-                let seq = self.replica.seq();
-                self.clients.idle.push(IdleWait {
-                    reply,
-                    until_ms,
-                    seq,
+            Request::Plan => {
+                return self.plan_for_client(self.cib_now(), reply, |_, plan| {
+                    Response::Plan(Box::new(plan))
                 });
-                return self.clients_dc_moved();
             }
+            Request::Cleanup { resource, node } => self.request_cleanup(resource, node.as_deref()),
+            Request::WaitIdle { timeout_ms } => return self.wait_idle(timeout_ms, reply),
             Request::Outcome { op } => match self.replica.outcome(OpId(op)) {
                 Some(outcome) => answer(outcome),
                 None => error(
@@ -83,6 +99,18 @@ impl App {
         };
         // Whoever asked may have gone.
         let _ = reply.send(response);
+    }
+
+    fn wait_idle(&mut self, timeout_ms: u64, reply: Reply) {
+        let now = boottime_ms();
+        self.clients.idle.push(IdleWait {
+            reply,
+            until_ms: now.saturating_add(timeout_ms.min(IDLE_WAIT_MS_MAX)),
+            seq: self.replica.seq(),
+            begun: self.clients.settles_ms <= now,
+            begins_until_ms: self.clients.settles_ms,
+        });
+        self.clients_dc_moved();
     }
 
     pub(super) fn cib_xml(&self, status: bool) -> String {
@@ -157,13 +185,6 @@ impl App {
         }
     }
 
-    fn plan(&self) -> Response {
-        Response::Plan(Box::new(scheduler::schedule(
-            &self.cib_now(),
-            &scheduler::Options { now: now_s() },
-        )))
-    }
-
     fn request_cleanup(&mut self, resource: Option<String>, node: Option<&str>) -> Response {
         if let Some(id) = &resource
             && cib::config::Config::new(self.replica.cib())
@@ -195,6 +216,7 @@ impl App {
             );
         }
         let names: Vec<_> = targets.iter().map(|n| self.peers.name(*n)).collect();
+        self.clients.settles_ms = boottime_ms() + SETTLE_MS;
         for target in targets {
             self.tell(
                 target,
@@ -236,10 +258,12 @@ impl App {
             .dc()
             .and_then(|dc| self.reports.of(dc))
             .and_then(super::reports::NodeReport::dc);
-        let Some(report) = report.filter(|r| r.idle) else {
+        let Some(report) = report else { return };
+        if !report.idle {
+            self.clients.idle.iter_mut().for_each(|w| w.begun = true);
             return;
-        };
-        let done = |wait: &IdleWait| report.seq >= wait.seq;
+        }
+        let done = |wait: &IdleWait| wait.begun && report.seq >= wait.seq;
         let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.clients.idle)
             .into_iter()
             .partition(done);
@@ -265,6 +289,14 @@ impl App {
                 let text = "no quorum has confirmed the change in time: it may or may not have been made; look before you repeat it";
                 let _ = waiting.reply.send(error(ErrorKind::InDoubt, text));
             }
+        }
+        let mut begun = false;
+        for wait in &mut self.clients.idle {
+            begun |= !wait.begun && wait.begins_until_ms <= now_ms;
+            wait.begun |= wait.begins_until_ms <= now_ms;
+        }
+        if begun {
+            self.clients_dc_moved();
         }
         let (late, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.clients.idle)
             .into_iter()
@@ -327,6 +359,10 @@ fn error(kind: ErrorKind, text: &str) -> Response {
     }
 }
 
+/// Within this time, in milliseconds, a cleanup has reached the nodes, and its news the DC.
+const SETTLE_MS: u64 = 2_000;
+/// Plans made at once for those who look.
+const PLANS_MAX: usize = 2;
 /// Changes of clients under way at once on one node.
 const CHANGES_MAX: usize = 1024;
 /// After this time, in milliseconds, a change that nothing was heard of is in doubt.

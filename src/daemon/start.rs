@@ -323,7 +323,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
             peers: std::collections::BTreeMap::new(),
         },
         duty: super::duty::Duty::new(),
-        clients: super::requests::Clients::default(),
+        clients: super::requests::Clients::new(),
         notices: Notices::default(),
         peers,
         voters: None,

@@ -6,6 +6,7 @@ use crate::transport::Report;
 use crate::view::{FailCount, PeerStatus, Status};
 use membership::PeerState;
 use scheduler::{Options, Plan};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 use wire::NodeId;
 
@@ -16,14 +17,43 @@ impl App {
         reply: oneshot::Sender<Response>,
         report: Option<&Report>,
     ) {
-        // Whoever asked may have gone.
-        let _ = reply.send(Response::Status(Box::new(self.status(report))));
+        let mut status = Box::new(self.status(report));
+        let cib = self.cib_now();
+        self.plan_for_client(cib, reply, |cib, plan| {
+            status.failcounts = fail_counts(cib, &plan);
+            status.nodes = plan.nodes;
+            status.resources = plan.resources;
+            Response::Status(status)
+        });
     }
 
+    /// Runs the scheduler for somebody who looks, beside the loop and few at a time: the loop has
+    /// a cluster to serve, and the blocking threads have addresses to move.
+    pub(super) fn plan_for_client(
+        &self,
+        cib: cib::Element,
+        reply: oneshot::Sender<Response>,
+        answer: impl FnOnce(&cib::Element, Plan) -> Response + Send + 'static,
+    ) {
+        let places = Arc::clone(&self.clients.plans);
+        let options = Options { now: now_s() };
+        tokio::spawn(async move {
+            let place = places.acquire_owned().await;
+            let run = move || {
+                let plan = scheduler::schedule(&cib, &options);
+                answer(&cib, plan)
+            };
+            if let Ok(response) = tokio::task::spawn_blocking(run).await {
+                // Whoever asked may have gone.
+                let _ = reply.send(response);
+            }
+            drop(place);
+        });
+    }
+
+    /// Everything but what a plan tells.
     fn status(&self, report: Option<&Report>) -> Status {
         let dc = self.dc();
-        let cib = self.cib_now();
-        let plan = scheduler::schedule(&cib, &Options { now: now_s() });
         let version = self.replica.cib().version();
         let root = self.replica.cib().root();
         let stamp = |name: &str| root.attr(name).unwrap_or_default().to_owned();
@@ -51,7 +81,6 @@ impl App {
             now: now_s(),
             options: self.options(),
             peers: self.peer_statuses(report),
-            failcounts: fail_counts(&cib, &plan),
             transition: dc.and_then(|n| self.reports.of(n)?.dc()?.progress),
             vips: self
                 .reports
@@ -60,8 +89,7 @@ impl App {
                 .collect(),
             notices: self.notices.all(),
             timers: report.map(timers).unwrap_or_default(),
-            nodes: plan.nodes,
-            resources: plan.resources,
+            ..Status::default()
         }
     }
 

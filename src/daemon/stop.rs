@@ -115,7 +115,7 @@ impl App {
             give_up_ms: self.stopping.map_or(give_up_ms, |s| s.give_up_ms),
             code: self.stopping.map_or(0, |s| s.code),
         });
-        self.begin_lone(why);
+        self.begin_lone_anew(why);
     }
 
     /// With this wish in its report a node's own plan stops everything, whatever
@@ -147,6 +147,9 @@ impl App {
 
     /// Stops this node's resources without asking anybody, then ends with `code`.
     pub(super) fn stop_and_fail(&mut self, why: &str, code: u8) {
+        if self.stopping.is_some_and(|s| s.phase == Phase::Failing) {
+            return;
+        }
         let now = boottime_ms();
         let give_up_ms = now + FAIL_MS_MAX;
         self.publish_shutdown();
@@ -156,7 +159,7 @@ impl App {
             give_up_ms,
             code,
         });
-        self.begin_lone(why);
+        self.begin_lone_anew(why);
     }
 
     /// Nothing new may run here, whoever asks: what would know of it is lost or about to end.
@@ -172,7 +175,7 @@ impl App {
     }
 
     /// Says goodbye; [`membership::Event::Left`] ends the process.
-    pub(super) fn leave(&mut self) {
+    fn leave(&mut self) {
         // A goodbye with nothing running lets the others start everything elsewhere.
         let clean = self.is_known_empty();
         let now = boottime_ms();
@@ -225,17 +228,22 @@ impl App {
 
     fn begin_lone(&mut self, why: &str) {
         if self.duty.lone.is_on() {
-            // It may be on for another reason, with a plan that leaves something running.
-            if self.stopping.is_some() {
-                let why = why.to_owned();
-                self.control_lone(controller::Input::Changed { why });
-            }
             return;
         }
         tracing::warn!("{why}: stopping what runs here");
         self.control_lone(controller::Input::Acting {
             uuid: "lone".to_owned(),
         });
+    }
+
+    /// As [`App::begin_lone`]; one that is on already may have a plan that leaves something running.
+    fn begin_lone_anew(&mut self, why: &str) {
+        if self.duty.lone.is_on() {
+            let why = why.to_owned();
+            self.control_lone(controller::Input::Changed { why });
+        } else {
+            self.begin_lone(why);
+        }
     }
 }
 

@@ -74,7 +74,7 @@ impl Client {
         }
     }
 
-    /// Asks and waits for the answer, at most [`ANSWER_WAIT_MAX`] longer than the request itself
+    /// Asks and waits for the answer, at most `ANSWER_WAIT_MAX` longer than the request itself
     /// may wait.
     ///
     /// # Errors

@@ -69,7 +69,11 @@ async fn converse(mut stream: UnixStream, calls: mpsc::Sender<Call>) -> Result<(
     let uid = stream.peer_cred()?.uid();
     while let Some(body) = read_frame(&mut stream).await? {
         let response = match frame::decode(&body) {
-            Ok(request) => ask(&calls, request, uid).await,
+            Ok(request) => tokio::select! {
+                response = ask(&calls, request, uid) => response,
+                // Nobody is left to answer: the place is another's.
+                () = hung_up(&stream) => return Err(FrameError::Closed),
+            },
             Err(error) => Response::Error {
                 kind: ErrorKind::Invalid,
                 text: format!("request: {error}"),
@@ -101,6 +105,21 @@ async fn ask(calls: &mpsc::Sender<Call>, request: Request, uid: u32) -> Response
         return gone();
     }
     answer.await.unwrap_or_else(|_| gone())
+}
+
+/// Ends when the client is gone; one that speaks before its answer breaks the protocol and is as
+/// good as gone.
+async fn hung_up(stream: &UnixStream) {
+    let mut byte = [0];
+    loop {
+        if stream.readable().await.is_err() {
+            return;
+        }
+        match stream.try_read(&mut byte) {
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+            _ => return,
+        }
+    }
 }
 
 /// Next frame's body; `None` when the client is done.
@@ -165,6 +184,31 @@ mod tests {
                     text: "read".to_owned()
                 }
             );
+        });
+    }
+
+    #[test]
+    fn a_client_that_hangs_up_gives_its_place_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::below(dir.path());
+        std::fs::create_dir_all(paths.run_dir()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let (calls, mut inbox) = mpsc::channel(1);
+        let socket = paths.socket();
+        runtime.block_on(async move {
+            tokio::spawn(serve(bind(&socket).unwrap(), calls));
+            let mut client = UnixStream::connect(&socket).await.unwrap();
+            let request = Request::WaitIdle { timeout_ms: 1 };
+            client
+                .write_all(&frame::encode(&request).unwrap())
+                .await
+                .unwrap();
+            let mut call = inbox.recv().await.unwrap();
+            drop(client);
+            call.reply.closed().await;
         });
     }
 

@@ -35,7 +35,7 @@ struct Log {
 
 impl HttpProbe {
     /// Starts `GET /` requests to `target` from `netns`: a new one every `interval`, also while
-    /// earlier ones still wait for their answer (at most [`CLIENTS`] at a time).
+    /// earlier ones still wait for their answer (at most `CLIENTS` at a time).
     ///
     /// # Errors
     /// When the namespace cannot be entered.

@@ -92,7 +92,7 @@ impl ProtocolHandle {
     /// Queues a message without waiting.
     ///
     /// # Errors
-    /// The queue of [`INBOX_MAX`] messages is full, or the thread has ended.
+    /// The queue of `INBOX_MAX` messages is full, or the thread has ended.
     pub fn send(&self, message: Message) -> Result<(), &'static str> {
         let sent = self.messages.try_send(message);
         self.wake();

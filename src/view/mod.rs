@@ -3,6 +3,7 @@
 pub mod legacy;
 mod model;
 pub mod nagios;
+pub mod own;
 mod tell;
 #[cfg(test)]
 mod tests;

@@ -44,28 +44,8 @@ pub fn check(status: &Status) -> (String, u8) {
     if status.dc.is_none() {
         critical.push("no DC".to_owned());
     }
-    for node in &status.nodes {
-        match super::node_state(node) {
-            "online" => {}
-            state if node.unclean => critical.push(format!("node {} {state}", node.name)),
-            state => warning.push(format!("node {} {state}", node.name)),
-        }
-    }
-    for resource in &status.resources {
-        super::leaves(resource, &mut |leaf| {
-            if leaf.failed && leaf.active {
-                warning.push(format!("{} failed", leaf.id));
-            } else if leaf.failed || leaf.blocked {
-                critical.push(format!("{} failed", leaf.id));
-            }
-        });
-        let wanted = !super::tell::is_disabled(resource) && resource.managed;
-        let mut active = false;
-        super::leaves(resource, &mut |leaf| active |= leaf.active);
-        if wanted && !active && !resource.orphaned {
-            critical.push(format!("{} is stopped", resource.id));
-        }
-    }
+    of_nodes(status, &mut critical, &mut warning);
+    of_resources(status, &mut critical, &mut warning);
     let failures = text::all_failures(status).len();
     if failures > 0 {
         warning.push(format!(
@@ -106,4 +86,32 @@ pub fn check(status: &Status) -> (String, u8) {
         format!("MAINSTAY {word} - {} | {perfdata}", findings.join(", ")),
         code,
     )
+}
+
+fn of_nodes(status: &Status, critical: &mut Vec<String>, warning: &mut Vec<String>) {
+    for node in &status.nodes {
+        match super::node_state(node) {
+            "online" => {}
+            state if node.unclean => critical.push(format!("node {} {state}", node.name)),
+            state => warning.push(format!("node {} {state}", node.name)),
+        }
+    }
+}
+
+fn of_resources(status: &Status, critical: &mut Vec<String>, warning: &mut Vec<String>) {
+    for resource in &status.resources {
+        super::leaves(resource, &mut |leaf| {
+            if leaf.failed && leaf.active {
+                warning.push(format!("{} failed", leaf.id));
+            } else if leaf.failed || leaf.blocked {
+                critical.push(format!("{} failed", leaf.id));
+            }
+        });
+        let wanted = !super::tell::is_disabled(resource) && resource.managed;
+        let mut active = false;
+        super::leaves(resource, &mut |leaf| active |= leaf.active);
+        if wanted && !active && !resource.orphaned {
+            critical.push(format!("{} is stopped", resource.id));
+        }
+    }
 }

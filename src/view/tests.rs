@@ -187,7 +187,8 @@ fn states_of_nodes() {
         set(&mut node);
         node_state(&node)
     };
-    let cases: [(fn(&mut NodeStatus), &str); 11] = [
+    type Set = fn(&mut NodeStatus);
+    let cases: [(Set, &str); 11] = [
         (|_| {}, "online"),
         (|n| n.unclean = true, "UNCLEAN (online)"),
         (

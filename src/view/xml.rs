@@ -26,7 +26,7 @@ pub fn document(status: &Status, request: &str) -> String {
             .with("code", "0")
             .with("message", "OK"),
     );
-    format!("<?xml version=\"1.0\"?>\n{}", cib::xml::format(&root))
+    cib::xml::format(&root)
 }
 
 fn flag(value: bool) -> &'static str {

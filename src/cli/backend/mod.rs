@@ -262,3 +262,116 @@ const ATTEMPTS_MAX: u32 = 8;
 const OUTCOME_QUESTIONS_MAX: u32 = 10;
 /// Pause between two of these questions.
 const OUTCOME_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cib::edit::set_property;
+
+    /// A CIB that somebody else changes just before each of our first changes.
+    struct Racing {
+        file: CibFile,
+        races: u32,
+        steal: fn(&mut Cib, u32),
+    }
+
+    impl Backend for Racing {
+        fn call(&mut self, request: &Request) -> Result<Response, Failure> {
+            if matches!(request, Request::Change(_)) && self.races > 0 {
+                self.races -= 1;
+                let old = cib(&mut self.file, false)?;
+                let mut new = old.clone();
+                (self.steal)(&mut new, self.races);
+                put(&mut self.file, "other", &old, &new)?;
+            }
+            self.file.call(request)
+        }
+
+        fn live(&self) -> bool {
+            false
+        }
+    }
+
+    fn racing(races: u32, steal: fn(&mut Cib, u32)) -> Racing {
+        Racing {
+            file: CibFile::in_memory(Cib::empty()),
+            races,
+            steal,
+        }
+    }
+
+    fn set_theirs(cib: &mut Cib, n: u32) {
+        set_property(cib, &format!("theirs-{n}"), Some("1"));
+    }
+
+    fn names(backend: &Racing) -> Vec<String> {
+        let config = cib::config::Config::new(backend.file.cib());
+        config
+            .properties()
+            .keys()
+            .map(|k| (*k).to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn an_edit_is_made_again_on_what_others_left() {
+        let mut backend = racing(2, set_theirs);
+        let (changed, committed) = edit(&mut backend, "crm", |cib| {
+            Ok(set_property(cib, "ours", Some("1")))
+        })
+        .unwrap();
+        assert!(changed && committed.changed);
+        assert_eq!(names(&backend), ["ours", "theirs-0", "theirs-1"]);
+    }
+
+    #[test]
+    fn a_session_is_merged_with_what_others_left() {
+        let mut backend = racing(1, set_theirs);
+        let old = cib(&mut backend, false).unwrap();
+        let mut new = old.clone();
+        cib::edit::ensure_node(&mut new, "7", "node7");
+        merge(&mut backend, "crm", &old, &new).unwrap();
+        assert_eq!(names(&backend), ["theirs-0"]);
+        assert!(
+            cib::config::Config::new(backend.file.cib())
+                .node("node7")
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn two_changes_that_do_not_fit_are_told_apart() {
+        let mut backend = racing(1, |cib, _| {
+            cib::edit::ensure_node(cib, "7", "theirs");
+        });
+        let old = cib(&mut backend, false).unwrap();
+        let mut new = old.clone();
+        cib::edit::ensure_node(&mut new, "7", "ours");
+        let failure = merge(&mut backend, "crm", &old, &new).unwrap_err();
+        assert_eq!(failure.exit, Exit::Old);
+        assert!(failure.text.contains("do not fit together"), "{failure}");
+        let node = cib::config::Config::new(backend.file.cib()).node("theirs");
+        assert!(node.is_some(), "theirs stays");
+    }
+
+    #[test]
+    fn patience_ends() {
+        let mut backend = racing(u32::MAX, set_theirs);
+        let failure = edit(&mut backend, "crm", |cib| {
+            Ok(set_property(cib, "ours", Some("1")))
+        })
+        .unwrap_err();
+        assert_eq!(failure.exit, Exit::Old);
+    }
+
+    #[test]
+    fn what_holds_already_is_a_success_without_a_change() {
+        let mut backend = racing(0, set_theirs);
+        let set = |cib: &mut Cib| Ok(set_property(cib, "ours", Some("1")));
+        edit(&mut backend, "crm", set).unwrap();
+        let before = backend.file.cib().version();
+        let (_, committed) = edit(&mut backend, "crm", set).unwrap();
+        assert!(!committed.changed);
+        assert_eq!(backend.file.cib().version(), before);
+    }
+}

@@ -193,7 +193,7 @@ fn status(status: &view::Status, output: Output, console: &mut Console) -> Resul
         ..view::text::Options::default()
     };
     console.print(&view::text::document(status, options));
-    console.print(&view::text::own_sections(status));
+    console.print(&view::own::document(status));
     Ok(())
 }
 

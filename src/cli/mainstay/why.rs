@@ -16,7 +16,10 @@ pub(super) fn explain(plan: &Plan, id: &str) -> Result<String, Failure> {
         return Err(Failure {
             exit: Exit::NoSuch,
             text: format!("there is no resource {id}"),
-            cure: Some(format!("there are: {}", known.join(", "))),
+            cure: Some(match known.as_slice() {
+                [] => "no resource is configured".to_owned(),
+                known => format!("there are: {}", known.join(", ")),
+            }),
         });
     };
     let mut text = String::new();

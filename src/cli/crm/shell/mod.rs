@@ -1,13 +1,15 @@
 //! Levels and lines: where we are, what a word means there, what happens at the end of a level.
 
-use super::session::{Session, describe};
+mod configure;
+
+use super::configure::EDITS;
+use super::session::Session;
 use super::words::{self, Joiner};
-use super::{Context, configure, node, ra, resource};
+use super::{Context, node, ra, resource};
 use crate::cli::backend;
 use crate::cli::exit::{Exit, Failure};
 use crate::view;
-use cib::Cib;
-use cib::check::Severity;
+
 use std::io::BufRead;
 
 /// The shell: a stack of levels, and the configuration under edit.
@@ -299,246 +301,6 @@ impl<'a> Shell<'a> {
         Ok(())
     }
 
-    fn configure(&mut self, verb: &str, rest: &[String]) -> Result<(), Failure> {
-        let mut session = match self.session.take() {
-            Some(session) => session,
-            None => Session::begin(self.context.backend)?,
-        };
-        let result = self.configure_with(&mut session, verb, rest);
-        self.session = Some(session);
-        result
-    }
-
-    fn configure_with(
-        &mut self,
-        session: &mut Session,
-        verb: &str,
-        rest: &[String],
-    ) -> Result<(), Failure> {
-        match verb {
-            "commit" => {
-                let force = self.context.options.force || rest.iter().any(|w| w == "force");
-                if !session.changed() {
-                    if self.interactive() {
-                        self.context
-                            .console
-                            .info("apparently there is nothing to commit");
-                    }
-                    return Ok(());
-                }
-                self.commit(session, force)
-            }
-            "show" => self.show(session, rest),
-            "verify" => self.verify(session),
-            "refresh" | "reset" => {
-                *session = Session::begin(self.context.backend)?;
-                Ok(())
-            }
-            "save" => self.save(session, rest),
-            "load" => self.load(session, rest),
-            "edit" => self.edit(session),
-            "delete" => {
-                self.refuse_running(rest)?;
-                session.run(
-                    verb,
-                    without_force(rest).as_slice(),
-                    &self.context.agents,
-                    self.context.console,
-                )
-            }
-            "erase" => {
-                self.keep_copy(session);
-                session.run(verb, &[], &self.context.agents, self.context.console)
-            }
-            _ => session.run(verb, rest, &self.context.agents, self.context.console),
-        }
-    }
-
-    /// `show [xml] [changed] [ID …]`.
-    fn show(&mut self, session: &Session, words: &[String]) -> Result<(), Failure> {
-        let words: Vec<String> = words.to_vec();
-        let text = match words.first().map(String::as_str) {
-            Some("xml") => session.cib().to_xml(),
-            Some("changed") => {
-                let before = configure::show(session.base(), &[])?;
-                let after = configure::show(session.cib(), &[])?;
-                after
-                    .split_inclusive('\n')
-                    .filter(|line| !before.contains(line))
-                    .collect()
-            }
-            _ => configure::show(session.cib(), &words)?,
-        };
-        self.context.console.print(&text);
-        Ok(())
-    }
-
-    fn verify(&mut self, session: &Session) -> Result<(), Failure> {
-        let findings = cib::check::verify(session.cib());
-        let mut wrong = false;
-        for finding in &findings {
-            match finding.severity {
-                Severity::Error => {
-                    wrong = true;
-                    self.context.console.error(&describe(finding));
-                }
-                Severity::Warning => self.context.console.warning(&describe(finding)),
-            }
-        }
-        if wrong {
-            return Err(Failure::new(Exit::Config, "the configuration is not valid"));
-        }
-        Ok(())
-    }
-
-    /// `save [xml] FILE`.
-    fn save(&mut self, session: &Session, words: &[String]) -> Result<(), Failure> {
-        let (text, path) = match words {
-            [xml, path] if xml == "xml" => (session.cib().to_xml(), path),
-            [path] => (configure::show(session.cib(), &[])?, path),
-            _ => return Err(Failure::usage("usage: crm configure save [xml] FILE")),
-        };
-        std::fs::write(path, text)
-            .map_err(|e| Failure::new(Exit::CantCreat, format!("{path}: {e}")))
-    }
-
-    /// `load [xml] replace|update FILE`.
-    fn load(&mut self, session: &mut Session, words: &[String]) -> Result<(), Failure> {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let (xml, method, path) = match words.as_slice() {
-            ["xml", method, path] => (true, *method, *path),
-            [method, path] => (false, *method, *path),
-            _ => {
-                return Err(Failure::usage(
-                    "usage: crm configure load [xml] replace|update FILE",
-                ));
-            }
-        };
-        if !matches!(method, "replace" | "update") {
-            return Err(Failure::usage(format!(
-                "load: `{method}` is neither replace nor update"
-            )));
-        }
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Failure::new(Exit::NoInput, format!("{path}: {e}")))?;
-        if xml {
-            if method == "update" {
-                return Err(Failure::usage(
-                    "load xml update is not offered: use `cibadmin --modify --xml-file FILE`",
-                ));
-            }
-            session.replace(Cib::parse(&text)?);
-            return Ok(());
-        }
-        self.apply_text(session, &text, method == "replace", path)
-    }
-
-    /// Commands of a text on the configuration, all or nothing.
-    fn apply_text(
-        &mut self,
-        session: &mut Session,
-        text: &str,
-        replace: bool,
-        name: &str,
-    ) -> Result<(), Failure> {
-        let mut trial = session.clone();
-        if replace {
-            trial.run("erase", &[], &self.context.agents, self.context.console)?;
-        }
-        let mut joiner = Joiner::default();
-        let mut lines: Vec<String> = text.lines().filter_map(|l| joiner.push(l)).collect();
-        lines.extend(joiner.finish());
-        for (number, line) in lines.iter().enumerate() {
-            let words = split(line)?;
-            let Some((verb, rest)) = words.split_first() else {
-                continue;
-            };
-            let in_line = |failure: Failure| Failure {
-                text: format!("{name}, command {}: {}", number + 1, failure.text),
-                ..failure
-            };
-            let verb = pick("configure", &configure::EDITS, verb).map_err(in_line)?;
-            let known = rest
-                .first()
-                .is_some_and(|id| defines(verb) && has(trial.cib(), id));
-            if known {
-                trial.run(
-                    "delete",
-                    &rest[..1],
-                    &self.context.agents,
-                    self.context.console,
-                )?;
-            }
-            trial
-                .run(verb, rest, &self.context.agents, self.context.console)
-                .map_err(in_line)?;
-        }
-        *session = trial;
-        Ok(())
-    }
-
-    /// `edit`: the configuration in `$EDITOR`; the difference is shown before `commit`.
-    fn edit(&mut self, session: &mut Session) -> Result<(), Failure> {
-        let before = configure::show(session.cib(), &[])?;
-        let after = edited(&before)?;
-        if before == after {
-            return Ok(());
-        }
-        self.apply_text(session, &after, true, "the edited text")?;
-        let (old, new) = (before, configure::show(session.cib(), &[])?);
-        for line in old.lines().filter(|l| !new.lines().any(|n| n == *l)) {
-            self.context.console.line(&format!("-{line}"));
-        }
-        for line in new.lines().filter(|l| !old.lines().any(|o| o == *l)) {
-            self.context.console.line(&format!("+{line}"));
-        }
-        Ok(())
-    }
-
-    /// Refuses to delete what runs: it would be stopped as an orphan, unseen.
-    fn refuse_running(&mut self, words: &[String]) -> Result<(), Failure> {
-        let force = self.context.options.force || words.iter().any(|w| is_force(w));
-        if force || !self.context.backend.live() {
-            return Ok(());
-        }
-        let status = backend::status(self.context.backend)?;
-        for id in words {
-            let running = view::find_resource(&status.resources, id).is_some_and(|r| r.active);
-            if running {
-                return Err(Failure {
-                    exit: Exit::Unsafe,
-                    text: format!("resource {id} is running, can't delete it"),
-                    cure: Some(format!(
-                        "stop it first with `crm -w resource stop {id}`, or say -F"
-                    )),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Before everything goes: a copy, and how to get it back.
-    fn keep_copy(&mut self, session: &Session) {
-        let path = std::env::temp_dir().join(format!(
-            "crm-before-erase-{}.{}.xml",
-            session.base().version().epoch,
-            std::process::id()
-        ));
-        if !self.context.backend.live() {
-            return;
-        }
-        match write_private(&path, &session.base().to_xml()) {
-            Ok(()) => self.context.console.warning(&format!(
-                "the configuration as it was lies in {0}; `crm configure load xml replace {0}` brings it back",
-                path.display()
-            )),
-            Err(error) => self
-                .context
-                .console
-                .warning(&format!("no copy was kept: {}: {error}", path.display())),
-        }
-    }
-
     fn cib(&mut self, verb: &str) -> Result<(), Failure> {
         match verb {
             "show" | "list" => {
@@ -610,7 +372,7 @@ impl Level {
 
     fn verbs(self) -> Vec<&'static str> {
         match self {
-            Self::Configure => [&configure::EDITS[..], &CONFIGURE_VERBS[..]].concat(),
+            Self::Configure => [&EDITS[..], &configure::VERBS[..]].concat(),
             Self::Node => node::VERBS.to_vec(),
             Self::Resource => resource::VERBS.to_vec(),
             Self::Ra => ra::VERBS.to_vec(),
@@ -654,66 +416,6 @@ fn pick<'v>(level: &str, verbs: &[&'v str], word: &str) -> Result<&'v str, Failu
     }
 }
 
-fn is_force(word: &str) -> bool {
-    matches!(word, "-f" | "-F" | "--force" | "force")
-}
-
-fn without_force(words: &[String]) -> Vec<String> {
-    words.iter().filter(|w| !is_force(w)).cloned().collect()
-}
-
-/// The command names a new object by its first word.
-fn defines(verb: &str) -> bool {
-    !matches!(
-        verb,
-        "property" | "rsc_defaults" | "op_defaults" | "node" | "xml" | "delete" | "erase"
-    )
-}
-
-fn has(cib: &Cib, id: &str) -> bool {
-    cib::config::Config::new(cib).by_id(id).is_some()
-}
-
-/// A text after its editor has ended.
-fn edited(text: &str) -> Result<String, Failure> {
-    let editor = ["VISUAL", "EDITOR"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
-        .unwrap_or_else(|| "vi".to_owned());
-    let path = std::env::temp_dir().join(format!("crm-edit-{}.txt", std::process::id()));
-    let failed =
-        |what: &str, error: std::io::Error| Failure::new(Exit::IoErr, format!("{what}: {error}"));
-    write_private(&path, text).map_err(|e| failed(&path.display().to_string(), e))?;
-    let ended = std::process::Command::new("sh")
-        .arg("-c")
-        .arg(format!("{editor} \"$1\""))
-        .arg("sh")
-        .arg(&path)
-        .status();
-    let after = std::fs::read_to_string(&path);
-    let _ = std::fs::remove_file(&path);
-    match ended {
-        Ok(status) if status.success() => after.map_err(|e| failed(&path.display().to_string(), e)),
-        Ok(status) => Err(Failure::new(
-            Exit::Error,
-            format!("{editor} ended with {status}: nothing was changed"),
-        )),
-        Err(error) => Err(failed(&editor, error)),
-    }
-}
-
-/// A new file that nobody else can read or have put there: a configuration may hold passwords.
-fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(text.as_bytes())
-}
-
 /// True for commands that only look at this machine.
 pub(super) fn needs_no_cluster(words: &[String]) -> bool {
     matches!(words.first().map(String::as_str), Some("ra" | "help"))
@@ -736,9 +438,6 @@ const ALIASES: [(&str, &str); 6] = [
     ("rsc", "resource"),
     ("st", "status"),
     ("nd", "node"),
-];
-const CONFIGURE_VERBS: [&str; 9] = [
-    "commit", "show", "verify", "refresh", "reset", "save", "load", "edit", "delete",
 ];
 const CHANGING_RESOURCE_VERBS: [&str; 19] = [
     "start",
