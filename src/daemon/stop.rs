@@ -219,8 +219,11 @@ impl App {
         if matches!(policy.as_str(), "ignore" | "freeze") || self.keeps_resources() {
             return;
         }
-        // Asked again and again, the controller only begins once.
-        self.begin_lone("this partition has no quorum");
+        // Asked at every turn of the loop: a change that is told each time would never let the
+        // controller come to rest, nor a stop to its end.
+        if !self.duty.lone.is_on() {
+            self.begin_lone("this partition has no quorum");
+        }
     }
 
     fn begin_lone(&mut self, why: &str) {
