@@ -9,6 +9,7 @@ mod app;
 mod cluster;
 pub mod disk;
 mod duty;
+mod fences;
 mod local;
 mod log;
 mod notices;

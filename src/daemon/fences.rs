@@ -1,0 +1,275 @@
+//! Fencing as the DC does it: intent into the log, agents, result into the log, and only then
+//! whoever waits for it (I16, R10).
+
+use super::app::{App, Own};
+use super::peer::Step;
+use crate::fencing::{FenceOutcome, FenceRequest};
+use crate::transport::OsEntropy;
+use membership::{EntryBody, FenceIntent, FenceResult, Input, OpId};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use wire::NodeId;
+
+/// Fencings that this DC has asked for, by number.
+#[derive(Debug, Default)]
+pub(super) struct Fences(BTreeMap<u64, Fencing>);
+
+/// A fencing that this DC has asked for.
+#[derive(Debug)]
+struct Fencing {
+    /// Actions that wait for its end.
+    steps: Vec<Step>,
+    target: NodeId,
+    /// Name under which the entry was proposed that is waited for; none while the agents run. A
+    /// lone node of two commits nothing before the certificate stands: the intent of a slow device
+    /// comes back as in doubt, and that ends nothing.
+    proposal: Option<OpId>,
+    /// The agents were set off.
+    begun: bool,
+}
+
+impl Fences {
+    /// This node's reign ended: its fencings are the next DC's to close.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The log numbers intents without gaps; an intent that it did not take leaves none.
+    fn next_no(&self, logged: u64) -> u64 {
+        let own = self.0.keys().next_back().copied().unwrap_or(0);
+        own.max(logged) + 1
+    }
+
+    /// An action that waits for a fencing under way.
+    fn also_waits(&mut self, target: NodeId, step: Step) {
+        let under_way = self.0.values_mut().find(|f| f.target == target);
+        if let Some(fencing) = under_way {
+            fencing.steps.push(step);
+        }
+    }
+}
+
+impl App {
+    /// Fences a node: the intent goes into the log before any agent runs (I16).
+    pub(super) fn fence(&mut self, target: NodeId, how: &str, reason: String, step: Option<Step>) {
+        if self.standing.acting.is_none() {
+            let name = self.peers.name(target);
+            let text = format!(
+                "{name} was not fenced ({reason}): this node is no longer the DC; ask again"
+            );
+            return self.notice("fencing-failed", text);
+        }
+        if self.duty.fences.0.values().any(|f| f.target == target) {
+            // One at a time: a second run could hit the node after it came back.
+            let name = self.peers.name(target);
+            tracing::info!("{name} is being fenced already");
+            if let Some(step) = step {
+                self.duty.fences.also_waits(target, step);
+            }
+            return;
+        }
+        let fence_no = self
+            .duty
+            .fences
+            .next_no(self.replica.standings().fence_no());
+        let op = Self::new_op();
+        let name = self.peers.name(target);
+        self.notice("fencing", format!("fencing {name} ({how}): {reason}"));
+        self.duty.fences.0.insert(
+            fence_no,
+            Fencing {
+                steps: step.into_iter().collect(),
+                target,
+                proposal: Some(op),
+                begun: false,
+            },
+        );
+        let machine_boot = self
+            .replica
+            .standings()
+            .identity(target.0)
+            .map(|i| i.machine_boot);
+        let action = how.to_owned();
+        let intent = FenceIntent {
+            fence_no,
+            target,
+            machine_boot,
+            action,
+            reason,
+        };
+        self.input(Input::Propose {
+            op,
+            body: EntryBody::FenceIntent(intent),
+        });
+    }
+
+    /// The intent is on a quorum's disks: the agents may run.
+    pub(super) fn fence_intended(&mut self, intent: &FenceIntent) {
+        match self.duty.fences.0.get_mut(&intent.fence_no) {
+            Some(f) if !f.begun && f.target == intent.target => {
+                f.begun = true;
+                f.proposal = None;
+            }
+            None if self.standing.acting.is_some() && !self.standing.restricted => {
+                // An earlier DC's, or one given up as in doubt: while it is open, its target is
+                // not let in.
+                let why = "nobody waits for it any more".to_owned();
+                return self.propose_fence_result(intent.fence_no, intent.target, Err(why));
+            }
+            _ => return,
+        }
+        let cib = self.replica.cib().root().clone();
+        let (devices, faults) = crate::fencing::devices(&cib);
+        for fault in faults {
+            self.notice("fence-device", fault);
+        }
+        let target = self.peers.name(intent.target);
+        let request = FenceRequest {
+            levels: crate::fencing::levels(&cib, &target, &self.node_attributes(&target)),
+            target,
+            action: intent.action.clone(),
+            timeout_ms: self.option_ms("stonith-timeout", FENCE_TIMEOUT_MS),
+            random: u32::from_le_bytes(OsEntropy::array()),
+            client: "mainstayd".to_owned(),
+        };
+        let (fencer, own, fence_no) =
+            (self.local.fencer.clone(), self.own.clone(), intent.fence_no);
+        tokio::spawn(async move {
+            let outcome = fencer.fence(&request, &devices).await;
+            if !outcome.is_fenced() {
+                // A failing device must not be hammered.
+                tokio::time::sleep(FENCE_RETRY_WAIT).await;
+            }
+            let _ = own.send(Own::Fenced { fence_no, outcome }).await;
+        });
+    }
+
+    pub(super) fn fence_agent_ended(&mut self, fence_no: u64, outcome: FenceOutcome) {
+        let Some(target) = self.duty.fences.0.get(&fence_no).map(|f| f.target) else {
+            return;
+        };
+        let outcome = match outcome {
+            FenceOutcome::Fenced { devices, .. } => Ok(devices.join(", ")),
+            FenceOutcome::Failed { reasons } => Err(reasons.join("; ")),
+        };
+        let restricted = self.standing.restricted;
+        if let (true, Err(why)) = (restricted, &outcome) {
+            // Nothing commits before a certificate stands: this result would wait for ever.
+            let text = format!("{} could not be fenced: {why}", self.peers.name(target));
+            self.notice("fencing-failed", text);
+            self.fencing_ended(fence_no, false);
+        }
+        self.propose_fence_result(fence_no, target, outcome);
+    }
+
+    fn propose_fence_result(
+        &mut self,
+        fence_no: u64,
+        target: NodeId,
+        outcome: Result<String, String>,
+    ) {
+        let (machine_boot, incarnation) = self.replica.standings().last_seen(target.0);
+        let result = FenceResult {
+            fence_no,
+            target,
+            machine_boot,
+            incarnation,
+            outcome,
+        };
+        let op = Self::new_op();
+        if let Some(fencing) = self.duty.fences.0.get_mut(&fence_no) {
+            fencing.proposal = Some(op);
+        }
+        self.input(Input::Propose {
+            op,
+            body: EntryBody::FenceResult(result),
+        });
+    }
+
+    /// The certificate is on a quorum's disks: recovery may begin.
+    pub(super) fn fence_certified(&mut self, result: &FenceResult) {
+        let name = self.peers.name(result.target);
+        match &result.outcome {
+            Ok(device) => self.notice("fenced", format!("{name} was fenced by {device}")),
+            Err(why) => self.notice(
+                "fencing-failed",
+                format!("{name} could not be fenced: {why}"),
+            ),
+        }
+        let action = self.replica.standings().fence_action(result.fence_no);
+        self.alert_fencing(result, &action);
+        self.fencing_ended(result.fence_no, result.outcome.is_ok());
+    }
+
+    fn fencing_ended(&mut self, fence_no: u64, fenced: bool) {
+        let ended = self.duty.fences.0.remove(&fence_no);
+        for step in ended.map(|f| f.steps).unwrap_or_default() {
+            self.confirm(step, fenced);
+        }
+    }
+
+    /// The log took neither intent nor result of a fencing: whoever waits for it must not wait for
+    /// ever, and the next plan asks again where it still matters. False if `op` is no fencing's.
+    pub(super) fn fencing_refused(&mut self, op: OpId, why: &str) -> bool {
+        let mut fences = self.duty.fences.0.iter();
+        let refused = fences.find(|(_, f)| f.proposal == Some(op));
+        let Some((&fence_no, fencing)) = refused else {
+            return false;
+        };
+        let name = self.peers.name(fencing.target);
+        let text = format!("fencing of {name} could not be written to the log: {why}");
+        self.notice("fencing-failed", text);
+        self.fencing_ended(fence_no, false);
+        true
+    }
+
+    /// Intents of an earlier DC: whether its agents did anything is not known, so each ends as
+    /// failed, and the scheduler asks again where it still matters.
+    pub(super) fn close_old_intents(&mut self) {
+        let intents = self.replica.standings().intents();
+        let open: Vec<(u64, u32)> = intents.map(|(no, target, _)| (no, target)).collect();
+        for (fence_no, target) in open {
+            let why = "the DC that asked for it went away".to_owned();
+            self.propose_fence_result(fence_no, NodeId(target), Err(why));
+        }
+    }
+
+    /// Permanent attributes of a node.
+    fn node_attributes(&self, node: &str) -> BTreeMap<String, String> {
+        let config = cib::config::Config::new(self.replica.cib());
+        let attributes = config.node(node).map(|n| n.attributes).unwrap_or_default();
+        attributes
+            .into_iter()
+            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+            .collect()
+    }
+}
+
+/// `stonith-timeout` where the cluster sets none, milliseconds (Pacemaker's default).
+const FENCE_TIMEOUT_MS: u64 = 60_000;
+/// Pause after a failed fencing.
+const FENCE_RETRY_WAIT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fencing(target: u32) -> Fencing {
+        Fencing {
+            steps: Vec::new(),
+            target: NodeId(target),
+            proposal: None,
+            begun: false,
+        }
+    }
+
+    #[test]
+    fn an_intent_that_the_log_refused_leaves_no_gap_in_the_numbers() {
+        let mut fences = Fences::default();
+        assert_eq!(fences.next_no(6), 7);
+        fences.0.insert(7, fencing(2));
+        assert_eq!(fences.next_no(6), 8, "two at once");
+        fences.0.remove(&7);
+        assert_eq!(fences.next_no(6), 7, "the log took neither");
+    }
+}
