@@ -34,7 +34,10 @@ pub fn bind(socket: &Path) -> std::io::Result<UnixListener> {
     let listener = UnixListener::bind(socket)?;
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o660))?;
     if let Ok(Some(group)) = nix::unistd::Group::from_name(ADMIN_GROUP) {
-        std::os::unix::fs::chown(socket, None, Some(group.gid.as_raw()))?;
+        // In a user namespace the group may have no number: then the socket is root's alone.
+        if let Err(error) = std::os::unix::fs::chown(socket, None, Some(group.gid.as_raw())) {
+            tracing::warn!(%error, "members of group {ADMIN_GROUP} cannot use the command socket");
+        }
     }
     Ok(listener)
 }
