@@ -24,6 +24,7 @@ mod sys;
 pub mod sysctl;
 #[cfg(test)]
 mod testing;
+mod watch;
 
 pub use address::{Address, AddressFlag, AddressSpec, Lifetime};
 pub use announce::Announcer;
@@ -35,3 +36,4 @@ pub use netns::NetNs;
 pub use place::{Broadcast, NoPlace, Place, Wanted};
 pub use route::{Route, RouteSpec};
 pub use sys::{close_inherited_on_exec, lock_memory, make_thread_realtime};
+pub use watch::{Change, Watch};

@@ -93,6 +93,8 @@ pub(super) struct Inbox {
     pub(super) events: mpsc::Receiver<Result<Event, Ended>>,
     pub(super) executor: mpsc::Receiver<ExecutorEvent>,
     pub(super) calls: mpsc::Receiver<Call>,
+    /// The kernel told of a lost address or a changed link.
+    pub(super) kernel: mpsc::Receiver<()>,
     /// Alert agents that failed, in words.
     pub(super) alert_failures: mpsc::Receiver<String>,
     pub(super) own: mpsc::Receiver<Own>,
@@ -116,6 +118,7 @@ impl App {
                     None => self.protocol_ended(&Ended::Stopped),
                 },
                 Some(event) = inbox.executor.recv() => self.on_executor(event),
+                Some(()) = inbox.kernel.recv() => self.look_at_vips(),
                 Some(text) = inbox.alert_failures.recv() => self.notice("alert", text),
                 Some(own) = inbox.own.recv() => self.on_own(own),
                 Some(call) = inbox.calls.recv() => self.on_call(call),

@@ -250,6 +250,13 @@ impl App {
         items
     }
 
+    /// Something about addresses or links changed: the monitors of what is held here run now.
+    pub(super) fn look_at_vips(&self) {
+        for vip in self.local.vip.list() {
+            self.local.executor.poke(&vip.resource);
+        }
+    }
+
     fn publish_vips(&mut self) {
         let node = self.peers.name(self.me.node);
         let status = |v: HeldVip| VipStatus {

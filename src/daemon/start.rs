@@ -301,6 +301,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     let (calls_sink, calls) = mpsc::channel(CALLS_MAX);
     let ipc = tokio::spawn(crate::ipc::serve(listener, calls_sink));
     let (executor_sink, executor) = mpsc::channel(EVENTS_MAX);
+    let kernel = watch_kernel();
     let (alert_sink, alert_failures) = mpsc::channel(OWN_MAX);
     let mut app = App {
         local: local(&paths, &peers, executor_sink, alert_sink)?,
@@ -341,6 +342,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         executor,
         calls,
         alert_failures,
+        kernel,
         own: own_inbox,
         terminate: signal(SignalKind::terminate()).map_err(failed)?,
         interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
@@ -519,6 +521,24 @@ fn digest(conf: &ClusterConf, peers: &Peers) -> [u8; 32] {
     nodes.sort_by_key(|n| n.0);
     let quorum = voters(conf, peers);
     Sha256::digest(format!("{nodes:?} {quorum:?} {}", conf.cluster_name)).into()
+}
+
+/// One word whenever an address went or a link changed; any number of events that come before the
+/// loop looks are one. Without the kernel's events the recurring monitors still tell.
+fn watch_kernel() -> mpsc::Receiver<()> {
+    let (word, words) = mpsc::channel(1);
+    match netlink::Watch::start() {
+        Ok(mut watch) => {
+            tokio::spawn(async move {
+                while watch.next().await.is_some() {
+                    // A word that waits already says the same.
+                    let _ = word.try_send(());
+                }
+            });
+        }
+        Err(error) => tracing::warn!("a removed address is seen at its next monitor only: {error}"),
+    }
+    words
 }
 
 fn open_socket(paths: &Paths) -> Result<tokio::net::UnixListener, Refusal> {
