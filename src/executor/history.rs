@@ -179,8 +179,9 @@ impl History {
         if let Some(container) = request.meta.get("container") {
             lrm.set("container", container);
         }
+        let at = after_siblings(lrm, finished);
         for id in ids {
-            let entry = rsc_op(id, finished, &self.node_name);
+            let entry = rsc_op(id, finished, &self.node_name).with("last-rc-change", &at);
             match lrm.children.iter_mut().find(|op| op.id() == Some(id)) {
                 Some(old) => *old = entry,
                 None => lrm.children.push(entry),
@@ -225,6 +226,23 @@ fn op_ids(finished: &OpFinished) -> Vec<String> {
         (false, interval_ms) => vec![op_key(rsc, &request.operation, interval_ms)],
         (true, _) => vec![format!("{rsc}_last_failure_0")],
     }
+}
+
+/// `last-rc-change` of a result. Success and failure of one recurring operation stand in two entries
+/// with one call id, and only this time, in whole seconds, tells readers which came later
+/// (lib/pengine/unpack.c, `sort_op_by_callid`): it always grows between them.
+fn after_siblings(lrm: &Element, finished: &OpFinished) -> String {
+    if finished.outcome.call_id < 0 {
+        return finished.outcome.started_at.to_string();
+    }
+    let call_id = finished.outcome.call_id.to_string();
+    let same_run = lrm
+        .children
+        .iter()
+        .filter(|op| op.attr("call-id") == Some(&call_id));
+    let times = same_run.filter_map(|op| op.attr("last-rc-change")?.parse::<i64>().ok());
+    let after = times.max().map_or(i64::MIN, |t| t.saturating_add(1));
+    finished.outcome.started_at.max(after).to_string()
 }
 
 fn rsc_op(id: &str, finished: &OpFinished, node_name: &str) -> Element {
@@ -383,6 +401,19 @@ mod tests {
         }
         assert_eq!(entries(&history), expect);
         history
+    }
+
+    #[test]
+    fn a_failure_in_the_second_of_the_success_counts_as_later() {
+        let mut history = History::new("node1");
+        history.record(&done("monitor", 10_000, 0, 0), true);
+        history.record(&done("monitor", 10_000, 0, 7), true);
+        let time_of = |id: &str| {
+            let ops = &history.element("ip").unwrap().children;
+            let op = ops.iter().find(|op| op.id() == Some(id)).unwrap();
+            op.attr("last-rc-change").unwrap().parse::<i64>().unwrap()
+        };
+        assert!(time_of("ip_last_failure_0") > time_of("ip_monitor_10000"));
     }
 
     #[test]

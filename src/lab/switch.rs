@@ -97,7 +97,13 @@ pub(super) fn unplug(switch: Process, port: &str) -> Result<(), LabError> {
     tried(&format!("remove {port} from the lab's switch"), || {
         let mut kernel = Kernel::open_in(&open(switch)?)?;
         match kernel.links()?.into_iter().find(|link| link.name == port) {
-            Some(link) => kernel.delete_link(link.index),
+            // The kernel may take it down with the node's namespace between the two requests.
+            Some(link) => kernel
+                .delete_link(link.index)
+                .or_else(|e| match e.is_absent() {
+                    true => Ok(()),
+                    false => Err(e),
+                }),
             None => Ok(()),
         }
     })

@@ -230,3 +230,48 @@ fn a_cluster_of_one_runs_watches_and_restarts() {
     let running = c.sh("node1", "ls /run/resource-agents/demo-web-web.pid");
     assert!(!running.ok(), "the service still runs: {running:?}");
 }
+
+#[test]
+fn an_address_that_somebody_removes_is_back_long_before_its_next_monitor() {
+    let test = "an_address_that_somebody_removes_is_back_long_before_its_next_monitor";
+    let Some(c) = Cluster::up(test, 2, |_| ()) else {
+        return;
+    };
+    c.must_edit("node1", |cib| {
+        plain(cib);
+        let ip = Primitive::new("ip", "ocf:heartbeat:IPaddr2")
+            .param("ip", &VIP.to_string())
+            .param("cidr_netmask", "24")
+            .op("monitor", "1h", "20s");
+        add(cib, ip);
+    });
+    let holder = c.wait_started("node1", "ip", None);
+    c.wait_idle("node1");
+    let nodes = c.nodes().unwrap();
+    let init = nodes
+        .iter()
+        .find(|n| n.name == holder)
+        .and_then(|n| n.init)
+        .unwrap();
+    let netns = netlink::NetNs::of_pid(init.pid.cast_unsigned()).unwrap();
+    let remove = || {
+        let mut kernel = netlink::Kernel::open().unwrap();
+        let eth0 = kernel.link("eth0").unwrap().index;
+        kernel.delete_address(eth0, VIP, 24).unwrap();
+    };
+    netns.run(remove).unwrap();
+    c.wait_for(
+        "node1",
+        "the removal as a failure of ip",
+        |s| match failures(s, "ip").as_slice() {
+            [one] if one.count == 1 && one.node == holder => Ok(()),
+            found => Err(format!("{found:?}; {}", brief(s))),
+        },
+    );
+    c.wait_for(&holder, "the address to be back", |_| {
+        match c.holders(VIP).unwrap().as_slice() {
+            [held] if *held == holder => Ok(()),
+            held => Err(format!("held by {held:?}")),
+        }
+    });
+}
