@@ -504,20 +504,8 @@ impl Core {
                 None,
             );
         }
-        let members = self.first_members();
+        let members = self.workable_members();
         self.append_view(view_no + 1, members);
-    }
-
-    /// Members of a ballot's first view. A node with an open fence intent is let in where no quorum
-    /// is left without it: nobody could run the agent or end the intent otherwise.
-    fn first_members(&self) -> Vec<Member> {
-        let members = self.desired_members(false);
-        let nodes = members.iter().map(|m| m.identity.node).collect();
-        if self.predicates().quorate(&nodes) {
-            members
-        } else {
-            self.desired_members(true)
-        }
     }
 
     /// Gives up candidacy or coordination. A ballot given up is never taken up again.

@@ -163,7 +163,7 @@ impl Core {
         }
         self.close_intents();
         self.step_config();
-        let members = self.desired_members(false);
+        let members = self.workable_members();
         let present = members.iter().map(|m| m.identity.node).collect();
         if let Some(node) = self.outsider(&present) {
             self.step_down(&format!(

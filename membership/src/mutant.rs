@@ -99,6 +99,11 @@ mod switch {
         SEEDED.get() == Some(mutant)
     }
 
+    /// The bug seeded in the running thread.
+    pub fn seeded() -> Option<Mutant> {
+        SEEDED.get()
+    }
+
     /// Seeds one bug in the running thread, or none.
     pub fn seed(mutant: Option<Mutant>) {
         SEEDED.set(mutant);
@@ -106,4 +111,4 @@ mod switch {
 }
 
 #[cfg(feature = "mutants")]
-pub use switch::{on, seed};
+pub use switch::{on, seed, seeded};
