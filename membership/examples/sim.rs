@@ -68,10 +68,10 @@ fn play_all(seed: u64) -> bool {
         let outcome = run::guarded(|| scenario(seed));
         let took_ms = began.elapsed().as_millis();
         match outcome {
-            Ok(()) => println!("{name:<44}held       {took_ms} ms"),
+            Ok(()) => println!("{name:<50}held       {took_ms} ms"),
             Err(v) => {
                 good = false;
-                println!("{name:<44}{} at {} ms: {}", v.rule, v.at_us / 1_000, v.text);
+                println!("{name:<50}{} at {} ms: {}", v.rule, v.at_us / 1_000, v.text);
             }
         }
     }
@@ -90,13 +90,13 @@ fn hunt_all() -> bool {
     std::panic::set_hook(Box::new(|_| {}));
     let mut escaped = 0;
     println!(
-        "{:<26}{:<12}{:<44}{:>6}{:>7}",
+        "{:<26}{:<12}{:<50}{:>6}{:>7}",
         "mutant", "caught by", "in", "seed", "seeds"
     );
     for bug in membership::mutant::Mutant::ALL {
         match mutants::hunt(bug, 300) {
             Some(c) => println!(
-                "{:<26}{:<12}{:<44}{:>6}{:>7}",
+                "{:<26}{:<12}{:<50}{:>6}{:>7}",
                 format!("{bug:?}"),
                 c.rule,
                 c.by,
@@ -186,15 +186,17 @@ fn soak(options: &Options) -> bool {
                 Err(v) => {
                     violations += 1;
                     println!(
-                        "seed={seed} nodes={nodes}: {} violated at {} ms: {}",
+                        "seed={seed} nodes={nodes} commit={}: {} violated at {} ms: {}",
+                        commit(),
                         v.rule,
                         v.at_us / 1_000,
                         v.text
                     );
                     println!(
                         "replay: cargo run --release --example sim -p membership -- --seed {seed} \
-                         --nodes {nodes} --seconds {} --trace",
-                        options.seconds
+                         --nodes {nodes} --seconds {}{} --trace",
+                        options.seconds,
+                        if options.two_node { " --two-node" } else { "" }
                     );
                 }
             }
@@ -203,6 +205,16 @@ fn soak(options: &Options) -> bool {
     }
     report(&total, runs, violations, began.elapsed().as_secs_f64());
     violations == 0
+}
+
+/// The commit this was built from, as far as the working directory tells.
+fn commit() -> String {
+    let git = std::process::Command::new("git")
+        .args(["rev-parse", "--short=12", "HEAD"])
+        .output();
+    let text = git.ok().filter(|o| o.status.success()).map(|o| o.stdout);
+    let text = text.and_then(|t| String::from_utf8(t).ok());
+    text.map_or_else(|| "unknown".into(), |t| t.trim().to_owned())
 }
 
 fn report(total: &Stats, runs: u64, violations: u64, took_s: f64) {

@@ -52,6 +52,8 @@ pub struct Core {
     pub(crate) beats: detector::Beats,
     /// All configured nodes were heard at one time since this process started (R5).
     pub(crate) seen_all: bool,
+    /// A committed view named this process, or it rightly led alone (two nodes).
+    pub(crate) let_in: bool,
     pub(crate) installed_view: u64,
     pub(crate) reports: status::Reports,
     pub(crate) leaving: Option<Leaving>,
@@ -81,8 +83,8 @@ pub(crate) struct Candidate {
     pub(crate) deadline: Time,
     pub(crate) resend_at: Time,
     pub(crate) bootstrap: bool,
-    /// Who promised, with the head of its log and its newest view.
-    pub(crate) promises: BTreeMap<NodeId, (Identity, Point, u64)>,
+    /// Who promised, with its log's survivals and head, and its newest view.
+    pub(crate) promises: BTreeMap<NodeId, (Identity, (u64, Point), u64)>,
     /// Fetching this node's log up to here.
     pub(crate) adopting: Option<(NodeId, Point)>,
 }
@@ -180,6 +182,7 @@ impl Core {
             soft: BTreeMap::new(),
             beats: detector::Beats::default(),
             seen_all: config.peers.is_empty(),
+            let_in: config.peers.is_empty(),
             installed_view: 0,
             reports: status::Reports::default(),
             leaving: None,

@@ -66,8 +66,6 @@ impl Core {
             self.follow_commit(node, &beat);
             let blank_among_logs = self.blank() && beat.head.seq > 0;
             if let Some(peer) = self.peers.get_mut(&node) {
-                let commit = (beat.commit.ballot, beat.commit.seq);
-                peer.commit_known = peer.commit_known.max(commit);
                 peer.beat = Some(beat);
             }
             if blank_among_logs && !mutant::on(Mutant::StoreLostVotes) {

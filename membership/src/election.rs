@@ -64,9 +64,10 @@ impl Core {
                 return Err(format!("node {} is there and does not consent", peer.node));
             }
         }
-        if let Some(node) = self.behind_an_absent(&consenting) {
+        if let Some(node) = self.outsider(&consenting) {
             return Err(format!(
-                "node {node} has committed what this node has not fetched yet"
+                "node {node} was seen, is absent, and may have gone on while this node was out: \
+                 a view with it comes first"
             ));
         }
         if self.log.head().seq == 0 {
@@ -82,16 +83,20 @@ impl Core {
         Ok(consenting)
     }
 
-    /// Q = 1: two quorums of one do not intersect. A node that was away, has seen the other again
-    /// and not yet its log must not go on without it, or it drops what the other committed alone.
-    fn behind_an_absent(&self, present: &BTreeSet<NodeId>) -> Option<NodeId> {
-        let head = self.log.head();
-        let absent = self.peers.values().filter(|p| !present.contains(&p.node));
-        let newer = absent
-            .filter(|p| p.commit_known > (head.ballot, head.seq))
-            .map(|p| p.node)
-            .next();
-        newer.filter(|_| self.predicates().two_node())
+    /// Q = 1: two quorums of one do not intersect, and what the other node committed with proof that
+    /// an earlier process of this one is gone, this log need not have. So a process of two nodes
+    /// acts without the other only after a committed view has let it in (from then on the other
+    /// commits alone only with proof that this very process is gone), or as sole survivor. With
+    /// wait_for_all that holds from its start on; without, from when it has seen the other.
+    pub(crate) fn outsider(&self, present: &BTreeSet<NodeId>) -> Option<NodeId> {
+        let rules = self.predicates();
+        if !rules.two_node() || self.let_in || mutant::on(Mutant::OutsiderStandsAlone) {
+            return None;
+        }
+        let wait = rules.wait_for_all() && !mutant::on(Mutant::WaitForAllForgotten);
+        let mut absent = self.peers.values().filter(|p| !present.contains(&p.node));
+        let absent = absent.find(|p| wait || p.beat.is_some())?;
+        (!self.sole_survivor()).then_some(absent.node)
     }
 
     /// R9: who has just promised another candidate lets it try first.
@@ -284,6 +289,7 @@ impl Core {
         let head = self.log.head();
         let commit = self.point_or_base(self.commit);
         let view_no = self.safety.view_no;
+        let survivals = self.tip.survivals;
         self.send_durable(
             to,
             &Message::Promise {
@@ -291,6 +297,7 @@ impl Core {
                 head,
                 commit,
                 view_no,
+                survivals,
             },
         );
     }
@@ -334,7 +341,13 @@ impl Core {
         Ok(())
     }
 
-    pub(crate) fn on_promise(&mut self, from: Identity, ballot: Ballot, head: Point, view_no: u64) {
+    pub(crate) fn on_promise(
+        &mut self,
+        from: Identity,
+        ballot: Ballot,
+        head: (u64, Point),
+        view_no: u64,
+    ) {
         let Role::Candidate(candidate) = &mut self.role else {
             return;
         };
@@ -391,18 +404,26 @@ impl Core {
                 .peers
                 .keys()
                 .any(|node| self.heard(*node) && !promised.contains(node));
-        if !enough || absent_partner || self.behind_an_absent(&promised).is_some() {
+        if !enough || absent_partner || self.outsider(&promised).is_some() {
             return;
         }
-        let head = self.log.head();
+        // Of two nodes, what a certified survivor committed is newer than any ballot the other went
+        // through alone.
+        let survivals_count = rules.two_node() && !mutant::on(Mutant::BallotAboveCertificate);
+        let worth = |(survivals, head): (u64, Point)| {
+            let survivals = if survivals_count { survivals } else { 0 };
+            (survivals, head.ballot, head.seq)
+        };
+        let mine = worth((self.tip.survivals, self.log.head()));
         let best = candidate
             .promises
             .iter()
             .filter(|(node, _)| promised.contains(node))
-            .max_by_key(|(_, (_, head, _))| (head.ballot, head.seq))
+            .max_by_key(|(_, (_, head, _))| worth(*head))
             .map(|(node, (_, head, _))| (*node, *head));
-        if let Some((node, target)) = best
-            && (target.ballot, target.seq) > (head.ballot, head.seq)
+        if let Some((node, head)) = best
+            && worth(head) > mine
+            && let (_, target) = head
             && !mutant::on(Mutant::NoLogAdoption)
         {
             self.adopt(node, target);
@@ -432,6 +453,8 @@ impl Core {
             return;
         };
         let (ballot, bootstrap) = (candidate.ballot, candidate.bootstrap);
+        // Whoever leads alone had the right to (`outsider`), and keeps it.
+        self.let_in |= candidate.promises.is_empty() || self.sole_survivor();
         let seen = candidate
             .promises
             .values()
@@ -481,20 +504,8 @@ impl Core {
                 None,
             );
         }
-        let members = self.first_members();
+        let members = self.workable_members();
         self.append_view(view_no + 1, members);
-    }
-
-    /// Members of a ballot's first view. A node with an open fence intent is let in where no quorum
-    /// is left without it: nobody could run the agent or end the intent otherwise.
-    fn first_members(&self) -> Vec<Member> {
-        let members = self.desired_members(false);
-        let nodes = members.iter().map(|m| m.identity.node).collect();
-        if self.predicates().quorate(&nodes) {
-            members
-        } else {
-            self.desired_members(true)
-        }
     }
 
     /// Gives up candidacy or coordination. A ballot given up is never taken up again.

@@ -324,9 +324,7 @@ impl Core {
         self.snapshot_wanted = false;
         self.refold();
         let view = self.committed.view.clone();
-        if (view.ballot, view.view_no) > (self.safety.view_ballot, self.safety.view_no) {
-            self.safety.view_no = view.view_no;
-            self.safety.view_ballot = view.ballot;
+        if self.raise_view(&view) {
             self.safety.sole_survivor = None;
         }
         self.safety.cluster_uuid = self.committed.cluster_uuid;

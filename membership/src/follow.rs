@@ -230,7 +230,9 @@ impl Core {
         let through = self.commit.min(self.writes.durable);
         if self.restored_view_due && self.writes.durable >= self.log.snapshot.at.seq {
             self.restored_view_due = false;
-            self.install_view(self.log.snapshot.state.view.clone());
+            let view = self.log.snapshot.state.view.clone();
+            self.let_in |= view.names(&self.me);
+            self.install_view(view);
         }
         while self.applied < through {
             let Some(logged) = self.log.get(self.applied + 1) else {
@@ -241,6 +243,7 @@ impl Core {
             self.applied += 1;
             self.committed.apply(&record);
             if let EntryBody::View(view) = &record.body {
+                self.let_in |= view.names(&self.me);
                 self.install_view(view.clone());
             }
             if let Some(op) = record.op {

@@ -51,13 +51,9 @@ impl Core {
 
     /// Accepting a view voids an older SOLE_SURVIVOR in the same write (R5).
     fn accept_view(&mut self, view: &View) {
-        let newest = (self.safety.view_ballot, self.safety.view_no);
-        if (view.ballot, view.view_no) <= newest {
-            // An older entry adopted from another log: the newer promise to disk stays.
+        if !self.raise_view(view) {
             return;
         }
-        self.safety.view_no = view.view_no;
-        self.safety.view_ballot = view.ballot;
         if !mutant::on(Mutant::StaleSoleSurvivor) {
             self.safety.sole_survivor = None;
         }
@@ -65,6 +61,20 @@ impl Core {
             peer.shunned_until = Time(0);
         }
         self.save_safety();
+    }
+
+    /// Notes a view as the newest accepted one. `false`: an older entry adopted from another log; the
+    /// newer promise to disk stays.
+    pub(crate) fn raise_view(&mut self, view: &View) -> bool {
+        let (ballot, view_no) = (self.safety.view_ballot, self.safety.view_no);
+        if view.view_no <= view_no && view.ballot <= ballot {
+            return false;
+        }
+        // A survivor's view may have a higher number under a lower ballot than this node went
+        // through alone, and the reverse: neither ever goes back.
+        self.safety.view_no = view.view_no.max(view_no);
+        self.safety.view_ballot = view.ballot.max(ballot);
+        true
     }
 
     pub(crate) fn append_view(&mut self, view_no: u64, members: Vec<Member>) {
@@ -153,7 +163,14 @@ impl Core {
         }
         self.close_intents();
         self.step_config();
-        let members = self.desired_members(false);
+        let members = self.workable_members();
+        let present = members.iter().map(|m| m.identity.node).collect();
+        if let Some(node) = self.outsider(&present) {
+            self.step_down(&format!(
+                "node {node} is gone before a view with it was committed"
+            ));
+            return;
+        }
         if members != self.tip.view.members {
             let view_no = self.safety.view_no.max(self.tip.view.view_no) + 1;
             self.append_view(view_no, members);

@@ -160,6 +160,8 @@ pub enum Message {
         commit: Point,
         /// Newest view it accepted.
         view_no: u64,
+        /// `LogState::survivals` of its log's head (two nodes).
+        survivals: u64,
     },
     /// No promise or no acknowledgement: a higher ballot was promised, or not yet (R0, R9).
     Refuse {

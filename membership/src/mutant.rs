@@ -44,11 +44,15 @@ pub enum Mutant {
     RecoverFromDcAlone,
     /// In a two-node view one node's disk is enough.
     TwoNodeCommitAlone,
+    /// Of two nodes' logs the higher ballot wins, not the certified survivor's.
+    BallotAboveCertificate,
+    /// Of two nodes, one that only saw the other acts alone without having been in a view with it.
+    OutsiderStandsAlone,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -69,6 +73,8 @@ impl Mutant {
         Self::NoLogAdoption,
         Self::RecoverFromDcAlone,
         Self::TwoNodeCommitAlone,
+        Self::BallotAboveCertificate,
+        Self::OutsiderStandsAlone,
     ];
 }
 
@@ -93,6 +99,11 @@ mod switch {
         SEEDED.get() == Some(mutant)
     }
 
+    /// The bug seeded in the running thread.
+    pub fn seeded() -> Option<Mutant> {
+        SEEDED.get()
+    }
+
     /// Seeds one bug in the running thread, or none.
     pub fn seed(mutant: Option<Mutant>) {
         SEEDED.set(mutant);
@@ -100,4 +111,4 @@ mod switch {
 }
 
 #[cfg(feature = "mutants")]
-pub use switch::{on, seed};
+pub use switch::{on, seed, seeded};

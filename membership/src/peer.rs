@@ -36,8 +36,6 @@ pub(crate) struct Peer {
     pub(crate) left: bool,
     /// Committed position it acknowledged as durable, over all its processes (R8).
     pub(crate) durable_known: u64,
-    /// Newest position it called committed, over all its processes.
-    pub(crate) commit_known: (Ballot, u64),
     pub(crate) progress: Progress,
     pub(crate) channel: Channel,
     pub(crate) next_beat_no: u64,
@@ -85,7 +83,6 @@ impl Peer {
             reported: PeerState::Unknown,
             left: false,
             durable_known: 0,
-            commit_known: (Ballot::default(), 0),
             progress: Progress::default(),
             channel: Channel::default(),
             next_beat_no: 0,

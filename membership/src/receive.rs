@@ -134,9 +134,10 @@ impl Core {
                 ballot,
                 head,
                 view_no,
+                survivals,
                 ..
             } => {
-                self.on_promise(from, ballot, head, view_no);
+                self.on_promise(from, ballot, (survivals, head), view_no);
             }
             Message::Refuse { ballot, promised } => self.on_refuse(node, ballot, promised),
             Message::Append {

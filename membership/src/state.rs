@@ -35,6 +35,11 @@ pub struct LogState {
     /// First entry committed by a lone node of two without a certificate, until both are back or
     /// the other is certified gone: not covered by a quorum (class U).
     pub class_u: Option<u64>,
+    /// How often one of two nodes came to be alone with proof that the other is gone. Only such a
+    /// node commits without the other, so of two logs the one that counts more is the cluster's,
+    /// whatever ballots the other went through alone (3.8: a certificate stands in for the
+    /// intersection).
+    pub survivals: u64,
     /// Names of the last operations and their positions: at most once each.
     ops: BTreeMap<OpId, u64>,
     ops_order: VecDeque<OpId>,
@@ -75,6 +80,14 @@ impl Certificate {
 impl LogState {
     /// Takes one more entry.
     pub(crate) fn apply(&mut self, record: &Record) {
+        let survived = self.survives();
+        self.apply_body(record);
+        if !survived && self.survives() {
+            self.survivals += 1;
+        }
+    }
+
+    fn apply_body(&mut self, record: &Record) {
         if let Some(op) = record.op {
             self.remember(op, record.seq);
         }
@@ -131,6 +144,12 @@ impl LogState {
             let last = self.last_seen.get(&node);
             self.view.member(node).is_none() && last.is_some_and(|id| !self.certified(id))
         })
+    }
+
+    /// One of two nodes, alone, and the other is proved gone.
+    fn survives(&self) -> bool {
+        let two_node = self.config.current.two_node && self.config.current.votes.len() == 2;
+        two_node && self.view.members.len() == 1 && !self.uncertified()
     }
 
     fn apply_grant(&mut self, body: &EntryBody) {

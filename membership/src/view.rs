@@ -32,6 +32,27 @@ impl Core {
         members
     }
 
+    /// The members of a view that can commit. A node with an open fence intent is let in only where
+    /// nothing could be committed without it (MEMBERSHIP.md, "An open fence intent"): nobody could
+    /// run the agent or end the intent otherwise.
+    pub(crate) fn workable_members(&self) -> Vec<Member> {
+        let members = self.desired_members(false);
+        let running = |id: &wire::Identity| {
+            let now = self.peers.get(&id.node).and_then(|p| p.identity);
+            *id == self.me || now == Some(*id)
+        };
+        let live = members.iter().map(|m| m.identity).filter(running);
+        let live: BTreeSet<NodeId> = live.map(|id| id.node).collect();
+        let rules = self.predicates();
+        // Of two nodes every member has to acknowledge, and a process that is gone never will.
+        let whole = !rules.two_node() || live.len() == members.len();
+        if whole && rules.quorate(&live) {
+            members
+        } else {
+            self.desired_members(true)
+        }
+    }
+
     /// Hears us and is heard, is able, and no fencing stands in the way (R10).
     fn admissible(&self, node: NodeId, with_intents: bool) -> bool {
         let Some(identity) = self.peers.get(&node).and_then(|p| p.identity) else {

@@ -33,14 +33,15 @@ fn message() -> impl Strategy<Value = Message> {
             head,
             bootstrap
         }),
-        (ballot(), point(), point(), 0u64..99).prop_map(|(ballot, head, commit, view_no)| {
-            Message::Promise {
+        (ballot(), point(), point(), 0u64..99, 0u64..3).prop_map(
+            |(ballot, head, commit, view_no, survivals)| Message::Promise {
+                survivals,
                 ballot,
                 head,
                 commit,
                 view_no,
             }
-        }),
+        ),
         (ballot(), ballot()).prop_map(|(ballot, promised)| Message::Refuse { ballot, promised }),
         (ballot(), point(), point(), blobs()).prop_map(|(ballot, prev, commit, entries)| {
             Message::Append {

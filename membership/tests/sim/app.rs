@@ -26,8 +26,9 @@ pub enum Work {
 pub struct State {
     next_op: u64,
     bodies: BTreeMap<OpId, EntryBody>,
-    agents: BTreeMap<u64, u64>,
-    results: BTreeMap<u64, FenceResult>,
+    agents: BTreeMap<(u64, NodeId), u64>,
+    /// By number and target: two halves that lost each other may give one number twice.
+    results: BTreeMap<(u64, NodeId), FenceResult>,
     published: u64,
 }
 
@@ -215,7 +216,12 @@ impl World {
         let payload = self.stats.commands.to_be_bytes().to_vec();
         self.input(id, Input::Command { to, payload });
         for intent in intents {
-            match self.app.results.get(&intent.fence_no).cloned() {
+            match self
+                .app
+                .results
+                .get(&(intent.fence_no, intent.target))
+                .cloned()
+            {
                 Some(result) => {
                     let op = self.new_op();
                     self.propose(id, op, EntryBody::FenceResult(result));
@@ -296,13 +302,20 @@ impl World {
         let running = self
             .app
             .agents
-            .get(&intent.fence_no)
+            .get(&(intent.fence_no, intent.target))
             .is_some_and(|until| self.now <= *until);
-        if running || self.app.results.contains_key(&intent.fence_no) {
+        if running
+            || self
+                .app
+                .results
+                .contains_key(&(intent.fence_no, intent.target))
+        {
             return;
         }
         let in_us = self.rng.range(50 * MS, 800 * MS);
-        self.app.agents.insert(intent.fence_no, self.now + in_us);
+        self.app
+            .agents
+            .insert((intent.fence_no, intent.target), self.now + in_us);
         self.say(by, || {
             format!(
                 "agent for fencing {} of node {} runs",
@@ -337,7 +350,9 @@ impl World {
             outcome,
         };
         self.say(by, || format!("agent ends: {result:?}"));
-        self.app.results.insert(intent.fence_no, result.clone());
+        self.app
+            .results
+            .insert((intent.fence_no, intent.target), result.clone());
         let op = self.new_op();
         self.propose(by, op, EntryBody::FenceResult(result));
     }

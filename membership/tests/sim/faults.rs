@@ -100,7 +100,9 @@ impl Profile {
 impl World {
     pub fn fault(&mut self, fault: Fault) {
         if let Fault::Repair { node } = fault {
-            self.restart(node, MS, SECOND);
+            if !self.calm || self.node(node).store_failed {
+                self.restart(node, MS, SECOND);
+            }
             return;
         }
         if self.calm {

@@ -21,23 +21,26 @@ use world::SECOND;
 /// Simulated time under faults, per seed.
 const FAULTS_S: u64 = 30;
 
-fn seeds(nodes: u32, from: u64, count: u64) {
+fn seeds(nodes: u32, two_node: bool, count: u64) {
+    let from = 1;
     for seed in from..from + count {
         let outcome = run(Run {
             seed,
             nodes,
             fault_us: FAULTS_S * SECOND,
             trace: false,
-            two_node: false,
+            two_node,
         });
         if let Err(v) = outcome {
             panic!(
-                "seed={seed} nodes={nodes}: {} violated at {} ms: {}\nreplay: cargo run --release \
-                 --example sim -p membership -- --seed {seed} --nodes {nodes} --seconds {FAULTS_S} \
-                 --trace",
+                "seed={seed} nodes={nodes} commit={}: {} violated at {} ms: {}\nreplay: cargo run \
+                 --release --example sim -p membership -- --seed {seed} --nodes {nodes} --seconds \
+                 {FAULTS_S}{} --trace",
+                option_env!("MAINSTAY_COMMIT").unwrap_or("unknown"),
                 v.rule,
                 v.at_us / 1_000,
                 v.text,
+                if two_node { " --two-node" } else { "" },
             );
         }
     }
@@ -45,17 +48,23 @@ fn seeds(nodes: u32, from: u64, count: u64) {
 
 #[test]
 fn two_nodes() {
-    seeds(2, 1, 80);
+    seeds(2, false, 50);
+}
+
+/// Q = 1, half of the seeds, with and without fencing.
+#[test]
+fn two_nodes_with_two_node() {
+    seeds(2, true, 100);
 }
 
 #[test]
 fn three_nodes() {
-    seeds(3, 1, 60);
+    seeds(3, false, 50);
 }
 
 #[test]
 fn five_nodes() {
-    seeds(5, 1, 16);
+    seeds(5, false, 12);
 }
 
 /// The same seed gives the same run, to the last packet; otherwise no failure could be replayed.

@@ -348,7 +348,14 @@ impl Oracle {
         let old = std::mem::replace(&mut seen.accepted, view.clone());
         let two = core.log_state().config.current.two_node;
         let newer = view.view_no > old.view_no && old.view_no > 0;
-        if !newer || two || self.class_u {
+        // A view inside a snapshot was committed by a quorum that this node was no part of; its
+        // echo bound only its own consent, and nobody counted that.
+        let by_snapshot = !logged_view(core, view.view_no)
+            && self
+                .committed
+                .iter()
+                .any(|f| f.view.view_no == view.view_no && f.view == *view);
+        if !newer || two || self.class_u || by_snapshot {
             return;
         }
         for gone in old.members.iter().map(|m| m.identity) {
@@ -793,6 +800,13 @@ impl Oracle {
             format!("node {id}: view {} after {last}", view.view_no)
         });
     }
+}
+
+fn logged_view(core: &membership::Core, view_no: u64) -> bool {
+    let probe = core.probe();
+    (probe.base.seq + 1..=probe.head.seq)
+        .filter_map(|seq| core.logged(seq))
+        .any(|(r, _)| matches!(&r.body, EntryBody::View(v) if v.view_no == view_no))
 }
 
 /// A proof of the node's absence stands in the log, committed or not.

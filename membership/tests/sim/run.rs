@@ -116,6 +116,7 @@ impl World {
         self.net.loss_permille = 0;
         self.net.dup_permille = 0;
         self.net.tail_permille = 0;
+        let mut repaired_at = self.now;
         for id in 1..=self.size() {
             self.node_mut(id).disk_stalled_until = 0;
             if self.node(id).paused_until > self.now {
@@ -126,9 +127,12 @@ impl World {
             self.later(wait, Happening::Start { node: id });
             // A store that had failed is repaired.
             if self.node(id).store_failed {
+                repaired_at = repaired_at.max(self.now + wait);
                 self.later(wait, Happening::Fault(Fault::Repair { node: id }));
             }
         }
+        // A repair restarts its node, and what its clients asked for ends with it.
+        self.run(repaired_at.saturating_sub(self.now) + MS);
         let limit = self.patience_us();
         self.until(
             "one DC acts, everybody is in its view, logs are level",

@@ -49,6 +49,15 @@ pub const ALL: &[Scenario] = &[
         r10_a_certificate_names_its_boot,
     ),
     ("r11_two_nodes_two_disks", r11_two_nodes_two_disks),
+    (
+        "r11_a_fenced_node_returns_with_a_higher_ballot",
+        r11_a_fenced_node_returns_with_a_higher_ballot,
+    ),
+    ("r5_a_glimpse_is_not_a_view", r5_a_glimpse_is_not_a_view),
+    (
+        "r10_an_open_intent_blocks_nobody",
+        r10_an_open_intent_blocks_nobody,
+    ),
     ("i13_a_late_command", i13_a_late_command),
     (
         "prevote_an_isolated_node_returns",
@@ -422,6 +431,90 @@ fn r11_two_nodes_two_disks(seed: u64) -> Result<(), Violation> {
     world.node_mut(b).disk_stalled_until = stalled;
     world.write_at(a);
     world.run(500 * MS);
+    ends_well(world)
+}
+
+fn intent_against(world: &mut World, by: u32, target: u32) {
+    let op = world.new_op();
+    let intent = FenceIntent {
+        fence_no: 0,
+        target: NodeId(target),
+        machine_boot: Some(world.node(target).me.machine_boot),
+        action: "reboot".into(),
+        reason: "it is not in the view".into(),
+    };
+    world.propose(by, op, EntryBody::FenceIntent(intent));
+}
+
+/// Both act alone, restricted; the one with the lower ballot fences the other and goes on. What
+/// the fenced one wrote under its higher ballot must not replace what was acknowledged since.
+fn r11_a_fenced_node_returns_with_a_higher_ballot(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(two_with_fencing(seed));
+    let a = dc_of(&world);
+    let b = 3 - a;
+    world.calm = true;
+    let until = world.now + 8 * SECOND;
+    world.net.cut_both(a, b, until);
+    world.until("both act alone", 3 * SECOND, |w| w.acting().len() == 2);
+    intent_against(&mut world, a, b);
+    world.until("the survivor is free", 3 * SECOND, |w| {
+        let probe = w.node(a).core.as_ref().map(membership::Core::probe);
+        probe.is_some_and(|p| p.acting.is_some() && !p.restricted)
+    });
+    for _ in 0..5 {
+        let op = world.write_at(a);
+        world.until("written alone", SECOND, |w| {
+            w.oracle.ops[&op].acked.is_some()
+        });
+    }
+    let rest = until.saturating_sub(world.now);
+    world.run(rest);
+    ends_well(world)
+}
+
+/// A fenced node is back, hears the survivor for a moment, and is cut off again: it may not go on
+/// alone, for the survivor did.
+fn r5_a_glimpse_is_not_a_view(seed: u64) -> Result<(), Violation> {
+    for offset_ms in 0..30 {
+        let mut world = survived(seed + offset_ms);
+        world.node_mut(2).off_until = u64::MAX;
+        for _ in 0..10 {
+            world.write_at(1);
+            world.run(100 * MS);
+        }
+        world.node_mut(2).off_until = 0;
+        world.start(2);
+        world.run(offset_ms * MS);
+        let until = world.now + 4 * SECOND;
+        world.net.cut_both(1, 2, until);
+        for _ in 0..30 {
+            world.write_at(1);
+            world.run(100 * MS);
+        }
+        ends_well(world)?;
+    }
+    Ok(())
+}
+
+/// The intent to fence B is in the log, the agent died with its node, and B's machine never went
+/// down: the first view has to be one that can commit.
+fn r10_an_open_intent_blocks_nobody(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(two_with_fencing(seed));
+    let a = dc_of(&world);
+    let b = 3 - a;
+    let until = world.now + 3 * SECOND;
+    world.net.cut_both(a, b, until);
+    world.until("A acts alone", 3 * SECOND, |w| {
+        let probe = w.node(a).core.as_ref().map(membership::Core::probe);
+        probe.is_some_and(|p| p.acting.is_some() && p.restricted)
+    });
+    intent_against(&mut world, a, b);
+    world.run(20 * MS);
+    world.kill(a);
+    world.kill(b);
+    world.run(3 * SECOND);
+    world.start(a);
+    world.start(b);
     ends_well(world)
 }
 
