@@ -124,8 +124,6 @@ fn a_silent_peer_of_two_is_killed_before_its_work_is_taken_over() {
 }
 
 #[test]
-#[ignore = "the killed node leads again with its own uncommitted log, and the two never meet: see \
-            `log-fork` in the survivor's log"]
 fn of_two_that_are_cut_apart_one_is_killed_and_the_other_goes_on() {
     let test = "of_two_that_are_cut_apart_one_is_killed_and_the_other_goes_on";
     let Some(c) = Cluster::up(test, 2, |o| o.two_node = true) else {
