@@ -64,12 +64,6 @@ impl Core {
                 return Err(format!("node {} is there and does not consent", peer.node));
             }
         }
-        if let Some(node) = self.outsider(&consenting) {
-            return Err(format!(
-                "node {node} was seen, is absent, and may have gone on while this node was out: \
-                 a view with it comes first"
-            ));
-        }
         if self.log.head().seq == 0 {
             self.may_found(&consenting)?;
         } else if !rules.quorate(&consenting) {
@@ -79,6 +73,12 @@ impl Core {
             ));
         } else if rules.wait_for_all() && !self.seen_all && !self.sole_survivor() {
             return Err("wait_for_all: not all nodes were seen since this process started".into());
+        }
+        if let Some(node) = self.outsider(&consenting) {
+            return Err(format!(
+                "node {node} was seen, is absent, and may have gone on while this node was out: \
+                 a view with it comes first"
+            ));
         }
         Ok(consenting)
     }

@@ -554,12 +554,13 @@ fn prevote_an_isolated_node_returns(seed: u64) -> Result<(), Violation> {
             .map(|core| core.probe().safety.promised)
     };
     let before = ballot(&world, a);
-    for one_way in [false, true] {
+    for cut in 0..3 {
         let until = world.now + 2 * SECOND;
-        if one_way {
-            world.net.cut(a, c, until);
-        } else {
-            world.isolate(c, until);
+        match cut {
+            0 => world.isolate(c, until),
+            1 => world.net.cut(a, c, until),
+            // B hears both, and does not consent.
+            _ => world.net.cut_both(a, c, until),
         }
         world.run(3 * SECOND);
     }
