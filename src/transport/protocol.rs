@@ -247,7 +247,10 @@ impl Loop {
         let timeout = TimeSpec::from_duration(Duration::from_micros(wait_us));
         // A signal ends the sleep early; the loop looks at everything anyway.
         let _ = ppoll(&mut fds, Some(timeout), None);
-        let _ = self.seed.wake.read();
+        let woken = fds.last().and_then(PollFd::revents);
+        if woken.is_some_and(|events| !events.is_empty()) {
+            let _ = self.seed.wake.read();
+        }
     }
 
     fn receive(&mut self) {
