@@ -70,6 +70,13 @@ impl Core {
         if view.view_no <= view_no && view.ballot <= ballot {
             return false;
         }
+        if mutant::on(Mutant::ViewGoesBack) {
+            let newer = (view.ballot, view.view_no) > (ballot, view_no);
+            if newer {
+                (self.safety.view_ballot, self.safety.view_no) = (view.ballot, view.view_no);
+            }
+            return newer;
+        }
         // A survivor's view may have a higher number under a lower ballot than this node went
         // through alone, and the reverse: neither ever goes back.
         self.safety.view_no = view.view_no.max(view_no);

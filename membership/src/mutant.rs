@@ -48,11 +48,29 @@ pub enum Mutant {
     BallotAboveCertificate,
     /// Of two nodes, one that only saw the other acts alone without having been in a view with it.
     OutsiderStandsAlone,
+    /// A snapshot on its way to the disk is acknowledged as durable (R1).
+    SnapshotAckedUnwritten,
+    /// The application is told of a snapshot that is not on disk yet (I10).
+    SnapshotToldUnwritten,
+    /// A follower that has the offered snapshot does not say so again.
+    SnapshotWordLost,
+    /// A command that waited for the disk is not checked again (I13).
+    CommandCheckedOnce,
+    /// A certificate frees a lone node of two before it is on disk (R1, R11).
+    ProofInMemory,
+    /// A session that stands after the view carries no soft state of before (R2).
+    SoftStateOnce,
+    /// An open fence intent keeps out even whom nothing can be committed without (R10).
+    IntentKeepsOut,
+    /// A second coordinator's refusal is taken for the first one's, too.
+    RefusalForgetsDoubt,
+    /// Number and ballot of the newest view are compared as one (I10).
+    ViewGoesBack,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 31] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -75,6 +93,15 @@ impl Mutant {
         Self::TwoNodeCommitAlone,
         Self::BallotAboveCertificate,
         Self::OutsiderStandsAlone,
+        Self::SnapshotAckedUnwritten,
+        Self::SnapshotToldUnwritten,
+        Self::SnapshotWordLost,
+        Self::CommandCheckedOnce,
+        Self::ProofInMemory,
+        Self::SoftStateOnce,
+        Self::IntentKeepsOut,
+        Self::RefusalForgetsDoubt,
+        Self::ViewGoesBack,
     ];
 }
 

@@ -152,7 +152,9 @@ impl Oracle {
             (old.view_ballot, old.view_no),
             (new.view_ballot, new.view_no),
         );
-        self.check(views.1 >= views.0, "I10", || {
+        // Each for itself: of two nodes the survivor's views may be more under lower ballots.
+        let grow = new.view_ballot >= old.view_ballot && new.view_no >= old.view_no;
+        self.check(grow, "I10", || {
             format!("node {id}: view on disk {:?} -> {:?}", views.0, views.1)
         });
         self.check(new.incarnation >= old.incarnation, "I10", || {
@@ -665,7 +667,7 @@ impl Oracle {
         let id = node.id;
         match event {
             Event::Committed(entry) => self.delivered(id, entry),
-            Event::Restored { seq, state } => self.restored(id, *seq, state),
+            Event::Restored { seq, state } => self.restored(node, *seq, state),
             Event::Outcome { op, result } => self.outcome(id, *op, result),
             Event::Command { token, from, .. } => self.command(node, token, *from),
             Event::View(view) => self.view(node, view),
@@ -705,7 +707,12 @@ impl Oracle {
         });
     }
 
-    fn restored(&mut self, id: u32, seq: u64, state: &[u8]) {
+    fn restored(&mut self, node: &Node, seq: u64, state: &[u8]) {
+        let id = node.id;
+        let on_disk = node.disk.snapshot.as_ref().map_or(0, |(at, _)| *at);
+        self.check(seq <= on_disk, "I10", || {
+            format!("node {id}: the application gets the state through {seq}, on disk is {on_disk}")
+        });
         self.seen.entry(id).or_default().applied = seq;
         if seq == 0 || self.class_u {
             return;
@@ -747,6 +754,12 @@ impl Oracle {
                 });
             }
         }
+    }
+
+    pub fn is_committed(&self, op: OpId) -> bool {
+        self.ops
+            .get(&op)
+            .is_some_and(|fate| fate.committed.is_some())
     }
 
     /// A retry may be applied although the first attempt was refused.
