@@ -66,11 +66,15 @@ pub enum Mutant {
     RefusalForgetsDoubt,
     /// Number and ballot of the newest view are compared as one (I10).
     ViewGoesBack,
+    /// A lone node of two commits what precedes its lone view before that view (class U).
+    AloneBeforeItsView,
+    /// What a lone node of two may have acknowledged is dropped without a word (I20).
+    ConflictForgotten,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -102,6 +106,8 @@ impl Mutant {
         Self::IntentKeepsOut,
         Self::RefusalForgetsDoubt,
         Self::ViewGoesBack,
+        Self::AloneBeforeItsView,
+        Self::ConflictForgotten,
     ];
 }
 

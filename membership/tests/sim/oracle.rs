@@ -62,6 +62,9 @@ pub struct Oracle {
     pub committed: Vec<Fact>,
     pub ops: BTreeMap<OpId, Fate>,
     pub acked: u64,
+    /// Class U: where an acknowledged operation stood, to be found there or in a conflict.
+    unsafe_acks: BTreeMap<OpId, (u64, Hash)>,
+    conflicts: BTreeSet<OpId>,
     /// Two nodes without fencing: lone halves commit class U, and one of them may lose it.
     pub class_u: bool,
     hashes: BTreeMap<(Ballot, u64), Hash>,
@@ -668,7 +671,17 @@ impl Oracle {
         match event {
             Event::Committed(entry) => self.delivered(id, entry),
             Event::Restored { seq, state } => self.restored(node, *seq, state),
-            Event::Outcome { op, result } => self.outcome(id, *op, result),
+            Event::Outcome { op, result } => {
+                self.outcome(id, *op, result);
+                self.acked_unsafely(node, *op, result);
+            }
+            Event::Conflict { lost } => {
+                let ops = lost.iter().filter_map(|e| match &e.body {
+                    EntryBody::App { op, .. } => Some(*op),
+                    _ => None,
+                });
+                self.conflicts.extend(ops);
+            }
             Event::Command { token, from, .. } => self.command(node, token, *from),
             Event::View(view) => self.view(node, view),
             Event::State {
@@ -754,6 +767,35 @@ impl Oracle {
                 });
             }
         }
+    }
+
+    fn acked_unsafely(&mut self, node: &Node, op: OpId, result: &Result<u64, Refusal>) {
+        let once = self.ops.get(&op).is_some_and(|fate| fate.proposals == 1);
+        if let Ok(seq) = result
+            && let Some(core) = &node.core
+            && let Some(point) = core.point(*seq)
+            && self.class_u
+            && once
+        {
+            self.unsafe_acks.insert(op, (*seq, point.hash));
+        }
+    }
+
+    /// I20: two halves found together; what one acknowledged alone is in the log or in a conflict.
+    pub fn nothing_lost_silently(&mut self, core: &membership::Core) {
+        let base = core.probe().base.seq;
+        let lost: Vec<_> = self
+            .unsafe_acks
+            .iter()
+            .filter(|(op, (seq, hash))| {
+                let gone = core.point(*seq).is_none_or(|p| p.hash != *hash);
+                *seq > base && gone && !self.conflicts.contains(*op)
+            })
+            .map(|(op, (seq, _))| (*op, *seq))
+            .collect();
+        self.check(lost.is_empty(), "I20", || {
+            format!("acknowledged under class U, in no log and in no conflict: {lost:?}")
+        });
     }
 
     pub fn is_committed(&self, op: OpId) -> bool {

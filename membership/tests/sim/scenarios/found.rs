@@ -11,6 +11,7 @@ scenarios![
     a_certificate_in_memory_frees_nobody,
     soft_state_after_a_late_session,
     a_refusal_after_doubt_is_doubt,
+    what_a_lone_half_loses_is_kept,
     more_views_under_lower_ballots,
 ];
 
@@ -155,6 +156,44 @@ fn a_refusal_after_doubt_is_doubt(seed: u64) -> Result<(), Violation> {
         core.is_some_and(|c| c.probe().commit == c.probe().head.seq) && w.oracle.is_committed(op)
     });
     ends_well(world)
+}
+
+/// Two halves without fencing: A has written what B did not get, becomes alone, acknowledges it, and
+/// dies before its disk knows that. B went on as well, and its log wins: A gives way and keeps what
+/// it had acknowledged.
+fn what_a_lone_half_loses_is_kept(seed: u64) -> Result<(), Violation> {
+    for variant in 0..4 {
+        let mut setup = Setup::plain(2, seed + variant);
+        setup.voters.two_node = true;
+        setup.voters.wait_for_all = true;
+        let mut world = founded(setup);
+        let a = dc_of(&world);
+        let b = 3 - a;
+        let until = world.now + 3 * SECOND;
+        world.net.cut_both(a, b, until);
+        for _ in 0..3 {
+            world.write_at(a);
+            world.run(10 * MS);
+        }
+        let alone = |w: &World| {
+            let probe = w.node(a).core.as_ref().map(Core::probe);
+            probe.is_some_and(|p| p.view.members.len() == 1 && p.durable == p.head.seq)
+        };
+        for _ in 0..10_000 {
+            if !alone(&world) {
+                world.run(100);
+            }
+        }
+        world.kill(a);
+        for _ in 0..5 {
+            world.run(300 * MS);
+            world.write_at(b);
+        }
+        world.start(a);
+        world.run(2 * SECOND);
+        ends_well(world)?;
+    }
+    Ok(())
 }
 
 /// B, alone, needs many ballots for one view; A fences it and goes through many views, each under a
