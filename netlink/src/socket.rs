@@ -8,9 +8,15 @@ use netlink_packet_core::{
     NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_sys::{Socket as SysSocket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::{
+    Socket as SysSocket, SocketAddr,
+    protocols::{NETLINK_NETFILTER, NETLINK_ROUTE},
+};
 use nix::errno::Errno;
-use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
+use nix::sys::socket::{
+    setsockopt,
+    sockopt::{RcvBufForce, ReceiveTimeout, SndBufForce},
+};
 use nix::sys::time::{TimeVal, TimeValLike};
 use std::io::ErrorKind;
 
@@ -32,33 +38,95 @@ pub(crate) struct Reply<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// A connected rtnetlink socket. It stays in the network namespace it was opened in, whatever
+/// A connected netlink socket. It stays in the network namespace it was opened in, whatever
 /// thread uses it later.
 pub(crate) struct Socket {
     inner: SysSocket,
+    port: u32,
     sequence: u32,
     buffer: Vec<u8>,
 }
 
 impl Socket {
+    /// For rtnetlink.
     pub(crate) fn open() -> Result<Self> {
+        let socket = Self::open_protocol(NETLINK_ROUTE)?;
+        // Kernels before 4.20 lack strict checking; they only filter less.
+        if let Err(error) = socket.inner.set_netlink_get_strict_chk(true) {
+            tracing::debug!(%error, "no strict checking on this kernel");
+        }
+        Ok(socket)
+    }
+
+    /// For nfnetlink, with room for a batch of so many bytes and for the answers to it.
+    pub(crate) fn open_netfilter(send_bytes: usize, receive_bytes: usize) -> Result<Self> {
+        let failed =
+            |errno: Errno| Error::io("raise a netlink buffer (needs CAP_NET_ADMIN)", errno);
+        let socket = Self::open_protocol(NETLINK_NETFILTER)?;
+        setsockopt(&socket.inner, SndBufForce, &send_bytes).map_err(failed)?;
+        setsockopt(&socket.inner, RcvBufForce, &receive_bytes).map_err(failed)?;
+        Ok(socket)
+    }
+
+    fn open_protocol(protocol: isize) -> Result<Self> {
         let failed = |source| Error::io("open a netlink socket", source);
-        let mut inner = SysSocket::new(NETLINK_ROUTE).map_err(failed)?;
-        inner.bind_auto().map_err(failed)?;
+        let mut inner = SysSocket::new(protocol).map_err(failed)?;
+        let port = inner.bind_auto().map_err(failed)?.port_number();
         inner.connect(&SocketAddr::new(0, 0)).map_err(failed)?;
         inner.set_ext_ack(true).map_err(failed)?;
         inner.set_cap_ack(true).map_err(failed)?;
-        // Kernels before 4.20 lack strict checking; they only filter less.
-        if let Err(error) = inner.set_netlink_get_strict_chk(true) {
-            tracing::debug!(%error, "no strict checking on this kernel");
-        }
         setsockopt(&inner, ReceiveTimeout, &TimeVal::seconds(ANSWER_WAIT_S))
             .map_err(|errno| failed(errno.into()))?;
         Ok(Self {
             inner,
+            port,
             sequence: 0,
             buffer: vec![0; ANSWER_BYTES_MAX],
         })
+    }
+
+    /// The number by which the kernel knows this socket.
+    pub(crate) fn port(&self) -> u32 {
+        self.port
+    }
+
+    /// The number that the next message must carry.
+    pub(crate) fn next_sequence(&self) -> u32 {
+        self.sequence.wrapping_add(1).max(1)
+    }
+
+    /// Sends messages that the caller numbered, `last` being the last one's number.
+    pub(crate) fn send_bytes(&mut self, what: &str, bytes: &[u8], last: u32) -> Result<()> {
+        self.sequence = last;
+        self.inner
+            .send(bytes, 0)
+            .map(drop)
+            .map_err(|source| Error::io(what, source))
+    }
+
+    /// Hands over every acknowledgement that waits here, by its message's number, without
+    /// waiting for more: nfnetlink has queued all of them when sending returns.
+    pub(crate) fn verdicts(
+        &mut self,
+        what: &str,
+        mut each: impl FnMut(u32, Result<()>),
+    ) -> Result<()> {
+        loop {
+            let mut space = &mut self.buffer[..];
+            let len = match self.inner.recv(&mut space, libc::MSG_DONTWAIT) {
+                Ok(len) => len,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(Error::io(what, error)),
+            };
+            let mut offset = 0;
+            while let Some(message) = Message::at(&self.buffer[..len], offset) {
+                offset = message.end;
+                if message.kind == NLMSG_ERROR {
+                    each(message.sequence, message.verdict(what));
+                }
+            }
+        }
     }
 
     /// Sends a request and waits for its acknowledgement.
@@ -128,7 +196,7 @@ impl Socket {
     }
 
     /// Hands over the answer's messages; returns whether the table changed underneath.
-    fn collect(
+    pub(crate) fn collect(
         &mut self,
         what: &str,
         sequence: u32,
@@ -181,16 +249,17 @@ impl Socket {
 }
 
 /// One message inside a datagram.
-struct Message<'a> {
-    kind: u16,
+pub(crate) struct Message<'a> {
+    pub(crate) kind: u16,
     flags: u16,
     sequence: u32,
-    body: &'a [u8],
-    end: usize,
+    pub(crate) port: u32,
+    pub(crate) body: &'a [u8],
+    pub(crate) end: usize,
 }
 
 impl<'a> Message<'a> {
-    fn at(datagram: &'a [u8], offset: usize) -> Option<Self> {
+    pub(crate) fn at(datagram: &'a [u8], offset: usize) -> Option<Self> {
         let rest = datagram.get(offset..).filter(|rest| !rest.is_empty())?;
         let packet = NetlinkBuffer::new_checked(rest).ok()?;
         let len = packet.length() as usize;
@@ -198,6 +267,7 @@ impl<'a> Message<'a> {
             kind: packet.message_type(),
             flags: packet.flags(),
             sequence: packet.sequence_number(),
+            port: packet.port_number(),
             body: rest.get(HEADER_BYTES..len)?,
             end: offset + len.next_multiple_of(4),
         })
@@ -236,7 +306,7 @@ impl<'a> Message<'a> {
     }
 }
 
-fn protocol(what: &str, detail: &str) -> Error {
+pub(crate) fn protocol(what: &str, detail: &str) -> Error {
     Error::Protocol {
         what: what.to_owned(),
         detail: detail.to_owned(),

@@ -1,0 +1,354 @@
+//! Putting up tables, taking them over, and what is gated: addresses and devices.
+
+use super::channel::{Channel, Standing};
+use super::expression::Version;
+use super::layout::{
+    CHAIN_NAME, TABLE, TABLE_OWNER, TABLE_PERSIST, egress_chain, egress_link, guard, held, knows,
+    push_egress, push_elements, push_no_chain, push_no_table, push_table,
+};
+use super::leases::{by_set, push_closed};
+use super::message::{Family, Kind};
+use super::{Belts, GUARDED_MAX, Gates, LEASE_MAX};
+use crate::{Error, Result};
+use nix::errno::Errno;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+impl Gates {
+    /// Gates exactly these addresses from now on: what comes is closed unless it is held, what
+    /// goes is no longer looked at and no longer held. What stays is gated all the time.
+    ///
+    /// # Errors
+    /// More than [`GUARDED_MAX`] addresses, or what the kernel says; then nothing changed.
+    pub fn guard(&mut self, ips: &BTreeSet<IpAddr>) -> Result<()> {
+        if ips.len() > GUARDED_MAX {
+            return Err(Error::Invalid(format!(
+                "{} floating addresses are more than the {GUARDED_MAX} that can be guarded",
+                ips.len()
+            )));
+        }
+        let come: Vec<_> = ips.difference(&self.guarded).copied().collect();
+        let gone: Vec<_> = self.guarded.difference(ips).copied().collect();
+        self.change_guard(&come, &gone)?;
+        self.guarded.clone_from(ips);
+        Ok(())
+    }
+
+    fn change_guard(&mut self, come: &[IpAddr], gone: &[IpAddr]) -> Result<()> {
+        let Some(channel) = &mut self.channel else {
+            return Ok(());
+        };
+        let mut batch = channel.begin();
+        let bare = |ips: &[IpAddr]| ips.iter().map(|ip| (*ip, None)).collect::<Vec<_>>();
+        for (family, version, some) in by_set(&self.families, &bare(come)) {
+            push_elements(&mut batch, Kind::NewElement, family, guard(version), &some);
+        }
+        for (family, version, some) in by_set(&self.families, &bare(gone)) {
+            // Added first, so that its absence is no fault.
+            push_elements(&mut batch, Kind::NewElement, family, guard(version), &some);
+            push_elements(&mut batch, Kind::DelElement, family, guard(version), &some);
+        }
+        push_closed(&mut batch, &self.families, gone.iter().copied());
+        if batch.is_empty() {
+            return Ok(());
+        }
+        channel.must("change the guarded addresses", batch)
+    }
+
+    /// Gives exactly these devices an egress gate, so that raw announcements pass it. Does
+    /// nothing where there are none ([`Belts::egress`]).
+    ///
+    /// # Errors
+    /// A device that is not there (the others have their gates), or what the kernel says.
+    pub fn attach(&mut self, links: &BTreeSet<String>) -> Result<()> {
+        if self.belts.egress {
+            self.hang(links)?;
+            self.links.clone_from(links);
+            self.remember()?;
+        }
+        Ok(())
+    }
+
+    fn hang(&mut self, links: &BTreeSet<String>) -> Result<()> {
+        let Some(channel) = &mut self.channel else {
+            return Ok(());
+        };
+        let present = egress_links(channel)?;
+        let mut batch = channel.begin();
+        for link in links {
+            push_egress(&mut batch, link, present.contains(link));
+        }
+        for link in present.difference(links) {
+            push_no_chain(&mut batch, Family::Netdev, &egress_chain(link));
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        channel.must("put an egress gate on a device", batch)
+    }
+
+    /// Removes all tables: nothing is gated any more.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn lower(mut self) -> Result<()> {
+        let Some(channel) = &mut self.channel else {
+            return Ok(());
+        };
+        for family in Family::ALL {
+            if channel.table(family)?.is_none() {
+                continue;
+            }
+            let mut batch = channel.begin();
+            push_no_table(&mut batch, family);
+            channel.must(&format!("remove table {} {TABLE}", family.name()), batch)?;
+        }
+        Ok(())
+    }
+
+    /// Puts up again what somebody removed or changed. Elements of held addresses that are gone
+    /// stay gone: their leases lapsed.
+    ///
+    /// # Errors
+    /// As [`Gates::raise`], [`Gates::guard`] and [`Gates::attach`].
+    pub fn repair(&mut self) -> Result<()> {
+        let (guarded, links) = (self.guarded.clone(), self.links.clone());
+        self.build()?;
+        self.adopt()?;
+        self.guard(&guarded)?;
+        self.attach(&links)?;
+        self.remember()
+    }
+
+    /// Tables, sets, chains and rules; what lacks is noted in the belts.
+    pub(super) fn build(&mut self) -> Result<()> {
+        self.belts = Belts::default();
+        self.families.clear();
+        if !self.options.nf_tables {
+            return self.without("gates are switched off".to_owned());
+        }
+        // The socket that owns the tables is kept.
+        let mut channel = match self.channel.take().map_or_else(Channel::open, Ok) {
+            Ok(channel) => channel,
+            Err(error) if lacking(&error) => return self.without(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        let mut owned = self.options.owner;
+        match put_up(&mut channel, Family::Inet, &mut owned) {
+            Ok(()) => self.families.push(Family::Inet),
+            Err(error) if lacking(&error) => return self.without(error.to_string()),
+            Err(error) => return Err(error),
+        }
+        self.put_up_arp(&mut channel, &mut owned)?;
+        self.put_up_egress(&mut channel, &mut owned)?;
+        self.belts.gates = true;
+        self.belts.owned = owned;
+        if !owned {
+            let why = if self.options.owner {
+                "Linux 6.9 is needed"
+            } else {
+                "switched off"
+            };
+            self.belts.weaker.push(format!(
+                "the tables have no owner ({why}): whoever flushes the ruleset opens the gates \
+                 until they are put up again"
+            ));
+        }
+        self.channel = Some(channel);
+        if self.families == [Family::Inet] {
+            let why = "neither ARP nor egress gates: a lapsed address would still be announced";
+            return self.without(why.to_owned());
+        }
+        Ok(())
+    }
+
+    fn put_up_arp(&mut self, channel: &mut Channel, owned: &mut bool) -> Result<()> {
+        match put_up(channel, Family::Arp, owned) {
+            Ok(()) => self.families.push(Family::Arp),
+            Err(error) if lacking(&error) => self.belts.weaker.push(format!(
+                "no gate for ARP but the devices' egress gates: {error}"
+            )),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn put_up_egress(&mut self, channel: &mut Channel, owned: &mut bool) -> Result<()> {
+        let consequence = "announcements by raw sockets are not gated";
+        if !self.options.egress {
+            let why = format!("{consequence}: egress gates are switched off");
+            self.belts.weaker.push(why);
+            return Ok(());
+        }
+        let tried = put_up(channel, Family::Netdev, owned).and_then(|()| {
+            let mut batch = channel.begin();
+            push_egress(&mut batch, PROBED_LINK, false);
+            match channel.check("try an egress gate", batch)?.pop() {
+                None => Ok(()),
+                Some(fault) => Err(fault.error),
+            }
+        });
+        match tried {
+            Ok(()) => {
+                self.families.push(Family::Netdev);
+                self.belts.egress = true;
+            }
+            Err(error) if lacking(&error) => self
+                .belts
+                .weaker
+                .push(format!("{consequence} (Linux 5.16 is needed): {error}")),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn without(&mut self, why: String) -> Result<()> {
+        self.channel = None;
+        self.families.clear();
+        self.belts = Belts::default();
+        self.belts.weaker.push(format!(
+            "no gates: a lapsed address answers until its lifetime ends: {why}"
+        ));
+        Ok(())
+    }
+
+    /// Learns what a predecessor guarded, and closes what cannot be a lease of ours.
+    pub(super) fn adopt(&mut self) -> Result<()> {
+        let Some(channel) = &mut self.channel else {
+            return Ok(());
+        };
+        let mut all = BTreeSet::new();
+        let mut endless = Vec::new();
+        for family in &self.families {
+            all.extend(guarded(channel, *family)?.into_iter().map(|(ip, _)| ip));
+            for (ip, left) in open(channel, *family)? {
+                if left.is_none_or(|left| left > LEASE_MAX) {
+                    endless.push(ip);
+                } else {
+                    self.open.insert(ip);
+                }
+            }
+        }
+        // A table that was not there before knows none of them yet.
+        let come: Vec<IpAddr> = all.iter().copied().collect();
+        if self.belts.egress {
+            self.links = egress_links(channel)?;
+        }
+        self.change_guard(&come, &[])?;
+        self.guarded = all;
+        self.close(&endless)
+    }
+}
+
+/// The devices that have egress chains.
+fn egress_links(channel: &mut Channel) -> Result<BTreeSet<String>> {
+    let names = channel.list(Kind::GetChain, Family::Netdev, |chain| {
+        chain.text(CHAIN_NAME)
+    })?;
+    let links = names.iter().filter_map(|name| egress_link(name));
+    Ok(links.map(str::to_owned).collect())
+}
+
+/// Puts up one table or takes it over; `owned` says whether it is to be owned, and then whether
+/// it is.
+fn put_up(channel: &mut Channel, family: Family, owned: &mut bool) -> Result<()> {
+    let what = format!("put up table {} {TABLE}", family.name());
+    let deadline = Instant::now() + OWNER_WAIT;
+    loop {
+        let standing = channel.table(family)?;
+        let flags = match standing {
+            _ if *owned => TABLE_OWNER | TABLE_PERSIST,
+            // Persistence can neither be given nor taken later
+            // (`nf_tables_api.c:nf_tables_updtable`).
+            Some(standing) => standing.flags & TABLE_PERSIST,
+            None => 0,
+        };
+        // What was made without an owner cannot get one: it is made anew, still guarding.
+        let anew = *owned && standing.is_some_and(|standing| standing.flags & TABLE_PERSIST == 0);
+        let guarded = if anew {
+            guarded(channel, family)?
+        } else {
+            Vec::new()
+        };
+        let mut batch = channel.begin();
+        if anew {
+            push_no_table(&mut batch, family);
+        }
+        push_table(&mut batch, family, flags);
+        for (family, version, some) in by_set(&[family], &guarded) {
+            push_elements(&mut batch, Kind::NewElement, family, guard(version), &some);
+        }
+        let Some(fault) = channel.commit(&what, batch)?.into_iter().next() else {
+            return Ok(());
+        };
+        let foreign = standing.and_then(|standing| standing.owner);
+        match fault.error.errno() {
+            Some(Errno::EPERM) if foreign.is_some_and(|port| port != channel.port()) => {
+                if Instant::now() >= deadline {
+                    return Err(owned_by(family, standing));
+                }
+                std::thread::sleep(OWNER_PAUSE);
+            }
+            Some(Errno::EOPNOTSUPP | Errno::EINVAL) if *owned => *owned = false,
+            _ => return Err(fault.error),
+        }
+    }
+}
+
+/// The guarded addresses of a table.
+pub(super) fn guarded(channel: &mut Channel, family: Family) -> Result<Vec<(IpAddr, Option<u64>)>> {
+    let mut found = Vec::new();
+    for version in [Version::V4, Version::V6] {
+        if knows(family, version) {
+            let elements = channel.elements(family, guard(version))?;
+            found.extend(elements.into_iter().map(|(ip, _)| (ip, None)));
+        }
+    }
+    Ok(found)
+}
+
+/// The live elements of a table's held sets.
+pub(super) fn open(
+    channel: &mut Channel,
+    family: Family,
+) -> Result<Vec<(IpAddr, Option<Duration>)>> {
+    let mut found = Vec::new();
+    for version in [Version::V4, Version::V6] {
+        if knows(family, version) {
+            found.extend(channel.elements(family, held(version))?);
+        }
+    }
+    Ok(found)
+}
+
+fn owned_by(family: Family, standing: Option<Standing>) -> Error {
+    let port = standing.and_then(|standing| standing.owner).unwrap_or(0);
+    Error::Invalid(format!(
+        "table {} {TABLE} belongs to another living process (netlink port {port}, most often its \
+         process id): does another mainstayd run in this network namespace?",
+        family.name()
+    ))
+}
+
+/// Errors that say "this kernel cannot do that": no nfnetlink, no nf_tables, no such family,
+/// chain type, hook or expression.
+fn lacking(error: &Error) -> bool {
+    matches!(
+        error.errno(),
+        Some(
+            Errno::EOPNOTSUPP
+                | Errno::EPROTONOSUPPORT
+                | Errno::EAFNOSUPPORT
+                | Errno::EINVAL
+                | Errno::ENOENT
+        )
+    )
+}
+
+/// A predecessor that was just killed, or a child of it between fork and exec, lets go within
+/// this time.
+const OWNER_WAIT: Duration = Duration::from_secs(1);
+const OWNER_PAUSE: Duration = Duration::from_millis(1);
+/// A device that is always there.
+const PROBED_LINK: &str = "lo";
