@@ -181,16 +181,17 @@ impl Socket {
 }
 
 /// One message inside a datagram.
-struct Message<'a> {
-    kind: u16,
+pub(crate) struct Message<'a> {
+    pub(crate) kind: u16,
     flags: u16,
     sequence: u32,
-    body: &'a [u8],
-    end: usize,
+    pub(crate) body: &'a [u8],
+    /// Where the next one begins.
+    pub(crate) end: usize,
 }
 
 impl<'a> Message<'a> {
-    fn at(datagram: &'a [u8], offset: usize) -> Option<Self> {
+    pub(crate) fn at(datagram: &'a [u8], offset: usize) -> Option<Self> {
         let rest = datagram.get(offset..).filter(|rest| !rest.is_empty())?;
         let packet = NetlinkBuffer::new_checked(rest).ok()?;
         let len = packet.length() as usize;
