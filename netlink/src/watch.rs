@@ -205,7 +205,7 @@ const RTM_DELROUTE: u16 = 25;
 mod tests {
     use super::*;
     use crate::testing::{machine, pair};
-    use crate::{AddressSpec, Kernel, Lifetime, VethEnd};
+    use crate::{AddressSpec, Lifetime, VethEnd};
     use std::net::IpAddr;
 
     /// The first change that `wanted` takes; everything is told at once, so a second is for ever.
