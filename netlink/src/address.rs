@@ -164,6 +164,24 @@ impl AddressSpec {
     }
 }
 
+/// As it is, to be put back where it was.
+impl From<&Address> for AddressSpec {
+    fn from(address: &Address) -> Self {
+        let label = Some(&address.label).filter(|label| !label.is_empty());
+        Self {
+            broadcast: address.broadcast,
+            label: label.cloned(),
+            scope: address.scope,
+            nodad: address.flags.contains(AddressFlags::Nodad),
+            noprefixroute: address.flags.contains(AddressFlags::Noprefixroute),
+            home: address.flags.contains(AddressFlags::Homeaddress),
+            valid: address.valid,
+            preferred: address.preferred,
+            ..Self::new(address.index, address.ip, address.prefix)
+        }
+    }
+}
+
 impl Kernel {
     /// All addresses of the namespace, IPv4 and IPv6, in the kernel's order.
     ///
@@ -243,7 +261,7 @@ fn check_label(label: &str) -> Result<()> {
     Ok(())
 }
 
-fn read(reply: Reply<'_>) -> Option<Address> {
+pub(crate) fn read(reply: Reply<'_>) -> Option<Address> {
     if reply.kind != RTM_NEWADDR {
         return None;
     }
@@ -278,7 +296,7 @@ fn read(reply: Reply<'_>) -> Option<Address> {
 const LABEL_BYTES_MAX: usize = 15;
 const SCOPE_HOST: u8 = 254;
 const ADDRESS_HEADER_BYTES: usize = 8;
-const RTM_NEWADDR: u16 = 20;
+pub(crate) const RTM_NEWADDR: u16 = 20;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_LABEL: u16 = 3;

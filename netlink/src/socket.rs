@@ -255,6 +255,7 @@ pub(crate) struct Message<'a> {
     sequence: u32,
     pub(crate) port: u32,
     pub(crate) body: &'a [u8],
+    /// Where the next one begins.
     pub(crate) end: usize,
 }
 

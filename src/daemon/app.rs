@@ -17,6 +17,7 @@ use crate::ipc::Call;
 use crate::paths::Paths;
 use crate::replica::Replica;
 use crate::transport::{Ended, Message, Peers, ProtocolHandle, boottime_ms};
+use crate::vip::Mishap;
 use membership::{Ballot, ConfigEntry, Event, Input, NodeState, OpId, PeerState, VoterSet};
 use scheduler::Plan;
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,8 +94,8 @@ pub(super) struct Inbox {
     pub(super) events: mpsc::Receiver<Result<Event, Ended>>,
     pub(super) executor: mpsc::Receiver<ExecutorEvent>,
     pub(super) calls: mpsc::Receiver<Call>,
-    /// The kernel told of a lost address or a changed link.
-    pub(super) kernel: mpsc::Receiver<()>,
+    /// Something happened to a floating address.
+    pub(super) mishaps: mpsc::Receiver<Mishap>,
     /// Alert agents that failed, in words.
     pub(super) alert_failures: mpsc::Receiver<String>,
     pub(super) own: mpsc::Receiver<Own>,
@@ -118,7 +119,7 @@ impl App {
                     None => self.protocol_ended(&Ended::Stopped),
                 },
                 Some(event) = inbox.executor.recv() => self.on_executor(event),
-                Some(()) = inbox.kernel.recv() => self.look_at_vips(),
+                Some(mishap) = inbox.mishaps.recv() => self.on_mishap(mishap),
                 Some(text) = inbox.alert_failures.recv() => self.notice("alert", text),
                 Some(own) = inbox.own.recv() => self.on_own(own),
                 Some(call) = inbox.calls.recv() => self.on_call(call),

@@ -199,7 +199,8 @@ impl App {
         self.control_lone(controller::Input::Changed {
             why: "the configuration changed".to_owned(),
         });
-        self.local.configuration_changed(self.replica.cib());
+        let name = self.peers.name(self.me.node);
+        self.local.configuration_changed(self.replica.cib(), &name);
         self.input(Input::Fencing {
             configured: self.fencing_enabled(),
         });

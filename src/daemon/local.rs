@@ -2,6 +2,7 @@
 
 use super::app::{App, now_s};
 use super::peer::{Item, Items, NodeCommand, NodeTell, Step, attribute_key, history_key, vip_key};
+use super::watch::hands_off;
 use crate::alert::{Alert, Alerter};
 use crate::controller;
 use crate::executor::{
@@ -59,7 +60,8 @@ impl Local {
         primitives.all(|r| self.history.element(r.id).is_some())
     }
 
-    pub(super) fn configuration_changed(&mut self, cib: &Cib) {
+    pub(super) fn configuration_changed(&mut self, cib: &Cib, node_name: &str) {
+        self.vip.keep_hands_off(hands_off(cib, node_name));
         self.alerts = crate::alert::alerts(cib.root());
         let fatal = Config::new(cib).property("start-failure-is-fatal");
         self.start_failure_is_fatal = fatal
@@ -207,11 +209,7 @@ impl App {
                 "operation done"
             );
         }
-        let changed = self
-            .local
-            .history
-            .record(finished, self.local.start_failure_is_fatal);
-        let items = self.publish_changed(&changed);
+        let items = self.record(finished);
         self.publish_vips();
         self.alert_operation(finished);
         let (transition_key, rc, op_status) = (
@@ -232,6 +230,13 @@ impl App {
         });
     }
 
+    /// Writes a result down and publishes what that changed.
+    pub(super) fn record(&mut self, finished: &OpFinished) -> Items {
+        let fatal = self.local.start_failure_is_fatal;
+        let changed = self.local.history.record(finished, fatal);
+        self.publish_changed(&changed)
+    }
+
     /// Publishes what changed, and returns it.
     fn publish_changed(&mut self, changed: &Changed) -> Items {
         let mut items = Vec::new();
@@ -248,13 +253,6 @@ impl App {
         }
         self.publish(items.clone());
         items
-    }
-
-    /// Something about addresses or links changed: the monitors of what is held here run now.
-    pub(super) fn look_at_vips(&self) {
-        for vip in self.local.vip.list() {
-            self.local.executor.poke(&vip.resource);
-        }
     }
 
     fn publish_vips(&mut self) {

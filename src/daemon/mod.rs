@@ -22,6 +22,7 @@ mod start;
 mod status;
 mod stop;
 mod supervise;
+mod watch;
 
 pub use log::Log;
 pub use start::{Args, main_from_args};

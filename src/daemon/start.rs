@@ -4,6 +4,7 @@ use super::app::{App, EXIT_STORE, Inbox, Own, Standing};
 use super::disk::{self, Disk, Done};
 use super::local::Local;
 use super::notices::Notices;
+use super::watch::{self, Watcher};
 use super::{Log, supervise};
 use crate::alert::Alerter;
 use crate::conf::{self, ClusterConf, Hosts, Strictness};
@@ -301,10 +302,12 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     let (calls_sink, calls) = mpsc::channel(CALLS_MAX);
     let ipc = tokio::spawn(crate::ipc::serve(listener, calls_sink));
     let (executor_sink, executor) = mpsc::channel(EVENTS_MAX);
-    let kernel = watch_kernel();
     let (alert_sink, alert_failures) = mpsc::channel(OWN_MAX);
+    let local = local(&paths, &peers, executor_sink, alert_sink)?;
+    let (words, mishaps) = mpsc::channel(watch::WORDS_MAX);
+    let watcher = Watcher::start(Arc::clone(&local.vip), words);
     let mut app = App {
-        local: local(&paths, &peers, executor_sink, alert_sink)?,
+        local,
         paths,
         conf,
         lenient,
@@ -335,6 +338,10 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     for text in disk.notices {
         app.notice("store", text);
     }
+    let _watcher = watcher.map_err(|error| {
+        let text = format!("a removed address is seen at its next monitor only: {error}");
+        app.notice("vip-watch", text);
+    });
     app.quorum_changed();
     let failed = |e: std::io::Error| refuse(EX_OSERR, format!("signals: {e}"));
     let inbox = Inbox {
@@ -342,7 +349,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         executor,
         calls,
         alert_failures,
-        kernel,
+        mishaps,
         own: own_inbox,
         terminate: signal(SignalKind::terminate()).map_err(failed)?,
         interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
@@ -521,24 +528,6 @@ fn digest(conf: &ClusterConf, peers: &Peers) -> [u8; 32] {
     nodes.sort_by_key(|n| n.0);
     let quorum = voters(conf, peers);
     Sha256::digest(format!("{nodes:?} {quorum:?} {}", conf.cluster_name)).into()
-}
-
-/// One word whenever an address went or a link changed; any number of events that come before the
-/// loop looks are one. Without the kernel's events the recurring monitors still tell.
-fn watch_kernel() -> mpsc::Receiver<()> {
-    let (word, words) = mpsc::channel(1);
-    match netlink::Watch::start() {
-        Ok(mut watch) => {
-            tokio::spawn(async move {
-                while watch.next().await.is_some() {
-                    // A word that waits already says the same.
-                    let _ = word.try_send(());
-                }
-            });
-        }
-        Err(error) => tracing::warn!("a removed address is seen at its next monitor only: {error}"),
-    }
-    words
 }
 
 fn open_socket(paths: &Paths) -> Result<tokio::net::UnixListener, Refusal> {

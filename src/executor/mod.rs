@@ -243,9 +243,16 @@ impl Executor {
     }
 
     /// Something happened to a resource (the kernel told of a lost address …): its recurring
-    /// operations run now. False when it has none.
-    pub fn poke(&self, rsc: &str) -> bool {
-        self.shared.state().lanes.poke(rsc, Instant::now())
+    /// operations run now, once more if one is under way, and a failure's reason ends with `why`.
+    /// False when it has none.
+    pub fn poke(&self, rsc: &str, why: &str) -> bool {
+        self.shared.state().lanes.poke(rsc, why, Instant::now())
+    }
+
+    /// A resource's recurring operations, with the call id under which each reports.
+    #[must_use]
+    pub fn recurring(&self, rsc: &str) -> Vec<(OpRequest, i32)> {
+        self.shared.state().lanes.recurring(rsc)
     }
 
     /// Operations that wait or run now.

@@ -53,7 +53,7 @@ async fn run_job(shared: &Arc<Shared>, job: Job, stop: Arc<Notify>) {
     let outcome = OpOutcome {
         rc: verdict.rc,
         op_status: verdict.op_status,
-        exit_reason: printable(&verdict.reason, EXIT_REASON_BYTES_MAX),
+        exit_reason: reason_of(&job, &verdict),
         started_at,
         exec_ms: millis(started, Instant::now()),
         queue_ms: millis(job.queued_at.max(job.not_before), started),
@@ -68,6 +68,18 @@ async fn run_job(shared: &Arc<Shared>, job: Job, stop: Arc<Notify>) {
     if news {
         tell(shared, job, outcome).await;
     }
+}
+
+/// The agent's reason for what was not expected, and what the kernel told before.
+fn reason_of(job: &Job, verdict: &Verdict) -> String {
+    let said = &verdict.reason;
+    let as_expected = verdict.op_status == op_status::DONE && verdict.rc == job.request.target_rc;
+    let text = match job.cause.as_ref().filter(|_| !as_expected) {
+        None => said.clone(),
+        Some(cause) if said.is_empty() => cause.clone(),
+        Some(cause) => format!("{said}: {cause}"),
+    };
+    printable(&text, EXIT_REASON_BYTES_MAX)
 }
 
 async fn abandon(shared: &Shared, job: Job) {

@@ -5,10 +5,12 @@
 //! for an interface would give up. The differences are listed in mainstay-vip(7).
 
 mod burst;
+mod guard;
 mod held;
 mod metadata;
 mod params;
 
+pub use guard::{Guard, Mishap};
 pub use held::HeldVip;
 
 use crate::executor::{NativeAgent, OpRequest};
@@ -16,6 +18,7 @@ use burst::{Announcers, Bursts, Voice};
 use held::{Held, HeldTable};
 use netlink::{Address, AddressSpec, ArpListener, Broadcast, Error, Kernel, Link, Place, sysctl};
 use params::{Agent, Refusal, Settings, Target, rc};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,6 +31,8 @@ use std::time::{Duration, Instant};
 pub struct NativeVip {
     kernel: Mutex<Kernel>,
     held: HeldTable,
+    /// Resources whose addresses stay as they are found.
+    hands_off: Mutex<BTreeSet<String>>,
     announcers: Announcers,
     bursts: Bursts,
 }
@@ -48,6 +53,7 @@ impl NativeVip {
         Ok(Self {
             kernel: Mutex::new(Kernel::open()?),
             held: HeldTable::default(),
+            hands_off: Mutex::default(),
             announcers: Announcers::default(),
             bursts,
         })
@@ -111,6 +117,9 @@ impl NativeVip {
         let label = settings.label_on(&place.link.name)?;
         let there = self.is_on(settings.target.ip, place.prefix, place.link.index)?;
         let link = self.bring_up(&place.link)?;
+        if !link.carrier {
+            return Err(Refusal::new(rc::GENERIC, no_carrier(&link.name)));
+        }
         if !there {
             if settings.arping {
                 refuse_second_owner(&link, settings.target.ip)?;
@@ -133,6 +142,8 @@ impl NativeVip {
     }
 
     fn stop(&self, request: &OpRequest) -> Outcome {
+        // First of all: what is removed from here on must not be put back.
+        self.held.leave(&request.rsc);
         self.bursts.cancel(&request.rsc);
         let Some(target) = Target::lenient(&request.params) else {
             // What is no address is on no interface.
@@ -265,7 +276,16 @@ impl NativeVip {
         }
         let mut kernel = self.kernel();
         kernel.set_up(link.index, true).map_err(refused)?;
-        kernel.link_by_index(link.index).map_err(refused)
+        let until = Instant::now() + NEGOTIATION_WAIT_MAX;
+        loop {
+            let link = kernel.link_by_index(link.index).map_err(refused)?;
+            if link.carrier || Instant::now() >= until {
+                return Ok(link);
+            }
+            drop(kernel);
+            std::thread::sleep(DETECTION_LOOK);
+            kernel = self.kernel();
+        }
     }
 
     fn add(&self, settings: &Settings, place: &Place, label: Option<String>) -> Outcome {
@@ -339,6 +359,8 @@ impl NativeVip {
                 index: place.link.index,
                 device: place.link.name.clone(),
                 tally: Arc::default(),
+                request: Arc::new(request.clone()),
+                leaving: false,
             },
         )
     }
@@ -405,7 +427,7 @@ impl NativeVip {
 
     fn kernel(&self) -> MutexGuard<'_, Kernel> {
         // A half-read answer is skipped by its number: the socket stays usable after a panic.
-        self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kernel)
     }
 }
 
@@ -417,6 +439,10 @@ impl NativeAgent for NativeVip {
     fn run(&self, request: &OpRequest) -> (i32, String) {
         Self::run(self, request)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Is the address where it belongs, on a link that is up?
@@ -442,10 +468,18 @@ fn judge(
         let reason = format!("{ip}/{prefix} is on {nic}, but {nic} is down: ip link set {nic} up");
         return Err(Refusal::new(rc::GENERIC, reason));
     }
+    if !place.link.carrier {
+        let reason = format!("{ip}/{prefix} is on {nic}, but {}", no_carrier(nic));
+        return Err(Refusal::new(rc::GENERIC, reason));
+    }
     if address.is_duplicate() {
         return Err(collision(ip, nic, "another node"));
     }
     Ok(())
+}
+
+fn no_carrier(nic: &str) -> String {
+    format!("{nic} {}: see to cable, port and switch", guard::NO_CARRIER)
 }
 
 /// `status` knows running and stopped only.
@@ -538,6 +572,8 @@ const DETECTION_LOOK: Duration = Duration::from_millis(20);
 /// Between announcements on a link just brought up: Ethernet ports agree on a speed within some
 /// three seconds, so that the default five announcements outlast it.
 const NEGOTIATION_STEP: Duration = Duration::from_secs(1);
+/// How long a link that was just brought up may take to find its carrier.
+const NEGOTIATION_WAIT_MAX: Duration = Duration::from_secs(3);
 const ARPINGS: u32 = 2;
 const ARPING_WAIT: Duration = Duration::from_millis(1_000);
 

@@ -1,6 +1,7 @@
 //! The native agents on a real kernel, in throw-away namespaces.
 
 mod agents;
+mod guard;
 #[path = "../../../netlink/src/rights.rs"]
 mod rights;
 
@@ -18,7 +19,7 @@ struct World {
     near: NetNs,
     far: NetNs,
     kernel: Kernel,
-    vip: NativeVip,
+    vip: Arc<NativeVip>,
 }
 
 impl World {
@@ -56,7 +57,7 @@ impl World {
             near,
             far,
             kernel,
-            vip,
+            vip: Arc::new(vip),
         })
     }
 
@@ -314,7 +315,7 @@ fn a_link_that_is_down_is_an_error_until_the_address_moves() {
         "{reason}"
     );
     // A daemon that has just started finds no route to it, but the address itself.
-    world.vip = world.near.run(NativeVip::new).unwrap().unwrap();
+    world.vip = Arc::new(world.near.run(NativeVip::new).unwrap().unwrap());
     let (code, reason) = world.run("monitor", ip);
     assert_eq!(code, rc::GENERIC);
     assert!(
@@ -340,7 +341,7 @@ fn a_restarted_daemon_adopts_what_is_there() {
     };
     let ip = &[("ip", VIP)];
     assert_eq!(world.run("start", ip), OK);
-    world.vip = world.near.run(NativeVip::new).unwrap().unwrap();
+    world.vip = Arc::new(world.near.run(NativeVip::new).unwrap().unwrap());
     assert!(world.vip.list().is_empty());
     assert_eq!(world.run("monitor", ip), OK);
     assert_eq!(world.vip.list()[0].address, "10.7.0.100/24");
