@@ -1,5 +1,6 @@
 //! The daemon's loop: everything that is not the protocol's own meets here, one event at a time.
 
+use super::attributes::Attributes;
 use super::disk::DiskHandle;
 use super::duty::{Duty, PlanFor};
 use super::local::Local;
@@ -43,6 +44,7 @@ pub(super) struct App {
     pub(super) local: Local,
     pub(super) duty: Duty,
     pub(super) clients: Clients,
+    pub(super) attributes: Attributes,
     pub(super) notices: Notices,
     /// Voter set in force, as the log has it; `None` before it is known and during a step.
     pub(super) voters: Option<VoterSet>,
@@ -141,6 +143,7 @@ impl App {
             self.duty.controller.next_timeout_ms(),
             self.duty.lone.next_timeout_ms(),
             self.clients.next_timeout_ms(),
+            self.attributes.next_timeout_ms(),
             self.stopping.as_ref().map(|s| s.next_step_ms),
             self.await_notice_ms(),
             self.duty.lone_since_ms.filter(|at| *at > now),
@@ -163,6 +166,7 @@ impl App {
             self.control_lone(controller::Input::Tick);
         }
         self.clients_on_time(now);
+        self.attributes_on_time(now);
         self.awaiting_on_time(now);
         self.stopping_on_time(now);
     }

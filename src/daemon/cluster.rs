@@ -277,6 +277,7 @@ impl App {
             return;
         }
         let change = self.reports.apply(from, reset, items);
+        self.attributes_reported(&change);
         if let Some(why) = change.plan {
             let why = format!("{}: {why}", self.peers.name(from.node));
             self.control(controller::Input::Changed { why });
@@ -312,7 +313,10 @@ impl App {
 
     /// What a message brings along of its sender's report.
     fn take_items(&mut self, from: Identity, tell: &NodeTell) {
-        if let NodeTell::OpDone { items, .. } | NodeTell::Changed { items, .. } = tell {
+        if let NodeTell::OpDone { items, .. }
+        | NodeTell::Changed { items, .. }
+        | NodeTell::AttributeTaken { items, .. } = tell
+        {
             self.reports.amend(from, items);
         }
     }
@@ -340,6 +344,10 @@ impl App {
                 action,
                 reason,
             } => self.fence(NodeId(target), &action, reason, None),
+            NodeTell::Attribute { asker, ask, change } => {
+                self.attribute_asked(NodeId(asker), ask, &change);
+            }
+            NodeTell::AttributeTaken { ask, result, .. } => self.attribute_taken(ask, result),
         }
     }
 

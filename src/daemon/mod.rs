@@ -6,6 +6,7 @@
 
 mod alerts;
 mod app;
+mod attributes;
 mod cluster;
 pub mod disk;
 mod duty;

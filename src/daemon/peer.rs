@@ -1,6 +1,7 @@
 //! What daemons say to each other beside the log: commands of the DC, answers, soft-state items.
 
 use crate::executor::OpRequest;
+use crate::ipc::AttributeChange;
 use crate::view::VipStatus;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -69,6 +70,19 @@ pub(super) enum NodeTell {
         action: String,
         reason: String,
     },
+    /// To any node: change a transient attribute of yours; answered by
+    /// [`NodeTell::AttributeTaken`].
+    Attribute {
+        asker: u32,
+        ask: u64,
+        change: AttributeChange,
+    },
+    /// To the node that asked. What changed comes along, so that its next look finds it.
+    AttributeTaken {
+        ask: u64,
+        result: Result<(), String>,
+        items: Items,
+    },
 }
 
 /// What a DC publishes of its own work.
@@ -94,6 +108,15 @@ pub(super) enum Item {
     History { rsc: String, xml: String },
     /// A transient attribute.
     Attribute { name: String, value: String },
+    /// A transient attribute that waits for further changes: what it will be (`None` = gone), and
+    /// how long to wait after the last change of this attribute on any node.
+    Dampened {
+        name: String,
+        value: Option<String>,
+        dampen_ms: u64,
+    },
+    /// A transient attribute that never shows in the CIB.
+    Private { name: String, value: String },
     /// A floating address held there.
     Vip(Box<VipStatus>),
     /// The DC's own work.
@@ -108,6 +131,8 @@ impl Item {
             Self::Shutdown(_) => "shutdown".to_owned(),
             Self::History { rsc, .. } => history_key(rsc),
             Self::Attribute { name, .. } => attribute_key(name),
+            Self::Dampened { name, .. } => dampened_key(name),
+            Self::Private { name, .. } => private_key(name),
             Self::Vip(vip) => vip_key(&vip.resource),
             Self::Dc(_) => DC_KEY.to_owned(),
         }
@@ -119,7 +144,12 @@ impl Item {
             Self::Ready(view_no) => encode(view_no),
             Self::Shutdown(at) => encode(at),
             Self::History { xml, .. } => xml.clone().into_bytes(),
-            Self::Attribute { value, .. } => value.clone().into_bytes(),
+            Self::Attribute { value, .. } | Self::Private { value, .. } => {
+                value.clone().into_bytes()
+            }
+            Self::Dampened {
+                value, dampen_ms, ..
+            } => encode(&(value, dampen_ms)),
             Self::Vip(vip) => encode(vip),
             Self::Dc(report) => encode(report),
         }
@@ -140,6 +170,18 @@ impl Item {
                 name: name.to_owned(),
                 value: text()?,
             },
+            Some(("damp", name)) => {
+                let (value, dampen_ms) = decode(value)?;
+                Self::Dampened {
+                    name: name.to_owned(),
+                    value,
+                    dampen_ms,
+                }
+            }
+            Some(("private", name)) => Self::Private {
+                name: name.to_owned(),
+                value: text()?,
+            },
             Some(("vip", _)) => Self::Vip(decode(value)?),
             _ => return None,
         })
@@ -152,6 +194,14 @@ pub(super) fn history_key(rsc: &str) -> String {
 
 pub(super) fn attribute_key(name: &str) -> String {
     format!("attr/{name}")
+}
+
+pub(super) fn dampened_key(name: &str) -> String {
+    format!("damp/{name}")
+}
+
+pub(super) fn private_key(name: &str) -> String {
+    format!("private/{name}")
 }
 
 pub(super) fn vip_key(rsc: &str) -> String {
@@ -196,6 +246,20 @@ mod tests {
             Item::Attribute {
                 name: "fail-count-ip#monitor_10000".to_owned(),
                 value: "1".to_owned(),
+            },
+            Item::Dampened {
+                name: "pingd/x".to_owned(),
+                value: Some("1000".to_owned()),
+                dampen_ms: 5_000,
+            },
+            Item::Dampened {
+                name: "pingd".to_owned(),
+                value: None,
+                dampen_ms: 1,
+            },
+            Item::Private {
+                name: "secret".to_owned(),
+                value: "x".to_owned(),
             },
             Item::Vip(Box::new(VipStatus {
                 resource: "ip".to_owned(),

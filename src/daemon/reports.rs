@@ -18,6 +18,9 @@ pub(super) struct NodeReport {
     shutdown: Option<i64>,
     history: BTreeMap<String, Element>,
     attributes: BTreeMap<String, String>,
+    /// What attributes will be when their dampening is over; `None` = gone.
+    dampened: BTreeMap<String, Option<String>>,
+    private: BTreeMap<String, String>,
     vips: BTreeMap<String, VipStatus>,
     dc: Option<DcReport>,
 }
@@ -35,6 +38,10 @@ pub(super) struct ReportChange {
     pub(super) plan: Option<String>,
     /// The DC's own report changed.
     pub(super) dc: bool,
+    /// Attributes that are to wait for further changes: name and milliseconds.
+    pub(super) dampened: Vec<(String, u64)>,
+    /// Attributes that changed for good.
+    pub(super) settled: Vec<String>,
 }
 
 impl Reports {
@@ -71,6 +78,22 @@ impl Reports {
         if known.is_some_and(|n| n.identity == Some(from)) {
             self.apply(from, false, items);
         }
+    }
+
+    /// Ends the wait of an attribute on every node at once; true when a value changed by it.
+    pub(super) fn settle(&mut self, name: &str) -> bool {
+        let mut changed = false;
+        for node in self.nodes.values_mut() {
+            match node.dampened.remove(name) {
+                None => {}
+                Some(None) => changed |= node.attributes.remove(name).is_some(),
+                Some(Some(value)) => {
+                    let before = node.attributes.insert(name.to_owned(), value.clone());
+                    changed |= before != Some(value);
+                }
+            }
+        }
+        changed
     }
 
     /// A node's report.
@@ -187,6 +210,30 @@ impl NodeReport {
         self.dc
     }
 
+    /// A transient attribute as the node itself has it: dampening does not hide it.
+    pub(super) fn attribute(&self, name: &str) -> Option<&String> {
+        match self.dampened.get(name) {
+            Some(value) => value.as_ref(),
+            None => self.attributes.get(name).or_else(|| self.private.get(name)),
+        }
+    }
+
+    /// Names of every attribute that [`NodeReport::attribute`] may know.
+    pub(super) fn attribute_names(&self) -> BTreeSet<&String> {
+        let names = self.attributes.keys().chain(self.dampened.keys());
+        names.chain(self.private.keys()).collect()
+    }
+
+    /// What an attribute will be when its dampening is over; the outer `None`: it does not wait.
+    pub(super) fn dampened(&self, name: &str) -> Option<&Option<String>> {
+        self.dampened.get(name)
+    }
+
+    /// The attribute never shows in the CIB.
+    pub(super) fn is_private(&self, name: &str) -> bool {
+        self.private.contains_key(name)
+    }
+
     fn set(&mut self, item: Item, change: &mut ReportChange) {
         match item {
             Item::Ready(view_no) => {
@@ -206,8 +253,18 @@ impl NodeReport {
                 let failure = name.starts_with("fail-count-") || name.starts_with("last-failure-");
                 if self.attributes.insert(name.clone(), value.clone()) != Some(value) && !failure {
                     change.plan = Some(format!("attribute {name} changed"));
+                    change.settled.push(name);
                 }
             }
+            Item::Dampened {
+                name,
+                value,
+                dampen_ms,
+            } => {
+                self.dampened.insert(name.clone(), value);
+                change.dampened.push((name, dampen_ms));
+            }
+            Item::Private { name, value } => drop(self.private.insert(name, value)),
             Item::Vip(vip) => drop(self.vips.insert(vip.resource.clone(), *vip)),
             Item::Dc(report) => {
                 self.dc = Some(report);
@@ -222,7 +279,10 @@ impl NodeReport {
             Some(("vip", rsc)) => drop(self.vips.remove(rsc)),
             Some(("attr", name)) if self.attributes.remove(name).is_some() => {
                 change.plan = Some(format!("attribute {name} was cleared"));
+                change.settled.push(name.to_owned());
             }
+            Some(("damp", name)) => drop(self.dampened.remove(name)),
+            Some(("private", name)) => drop(self.private.remove(name)),
             None if key == "shutdown" => {
                 self.shutdown = None;
                 change.plan = Some("a node withdrew its wish to stop".to_owned());

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, oneshot};
 use wire::NodeId;
 
-type Reply = oneshot::Sender<Response>;
+pub(super) type Reply = oneshot::Sender<Response>;
 
 /// Clients whose answer is still to come.
 #[derive(Debug)]
 pub(super) struct Clients {
     changes: BTreeMap<OpId, Waiting>,
     idle: Vec<IdleWait>,
-    /// A cleanup is no log entry: the DC hears of it from the nodes, by this time.
+    /// A cleanup or an attribute is no log entry: the DC hears of it from the nodes, by this time.
     settles_ms: u64,
     /// Places for plans that are made to be looked at.
     pub(super) plans: Arc<Semaphore>,
@@ -50,6 +50,11 @@ impl Clients {
             settles_ms: 0,
             plans: Arc::new(Semaphore::new(PLANS_MAX)),
         }
+    }
+
+    /// Something was asked beside the log: who waits for idleness from now on waits for it, too.
+    pub(super) fn expect_news(&mut self) {
+        self.settles_ms = boottime_ms() + SETTLE_MS;
     }
 
     pub(super) fn next_timeout_ms(&self) -> Option<u64> {
@@ -96,6 +101,10 @@ impl App {
                 Ok(text) => Response::Done { text },
                 Err(text) => error(ErrorKind::Config, &text),
             },
+            Request::SetAttribute(change) => return self.set_attribute(change, reply),
+            Request::Attributes { node, name } => {
+                self.list_attributes(node.as_deref(), name.as_deref())
+            }
         };
         // Whoever asked may have gone.
         let _ = reply.send(response);
@@ -216,7 +225,7 @@ impl App {
             );
         }
         let names: Vec<_> = targets.iter().map(|n| self.peers.name(*n)).collect();
-        self.clients.settles_ms = boottime_ms() + SETTLE_MS;
+        self.clients.expect_news();
         for target in targets {
             self.tell(
                 target,
@@ -352,7 +361,7 @@ fn refusal_text(refusal: &Refusal) -> (ErrorKind, String) {
     }
 }
 
-fn error(kind: ErrorKind, text: &str) -> Response {
+pub(super) fn error(kind: ErrorKind, text: &str) -> Response {
     Response::Error {
         kind,
         text: text.to_owned(),

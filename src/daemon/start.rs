@@ -328,6 +328,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         },
         duty: super::duty::Duty::new(),
         clients: super::requests::Clients::new(),
+        attributes: super::attributes::Attributes::default(),
         notices: Notices::default(),
         peers,
         voters: None,

@@ -5,6 +5,7 @@
 //! instead, and where the logs are.
 
 mod agents;
+mod attributes;
 mod bad_input;
 mod cluster;
 mod config;
