@@ -5,7 +5,10 @@
 //! three ideas of what a disk keeps, and each is opened: nothing acknowledged may be missing, and
 //! none may refuse to open or come up degraded.
 //!
-//! `STORE_CRASH_STATES`, `STORE_CRASH_KILLS` and `STORE_CRASH_SEED` make the runs longer or other.
+//! `STORE_CRASH_STATES`, `STORE_CRASH_KILLS` and `STORE_CRASH_SEED` make the runs longer or other;
+//! with `STORE_CRASH_JITTER_US` the child's threads are held up at random before each call, up to
+//! that long, as on a loaded machine. What fails is kept, and the message says where: the order of
+//! calls differs from run to run, so that a seed alone does not bring a failing state back.
 
 mod disk;
 mod random;
@@ -18,6 +21,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use disk::{Disk, FATES, Fate, MODELS, Model};
@@ -79,9 +83,10 @@ fn no_kill_loses_an_acknowledged_commit() {
     for kill in 0..kills {
         let acked = run_and_kill(&dir, &mut random);
         let opened = Store::open(&dir, &OpenOptions::default());
-        let opened = opened.unwrap_or_else(|e| panic!("kill {kill}: {e}"));
+        let opened = opened
+            .unwrap_or_else(|e| panic!("kill {kill}: {e}; kept in {}", keep_tree(&dir).display()));
         there = workload::check(&opened.store, &opened.state, acked.unwrap_or(there))
-            .unwrap_or_else(|e| panic!("kill {kill}: {e}"));
+            .unwrap_or_else(|e| panic!("kill {kill}: {e}; kept in {}", keep_tree(&dir).display()));
     }
     assert!(there > kills, "only {there} commits in {kills} runs");
     println!("{kills} kills, {there} commits");
@@ -156,8 +161,12 @@ struct Recording {
     before: tempfile::TempDir,
     dir: PathBuf,
     events: Vec<Event>,
+    /// The record the events were read from.
+    raw: Vec<u8>,
     /// Acknowledged before the first event.
     acked: u64,
+    /// Failures are expected, and not kept.
+    may_fail: bool,
     _place: Option<tempfile::TempDir>,
 }
 
@@ -167,14 +176,17 @@ impl Recording {
         let place = scratch();
         let dir = place.path().join("store");
         fs::create_dir(&dir).expect("directory");
-        let events = record(&dir, COMMITS, skip_barrier)?;
+        let raw = record(&dir, COMMITS, skip_barrier)?;
+        let events = record::parse(&raw);
         let acks = events.iter().filter(|e| matches!(e, Event::Ack { .. }));
         assert_eq!(acks.count() as u64, COMMITS + 1, "the child did not finish");
         Some(Self {
             before: scratch(),
             dir,
             events,
+            raw,
             acked: 0,
+            may_fail: skip_barrier,
             _place: Some(place),
         })
     }
@@ -183,13 +195,16 @@ impl Recording {
     fn of_open(image: &Path, acked: u64) -> Self {
         let before = scratch();
         copy_tree(image, before.path());
-        let events = record(image, 0, false).expect("a compiler was there before");
+        let raw = record(image, 0, false).expect("a compiler was there before");
+        let events = record::parse(&raw);
         assert!(events.len() > 10, "opening does more than {events:?}");
         Self {
             before,
             dir: image.to_owned(),
             events,
+            raw,
             acked,
+            may_fail: false,
             _place: None,
         }
     }
@@ -226,10 +241,19 @@ impl Recording {
     fn try_state(&self, state: &State, random: &mut Random) -> Option<String> {
         let place = scratch();
         let image = place.path().join("store");
+        let mut same_again = random.clone();
         let acked = self.cut(state, random, &image);
         reopen(&image, acked).err().map(|e| {
-            keep_for_inspection(&image);
-            format!("{state:?}: {e}")
+            if self.may_fail {
+                return e;
+            }
+            let kept = keep_tree(&image);
+            self.cut(state, &mut same_again, &kept.join("as-cut"));
+            copy_tree(self.before.path(), &kept.join("before"));
+            fs::write(kept.join("record"), &self.raw).expect("kept");
+            let what = format!("{state:?}: {e}");
+            fs::write(kept.join("why"), &what).expect("kept");
+            format!("{what}; kept in {}", kept.display())
         })
     }
 
@@ -265,7 +289,7 @@ fn reopen(image: &Path, acked: u64) -> Result<(), String> {
 }
 
 /// Runs the child below the shim and returns what it did.
-fn record(dir: &Path, commits: u64, skip_barrier: bool) -> Option<Vec<Event>> {
+fn record(dir: &Path, commits: u64, skip_barrier: bool) -> Option<Vec<u8>> {
     let shim = shim()?;
     let place = scratch();
     let file = place.path().join("record");
@@ -273,7 +297,11 @@ fn record(dir: &Path, commits: u64, skip_barrier: bool) -> Option<Vec<Event>> {
     command
         .env("LD_PRELOAD", shim)
         .env("STORE_SHIM_ROOT", dir)
-        .env("STORE_SHIM_RECORD", &file);
+        .env("STORE_SHIM_RECORD", &file)
+        .env(
+            "STORE_SHIM_JITTER_US",
+            number("STORE_CRASH_JITTER_US", 0).to_string(),
+        );
     if skip_barrier {
         command.env("STORE_CHILD_SKIP_BARRIER", "1");
     }
@@ -284,7 +312,7 @@ fn record(dir: &Path, commits: u64, skip_barrier: bool) -> Option<Vec<Event>> {
         "{text}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    Some(record::parse(&fs::read(file).expect("record")))
+    Some(fs::read(file).expect("record"))
 }
 
 /// What the child said, and whether it ended by itself within `wait`.
@@ -378,11 +406,18 @@ fn scratch() -> tempfile::TempDir {
     }
 }
 
-/// With `STORE_CRASH_KEEP=DIR` a failing image is kept there.
-fn keep_for_inspection(image: &Path) {
-    if let Some(dir) = env::var_os("STORE_CRASH_KEEP") {
-        copy_tree(image, &Path::new(&dir).join("image"));
-    }
+/// Keeps a failing tree below `STORE_CRASH_KEEP`, or in the build's directory for such things;
+/// returns the directory it made: the tree is `opened` in it.
+fn keep_tree(tree: &Path) -> PathBuf {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let base = env::var_os("STORE_CRASH_KEEP").map_or_else(
+        || Path::new(env!("CARGO_TARGET_TMPDIR")).join("store-crash"),
+        PathBuf::from,
+    );
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let kept = base.join(format!("{}-{number}", std::process::id()));
+    copy_tree(tree, &kept.join("opened"));
+    kept
 }
 
 fn copy_tree(from: &Path, to: &Path) {

@@ -5,6 +5,8 @@
  * STORE_SHIM_RECORD  where the record goes; absent = record nothing
  * STORE_SHIM_FAULT   CLASS:NTH:ERRNO, CLASS = write | sync | short; from the NTH call of the class
  *                    on, every one fails ("short": a write of half the bytes, then ENOSPC)
+ * STORE_SHIM_JITTER_US  hold every call up at random, up to that long, so that threads overtake
+ *                    each other as on a loaded machine
  *
  * A record is: op (1 byte), fd (i32), a (u64), b (u64), length of text (u32), text, length of data
  * (u32), data; numbers in host order. Calls are recorded after they succeeded, one at a time. */
@@ -20,6 +22,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FDS_MAX 1024
@@ -34,6 +37,7 @@ static char root[4096];
 static int fault_errno, fault_class;
 static long fault_nth, calls_write, calls_sync;
 static int started;
+static long jitter_us;
 
 static void *real(const char *name) { return dlsym(RTLD_NEXT, name); }
 
@@ -44,6 +48,8 @@ static void start(void) {
     if (value) snprintf(root, sizeof root, "%s", value);
     value = getenv("STORE_SHIM_RECORD");
     if (value) record_fd = REAL(open)(value, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    value = getenv("STORE_SHIM_JITTER_US");
+    if (value) jitter_us = atol(value);
     value = getenv("STORE_SHIM_FAULT");
     char class[16];
     if (value && sscanf(value, "%15[a-z]:%ld:%d", class, &fault_nth, &fault_errno) == 3)
@@ -97,7 +103,19 @@ static int fault(char class) {
     return 1;
 }
 
-#define LOCKED pthread_mutex_lock(&lock); start()
+/* Half of the calls go straight on. */
+static void jitter(void) {
+    static __thread unsigned int seed;
+    if (!jitter_us) return;
+    if (!seed) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        seed = now.tv_nsec | 1;
+    }
+    if (rand_r(&seed) & 1) usleep(rand_r(&seed) % jitter_us);
+}
+
+#define LOCKED jitter(); pthread_mutex_lock(&lock); start()
 #define UNLOCK pthread_mutex_unlock(&lock)
 
 static int opened(int fd, const char *path, int flags) {
