@@ -92,12 +92,12 @@ fn no_kill_loses_an_acknowledged_commit() {
     println!("{kills} kills, {there} commits");
 }
 
-/// The n-th write or sync fails, and every one after it: the store says so, acknowledges nothing
-/// more, and once the disk is well again everything acknowledged is there.
+/// The n-th write or sync fails, and every one after it: the store says so and names the cause,
+/// acknowledges nothing more, and once the disk is well again everything acknowledged is there.
 #[test]
-fn a_failing_disk_is_never_acknowledged() {
+fn a_failing_disk_is_named_and_never_acknowledged() {
     let Some(shim) = shim() else { return };
-    let (mut in_commit, mut hung) = (0, 0);
+    let (mut by_commit, mut by_watch) = (0, 0);
     for (fault, code, words) in [
         ("write", nix::libc::ENOSPC, "no space left"),
         ("short", nix::libc::ENOSPC, "no space left"),
@@ -105,34 +105,48 @@ fn a_failing_disk_is_never_acknowledged() {
         ("sync", nix::libc::EIO, "disk failed"),
     ] {
         for nth in [1, 5, 8, 13, 34] {
-            let place = scratch();
-            let dir = place.path().join("store");
-            // A store in use: what fails is never its creation.
-            workload::run(&dir, 20, false).expect("history begins");
-            let mut command = child_command(&dir, 60);
-            command
-                .env("LD_PRELOAD", shim)
-                .env("STORE_SHIM_ROOT", &dir)
-                .env("STORE_SHIM_FAULT", format!("{fault}:{nth}:{code}"));
-            let (text, ended) = run_for(command, CHILD_WAIT);
+            let (text, ended) = run_on_failing_disk(shim, &format!("{fault}:{nth}:{code}"));
             let case = format!("{fault} {nth} {code}: {text}");
-            // The engine may wait for ever for a write that failed: that acknowledges nothing
-            // either, and the daemon's own clock ends it.
-            assert!(!ended || text.contains(&format!("error {words}")), "{case}");
+            // A commit may wait inside the engine for ever: then its watch tells.
+            assert!(ended && text.contains(&format!("error {words}")), "{case}");
             assert!(!text.contains("not poisoned"), "{case}");
-            in_commit += u32::from(text.contains("poisoned"));
-            hung += u32::from(!ended);
-            let acked = record::ack(&text).unwrap_or(20);
-            let opened = Store::open(&dir, &OpenOptions::default()).expect("disk is well again");
-            workload::check(&opened.store, &opened.state, acked)
-                .unwrap_or_else(|e| panic!("{case}{e}"));
+            by_commit += u32::from(text.contains("poisoned"));
+            by_watch += u32::from(text.contains("watch error"));
         }
     }
-    println!("{in_commit} faults told by a commit, {hung} hung in the engine");
+    println!("{by_commit} faults told by a commit, {by_watch} by its watch");
+    assert!(by_commit >= 1, "{by_commit} told by a commit");
+}
+
+/// From the n-th call on no sync ever comes back, as on a device that is gone.
+#[test]
+fn a_disk_that_does_not_answer_is_named() {
+    let Some(shim) = shim() else { return };
+    let (text, ended) = run_on_failing_disk(shim, "hang:9:0");
     assert!(
-        in_commit >= 1 && in_commit + hung >= 4,
-        "{in_commit} told, {hung} hung"
+        ended && text.contains("watch hangs the disk under"),
+        "{text}"
     );
+}
+
+/// What a child said whose disk fails from the call on that `fault` names, and whether it ended by
+/// itself. Its store must be sound afterwards.
+fn run_on_failing_disk(shim: &Path, fault: &str) -> (String, bool) {
+    let place = scratch();
+    let dir = place.path().join("store");
+    // A store in use: what fails is never its creation.
+    workload::run(&dir, 20, false).expect("history begins");
+    let mut command = child_command(&dir, 60);
+    command
+        .env("LD_PRELOAD", shim)
+        .env("STORE_SHIM_ROOT", &dir)
+        .env("STORE_SHIM_FAULT", fault);
+    let (text, ended) = run_for(command, CHILD_WAIT);
+    let acked = record::ack(&text).unwrap_or(20);
+    let opened = Store::open(&dir, &OpenOptions::default()).expect("disk is well again");
+    workload::check(&opened.store, &opened.state, acked)
+        .unwrap_or_else(|e| panic!("{fault}: {text}{e}"));
+    (text, ended)
 }
 
 #[test]
@@ -437,8 +451,8 @@ fn number(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
 
-/// A child with a failing disk that says nothing for this long hangs in the engine.
-const CHILD_WAIT: Duration = Duration::from_secs(2);
+/// A child with a failing disk that says nothing for this long hangs in the engine unseen.
+const CHILD_WAIT: Duration = Duration::from_secs(60);
 
 /// Enough to fill and reuse several of the engine's segments.
 const COMMITS: u64 = 200;

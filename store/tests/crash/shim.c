@@ -3,8 +3,9 @@
  *
  * STORE_SHIM_ROOT    only files below this directory are looked at
  * STORE_SHIM_RECORD  where the record goes; absent = record nothing
- * STORE_SHIM_FAULT   CLASS:NTH:ERRNO, CLASS = write | sync | short; from the NTH call of the class
- *                    on, every one fails ("short": a write of half the bytes, then ENOSPC)
+ * STORE_SHIM_FAULT   CLASS:NTH:ERRNO, CLASS = write | sync | short | hang; from the NTH call of the
+ *                    class on, every one fails ("short": a write of half the bytes, then ENOSPC;
+ *                    "hang": a sync that never comes back)
  * STORE_SHIM_JITTER_US  hold every call up at random, up to that long, so that threads overtake
  *                    each other as on a loaded machine
  *
@@ -53,7 +54,7 @@ static void start(void) {
     value = getenv("STORE_SHIM_FAULT");
     char class[16];
     if (value && sscanf(value, "%15[a-z]:%ld:%d", class, &fault_nth, &fault_errno) == 3)
-        fault_class = class[1] == 'r' ? 'w' : class[1] == 'y' ? 's' : 'h';
+        fault_class = class[1] == 'r' ? 'w' : class[1] == 'y' ? 's' : class[0] == 's' ? 'h' : 'n';
 }
 
 static int below_root(const char *path) {
@@ -91,13 +92,14 @@ static void record(char op, int32_t fd, uint64_t a, uint64_t b, const char *text
     errno = saved;
 }
 
-/* 1: fail now; 2: write half now. */
+/* 1: fail now; 2: write half now; 3: never come back. */
 static int fault(char class) {
     if (!fault_class) return 0;
     long *calls = class == 's' ? &calls_sync : &calls_write;
     ++*calls;
-    if (fault_class == 's' ? class != 's' : class != 'w') return 0;
+    if (fault_class == 's' || fault_class == 'n' ? class != 's' : class != 'w') return 0;
     if (*calls < fault_nth) return 0;
+    if (fault_class == 'n') return 3;
     if (fault_class == 'h' && *calls == fault_nth) return 2;
     errno = fault_errno;
     return 1;
@@ -204,7 +206,12 @@ int posix_fallocate64(int fd, off64_t offset, off64_t length) { return posix_fal
 static int do_sync(const char *name, int fd) {
     LOCKED;
     int (*call)(int) = real(name);
-    int result = is_tracked(fd) && fault('s') ? -1 : call(fd);
+    int kind = is_tracked(fd) ? fault('s') : 0;
+    if (kind == 3) {
+        UNLOCK;
+        for (;;) pause();
+    }
+    int result = kind ? -1 : call(fd);
     if (!result && is_tracked(fd)) record(OP_SYNC, fd, 0, 0, NULL, NULL, 0);
     UNLOCK;
     return result;
