@@ -82,6 +82,8 @@ pub(super) enum Own {
     },
     /// The store thread gave up.
     StoreFailed(String),
+    /// For a person: code and text.
+    Notice(&'static str, String),
     /// Voter sets in force, asked for when this node became the DC.
     Voters(Option<Box<ConfigEntry>>),
     /// A status was put together from the protocol thread's report.
@@ -178,6 +180,7 @@ impl App {
             Own::Voters(Some(config)) => self.voters_moved(&config),
             Own::Voters(None) => {}
             Own::StoreFailed(why) => self.store_failed(why),
+            Own::Notice(code, text) => self.notice(code, text),
             Own::Report { reply, report } => self.answer_status(reply, report.as_deref()),
         }
     }

@@ -253,9 +253,14 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     let (own, own_inbox) = mpsc::channel(OWN_MAX);
     let failures = own.clone();
     let (disk_thread, disk_handle) = Disk::start(disk.store, move |done: Done| {
-        if let Done::Failed(why) = &done {
+        let own = match &done {
+            Done::Failed(why) => Some(Own::StoreFailed(why.clone())),
+            Done::Hangs(why) => Some(Own::Notice("store-hangs", why.clone())),
+            Done::Durable(_) => None,
+        };
+        if let Some(own) = own {
             // The loop may be ending already.
-            let _ = failures.blocking_send(Own::StoreFailed(why.clone()));
+            let _ = failures.blocking_send(own);
         }
         report.send_waiting(Message::Disk(done));
     })
