@@ -34,6 +34,16 @@ impl ArpPacket {
         }
     }
 
+    /// The reply form, for equipment that learns from replies only. The target hardware address
+    /// is the speaker's own: a Linux peer then heeds it even while its entry is fresh.
+    pub fn announcement_as_reply(mac: Mac, ip: Ipv4Addr) -> Self {
+        Self {
+            request: false,
+            target_mac: mac,
+            ..Self::announcement(mac, ip)
+        }
+    }
+
     /// A probe (RFC 5227 section 2.1): asks without touching anybody's cache.
     pub fn probe(mac: Mac, ip: Ipv4Addr) -> Self {
         Self {
