@@ -429,6 +429,9 @@ impl Core {
             self.adopt(node, target);
             return;
         }
+        if self.owes_presence(&self.workable_members()) {
+            return;
+        }
         self.lead();
     }
 

@@ -195,6 +195,7 @@ impl Core {
         self.applied = at.seq;
         self.committed = self.log.snapshot.state.clone();
         self.matched.1 = 0;
+        self.lease.forget_ends();
         self.writes.pend(DurableOp::TruncateLog { seq: at.seq + 1 });
         if at.seq == 0 {
             let state = self.log.snapshot_bytes.clone();
@@ -251,6 +252,7 @@ impl Core {
             }
             self.event(Event::Committed(entry));
         }
+        self.note_ends();
         self.want_snapshot();
     }
 

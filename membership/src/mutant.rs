@@ -48,11 +48,21 @@ pub enum Mutant {
     BallotAboveCertificate,
     /// Of two nodes, one that only saw the other acts alone without having been in a view with it.
     OutsiderStandsAlone,
+    /// Echoes count for grants that the echoer has seen end (R12).
+    EchoAfterRevoke,
+    /// A revoked VIP is granted again without waiting for the hold (R12).
+    RevokeWithoutHold,
+    /// A lease's clock starts when the echo arrives, not when the stamp was sent (R14).
+    LeaseFromReceipt,
+    /// A grant to another process, or another boot, of the node is taken for this one's (R12).
+    OldProcessGrantHonoured,
+    /// A late tick is not taken for a pause: a lone holder goes on as if nothing had been (R9, R11).
+    LeaseAcrossPause,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 27] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -75,6 +85,11 @@ impl Mutant {
         Self::TwoNodeCommitAlone,
         Self::BallotAboveCertificate,
         Self::OutsiderStandsAlone,
+        Self::EchoAfterRevoke,
+        Self::RevokeWithoutHold,
+        Self::LeaseFromReceipt,
+        Self::OldProcessGrantHonoured,
+        Self::LeaseAcrossPause,
     ];
 }
 

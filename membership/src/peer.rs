@@ -32,6 +32,10 @@ pub(crate) struct Peer {
     pub(crate) echo: Option<Echo>,
     /// When that echo arrived (only a seeded bug looks at it).
     pub(crate) echo_received: Time,
+    /// The echo in its newest beat that had one, whatever its ballot: what leases rely on.
+    pub(crate) promise: Option<Echo>,
+    /// When that one arrived (only a seeded bug looks at it).
+    pub(crate) promise_received: Time,
     pub(crate) reported: PeerState,
     pub(crate) left: bool,
     /// Committed position it acknowledged as durable, over all its processes (R8).
@@ -80,6 +84,8 @@ impl Peer {
             authority_ballot: Ballot::default(),
             echo: None,
             echo_received: Time(0),
+            promise: None,
+            promise_received: Time(0),
             reported: PeerState::Unknown,
             left: false,
             durable_known: 0,
@@ -101,6 +107,7 @@ impl Peer {
         self.given = None;
         self.authority_until = Time(0);
         self.echo = None;
+        self.promise = None;
         self.left = false;
         self.progress = Progress::default();
         self.channel = Channel::default();

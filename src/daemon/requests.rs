@@ -348,6 +348,19 @@ fn refused(refusal: &Refusal) -> Response {
     error(kind, &text)
 }
 
+fn held_text(vip: &str, holder: wire::NodeId, grant_no: u64, free_in_us: Option<u64>) -> String {
+    let held = format!("{vip} is granted to node {holder} (grant {grant_no})");
+    match free_in_us {
+        Some(us) => format!(
+            "{held}, whose lease ends within {} ms: try again then",
+            us.div_ceil(1_000)
+        ),
+        None => {
+            format!("{held}: it has to release it, be revoked, leave the view or be fenced first")
+        }
+    }
+}
+
 fn refusal_text(refusal: &Refusal) -> (ErrorKind, String) {
     match refusal {
         Refusal::NoQuorum => (ErrorKind::NoQuorum, "this partition has no quorum: nothing was changed; make the change on the side that has it, or bring the other nodes back".to_owned()),
@@ -357,6 +370,7 @@ fn refusal_text(refusal: &Refusal) -> (ErrorKind, String) {
         Refusal::InDoubt => (ErrorKind::InDoubt, "the DC changed meanwhile: the change may or may not have been made; look before you repeat it".to_owned()),
         Refusal::Recovering => (ErrorKind::NotReady, "this node is fetching the cluster's state after losing its own: make the change on another node, or wait".to_owned()),
         Refusal::Restricted => (ErrorKind::NoQuorum, "this node is alone in a two-node cluster, and nothing proves that the other is gone: nothing was changed".to_owned()),
+        Refusal::Held { vip, holder, grant_no, free_in_us } => (ErrorKind::NotReady, held_text(vip, *holder, *grant_no, *free_in_us)),
         Refusal::Invalid { why } => (ErrorKind::Invalid, why.clone()),
     }
 }

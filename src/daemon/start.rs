@@ -505,6 +505,7 @@ fn core_config(
         nodelist_digest: digest(conf, peers),
         voters: voters(conf, peers),
         timing,
+        hold_us: None,
         fencing: true,
         seed: u64::from_le_bytes(OsEntropy::array()),
         new_cluster_uuid: OsEntropy::array(),

@@ -200,7 +200,7 @@ impl Oracle {
         };
         match &message {
             Message::Beat(beat) => {
-                if let Some(echo) = beat.echo.filter(|e| e.member) {
+                if let Some(echo) = beat.echo.clone().filter(|e| e.member) {
                     self.echoed(node, to, echo);
                 }
             }
@@ -379,7 +379,10 @@ impl Oracle {
     /// Repeating an echo promises nothing new.
     fn echoed(&mut self, node: &Node, to: &Node, echo: membership::message::Echo) {
         let until = self.now + to.t_fail_us;
-        let given = self.echoes.entry((node.id, to.id)).or_insert((echo, until));
+        let given = self
+            .echoes
+            .entry((node.id, to.id))
+            .or_insert_with(|| (echo.clone(), until));
         if given.0 != echo {
             *given = (echo, until);
         }

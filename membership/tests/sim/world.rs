@@ -215,6 +215,7 @@ impl World {
             fencing: self.setup.fencing,
             seed: random,
             new_cluster_uuid: [id as u8; 16],
+            hold_us: None,
             trust_store: node.trust_store,
         }
     }
