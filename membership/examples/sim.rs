@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --example sim -p membership -- --seeds 1..1000 --nodes 3`
 //! `cargo run --release --example sim -p membership -- --seed 7 --nodes 5 --trace`
+//! `SIM_TRACE=1 cargo run --example sim -p membership -- --scenarios --only r5_sole_survivor`
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 #[path = "../tests/sim/app.rs"]
@@ -21,7 +22,7 @@ mod oracle;
 mod rng;
 #[path = "../tests/sim/run.rs"]
 mod run;
-#[path = "../tests/sim/scenarios.rs"]
+#[path = "../tests/sim/scenarios/mod.rs"]
 mod scenarios;
 #[path = "../tests/sim/world.rs"]
 mod world;
@@ -40,6 +41,10 @@ struct Options {
     keep_going: bool,
     mutants: bool,
     scenarios: bool,
+    /// Only scenarios whose name contains this.
+    only: String,
+    /// A seeded bug, by its name; needs the feature `mutants`.
+    bug: Option<String>,
     two_node: bool,
 }
 
@@ -54,18 +59,18 @@ fn main() {
     let good = if options.mutants {
         hunt_all()
     } else if options.scenarios {
-        play_all(options.seeds.start)
+        play_all(&options)
     } else {
         soak(&options)
     };
     std::process::exit(i32::from(!good));
 }
 
-fn play_all(seed: u64) -> bool {
-    let mut good = true;
-    for (name, scenario) in scenarios::ALL {
+fn play_all(options: &Options) -> bool {
+    let mut good = seed_bug(options.bug.as_deref());
+    for (name, scenario) in scenarios::all().filter(|(name, _)| name.contains(&options.only)) {
         let began = Instant::now();
-        let outcome = run::guarded(|| scenario(seed));
+        let outcome = run::guarded(|| scenario(options.seeds.start));
         let took_ms = began.elapsed().as_millis();
         match outcome {
             Ok(()) => println!("{name:<50}held       {took_ms} ms"),
@@ -76,6 +81,26 @@ fn play_all(seed: u64) -> bool {
         }
     }
     good
+}
+
+#[cfg(not(feature = "mutants"))]
+fn seed_bug(bug: Option<&str>) -> bool {
+    if bug.is_some() {
+        eprintln!("sim: built without the feature `mutants`");
+    }
+    bug.is_none()
+}
+
+#[cfg(feature = "mutants")]
+fn seed_bug(bug: Option<&str>) -> bool {
+    use membership::mutant::{Mutant, seed};
+    let Some(bug) = bug else { return true };
+    let found = Mutant::ALL.into_iter().find(|m| format!("{m:?}") == bug);
+    if found.is_none() {
+        eprintln!("sim: there is no seeded bug {bug}, see membership/src/mutant.rs");
+    }
+    seed(found);
+    found.is_some()
 }
 
 #[cfg(not(feature = "mutants"))]
@@ -122,6 +147,8 @@ fn parse() -> Result<Options, String> {
         keep_going: false,
         mutants: false,
         scenarios: false,
+        only: String::new(),
+        bug: None,
         two_node: false,
     };
     let mut args = std::env::args().skip(1);
@@ -151,6 +178,8 @@ fn parse() -> Result<Options, String> {
             "--mutants" => options.mutants = true,
             "--two-node" => options.two_node = true,
             "--scenarios" => options.scenarios = true,
+            "--only" => options.only = value()?,
+            "--bug" => options.bug = Some(value()?),
             "--keep-going" => options.keep_going = true,
             other => return Err(format!("unknown option {other}")),
         }
@@ -160,7 +189,7 @@ fn parse() -> Result<Options, String> {
 
 const USAGE: &str = "usage: sim [--seed S | --seeds A..B] [--nodes N[,N...]] [--seconds SIMULATED] \
                      [--minutes REAL | --hours REAL] [--trace] [--keep-going] \
-                     [--two-node] | --scenarios | --mutants";
+                     [--two-node] | --scenarios [--only PART] [--bug MUTANT] [--seed S] | --mutants";
 
 fn soak(options: &Options) -> bool {
     let began = Instant::now();

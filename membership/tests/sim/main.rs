@@ -83,7 +83,7 @@ fn a_seed_repeats_exactly() {
 
 #[test]
 fn every_attack_is_withstood() {
-    for (name, scenario) in scenarios::ALL {
+    for (name, scenario) in scenarios::all() {
         for seed in 1..=3 {
             if let Err(v) = guarded(|| scenario(seed)) {
                 panic!(
@@ -97,13 +97,14 @@ fn every_attack_is_withstood() {
     }
 }
 
-/// A seeded bug that nobody notices is a hole in the oracle or in the scenarios.
+/// A seeded bug that no scenario notices is a hole in the oracle or in the scenarios: a random run
+/// that finds it is not enough, for another seed may not.
 #[cfg(feature = "mutants")]
 #[test]
-fn every_seeded_bug_is_caught() {
+fn every_seeded_bug_is_caught_by_a_scenario() {
     let escaped: Vec<_> = membership::mutant::Mutant::ALL
         .into_iter()
-        .filter(|bug| mutants::hunt(*bug, 60).is_none())
+        .filter(|bug| mutants::hunt(*bug, 0).is_none())
         .collect();
     assert!(escaped.is_empty(), "not caught: {escaped:?}");
 }

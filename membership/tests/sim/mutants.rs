@@ -26,7 +26,7 @@ pub fn hunt(bug: Mutant, seeds_max: u64) -> Option<Catch> {
 }
 
 fn in_scenarios() -> Option<Catch> {
-    scenarios::ALL.iter().find_map(|(name, scenario)| {
+    scenarios::all().find_map(|(name, scenario)| {
         let violation = guarded(|| scenario(1)).err()?;
         // What fails without the bug as well proves nothing.
         let seeded = mutant::seeded();

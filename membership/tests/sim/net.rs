@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use membership::LinkId;
+use membership::message::Message;
 
 use crate::rng::Rng;
 
@@ -17,6 +18,8 @@ pub struct Path {
     pub slow_until: u64,
     /// Streams keep their order.
     pub stream_at: u64,
+    /// What is lost on this path while everything else arrives: for scenarios.
+    pub swallows: Option<fn(&Message) -> bool>,
 }
 
 #[derive(Debug)]
@@ -79,6 +82,16 @@ impl Net {
                 ..Path::default()
             };
         }
+    }
+
+    /// Is this very message lost, whatever becomes of others?
+    pub fn swallowed(&mut self, from: u32, to: u32, payload: &[u8]) -> bool {
+        let Some(swallows) = self.path(from, to).swallows else {
+            return false;
+        };
+        let lost = Message::decode(payload).is_ok_and(|message| swallows(&message));
+        self.dropped += u64::from(lost);
+        lost
     }
 
     /// When copies of a datagram arrive; none when it is lost.

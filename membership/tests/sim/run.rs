@@ -51,7 +51,7 @@ fn simulate(run: Run) -> Result<Stats, Violation> {
     let setup = draw_setup(&mut rng, run);
     let profile = Profile::draw(&mut rng, run.nodes);
     let mut world = World::new(setup, profile);
-    world.trace = run.trace;
+    world.trace |= run.trace;
     draw_network(&mut rng, &mut world);
     if run.trace {
         println!("{:#?}\n{:#?}", world.setup, world.profile);

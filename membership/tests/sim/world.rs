@@ -16,6 +16,9 @@ use crate::rng::Rng;
 pub const MS: u64 = 1_000;
 pub const SECOND: u64 = 1_000_000;
 
+/// Set in the environment: every world says what happens, scenarios included.
+const TRACE: &str = "SIM_TRACE";
+
 /// How a disk behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct DiskModel {
@@ -147,7 +150,7 @@ impl World {
             rng,
             oracle: Oracle::new(n as usize, class_u),
             profile,
-            trace: false,
+            trace: std::env::var_os(TRACE).is_some(),
             calm: false,
             stats: Stats::default(),
             app: crate::app::State::default(),
@@ -425,6 +428,9 @@ impl World {
         let Some(peer) = self.session(me, to).filter(|peer| told == Some(*peer)) else {
             return;
         };
+        if self.net.swallowed(from, to, &payload) {
+            return;
+        }
         let (now, mut rng) = (self.now, self.rng.clone());
         let (link, arrivals) = match via {
             Via::Link(link) => {

@@ -1,0 +1,68 @@
+//! The attacks that shaped the rules, each named after its rule, and the bugs that were found, each
+//! named after what went wrong. Every one must end well with the production core, and is what a
+//! seeded bug is shown to first.
+
+mod coordinator;
+mod stores;
+mod two_nodes;
+mod voters;
+
+use membership::message::Message;
+use membership::{Core, EntryBody, FenceIntent, Input, VoterSet};
+use wire::NodeId;
+
+use crate::app::Work;
+use crate::faults::Profile;
+use crate::node::Disk;
+use crate::oracle::Violation;
+use crate::world::{Happening, MS, SECOND, Setup, World};
+
+pub type Scenario = (&'static str, fn(u64) -> Result<(), Violation>);
+
+/// All of them, the quick ones first; the number is the seed.
+pub fn all() -> impl Iterator<Item = &'static Scenario> {
+    let families = [two_nodes::ALL, stores::ALL, coordinator::ALL, voters::ALL];
+    families.into_iter().flatten()
+}
+
+fn founded(setup: Setup) -> World {
+    let mut world = World::new(setup, Profile::calm());
+    world.start_all();
+    world.until("founded", 10 * SECOND, World::settled);
+    world
+}
+
+fn dc_of(world: &World) -> u32 {
+    world.dc().unwrap_or(1)
+}
+
+fn others(world: &World, not: u32) -> Vec<u32> {
+    (1..=world.size()).filter(|n| *n != not).collect()
+}
+
+fn split(world: &mut World, left: &[u32], until: u64) {
+    for a in 1..=world.size() {
+        for b in a + 1..=world.size() {
+            if left.contains(&a) != left.contains(&b) {
+                world.net.cut_both(a, b, until);
+            }
+        }
+    }
+}
+
+fn ends_well(mut world: World) -> Result<(), Violation> {
+    world.heal_and_check();
+    world.verdict().map(|_| ())
+}
+
+fn nobody_acts(world: &mut World, rule: &str, for_us: u64) {
+    let end = world.now + for_us;
+    while world.now < end && world.oracle.violation.is_none() {
+        world.run(5 * MS);
+        if let Some(dc) = world.acting().first() {
+            let text = format!("node {dc} acts\n{}", world.picture());
+            world.oracle.now = world.now;
+            world.oracle.fail(rule, text);
+        }
+    }
+}

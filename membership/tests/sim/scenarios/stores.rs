@@ -1,0 +1,119 @@
+//! Stores that were lost, never filled, or are older than they should be (R6, R8).
+
+use super::*;
+
+pub const ALL: &[Scenario] = &[
+    (
+        "r6_a_lost_store_does_not_vote",
+        r6_a_lost_store_does_not_vote,
+    ),
+    ("r6_recovery_needs_a_quorum", r6_recovery_needs_a_quorum),
+    ("r6_founding_needs_all_nodes", r6_founding_needs_all_nodes),
+    (
+        "r6_founding_needs_one_node_list",
+        r6_founding_needs_one_node_list,
+    ),
+    ("r8_a_rolled_back_disk", r8_a_rolled_back_disk),
+];
+
+/// {A, B} have a write, C has not; B loses its store, A dies: {B, C} must not go on without it.
+fn r6_a_lost_store_does_not_vote(seed: u64) -> Result<(), Violation> {
+    for degraded in [false, true] {
+        let mut world = founded(Setup::plain(3, seed));
+        let a = dc_of(&world);
+        let rest = others(&world, a);
+        let (b, c) = (rest[0], rest[1]);
+        let until = world.now + 60 * SECOND;
+        world.isolate(c, until);
+        world.run(SECOND);
+        let op = world.write_at(a);
+        world.until("written by two", SECOND, |w| {
+            w.oracle.ops[&op].acked.is_some()
+        });
+        world.kill(a);
+        world.kill(b);
+        let fresh = Disk {
+            degraded,
+            ..Disk::default()
+        };
+        let node = world.node_mut(b);
+        node.lost = std::mem::replace(&mut node.disk, fresh);
+        world.oracle.disk_lost(b);
+        world.net.heal();
+        world.start(b);
+        nobody_acts(&mut world, "R6", 4 * SECOND);
+        ends_well(world)?;
+    }
+    Ok(())
+}
+
+/// A node without a store hears the DC alone: that is not enough to vote again.
+fn r6_recovery_needs_a_quorum(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(Setup::plain(5, seed));
+    let a = dc_of(&world);
+    let rest = others(&world, a);
+    let b = rest[0];
+    world.kill(b);
+    let node = world.node_mut(b);
+    node.lost = std::mem::take(&mut node.disk);
+    world.oracle.disk_lost(b);
+    let until = world.now + 2 * SECOND;
+    for other in &rest[1..] {
+        world.net.cut_both(b, *other, until);
+    }
+    world.start(b);
+    world.run(2 * SECOND);
+    ends_well(world)
+}
+
+fn r6_founding_needs_all_nodes(seed: u64) -> Result<(), Violation> {
+    let mut world = World::new(Setup::plain(3, seed), Profile::calm());
+    world.start(1);
+    world.start(2);
+    nobody_acts(&mut world, "R6", 3 * SECOND);
+    ends_well(world)
+}
+
+fn r6_founding_needs_one_node_list(seed: u64) -> Result<(), Violation> {
+    let mut world = World::new(Setup::plain(3, seed), Profile::calm());
+    world.node_mut(3).nodelist_digest = [8; 32];
+    world.start_all();
+    nobody_acts(&mut world, "R6", 3 * SECOND);
+    world.kill(3);
+    world.node_mut(3).nodelist_digest = [7; 32];
+    ends_well(world)
+}
+
+/// C's disk goes back to an image from before it acknowledged an entry.
+fn r8_a_rolled_back_disk(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(Setup::plain(3, seed));
+    let a = dc_of(&world);
+    let rest = others(&world, a);
+    let (b, c) = (rest[0], rest[1]);
+    world.run(SECOND);
+    let image = world.node(c).disk.clone();
+    world.kill(c);
+    world.start(c);
+    world.until("C is in again", 5 * SECOND, World::settled);
+    let until = world.now + 2 * SECOND;
+    world.isolate(b, until);
+    world.run(SECOND);
+    let op = world.write_at(a);
+    world.until("written by two", SECOND, |w| {
+        w.oracle.ops[&op].acked.is_some()
+    });
+    world.kill(c);
+    let node = world.node_mut(c);
+    node.lost = std::mem::replace(&mut node.disk, image);
+    world.oracle.disk_lost(c);
+    world.start(c);
+    world.until(
+        "C knows that its disk is older than it should be (R8)",
+        SECOND,
+        |w| {
+            let recovers = |core: &Core| core.probe().recovering;
+            w.node(c).core.as_ref().is_none_or(recovers)
+        },
+    );
+    ends_well(world)
+}
