@@ -39,7 +39,7 @@ pub use kernel::Kernel;
 pub use link::{Link, Mac, VethEnd};
 pub use ndp::NdPacket;
 pub use netns::NetNs;
-pub use place::{Broadcast, NoPlace, Place, Wanted};
+pub use place::{Broadcast, NoPlace, Picture, Place, Wanted};
 pub use route::{Route, RouteSpec};
 pub use sys::{close_inherited_on_exec, lock_memory, make_thread_realtime};
 pub use watch::{Change, Watch};

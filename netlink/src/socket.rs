@@ -29,6 +29,12 @@ const DUMP_TRIES_MAX: u32 = 8;
 /// Datagrams read for one request before giving up (a dump of 100,000 addresses needs ~300).
 const DATAGRAMS_MAX: u32 = 100_000;
 
+/// Requests in one datagram. Every answer takes the better part of a KiB of the kernel's room
+/// (`net.core.rmem_default` is 208 KiB), and one that finds no room is lost.
+const REQUESTS_PER_DATAGRAM_MAX: usize = 128;
+/// Room for answers, in bytes as the kernel counts them.
+const ANSWERS_BYTES: usize = 1024 * 1024;
+
 const NLMSGERR_ATTR_MSG: u16 = 1;
 
 /// One message of an answer, without its netlink header.
@@ -54,6 +60,10 @@ impl Socket {
         // Kernels before 4.20 lack strict checking; they only filter less.
         if let Err(error) = socket.inner.set_netlink_get_strict_chk(true) {
             tracing::debug!(%error, "no strict checking on this kernel");
+        }
+        // Without the right to force it, the kernel's limit must do: a batch then is smaller than it.
+        if setsockopt(&socket.inner, RcvBufForce, &ANSWERS_BYTES).is_err() {
+            tracing::debug!("answers get the room that net.core.rmem_max allows");
         }
         Ok(socket)
     }
@@ -140,6 +150,70 @@ impl Socket {
         self.collect(what, sequence, |_| {}).map(drop)
     }
 
+    /// Sends many requests, as many as fit into one datagram at a time, and returns what became of
+    /// each, in their order. The kernel carries out the ones after a refused one all the same.
+    pub(crate) fn requests(
+        &mut self,
+        wanted: Vec<(String, RouteNetlinkMessage)>,
+        flags: u16,
+    ) -> Vec<Result<()>> {
+        let mut results = Vec::with_capacity(wanted.len());
+        let mut rest = wanted.into_iter().peekable();
+        while rest.peek().is_some() {
+            let part: Vec<_> = rest.by_ref().take(REQUESTS_PER_DATAGRAM_MAX).collect();
+            results.extend(self.one_datagram(part, flags));
+        }
+        results
+    }
+
+    fn one_datagram(
+        &mut self,
+        part: Vec<(String, RouteNetlinkMessage)>,
+        flags: u16,
+    ) -> Vec<Result<()>> {
+        let first = self.sequence.wrapping_add(1).max(1);
+        let mut bytes = Vec::new();
+        let mut names = Vec::with_capacity(part.len());
+        for (what, message) in part {
+            bytes.extend(self.packet(message, NLM_F_REQUEST | NLM_F_ACK | flags));
+            names.push(what);
+        }
+        if let Err(source) = self.inner.send(&bytes, 0) {
+            let errno = Errno::from_raw(source.raw_os_error().unwrap_or(0));
+            return names
+                .into_iter()
+                .map(|w| Err(Error::io(w, errno)))
+                .collect();
+        }
+        // The answers come in the order of the requests; each ends with its own verdict.
+        let mut sequence = first;
+        let mut results = Vec::with_capacity(names.len());
+        let mut answers = Answers::default();
+        for what in names {
+            results.push(self.verdict_of(&what, sequence, &mut answers));
+            sequence = sequence.wrapping_add(1).max(1);
+        }
+        results
+    }
+
+    /// The verdict on one of several requests.
+    fn verdict_of(&mut self, what: &str, sequence: u32, answers: &mut Answers) -> Result<()> {
+        for _ in 0..DATAGRAMS_MAX {
+            while let Some(message) = Message::at(&self.buffer[..answers.len], answers.offset) {
+                if message.sequence == sequence && message.kind == NLMSG_ERROR {
+                    let verdict = message.verdict(what);
+                    answers.offset = message.end;
+                    return verdict;
+                }
+                answers.offset = message.end;
+            }
+            answers.offset = 0;
+            answers.len = 0;
+            answers.len = self.receive(what)?;
+        }
+        Err(protocol(what, "the answer does not end"))
+    }
+
     /// Asks for one thing; `read` takes it out of the answer.
     pub(crate) fn get<T>(
         &mut self,
@@ -174,7 +248,8 @@ impl Socket {
         Err(protocol(what, &detail))
     }
 
-    fn send(&mut self, what: &str, message: RouteNetlinkMessage, flags: u16) -> Result<u32> {
+    /// The bytes of a request, under the next number.
+    fn packet(&mut self, message: RouteNetlinkMessage, flags: u16) -> Vec<u8> {
         self.sequence = self.sequence.wrapping_add(1).max(1);
         let mut header = NetlinkHeader::default();
         header.flags = flags;
@@ -183,6 +258,11 @@ impl Socket {
         packet.finalize();
         let mut bytes = vec![0; packet.buffer_len()];
         packet.serialize(&mut bytes);
+        bytes
+    }
+
+    fn send(&mut self, what: &str, message: RouteNetlinkMessage, flags: u16) -> Result<u32> {
+        let bytes = self.packet(message, flags);
         tracing::trace!(
             what,
             sequence = self.sequence,
@@ -246,6 +326,13 @@ impl Socket {
             }
         }
     }
+}
+
+/// The answer that is being read: so many bytes of the buffer, read up to here.
+#[derive(Default)]
+struct Answers {
+    len: usize,
+    offset: usize,
 }
 
 /// One message inside a datagram.
