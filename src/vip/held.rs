@@ -18,6 +18,11 @@ pub struct HeldVip {
     pub announces: u64,
     /// Why the last announcement could not be sent; empty when all is well.
     pub trouble: String,
+    /// Claims of others to the address heard since this process started or took it over.
+    pub conflicts: u64,
+    /// Who claimed it within the last minute: hardware address, with the name of the cluster
+    /// member where it is one; empty when nobody did.
+    pub foreign: String,
 }
 
 /// What is known of a held address.
@@ -27,6 +32,8 @@ pub(super) struct Held {
     pub(super) prefix: u8,
     pub(super) index: u32,
     pub(super) device: String,
+    /// Announce in reply form.
+    pub(super) reply: bool,
     pub(super) tally: Arc<Tally>,
 }
 
@@ -62,6 +69,12 @@ impl HeldTable {
         self.lock().remove(resource);
     }
 
+    pub(super) fn all(&self) -> Vec<(String, Held)> {
+        let table = self.lock();
+        let copy = |(name, held): (&String, &Held)| (name.clone(), held.clone());
+        table.iter().map(copy).collect()
+    }
+
     pub(super) fn list(&self) -> Vec<HeldVip> {
         self.lock()
             .iter()
@@ -71,6 +84,8 @@ impl HeldTable {
                 device: held.device.clone(),
                 announces: held.tally.sent(),
                 trouble: held.tally.trouble(),
+                conflicts: held.tally.conflicts(),
+                foreign: held.tally.foreign(),
             })
             .collect()
     }
