@@ -21,6 +21,9 @@ pub struct Write {
     pub arm: bool,
     /// Clock read before the write, and the element's timeout.
     pub read_at: Time,
+    pub stamp: Time,
+    /// The write before came late: once more, then it is closed.
+    pub again: bool,
     pub timeout_us: u64,
 }
 
@@ -179,7 +182,7 @@ impl World {
             // Alone (Q = 1) every step has a new stamp.
             let soon = keeper
                 .written
-                .is_some_and(|w| stamp.0 - w.0 < timing.heartbeat_us / 4);
+                .is_some_and(|w| stamp.0.saturating_sub(w.0) < timing.heartbeat_us / 4);
             if lease.grant_no < keeper.grant_no || known || (soon && keeper.armed) {
                 continue;
             }
@@ -194,6 +197,8 @@ impl World {
                 vip: lease.vip,
                 arm: !keeper.armed,
                 read_at: local,
+                stamp,
+                again: false,
                 timeout_us,
             };
             let in_us = self.kernels.rng.range(10, LATE_WRITE_US - 200);
@@ -277,8 +282,24 @@ impl World {
     fn kernel_check(&mut self, write: &Write) {
         let node = self.node(write.node);
         let local = node.clock.local(self.now);
-        let same = node.generation == write.generation && node.up();
+        let Some(core) = node.core.as_ref() else {
+            return;
+        };
+        let same = node.generation == write.generation;
         if !same || local.0 - write.read_at.0 <= LATE_WRITE_US + 200 {
+            return;
+        }
+        let timeout_us = core.status().timing.element_us(write.stamp, local);
+        if let Some(timeout_us) = timeout_us.filter(|_| !write.again) {
+            let again = Write {
+                read_at: local,
+                timeout_us,
+                again: true,
+                arm: false,
+                ..write.clone()
+            };
+            let in_us = self.kernels.rng.range(10, LATE_WRITE_US - 200);
+            self.later(in_us, Happening::Kernel(KernelWork::Write(again)));
             return;
         }
         let kernel = self.kernels.of(write.node);

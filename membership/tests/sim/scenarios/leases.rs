@@ -259,16 +259,18 @@ fn r12_the_longest_hold_counts(seed: u64) -> Result<(), Violation> {
 /// good for longer than they were promised.
 fn r14_a_lease_counts_from_the_send_time(seed: u64) -> Result<(), Violation> {
     for sub in 0..6 {
-        let (mut world, dc, holder, rest) = held(Setup::plain(3, seed * 100 + sub));
-        let t0 = world.now + (3 + 11 * sub) * MS;
-        for from in [dc, rest[0]] {
-            let path = world.net.path(from, holder);
-            path.slow_us = 450 * MS;
-            path.slow_until = t0 + 60 * MS;
+        let mut setup = Setup::plain(3, seed * 100 + sub);
+        setup.disk.write_us_max = MS;
+        let (mut world, dc, holder, rest) = held(setup);
+        for late_ms in [74, 148, 222] {
+            for from in [dc, rest[0]] {
+                world.net.path(from, holder).late_us = late_ms * MS;
+            }
+            world.run((300 + 11 * sub) * MS);
         }
-        world.run(t0 - world.now);
+        let until = world.now + 3 * SECOND;
         for to in [dc, rest[0]] {
-            world.net.cut(holder, to, t0 + 3 * SECOND);
+            world.net.cut(holder, to, until);
         }
         insist(&mut world, rest[0], 3 * SECOND);
         verdict(world)?;
@@ -371,45 +373,40 @@ fn a_healthy_member_never_lapses(seed: u64) -> Result<(), Violation> {
     verdict(world)
 }
 
+/// One voter set after another, through the coordinator.
+fn reconfigure(world: &mut World, dc: u32, voters: &[u32]) {
+    let mut votes: Vec<(NodeId, u32)> = voters.iter().map(|n| (NodeId(*n), 1)).collect();
+    votes.sort();
+    let voters = VoterSet {
+        votes,
+        ..VoterSet::default()
+    };
+    let next = voters.clone();
+    world.input(dc, Input::Reconfigure { voters });
+    let done = |w: &World| {
+        let core = w.node(dc).core.as_ref();
+        core.is_some_and(|c| c.log_state().config.current == next)
+    };
+    world.until("the new voters stand", 3 * SECOND, done);
+}
+
 /// The voter sets change while the holder and its friend hear nothing of it: by the old sets they are
 /// a quorum still, by the new ones nobody.
 fn r3_a_holder_behind_a_reconfiguration(seed: u64) -> Result<(), Violation> {
     for sub in 0..3 {
-        let mut setup = Setup::plain(5, seed * 100 + sub);
-        setup.voters.votes.truncate(3);
-        let mut world = founded(setup).with_leases();
-        world.kernels.by_hand = true;
-        let dc = dc_of(&world);
-        let voters: Vec<u32> = others(&world, dc).into_iter().filter(|n| *n <= 3).collect();
-        let (holder, friend) = (voters[0], voters[1]);
-        let process = world.node(holder).me;
-        world.grant(dc, VIP, process);
-        world.until("the VIP is up", SECOND, |w| w.owner(VIP) == Some(holder));
+        let (mut world, dc, holder, rest) = held(Setup::plain(5, seed * 100 + sub));
+        let old: Vec<u32> = [dc, holder, rest[0]].to_vec();
+        reconfigure(&mut world, dc, &old);
+        let friend = rest[0];
         for from in others(&world, holder) {
             world.net.path(from, holder).swallows = Some(is_append);
         }
-        let next = VoterSet {
-            votes: [dc, 4, 5].iter().map(|n| (NodeId(*n), 1)).collect(),
-            ..VoterSet::default()
-        };
-        let mut next = next;
-        next.votes.sort();
-        world.input(
-            dc,
-            Input::Reconfigure {
-                voters: next.clone(),
-            },
-        );
-        let done = |w: &World| {
-            let core = w.node(dc).core.as_ref();
-            core.is_some_and(|c| c.log_state().config.current == next)
-        };
-        world.until("the new voters stand", 3 * SECOND, done);
+        reconfigure(&mut world, dc, &[dc, rest[1], rest[2]]);
         world.run(sub * 40 * MS);
         // From here on the two old voters hear each other alone.
         let until = world.now + 5 * SECOND;
         split(&mut world, &[holder, friend], until);
-        insist(&mut world, 4, 4 * SECOND);
+        insist(&mut world, rest[1], 4 * SECOND);
         verdict(world)?;
     }
     Ok(())
