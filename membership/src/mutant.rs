@@ -56,13 +56,15 @@ pub enum Mutant {
     LeaseFromReceipt,
     /// A grant to another process, or another boot, of the node is taken for this one's (R12).
     OldProcessGrantHonoured,
+    /// Echoes of nodes that know newer voter sets than the holder count for its leases (R3).
+    LeaseBehindConfig,
     /// A late tick is not taken for a pause: a lone holder goes on as if nothing had been (R9, R11).
     LeaseAcrossPause,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -89,6 +91,7 @@ impl Mutant {
         Self::RevokeWithoutHold,
         Self::LeaseFromReceipt,
         Self::OldProcessGrantHonoured,
+        Self::LeaseBehindConfig,
         Self::LeaseAcrossPause,
     ];
 }

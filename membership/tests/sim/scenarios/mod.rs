@@ -3,6 +3,7 @@
 //! seeded bug is shown to first.
 
 mod coordinator;
+mod leases;
 mod stores;
 mod two_nodes;
 mod voters;
@@ -21,7 +22,13 @@ pub type Scenario = (&'static str, fn(u64) -> Result<(), Violation>);
 
 /// All of them, the quick ones first; the number is the seed.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    let families = [two_nodes::ALL, stores::ALL, coordinator::ALL, voters::ALL];
+    let families = [
+        two_nodes::ALL,
+        stores::ALL,
+        coordinator::ALL,
+        voters::ALL,
+        leases::ALL,
+    ];
     families.into_iter().flatten()
 }
 
