@@ -106,7 +106,7 @@ impl Gates {
             made: Made::default(),
         };
         gates.build()?;
-        gates.adopt()?;
+        gates.adopt(tables::Predecessor::Another)?;
         gates.remember()?;
         let belts = gates.belts.clone();
         Ok((gates, belts))

@@ -150,7 +150,7 @@ impl Gates {
         let (guarded, shared) = (self.guarded.clone(), self.shared.clone());
         let links = self.links.clone();
         self.build()?;
-        self.adopt()?;
+        self.adopt(Predecessor::Ourselves)?;
         self.guard(&guarded)?;
         self.share(&shared)?;
         self.attach(&links)?;
@@ -249,18 +249,20 @@ impl Gates {
         Ok(())
     }
 
-    /// Learns what a predecessor guarded, and closes what cannot be a lease of ours.
-    pub(super) fn adopt(&mut self) -> Result<()> {
+    /// Learns what stands: what is guarded, which devices have gates, which gates are open. An
+    /// open one stays so if it can be a lease: of a predecessor's, or of our own.
+    pub(super) fn adopt(&mut self, of: Predecessor) -> Result<()> {
         let Some(channel) = &mut self.channel else {
             return Ok(());
         };
         let mut all = BTreeSet::new();
-        let mut endless = Vec::new();
+        let mut strange = Vec::new();
         for family in &self.families {
             all.extend(guarded(channel, *family)?);
             for (ip, left) in open(channel, *family)? {
-                if left.is_none_or(|left| left > LEASE_MAX) {
-                    endless.push(ip);
+                let known = of == Predecessor::Another || self.open.contains(&ip);
+                if !known || left.is_none_or(|left| left > LEASE_MAX) {
+                    strange.push(ip);
                 } else {
                     self.open.insert(ip);
                 }
@@ -273,8 +275,17 @@ impl Gates {
         }
         self.change_guard(&come, &[])?;
         self.guarded = all;
-        self.close(&endless)
+        self.close(&strange)
     }
+}
+
+/// Who put up the tables that stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Predecessor {
+    /// An earlier process.
+    Another,
+    /// This one, before somebody changed them.
+    Ourselves,
 }
 
 /// A device without its gate.
