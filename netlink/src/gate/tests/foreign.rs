@@ -7,6 +7,7 @@ use crate::gate::layout::TABLE;
 use crate::gate::message::{Attrs, Batch, Family, Kind};
 use crate::{NetNs, Result};
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE};
+use nix::errno::Errno;
 use std::net::Ipv4Addr;
 
 /// Another program with a socket of its own.
@@ -15,6 +16,7 @@ pub(super) struct Foreign(Channel);
 /// `nf_tables_api.c` reads a chain's hook, policy and type; the numbers are of the header file.
 const CHAIN_HOOK: u16 = 4;
 const CHAIN_TYPE: u16 = 7;
+const RULES_PER_SMALL_BATCH: u32 = 1_000;
 
 impl Foreign {
     pub(super) fn open(netns: &NetNs) -> Self {
@@ -89,9 +91,23 @@ impl Foreign {
             .unwrap();
     }
 
-    /// Loads so many rules in one batch, and then removes the table.
+    /// Loads so many rules, in one batch where the socket may be that large, and then removes
+    /// the table.
     pub(super) fn load_and_remove(&mut self, table: &str, rules: u32) {
         self.add_chain(table, "filter", 1, 10);
+        if let Err(error) = self.load(table, rules) {
+            assert_eq!(error.errno(), Some(Errno::EMSGSIZE), "{error}");
+            for _ in 0..rules / RULES_PER_SMALL_BATCH {
+                self.load(table, RULES_PER_SMALL_BATCH).unwrap();
+            }
+        }
+        self.change(|batch| {
+            batch.push(Kind::DelTable, Family::Inet, 0, |a| a.text(1, table));
+        })
+        .unwrap();
+    }
+
+    fn load(&mut self, table: &str, rules: u32) -> Result<()> {
         self.change(|batch| {
             for _ in 0..rules {
                 push_rule(batch, table, 1, |list| {
@@ -99,11 +115,6 @@ impl Foreign {
                 });
             }
         })
-        .unwrap();
-        self.change(|batch| {
-            batch.push(Kind::DelTable, Family::Inet, 0, |a| a.text(1, table));
-        })
-        .unwrap();
     }
 
     /// Everything in a table, as bytes.
