@@ -10,6 +10,7 @@ mod channel;
 mod expression;
 mod layout;
 mod leases;
+mod make;
 mod message;
 mod state;
 mod tables;

@@ -1,7 +1,8 @@
 //! Somebody else at our tables: what nf_tables tells everybody of every change.
 
 use super::Gates;
-use super::layout::{TABLE, TABLE_NAME};
+use super::layout::TABLE;
+use super::make::TABLE_NAME;
 use super::message::{Family, GENERIC_BYTES, Kind};
 use crate::attribute::Attributes;
 use crate::socket::Message;
