@@ -2,13 +2,13 @@
 //! hands on our tables.
 
 use crate::gate::channel::Channel;
-use crate::gate::expression::{self, DATA_VALUE, REGISTER, expression};
+use crate::gate::expression::{self, DATA_VALUE, REGISTER, Step, expression};
 use crate::gate::layout::TABLE;
 use crate::gate::message::{Attrs, Batch, Family, Kind};
 use crate::{NetNs, Result};
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE};
 use nix::errno::Errno;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// Another program with a socket of its own.
 pub(super) struct Foreign(Channel);
@@ -141,30 +141,42 @@ fn push_rule(batch: &mut Batch, table: &str, hook: u32, list: impl Fn(&mut Attrs
 
 /// What a NAT rule looks for.
 pub(super) enum Seek {
-    Destination(Ipv4Addr),
-    Source(Ipv4Addr),
+    Destination(IpAddr),
+    Source(IpAddr),
 }
 
 /// UDP from or to an address gets another one: source (0) or destination (1).
-pub(super) fn translate(list: &mut Attrs<'_>, seek: &Seek, kind: u32, other: Ipv4Addr) {
-    let (offset, ip) = match seek {
-        Seek::Destination(ip) => (16, ip),
-        Seek::Source(ip) => (12, ip),
+pub(super) fn translate(list: &mut Attrs<'_>, seek: &Seek, kind: u32, other: IpAddr) {
+    // Source and destination in the header, the protocol's place, and the family's number.
+    let (places, protocol_at, family) = match other {
+        IpAddr::V4(_) => ([12, 16], 9, 2),
+        IpAddr::V6(_) => ([8, 24], 6, 10),
     };
-    let family = expression::Step::Family(2);
-    expression::write(
-        &[family, expression::Step::Byte { offset: 9, is: 17 }],
-        list,
-    );
-    expression::payload(list, offset, 4);
-    expression::compare(list, &ip.octets());
+    let (offset, ip) = match seek {
+        Seek::Source(ip) => (places[0], ip),
+        Seek::Destination(ip) => (places[1], ip),
+    };
+    let udp = Step::Byte {
+        offset: protocol_at,
+        is: 17,
+    };
+    expression::write(&[Step::Family(family), udp], list);
+    expression::payload(list, offset, octets(*ip).len() as u32);
+    expression::compare(list, &octets(*ip));
     expression(list, "immediate", |data| {
         data.be32(1, REGISTER);
-        data.nest(2, |value| value.bytes(DATA_VALUE, &other.octets()));
+        data.nest(2, |value| value.bytes(DATA_VALUE, &octets(other)));
     });
     expression(list, "nat", |data| {
         data.be32(1, kind);
-        data.be32(2, 2);
+        data.be32(2, family.into());
         data.be32(3, REGISTER);
     });
+}
+
+fn octets(ip: IpAddr) -> Vec<u8> {
+    match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    }
 }
