@@ -14,6 +14,7 @@ use std::time::Duration;
 pub(super) struct Channel {
     socket: Socket,
     buffer: Vec<u8>,
+    bytes_max: usize,
 }
 
 /// A message that the kernel refused.
@@ -33,10 +34,16 @@ pub(super) struct Standing {
 
 impl Channel {
     pub(super) fn open() -> Result<Self> {
+        Self::open_for(BATCH_BYTES_MAX)
+    }
+
+    /// For batches of so many bytes.
+    pub(super) fn open_for(bytes_max: usize) -> Result<Self> {
         Ok(Self {
             // Twice: what the kernel counts is larger than what we send.
-            socket: Socket::open_netfilter(2 * BATCH_BYTES_MAX, ANSWERS_BYTES_MAX)?,
+            socket: Socket::open_netfilter(2 * bytes_max, ANSWERS_BYTES_MAX)?,
             buffer: Vec::new(),
+            bytes_max,
         })
     }
 
@@ -70,10 +77,10 @@ impl Channel {
     }
 
     fn send(&mut self, what: &str, batch: Batch, commit: bool) -> Result<Vec<Fault>> {
-        if batch.len() > BATCH_BYTES_MAX {
-            let bytes = batch.len();
+        let (bytes, most) = (batch.len(), self.bytes_max);
+        if bytes > most {
             return Err(Error::Invalid(format!(
-                "cannot {what}: a batch of {bytes} bytes is above {BATCH_BYTES_MAX}"
+                "cannot {what}: a batch of {bytes} bytes is above {most}"
             )));
         }
         let first = batch.first();
@@ -170,6 +177,29 @@ impl Channel {
         self.dump(kind, family, table, |attributes, found| {
             found.extend(read(attributes));
         })
+    }
+
+    /// The messages about a kind of object in any table.
+    #[cfg(test)]
+    pub(super) fn list_raw(
+        &mut self,
+        kind: Kind,
+        family: Family,
+        table: &str,
+    ) -> Result<Vec<Vec<u8>>> {
+        let number = self.socket.next_sequence();
+        let bytes = request(kind, family, NLM_F_DUMP, number, |attrs| {
+            attrs.text(TABLE_NAME, table);
+        });
+        self.socket.send_bytes("read a table", &bytes, number)?;
+        let mut found = Vec::new();
+        self.socket.collect("read a table", number, |reply| {
+            let attributes = Attributes::after(reply.body, GENERIC_BYTES);
+            if attributes.text(TABLE_NAME).as_deref() == Some(table) {
+                found.push(reply.body[GENERIC_BYTES..].to_vec());
+            }
+        })?;
+        Ok(found)
     }
 
     /// Reads a list; repeats when it changed underneath. A table that is not there is empty.

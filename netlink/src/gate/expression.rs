@@ -98,7 +98,7 @@ fn meta(list: &mut Attrs<'_>, key: u32) {
     });
 }
 
-fn compare(list: &mut Attrs<'_>, with: &[u8]) {
+pub(super) fn compare(list: &mut Attrs<'_>, with: &[u8]) {
     expression(list, "cmp", |data| {
         data.be32(CMP_SREG, REGISTER);
         data.be32(CMP_OP, CMP_EQUAL);
@@ -106,7 +106,7 @@ fn compare(list: &mut Attrs<'_>, with: &[u8]) {
     });
 }
 
-fn payload(list: &mut Attrs<'_>, offset: u32, len: u32) {
+pub(super) fn payload(list: &mut Attrs<'_>, offset: u32, len: u32) {
     expression(list, "payload", |data| {
         data.be32(PAYLOAD_DREG, REGISTER);
         data.be32(PAYLOAD_BASE, PAYLOAD_NETWORK);

@@ -63,6 +63,14 @@ pub(super) fn held(version: Version) -> &'static str {
     }
 }
 
+/// The set of the addresses that this node serves without announcing them.
+pub(super) fn shared(version: Version) -> &'static str {
+    match version {
+        Version::V4 => SHARED4.name,
+        Version::V6 => SHARED6.name,
+    }
+}
+
 /// Whether a family's table knows addresses of that version.
 pub(super) fn knows(family: Family, version: Version) -> bool {
     sets(family).iter().any(|set| set.version == version)
@@ -75,7 +83,8 @@ pub(super) fn knows_ip(family: Family, ip: IpAddr) -> bool {
 
 pub(super) fn sets(family: Family) -> &'static [Set] {
     match family {
-        Family::Inet | Family::Netdev => &[GUARD4, GUARD6, HELD4, HELD6],
+        Family::Inet => &[GUARD4, GUARD6, HELD4, HELD6, SHARED4, SHARED6],
+        Family::Netdev => &[GUARD4, GUARD6, HELD4, HELD6],
         Family::Arp => &[GUARD4, HELD4],
     }
 }
@@ -157,15 +166,19 @@ fn push_chain(batch: &mut Batch, family: Family, chain: &Chain) {
     });
 }
 
-/// Adds the egress chain of a device, if it is not there, and makes it say what it should.
-pub(super) fn push_egress(batch: &mut Batch, link: &str, present: bool) {
+/// Adds the egress chain of a device, if it is not there, and makes it say what it should;
+/// returns the number of the message that fails without the device.
+pub(super) fn push_egress(batch: &mut Batch, link: &str, present: bool) -> Option<u32> {
     let name = egress_chain(link);
+    let mut added = None;
     if !present {
-        batch.push(Kind::NewChain, Family::Netdev, NLM_F_CREATE, |attrs| {
-            attrs.text(CHAIN_TABLE, TABLE);
-            attrs.text(CHAIN_NAME, &name);
-            base(attrs, EGRESS, Some(link));
-        });
+        added = Some(
+            batch.push(Kind::NewChain, Family::Netdev, NLM_F_CREATE, |attrs| {
+                attrs.text(CHAIN_TABLE, TABLE);
+                attrs.text(CHAIN_NAME, &name);
+                base(attrs, EGRESS, Some(link));
+            }),
+        );
     }
     push_flush(batch, Family::Netdev, &name);
     push_rule(
@@ -175,6 +188,7 @@ pub(super) fn push_egress(batch: &mut Batch, link: &str, present: bool) {
         EGRESS_COMMENT,
         &[Step::Jump(ANNOUNCE)],
     );
+    added
 }
 
 /// Removes an egress chain.
@@ -320,6 +334,17 @@ const HELD6: Set = Set {
     timed: true,
 };
 
+const SHARED4: Set = Set {
+    name: "shared4",
+    version: Version::V4,
+    timed: false,
+};
+const SHARED6: Set = Set {
+    name: "shared6",
+    version: Version::V6,
+    timed: false,
+};
+
 /// Before everything that rewrites or accepts: raw is at -300, defragmentation at -400.
 const EARLY: i32 = -500;
 /// After source NAT (100), so that what it made is seen; the last hooks of conntrack come later.
@@ -361,6 +386,7 @@ const TO4: &[Step] = &[
     address4(IP4_DESTINATION),
     Step::In(GUARD4.name),
     Step::NotIn(HELD4.name),
+    Step::NotIn(SHARED4.name),
     Step::DestinationIsLocal,
     Step::Count,
     Step::Drop,
@@ -370,6 +396,7 @@ const TO6: &[Step] = &[
     address6(IP6_DESTINATION),
     Step::In(GUARD6.name),
     Step::NotIn(HELD6.name),
+    Step::NotIn(SHARED6.name),
     Step::DestinationIsLocal,
     Step::Count,
     Step::Drop,
@@ -379,6 +406,7 @@ const FROM4: &[Step] = &[
     address4(IP4_SOURCE),
     Step::In(GUARD4.name),
     Step::NotIn(HELD4.name),
+    Step::NotIn(SHARED4.name),
     Step::SourceIsLocal,
     Step::Count,
     Step::Drop,
@@ -388,6 +416,7 @@ const FROM6: &[Step] = &[
     address6(IP6_SOURCE),
     Step::In(GUARD6.name),
     Step::NotIn(HELD6.name),
+    Step::NotIn(SHARED6.name),
     Step::SourceIsLocal,
     Step::Count,
     Step::Drop,

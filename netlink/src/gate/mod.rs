@@ -78,6 +78,7 @@ pub struct Gates {
     families: Vec<Family>,
     belts: Belts,
     guarded: BTreeSet<IpAddr>,
+    shared: BTreeSet<IpAddr>,
     links: BTreeSet<String>,
     /// Addresses whose gate this process opened or took over open; some may have lapsed since.
     open: BTreeSet<IpAddr>,
@@ -99,6 +100,7 @@ impl Gates {
             families: Vec::new(),
             belts: Belts::default(),
             guarded: BTreeSet::new(),
+            shared: BTreeSet::new(),
             links: BTreeSet::new(),
             open: BTreeSet::new(),
             made: Made::default(),

@@ -57,8 +57,7 @@ impl Gates {
             }
             let of_family = |ip: &&IpAddr| layout::knows_ip(*family, **ip);
             let wanted: BTreeSet<IpAddr> = self.guarded.iter().filter(of_family).copied().collect();
-            let found = guarded(channel, *family)?.into_iter().map(|(ip, _)| ip);
-            if let Some(what) = unlike(&wanted, &found.collect()) {
+            if let Some(what) = unlike(&wanted, &guarded(channel, *family)?) {
                 return label(what);
             }
             for (ip, left) in open(channel, *family)? {

@@ -1,13 +1,13 @@
 //! Putting up tables, taking them over, and what is gated: addresses and devices.
 
-use super::channel::{Channel, Standing};
+use super::channel::{Channel, Fault, Standing};
 use super::expression::Version;
 use super::layout::{
     CHAIN_NAME, TABLE, TABLE_OWNER, TABLE_PERSIST, egress_chain, egress_link, guard, held, knows,
-    push_egress, push_elements, push_no_chain, push_no_table, push_table,
+    push_egress, push_elements, push_no_chain, push_no_table, push_table, shared,
 };
 use super::leases::{by_set, push_closed};
-use super::message::{Family, Kind};
+use super::message::{Batch, Family, Kind};
 use super::{Belts, GUARDED_MAX, Gates, LEASE_MAX};
 use crate::{Error, Result};
 use nix::errno::Errno;
@@ -40,20 +40,34 @@ impl Gates {
             return Ok(());
         };
         let mut batch = channel.begin();
-        let bare = |ips: &[IpAddr]| ips.iter().map(|ip| (*ip, None)).collect::<Vec<_>>();
-        for (family, version, some) in by_set(&self.families, &bare(come)) {
-            push_elements(&mut batch, Kind::NewElement, family, guard(version), &some);
-        }
-        for (family, version, some) in by_set(&self.families, &bare(gone)) {
-            // Added first, so that its absence is no fault.
-            push_elements(&mut batch, Kind::NewElement, family, guard(version), &some);
-            push_elements(&mut batch, Kind::DelElement, family, guard(version), &some);
-        }
+        push_difference(&mut batch, &self.families, guard, come, gone);
         push_closed(&mut batch, &self.families, gone.iter().copied());
         if batch.is_empty() {
             return Ok(());
         }
         channel.must("change the guarded addresses", batch)
+    }
+
+    /// Of the guarded addresses, lets exactly these be served here without being held: a director
+    /// forwards their packets to every node (`lvs_support`, LVS direct routing). Announcements of
+    /// them - ARP, advertisements, raw frames - stay gated.
+    ///
+    /// # Errors
+    /// What the kernel says; then nothing changed.
+    pub fn share(&mut self, ips: &BTreeSet<IpAddr>) -> Result<()> {
+        self.shared.clone_from(ips);
+        let Some(channel) = &mut self.channel else {
+            return Ok(());
+        };
+        let now = elements_of(channel, Family::Inet, shared)?;
+        let come: Vec<_> = ips.difference(&now).copied().collect();
+        let gone: Vec<_> = now.difference(ips).copied().collect();
+        let mut batch = channel.begin();
+        push_difference(&mut batch, &[Family::Inet], shared, &come, &gone);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        channel.must("change the shared addresses", batch)
     }
 
     /// Gives exactly these devices an egress gate, so that raw announcements pass it. Does
@@ -74,18 +88,38 @@ impl Gates {
         let Some(channel) = &mut self.channel else {
             return Ok(());
         };
-        let present = egress_links(channel)?;
-        let mut batch = channel.begin();
-        for link in links {
-            push_egress(&mut batch, link, present.contains(link));
+        let mut missing = BTreeSet::new();
+        loop {
+            let present = egress_links(channel)?;
+            let mut batch = channel.begin();
+            let mut added = Vec::new();
+            for link in links.iter().filter(|link| !missing.contains(*link)) {
+                let number = push_egress(&mut batch, link, present.contains(link));
+                added.extend(number.map(|number| (number, link)));
+            }
+            for link in present.difference(links) {
+                push_no_chain(&mut batch, Family::Netdev, &egress_chain(link));
+            }
+            let faults = if batch.is_empty() {
+                Vec::new()
+            } else {
+                channel.commit("put an egress gate on a device", batch)?
+            };
+            let known = missing.len();
+            let absent = |number: u32| {
+                let of = |fault: &Fault| fault.number == number && fault.error.is_absent();
+                faults.iter().any(of)
+            };
+            let gone = added.iter().filter(|(number, _)| absent(*number));
+            let gone: Vec<String> = gone.map(|(_, link)| (*link).clone()).collect();
+            missing.extend(gone);
+            match faults.into_iter().next() {
+                None => return missing.pop_first().map_or(Ok(()), no_link),
+                Some(fault) if missing.len() == known => return Err(fault.error),
+                Some(fault) if channel.table(Family::Netdev)?.is_none() => return Err(fault.error),
+                Some(_) => {}
+            }
         }
-        for link in present.difference(links) {
-            push_no_chain(&mut batch, Family::Netdev, &egress_chain(link));
-        }
-        if batch.is_empty() {
-            return Ok(());
-        }
-        channel.must("put an egress gate on a device", batch)
     }
 
     /// Removes all tables: nothing is gated any more.
@@ -113,10 +147,12 @@ impl Gates {
     /// # Errors
     /// As [`Gates::raise`], [`Gates::guard`] and [`Gates::attach`].
     pub fn repair(&mut self) -> Result<()> {
-        let (guarded, links) = (self.guarded.clone(), self.links.clone());
+        let (guarded, shared) = (self.guarded.clone(), self.shared.clone());
+        let links = self.links.clone();
         self.build()?;
         self.adopt()?;
         self.guard(&guarded)?;
+        self.share(&shared)?;
         self.attach(&links)?;
         self.remember()
     }
@@ -221,7 +257,7 @@ impl Gates {
         let mut all = BTreeSet::new();
         let mut endless = Vec::new();
         for family in &self.families {
-            all.extend(guarded(channel, *family)?.into_iter().map(|(ip, _)| ip));
+            all.extend(guarded(channel, *family)?);
             for (ip, left) in open(channel, *family)? {
                 if left.is_none_or(|left| left > LEASE_MAX) {
                     endless.push(ip);
@@ -238,6 +274,33 @@ impl Gates {
         self.change_guard(&come, &[])?;
         self.guarded = all;
         self.close(&endless)
+    }
+}
+
+/// A device without its gate.
+fn no_link(name: String) -> Result<()> {
+    let links = crate::Kernel::open()?.links()?;
+    let present: Vec<String> = links.into_iter().map(|link| link.name).collect();
+    let present = present.join(" ");
+    Err(Error::NoSuchLink { name, present })
+}
+
+/// Adds and removes elements of sets without timeouts.
+fn push_difference(
+    batch: &mut Batch,
+    families: &[Family],
+    set: fn(Version) -> &'static str,
+    come: &[IpAddr],
+    gone: &[IpAddr],
+) {
+    let bare = |ips: &[IpAddr]| ips.iter().map(|ip| (*ip, None)).collect::<Vec<_>>();
+    for (family, version, some) in by_set(families, &bare(come)) {
+        push_elements(batch, Kind::NewElement, family, set(version), &some);
+    }
+    for (family, version, some) in by_set(families, &bare(gone)) {
+        // Added first, so that its absence is no fault.
+        push_elements(batch, Kind::NewElement, family, set(version), &some);
+        push_elements(batch, Kind::DelElement, family, set(version), &some);
     }
 }
 
@@ -269,16 +332,15 @@ fn put_up(channel: &mut Channel, family: Family, owned: &mut bool) -> Result<()>
         let guarded = if anew {
             guarded(channel, family)?
         } else {
-            Vec::new()
+            BTreeSet::new()
         };
         let mut batch = channel.begin();
         if anew {
             push_no_table(&mut batch, family);
         }
         push_table(&mut batch, family, flags);
-        for (family, version, some) in by_set(&[family], &guarded) {
-            push_elements(&mut batch, Kind::NewElement, family, guard(version), &some);
-        }
+        let guarded: Vec<IpAddr> = guarded.into_iter().collect();
+        push_difference(&mut batch, &[family], guard, &guarded, &[]);
         let Some(fault) = channel.commit(&what, batch)?.into_iter().next() else {
             return Ok(());
         };
@@ -297,12 +359,20 @@ fn put_up(channel: &mut Channel, family: Family, owned: &mut bool) -> Result<()>
 }
 
 /// The guarded addresses of a table.
-pub(super) fn guarded(channel: &mut Channel, family: Family) -> Result<Vec<(IpAddr, Option<u64>)>> {
-    let mut found = Vec::new();
+pub(super) fn guarded(channel: &mut Channel, family: Family) -> Result<BTreeSet<IpAddr>> {
+    elements_of(channel, family, guard)
+}
+
+fn elements_of(
+    channel: &mut Channel,
+    family: Family,
+    set: fn(Version) -> &'static str,
+) -> Result<BTreeSet<IpAddr>> {
+    let mut found = BTreeSet::new();
     for version in [Version::V4, Version::V6] {
         if knows(family, version) {
-            let elements = channel.elements(family, guard(version))?;
-            found.extend(elements.into_iter().map(|(ip, _)| (ip, None)));
+            let elements = channel.elements(family, set(version))?;
+            found.extend(elements.into_iter().map(|(ip, _)| ip));
         }
     }
     Ok(found)
