@@ -7,6 +7,8 @@
 mod burst;
 mod guard;
 mod held;
+pub mod lease;
+pub mod listen;
 mod metadata;
 mod params;
 
@@ -16,6 +18,7 @@ pub use held::HeldVip;
 use crate::executor::{NativeAgent, OpRequest};
 use burst::{Announcers, Bursts, Voice};
 use held::{Held, HeldTable};
+use lease::LeaseHandle;
 use netlink::{Address, AddressSpec, ArpListener, Broadcast, Error, Kernel, Link, Place, sysctl};
 use params::{Agent, Refusal, Settings, Target, rc};
 use std::collections::BTreeSet;
@@ -35,6 +38,8 @@ pub struct NativeVip {
     hands_off: Mutex<BTreeSet<String>>,
     announcers: Announcers,
     bursts: Bursts,
+    /// Without leases (tests, single tools) an address is held for ever.
+    leases: Option<LeaseHandle>,
 }
 
 /// An operation's end as the agents tell it: nothing, or exit code and reason.
@@ -56,6 +61,7 @@ impl NativeVip {
             hands_off: Mutex::default(),
             announcers: Announcers::default(),
             bursts,
+            leases: None,
         })
     }
 
@@ -124,7 +130,13 @@ impl NativeVip {
             if settings.arping {
                 refuse_second_owner(&link, settings.target.ip)?;
             }
-            self.add(&settings, &place, label)?;
+        }
+        self.open_gate(request, settings.target.ip, &place)?;
+        if there {
+            self.adopt_gate(request, &settings, &place);
+        } else if let Err(refusal) = self.add(request, &settings, &place, label) {
+            self.close_gate(request, Some(settings.target.ip));
+            return Err(refusal);
         }
         let held = self.hold(request, &settings.target, &place);
         if !place.link.up {
@@ -149,6 +161,7 @@ impl NativeVip {
             // What is no address is on no interface.
             return Ok(());
         };
+        self.close_gate(request, Some(target.ip));
         let mut outcome = Ok(());
         for address in self.to_remove(&request.rsc, &target)? {
             // One that cannot be removed does not keep the others here.
@@ -196,10 +209,12 @@ impl NativeVip {
                 if refusal.rc == rc::NOT_RUNNING {
                     self.bursts.cancel(&request.rsc);
                     self.held.forget(&request.rsc);
+                    self.close_gate(request, Some(target.ip));
                 }
                 return Err(refusal);
             }
         };
+        self.adopt_gate(request, &settings, &place);
         let held = self.hold(request, target, &place);
         if settings.refreshes > 0 && request.interval_ms > 0 {
             let refresh = Settings {
@@ -288,7 +303,13 @@ impl NativeVip {
         }
     }
 
-    fn add(&self, settings: &Settings, place: &Place, label: Option<String>) -> Outcome {
+    fn add(
+        &self,
+        request: &OpRequest,
+        settings: &Settings,
+        place: &Place,
+        label: Option<String>,
+    ) -> Outcome {
         let spec = AddressSpec {
             broadcast: place.broadcast,
             label,
@@ -297,12 +318,14 @@ impl NativeVip {
             preferred: settings.preferred,
             ..AddressSpec::new(place.link.index, settings.target.ip, place.prefix)
         };
+        let spec = self.mortal(request, spec);
         match self.kernel().add_address(&spec) {
             Ok(()) => {}
             // Somebody added it since we looked: the wanted state holds.
             Err(error) if error.is_exists() => {}
             Err(error) => return Err(refused(error)),
         }
+        self.keep_alive(request, spec.clone());
         if settings.target.ip.is_ipv6() && !settings.nodad {
             self.await_detection(&spec)?;
         }
