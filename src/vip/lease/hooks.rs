@@ -4,7 +4,8 @@
 use super::LeaseHandle;
 use crate::executor::OpRequest;
 use crate::vip::params::{self, Agent, Refusal, Settings, Target, rc};
-use crate::vip::{NativeVip, keep_secondaries};
+use crate::vip::NativeVip;
+use crate::vip::change::keep_secondaries;
 use netlink::{Address, AddressFlag, AddressSpec, Place};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -35,6 +36,9 @@ impl NativeVip {
     /// From now on addresses are held by leases.
     #[must_use]
     pub fn with_leases(mut self, leases: LeaseHandle) -> Self {
+        // Where the kernel has no egress gates this is what stops a frame (R15).
+        let permit = leases.clone();
+        self.announce_only_if(Box::new(move |ip| permit.may_speak_for(ip)));
         self.leases = Some(leases);
         self
     }

@@ -74,6 +74,8 @@ struct Inbox {
 #[derive(Debug, Default)]
 struct Seen {
     view: LeaseView,
+    /// Until when each address that needs a lease may speak; 0 = not now.
+    leased: BTreeMap<IpAddr, u64>,
     /// Orders carried out.
     done: u64,
     /// Why an order could not be carried out, by its number.
@@ -258,6 +260,14 @@ impl LeaseHandle {
     #[must_use]
     pub fn view(&self) -> LeaseView {
         self.0.seen().view.clone()
+    }
+
+    /// The address may speak now, as far as leases are concerned: those that need none may.
+    #[must_use]
+    pub fn may_speak_for(&self, ip: IpAddr) -> bool {
+        let seen = self.0.seen();
+        let until_us = seen.leased.get(&ip).copied();
+        until_us.is_none_or(|until_us| (self.0.clock)() < until_us)
     }
 
     /// The address may speak now.
@@ -722,6 +732,11 @@ impl Work {
         }
         seen.ended = ended;
         seen.view.standings = self.machine.standings();
+        seen.leased = self.configured.iter().map(|ip| (*ip, 0)).collect();
+        seen.leased.extend(self.machine.ends_us());
+        for ip in &self.detached {
+            seen.leased.insert(*ip, u64::MAX);
+        }
         seen.view.belts = self.door.belts();
         seen.view.trouble.clone_from(&self.trouble);
         drop(seen);

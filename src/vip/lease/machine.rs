@@ -226,6 +226,14 @@ impl Machine {
         self.vips.values().filter(open).map(|v| v.ip).collect()
     }
 
+    /// Until when each wanted address may speak; 0 = not now.
+    pub(super) fn ends_us(&self) -> impl Iterator<Item = (IpAddr, u64)> + '_ {
+        self.vips.values().map(|v| match v.state {
+            State::Open { until_us, .. } => (v.ip, until_us),
+            State::Closed | State::Lapsed { .. } => (v.ip, 0),
+        })
+    }
+
     /// The address of a resource that is wanted here.
     pub(super) fn ip_of(&self, vip: &str) -> Option<IpAddr> {
         self.vips.get(vip).map(|v| v.ip)
