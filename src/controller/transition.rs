@@ -35,9 +35,13 @@ struct Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Waiting,
-    InFlight { deadline_ms: u64 },
+    InFlight {
+        deadline_ms: u64,
+    },
     Done,
     Failed,
+    /// Taken back before it was begun.
+    Withdrawn,
 }
 
 /// Place of an action among those that are ready: nodes go last, then by priority, then by the
@@ -210,6 +214,16 @@ impl Transition {
             (false, _) => Answer::Failed(what),
             (true, true) => Answer::Surprise(what),
             (true, false) => Answer::Expected,
+        }
+    }
+
+    /// An action in flight was taken back: nothing that follows it may be done.
+    pub(super) fn withdraw(&mut self, key: &str) {
+        let found = self.action_of(key).and_then(|id| self.index.get(&id));
+        if let Some(&at) = found
+            && matches!(self.synapses[at].state, State::InFlight { .. })
+        {
+            self.settle(at, State::Withdrawn);
         }
     }
 

@@ -3,12 +3,15 @@
 use super::attributes::Attributes;
 use super::disk::DiskHandle;
 use super::duty::{Duty, PlanFor};
+use super::grants::Grants;
+use super::leases::Leases;
 use super::local::Local;
 use super::log::Log;
 use super::notices::Notices;
 use super::notify::notify;
 use super::reports::Reports;
 use super::requests::Clients;
+use super::silence::Silence;
 use super::stop::Stopping;
 use crate::conf::ClusterConf;
 use crate::controller;
@@ -19,9 +22,11 @@ use crate::paths::Paths;
 use crate::replica::Replica;
 use crate::transport::{Ended, Message, Peers, ProtocolHandle, boottime_ms};
 use crate::vip::Mishap;
+use crate::vip::lease::LeaseEvent;
 use membership::{Ballot, ConfigEntry, Event, Input, NodeState, OpId, PeerState, VoterSet};
 use scheduler::Plan;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::Signal;
@@ -43,6 +48,13 @@ pub(super) struct App {
     pub(super) standing: Standing,
     pub(super) local: Local,
     pub(super) duty: Duty,
+    pub(super) grants: Grants,
+    pub(super) leases: Leases,
+    pub(super) silence: Silence,
+    /// Number of the newest question to the wire.
+    pub(super) silence_round: u64,
+    /// The detection timeout.
+    pub(super) t_fail_us: u64,
     pub(super) clients: Clients,
     pub(super) attributes: Attributes,
     pub(super) notices: Notices,
@@ -84,6 +96,11 @@ pub(super) enum Own {
     StoreFailed(String),
     /// For a person: code and text.
     Notice(&'static str, String),
+    /// The wire was asked whether the silent node lives.
+    Silence {
+        round: u64,
+        heard: Result<Option<(String, IpAddr)>, String>,
+    },
     /// Voter sets in force, asked for when this node became the DC.
     Voters(Option<Box<ConfigEntry>>),
     /// A status was put together from the protocol thread's report.
@@ -100,6 +117,8 @@ pub(super) struct Inbox {
     pub(super) calls: mpsc::Receiver<Call>,
     /// Something happened to a floating address.
     pub(super) mishaps: mpsc::Receiver<Mishap>,
+    /// What happens to the leases of this node's floating addresses.
+    pub(super) leases: mpsc::Receiver<LeaseEvent>,
     /// Alert agents that failed, in words.
     pub(super) alert_failures: mpsc::Receiver<String>,
     pub(super) own: mpsc::Receiver<Own>,
@@ -122,6 +141,7 @@ impl App {
                     Some(Err(ended)) => self.protocol_ended(&ended),
                     None => self.protocol_ended(&Ended::Stopped),
                 },
+                Some(event) = inbox.leases.recv() => self.on_lease(event),
                 Some(event) = inbox.executor.recv() => self.on_executor(event),
                 Some(mishap) = inbox.mishaps.recv() => self.on_mishap(mishap),
                 Some(text) = inbox.alert_failures.recv() => self.notice("alert", text),
@@ -136,6 +156,8 @@ impl App {
         }
         notify("STOPPING=1");
         self.local.executor.shutdown().await;
+        let code = self.exit.unwrap_or(0);
+        self.end_leases(code != 0);
         self.exit.unwrap_or(0)
     }
 
@@ -146,6 +168,9 @@ impl App {
             self.duty.lone.next_timeout_ms(),
             self.clients.next_timeout_ms(),
             self.attributes.next_timeout_ms(),
+            self.grants.next_timeout_ms(),
+            self.leases.next_timeout_ms(),
+            self.silence_timeout_ms(),
             self.stopping.as_ref().map(|s| s.next_step_ms),
             self.await_notice_ms(),
             self.duty.lone_since_ms.filter(|at| *at > now),
@@ -169,6 +194,9 @@ impl App {
         }
         self.clients_on_time(now);
         self.attributes_on_time(now);
+        self.grants_on_time(now);
+        self.leases_on_time(now);
+        self.silence_on_time(now);
         self.awaiting_on_time(now);
         self.stopping_on_time(now);
     }
@@ -177,6 +205,7 @@ impl App {
         match own {
             Own::Planned { wanted, plan } => self.planned(wanted, plan),
             Own::Fenced { fence_no, outcome } => self.fence_agent_ended(fence_no, outcome),
+            Own::Silence { round, heard } => self.wire_heard(round, heard),
             Own::Voters(Some(config)) => self.voters_moved(&config),
             Own::Voters(None) => {}
             Own::StoreFailed(why) => self.store_failed(why),

@@ -56,6 +56,7 @@ impl App {
                 if restricted {
                     self.notice("restricted", why);
                 }
+                self.silence_changed();
                 self.absence_changed();
             }
             Event::FenceIntentLocal(intent) => self.fence_intended(&intent),
@@ -113,16 +114,18 @@ impl App {
         let (counter, view_no) = (view.ballot.counter, view.view_no);
         self.local.executor.promise((counter, view_no));
         self.standing.view = view;
+        self.check_leases();
+        self.grants_moved();
         self.publish_ready();
         self.absence_changed();
     }
 
     /// Alone of two: the loss of the other is not in the log, and has to be acted upon (fencing).
-    fn absence_changed(&mut self) {
+    pub(super) fn absence_changed(&mut self) {
         if !self.standing.restricted {
             return;
         }
-        for gone in self.absent() {
+        for gone in self.absent_for_plan() {
             let node = self.peers.name(NodeId(gone));
             self.control(controller::Input::NodeGone { node });
         }
@@ -156,6 +159,9 @@ impl App {
         if let EntryBody::FenceResult(result) = &entry.body {
             self.fence_certified(result);
         }
+        if let Some(vip) = &applied.grant {
+            self.grant_changed(vip);
+        }
         if applied.standing || applied.configuration.is_some() {
             self.duty.note_change(entry.seq);
         }
@@ -167,6 +173,15 @@ impl App {
             self.configuration_changed();
         }
         self.publish_progress();
+    }
+
+    /// The log gave or ended a grant.
+    fn grant_changed(&mut self, vip: &str) {
+        match self.replica.grants().of(vip).cloned() {
+            Some(grant) => self.granted(&grant),
+            None => self.grants_moved(),
+        }
+        self.check_leases();
     }
 
     /// Voter sets of the log; a joint step has no set of its own yet.
@@ -182,6 +197,7 @@ impl App {
         for gone in before.iter().filter(|id| !after.contains(id)) {
             let node = self.peers.name(gone.node);
             self.alert_node(gone.node, false);
+            self.grants.node_gone(gone.node);
             self.control(controller::Input::NodeGone { node });
         }
         for new in after.iter().filter(|id| !before.contains(id)) {
@@ -201,9 +217,11 @@ impl App {
         });
         let name = self.peers.name(self.me.node);
         self.local.configuration_changed(self.replica.cib(), &name);
+        self.configure_leases();
         self.input(Input::Fencing {
             configured: self.fencing_enabled(),
         });
+        self.silence_changed();
         self.adapt_voters();
     }
 
@@ -330,6 +348,7 @@ impl App {
                 op_status,
                 items: _,
             } => {
+                self.move_ended(&transition_key, rc == 0 && op_status == 0);
                 self.control(controller::Input::OpDone {
                     transition_key,
                     rc,

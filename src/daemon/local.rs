@@ -11,6 +11,7 @@ use crate::executor::{
 };
 use crate::fencing::Fencer;
 use crate::view::VipStatus;
+use crate::vip::lease::{LeaseView, Standing};
 use crate::vip::{HeldVip, NativeVip};
 use cib::Cib;
 use cib::config::{Config, Kind};
@@ -74,6 +75,10 @@ impl App {
     /// This node's report is whole as of its newest view: every command taken before stands in it.
     /// At the start it is empty, because nothing is known here until it has been probed.
     pub(super) fn publish_ready(&mut self) {
+        if self.leases.is_surrendering() {
+            self.leases.ready_due = true;
+            return;
+        }
         let item = Item::Ready(self.standing.view.view_no);
         self.publish(vec![(item.key(), Some(item.value()))]);
     }
@@ -130,6 +135,7 @@ impl App {
             );
             return;
         }
+        self.lease_operation(&request);
         let executor = &self.local.executor;
         let taken = match token {
             Some(token) => executor.run_under(token, request.clone()),
@@ -209,7 +215,8 @@ impl App {
                 "operation done"
             );
         }
-        let items = self.record(finished);
+        let mut items = self.record(finished);
+        items.extend(self.lease_operation_ended(finished));
         self.publish_vips();
         self.alert_operation(finished);
         let (transition_key, rc, op_status) = (
@@ -255,14 +262,20 @@ impl App {
         items
     }
 
-    fn publish_vips(&mut self) {
+    pub(super) fn publish_vips(&mut self) {
         let node = self.peers.name(self.me.node);
-        let status = |v: HeldVip| VipStatus {
-            resource: v.resource,
-            address: v.address,
-            device: v.device,
-            node: node.clone(),
-            announces: v.announces,
+        let leases = self.leases.handle.view();
+        let status = |v: HeldVip| {
+            let mut status = VipStatus {
+                resource: v.resource,
+                address: v.address,
+                device: v.device,
+                node: node.clone(),
+                announces: v.announces,
+                ..VipStatus::default()
+            };
+            describe_lease(&mut status, &leases);
+            status
         };
         let held = self.local.vip.list();
         for vip in &held {
@@ -326,6 +339,31 @@ impl App {
     }
 }
 
+/// What a status says of an address's lease; what passes by itself is left out.
+fn describe_lease(status: &mut VipStatus, leases: &LeaseView) {
+    let (lease, grant_no) = match leases.standings.get(&status.resource) {
+        Some(Standing::Open { grant_no, .. }) => ("open", *grant_no),
+        Some(Standing::Lapsed { grant_no }) => ("lapsed", *grant_no),
+        Some(Standing::Waiting) => ("waiting", 0),
+        None => ("unleased", 0),
+    };
+    status.lease = lease.to_owned();
+    status.grant_no = grant_no;
+    if lease == "unleased" {
+        return;
+    }
+    let belts = &leases.belts;
+    let all = [
+        (belts.gates, "nf_tables"),
+        (belts.owned, "owned"),
+        (belts.egress, "egress"),
+        (true, "lifetime"),
+    ];
+    let worn = all.iter().filter(|b| b.0);
+    status.belts = worn.map(|b| b.1.to_owned()).collect();
+    status.weaker.clone_from(&belts.weaker);
+}
+
 /// A resource's primitives: itself, or what a group or clone contains.
 fn primitives_of(cib: &Cib, id: &str) -> BTreeSet<String> {
     let config = Config::new(cib);
@@ -340,7 +378,7 @@ fn primitives_of(cib: &Cib, id: &str) -> BTreeSet<String> {
 }
 
 /// The newest result that speaks of the resource's state says that it runs (or may run).
-fn is_active(lrm: &cib::Element) -> bool {
+pub(super) fn is_active(lrm: &cib::Element) -> bool {
     let call = |op: &cib::Element| {
         op.attr("call-id")
             .and_then(|c| c.parse::<i64>().ok())

@@ -16,6 +16,9 @@ use crate::transport::{
     boottime_us,
 };
 use crate::vip::NativeVip;
+use crate::vip::lease::{
+    BELT_HOLD_US, GateOptions, Keeper, LeaseEvent, LeaseHandle, LeaseTimes, RealDoor,
+};
 use clap::Parser;
 use membership::{Core, NodeState, PeerConfig, Recovered, Time, Timing, VoterSet};
 use sha2::{Digest, Sha256};
@@ -265,8 +268,14 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         report.send_waiting(Message::Disk(done));
     })
     .map_err(|e| refuse(EX_OSERR, e))?;
+    let (lease_sink, lease_events) = mpsc::channel(OWN_MAX);
+    let keeper = keep_leases(&timing, lease_sink)?;
+    let leases = keeper.handle();
     let core = Core::start(
-        core_config(&conf, &peers, me, timing, trust_store),
+        membership::Config {
+            hold_us: hold_us(&leases, &timing),
+            ..core_config(&conf, &peers, me, timing, trust_store)
+        },
         disk.recovered,
         Time(boottime_us()),
     )
@@ -294,6 +303,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         (*peers).clone(),
         disk_handle.clone(),
         stream_handle,
+        leases.clone(),
         event_sink,
         protocol.clone(),
         seed,
@@ -308,7 +318,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     let ipc = tokio::spawn(crate::ipc::serve(listener, calls_sink));
     let (executor_sink, executor) = mpsc::channel(EVENTS_MAX);
     let (alert_sink, alert_failures) = mpsc::channel(OWN_MAX);
-    let local = local(&paths, &peers, executor_sink, alert_sink)?;
+    let local = local(&paths, &peers, leases.clone(), executor_sink, alert_sink)?;
     let (words, mishaps) = mpsc::channel(watch::WORDS_MAX);
     let watcher = Watcher::start(Arc::clone(&local.vip), words);
     let mut app = App {
@@ -332,6 +342,11 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
             peers: std::collections::BTreeMap::new(),
         },
         duty: super::duty::Duty::new(),
+        grants: super::grants::Grants::default(),
+        leases: super::leases::Leases::new(leases),
+        silence: super::silence::Silence::default(),
+        silence_round: 0,
+        t_fail_us: timing.t_fail_us,
         clients: super::requests::Clients::new(),
         attributes: super::attributes::Attributes::default(),
         notices: Notices::default(),
@@ -354,6 +369,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         events,
         executor,
         calls,
+        leases: lease_events,
         alert_failures,
         mishaps,
         own: own_inbox,
@@ -369,6 +385,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         std::process::exit(i32::from(code));
     }
     ipc.abort();
+    drop(keeper);
     // Gone before us is as good.
     let _ = std::fs::remove_file(socket);
     Ok(code)
@@ -537,6 +554,27 @@ fn digest(conf: &ClusterConf, peers: &Peers) -> [u8; 32] {
     Sha256::digest(format!("{nodes:?} {quorum:?} {}", conf.cluster_name)).into()
 }
 
+/// Raises the gates, or takes those of a predecessor over, before anything else is done: what they
+/// hold back must not get through for a moment.
+fn keep_leases(timing: &Timing, events: mpsc::Sender<LeaseEvent>) -> Result<Keeper, Refusal> {
+    let door = RealDoor::open(&GateOptions::default())
+        .map_err(|e| refuse(EX_OSERR, format!("netlink: {e}")))?;
+    let times = LeaseTimes {
+        lease_us: timing.lease_us,
+        kernel_us: timing.kernel_us,
+        late_write_us: membership::LATE_WRITE_US,
+        heartbeat_us: timing.heartbeat_us,
+    };
+    Keeper::start(Box::new(door), times, boottime_us, events)
+        .map_err(|e| refuse(EX_OSERR, format!("the lease thread: {e}")))
+}
+
+/// Where the lifetime of an address is the only belt, every survivor has to wait for it (R16).
+fn hold_us(leases: &LeaseHandle, timing: &Timing) -> Option<u64> {
+    let gates = leases.view().belts.gates;
+    (!gates).then_some(timing.hold_us.max(BELT_HOLD_US))
+}
+
 fn open_socket(paths: &Paths) -> Result<tokio::net::UnixListener, Refusal> {
     let socket = paths.socket();
     crate::ipc::bind(&socket)
@@ -546,11 +584,12 @@ fn open_socket(paths: &Paths) -> Result<tokio::net::UnixListener, Refusal> {
 fn local(
     paths: &Paths,
     peers: &Peers,
+    leases: LeaseHandle,
     events: mpsc::Sender<crate::executor::ExecutorEvent>,
     alert_failures: mpsc::Sender<String>,
 ) -> Result<Local, Refusal> {
     let vip = NativeVip::new().map_err(|e| refuse(EX_OSERR, format!("netlink: {e}")))?;
-    let vip = Arc::new(vip);
+    let vip = Arc::new(vip.with_leases(leases));
     let node_name = peers.name(peers.me);
     let environment = read_environment_files(paths);
     let fencer = Fencer::new(FencerConfig::new(paths, &node_name, &environment));

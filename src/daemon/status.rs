@@ -3,7 +3,8 @@
 use super::app::{App, now_s};
 use crate::ipc::{Check, CheckLevel, Response};
 use crate::transport::Report;
-use crate::view::{FailCount, PeerStatus, Status};
+use crate::view::{FailCount, PeerStatus, Status, VipStatus};
+use crate::vip::lease::Standing;
 use membership::PeerState;
 use scheduler::{Options, Plan};
 use std::sync::Arc;
@@ -82,15 +83,35 @@ impl App {
             options: self.options(),
             peers: self.peer_statuses(report),
             transition: dc.and_then(|n| self.reports.of(n)?.dc()?.progress),
-            vips: self
-                .reports
-                .vips(self.replica.standings().members())
-                .cloned()
-                .collect(),
+            vips: self.vip_statuses(),
             notices: self.notices.all(),
             timers: report.map(timers).unwrap_or_default(),
             ..Status::default()
         }
+    }
+
+    /// Floating addresses of every member; what only their own node knows is that of this one.
+    fn vip_statuses(&self) -> Vec<VipStatus> {
+        let leases = self.leases.handle.view();
+        let now_us = self.leases.handle.now_us();
+        let here = self.peers.name(self.me.node);
+        let held = self.local.vip.list();
+        let members = self.replica.standings().members();
+        let mut all: Vec<VipStatus> = self.reports.vips(members).cloned().collect();
+        for vip in &mut all {
+            vip.last_move = self.reports.last_move(&vip.resource).cloned();
+            let standing = leases.standings.get(&vip.resource);
+            if vip.node != here {
+                continue;
+            }
+            if let Some(Standing::Open { until_us, .. }) = standing {
+                vip.lease_left_ms = Some(until_us.saturating_sub(now_us) / 1_000);
+            }
+            if let Some(held) = held.iter().find(|h| h.resource == vip.resource) {
+                vip.announces = held.announces;
+            }
+        }
+        all
     }
 
     fn options(&self) -> Vec<(String, String)> {
@@ -244,6 +265,15 @@ impl App {
         for fault in faults {
             add("fencing", CheckLevel::Error, fault, None);
         }
+        checks.extend(self.lease_checks());
+        let mut add = |group: &str, level, text: String, cure: Option<&str>| {
+            checks.push(Check {
+                group: group.to_owned(),
+                level,
+                text,
+                cure: cure.map(str::to_owned),
+            });
+        };
         let findings = cib::check::verify(self.replica.cib());
         for fault in findings {
             let level = if fault.severity == cib::check::Severity::Error {
@@ -252,6 +282,34 @@ impl App {
                 CheckLevel::Warning
             };
             add("configuration", level, fault.to_string(), None);
+        }
+        checks
+    }
+
+    /// What keeps a floating address silent when this node may not answer for it.
+    fn lease_checks(&self) -> Vec<Check> {
+        let belts = self.leases.handle.view().belts;
+        let check = |level, text: &str, cure: Option<&str>| Check {
+            group: "floating addresses".to_owned(),
+            level,
+            text: text.to_owned(),
+            cure: cure.map(str::to_owned),
+        };
+        let mut checks = Vec::new();
+        checks.push(match belts.gates {
+            true => check(
+                CheckLevel::Ok,
+                "the kernel silences an address whose lease runs out (nf_tables)",
+                None,
+            ),
+            false => check(
+                CheckLevel::Warning,
+                "nf_tables cannot be used: only the lifetime of an address silences it, and after the loss of a node its addresses move after 2.3 s, not 0.5 s",
+                Some("load the module nf_tables and give mainstayd CAP_NET_ADMIN, then restart mainstayd"),
+            ),
+        });
+        for why in &belts.weaker {
+            checks.push(check(CheckLevel::Warning, why, None));
         }
         checks
     }

@@ -3,6 +3,7 @@
 use super::sockets::{Sockets, Stranger};
 use super::{OsEntropy, Peers, StreamHandle, boottime_us};
 use crate::daemon::disk::{DiskHandle, Done, Job};
+use crate::vip::lease::{Fresh, LeaseHandle};
 use membership::{Core, CoreStatus, Effect, Event, Input, Output, Time, Via};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -130,6 +131,9 @@ struct Loop {
     peers: Peers,
     disk: DiskHandle,
     streams: StreamHandle,
+    leases: LeaseHandle,
+    /// What the leases were told last.
+    fed: Vec<Fresh>,
     events: mpsc::Sender<Result<Event, Ended>>,
     seed: Seed,
     entropy: OsEntropy,
@@ -154,6 +158,7 @@ impl Protocol {
         peers: Peers,
         disk: DiskHandle,
         streams: StreamHandle,
+        leases: LeaseHandle,
         events: mpsc::Sender<Result<Event, Ended>>,
         handle: ProtocolHandle,
         seed: Seed,
@@ -166,6 +171,8 @@ impl Protocol {
             peers,
             disk,
             streams,
+            leases,
+            fed: Vec::new(),
             events,
             seed,
             entropy: OsEntropy,
@@ -221,9 +228,11 @@ impl Loop {
             self.receive();
             self.take_messages();
             self.tick();
+            self.feed_leases();
             self.transmit();
             self.drain();
         }
+        self.leases.feed(Vec::new());
         let ended = self.ended.take().unwrap_or(Ended::Stopped);
         // Nobody may be listening any more: then nobody needs to know.
         let _ = self.events.try_send(Err(ended));
@@ -377,6 +386,25 @@ impl Loop {
         self.drain();
     }
 
+    /// Tells the keeper of the leases what this process may hold, whenever that changed. A node
+    /// alone is always fresh for itself: its stamps count as new once per heartbeat.
+    fn feed_leases(&mut self) {
+        let step_us = self.leases.renewal_step_us();
+        let new: Vec<Fresh> = self.core.leases().into_iter().map(fresh_of).collect();
+        let same = |(old, new): (&Fresh, &Fresh)| {
+            let moved = match (old.stamp_us, new.stamp_us) {
+                (Some(old), Some(new)) => new.saturating_sub(old) >= step_us,
+                (old, new) => old != new,
+            };
+            (&old.vip, old.grant_no) == (&new.vip, new.grant_no) && !moved
+        };
+        if new.len() == self.fed.len() && self.fed.iter().zip(&new).all(same) {
+            return;
+        }
+        self.fed.clone_from(&new);
+        self.leases.feed(new);
+    }
+
     /// Carries out everything the core wants.
     fn drain(&mut self) {
         while let Some(output) = self.core.poll() {
@@ -451,6 +479,14 @@ impl Loop {
             self.sockets
                 .send(transmit.to, transmit.link, &transmit.datagram);
         }
+    }
+}
+
+fn fresh_of(lease: membership::Lease) -> Fresh {
+    Fresh {
+        vip: lease.vip,
+        grant_no: lease.grant_no,
+        stamp_us: lease.stamp.map(|at| at.0),
     }
 }
 

@@ -64,7 +64,8 @@ impl NativeVip {
     fn may_restore(&self, resource: &str) -> bool {
         let base = resource.split(':').next().unwrap_or(resource);
         let hands_off = lock(&self.hands_off);
-        !hands_off.contains(resource) && !hands_off.contains(base)
+        let held = !hands_off.contains(resource) && !hands_off.contains(base);
+        held && self.may_speak(resource)
     }
 
     /// A whole new round of announcements, in the background, whatever the parameters say of the

@@ -9,6 +9,8 @@ mod change;
 mod conflict;
 mod guard;
 mod held;
+pub mod lease;
+pub mod listen;
 mod lookout;
 mod metadata;
 mod params;
@@ -23,6 +25,7 @@ use crate::executor::{NativeAgent, OpRequest};
 use burst::{Announcers, Bursts, Permit};
 use change::refuse_second_owner;
 use held::{Held, HeldTable};
+use lease::LeaseHandle;
 use lookout::Lookout;
 use netlink::{Error, Kernel, Place};
 use params::{Agent, Refusal, Settings, Target, rc};
@@ -44,6 +47,8 @@ pub struct NativeVip {
     bursts: Arc<Bursts>,
     permit: Arc<Permit>,
     lookout: Lookout,
+    /// Without leases (tests, single tools) an address is held for ever.
+    leases: Option<LeaseHandle>,
 }
 
 /// An operation's end as the agents tell it: nothing, or exit code and reason.
@@ -68,6 +73,7 @@ impl NativeVip {
             lookout: Lookout::start(Arc::clone(&bursts)).map_err(failed)?,
             bursts,
             permit: Arc::default(),
+            leases: None,
         })
     }
 
@@ -136,7 +142,13 @@ impl NativeVip {
             if settings.arping {
                 refuse_second_owner(&link, settings.target.ip)?;
             }
-            self.add(&settings, &place, label)?;
+        }
+        self.open_gate(request, settings.target.ip, &place)?;
+        if there {
+            self.adopt_gate(request, &settings, &place);
+        } else if let Err(refusal) = self.add(request, &settings, &place, label) {
+            self.close_gate(request, Some(settings.target.ip));
+            return Err(refusal);
         }
         let held = self.hold(request, &settings.target, &place);
         if !place.link.up {
@@ -156,6 +168,7 @@ impl NativeVip {
             // What is no address is on no interface.
             return Ok(());
         };
+        self.close_gate(request, Some(target.ip));
         let mut outcome = Ok(());
         for address in self.to_remove(&request.rsc, &target)? {
             // One that cannot be removed does not keep the others here.
@@ -177,8 +190,14 @@ impl NativeVip {
         };
         let place = match result {
             Ok(place) => place,
-            Err(refusal) => return Err(self.lost(&request.rsc, refusal)),
+            Err(refusal) => {
+                if refusal.rc == rc::NOT_RUNNING {
+                    self.close_gate(request, Some(target.ip));
+                }
+                return Err(self.lost(&request.rsc, refusal));
+            }
         };
+        self.adopt_gate(request, &settings, &place);
         let held = self.hold(request, target, &place);
         self.watch(request, &place.link, &held);
         if settings.refreshes > 0 && request.interval_ms > 0 {

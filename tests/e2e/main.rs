@@ -10,6 +10,7 @@ mod bad_input;
 mod cluster;
 mod config;
 mod failover;
+mod lease;
 mod quorum;
 mod replay;
 mod restart;
