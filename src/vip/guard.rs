@@ -78,7 +78,8 @@ impl NativeVip {
                 background: true,
                 ..settings
             };
-            self.announce(&held.request, &settings, link, held);
+            self.proclaim(&held.request, &settings, link, held);
+            self.watch(&held.request, link, held);
         }
     }
 }
