@@ -14,8 +14,7 @@ use crate::view::VipStatus;
 use crate::vip::{HeldVip, NativeVip};
 use cib::Cib;
 use cib::config::{Config, Kind};
-use membership::Input;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// This node's executor and what it knows.
@@ -84,7 +83,7 @@ impl App {
             return;
         }
         self.reports.apply(self.me, false, &items);
-        self.input(Input::Publish { items });
+        self.turn.publish(&items);
     }
 
     /// Carries out a command of the DC that `token` names, or this node's own without one.
@@ -210,7 +209,7 @@ impl App {
             );
         }
         let items = self.record(finished);
-        self.publish_vips();
+        self.turn.vips_changed();
         self.alert_operation(finished);
         let (transition_key, rc, op_status) = (
             request.transition_key.clone(),
@@ -255,7 +254,7 @@ impl App {
         items
     }
 
-    fn publish_vips(&mut self) {
+    pub(super) fn publish_vips(&mut self) {
         let node = self.peers.name(self.me.node);
         let status = |v: HeldVip| VipStatus {
             resource: v.resource,
@@ -279,9 +278,11 @@ impl App {
         for gone in self.local.vips.difference(&now) {
             items.push((vip_key(gone), None));
         }
-        let known: Vec<_> = self.reports.vips(&[self.me.node.0]).cloned().collect();
+        let me = [self.me.node.0];
+        let known = self.reports.vips(&me).cloned();
+        let known: BTreeMap<_, _> = known.map(|v| (v.resource.clone(), v)).collect();
         for vip in &held {
-            if !known.contains(vip) {
+            if known.get(&vip.resource) != Some(vip) {
                 let item = Item::Vip(Box::new(vip.clone()));
                 items.push((item.key(), Some(item.value())));
             }

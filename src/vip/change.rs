@@ -52,14 +52,7 @@ impl NativeVip {
     }
 
     pub(super) fn add(&self, settings: &Settings, place: &Place, label: Option<String>) -> Outcome {
-        let spec = AddressSpec {
-            broadcast: place.broadcast,
-            label,
-            nodad: settings.target.ip.is_ipv6() && settings.nodad,
-            noprefixroute: settings.noprefixroute,
-            preferred: settings.preferred,
-            ..AddressSpec::new(place.link.index, settings.target.ip, place.prefix)
-        };
+        let spec = settings.spec(place, label);
         match self.kernel().add_address(&spec) {
             Ok(()) => {}
             // Somebody added it since we looked: the wanted state holds.

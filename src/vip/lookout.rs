@@ -336,8 +336,9 @@ impl Watcher {
         }
         plan.sentries.remove(&conflict.resource);
         plan.changed = true;
-        self.surroundings.remove(sentry);
+        // First the word: whoever watches over the address must not put it back.
         sentry.tally.give_up();
+        self.surroundings.remove(sentry);
     }
 
     fn have_the_last_word(&mut self) {
