@@ -78,6 +78,7 @@ pub(super) enum Own {
     /// A fence agent ended.
     Fenced {
         fence_no: u64,
+        run: OpId,
         outcome: FenceOutcome,
     },
     /// The store thread gave up.
@@ -114,6 +115,7 @@ impl App {
         self.publish_ready();
         notify("READY=1");
         while self.exit.is_none() {
+            self.protocol.main_turned();
             let sleep = tokio::time::sleep(self.until_next_timeout());
             tokio::select! {
                 biased;
@@ -134,6 +136,7 @@ impl App {
             }
             self.on_time();
         }
+        self.protocol.main_rests();
         notify("STOPPING=1");
         self.local.executor.shutdown().await;
         self.exit.unwrap_or(0)
@@ -176,7 +179,11 @@ impl App {
     fn on_own(&mut self, own: Own) {
         match own {
             Own::Planned { wanted, plan } => self.planned(wanted, plan),
-            Own::Fenced { fence_no, outcome } => self.fence_agent_ended(fence_no, outcome),
+            Own::Fenced {
+                fence_no,
+                run,
+                outcome,
+            } => self.fence_agent_ended(fence_no, run, outcome),
             Own::Voters(Some(config)) => self.voters_moved(&config),
             Own::Voters(None) => {}
             Own::StoreFailed(why) => self.store_failed(why),
@@ -208,10 +215,18 @@ impl App {
         }
     }
 
-    /// Tells a person, now in the log and later in `status`.
+    /// Tells a person, now in the log and later in `status`; nodes by their names.
     pub(super) fn notice(&mut self, code: &str, text: String) {
+        let text = self.peers.named(&text);
         tracing::warn!(code, "{text}");
         self.notices.add(now_s(), code, text);
+    }
+
+    /// As [`App::notice`], of what is found again and again as long as it lasts.
+    pub(super) fn notice_once(&mut self, code: &str, text: String) {
+        if !self.notices.has(code, &self.peers.named(&text)) {
+            self.notice(code, text);
+        }
     }
 
     /// The acting DC, as the newest view tells; none while it is not heard.
@@ -242,7 +257,7 @@ impl App {
             (true, true) => members
                 .filter(|id| view.members.iter().all(|m| m.identity.node.0 != *id))
                 .collect(),
-            (true, false) => BTreeSet::new(),
+            (true, false) => self.being_fenced(),
         }
     }
 
@@ -267,8 +282,9 @@ pub(super) fn now_s() -> i64 {
         .map_or(0, |d| d.as_secs() as i64)
 }
 
-/// Longest sleep of the loop, in milliseconds.
-const SLEEP_MS_MAX: u64 = 60_000;
+/// Longest sleep of the loop, in milliseconds: the protocol thread counts its turns
+/// ([`crate::transport::MAIN_TURN_US_MAX`]).
+const SLEEP_MS_MAX: u64 = 1_000;
 /// Exit code after a failure that a restart may cure (CRM_EX_ERROR).
 pub(super) const EXIT_FAILED: u8 = 1;
 /// Exit code of a node that the cluster has certified dead (CRM_EX_FATAL: do not respawn): every

@@ -11,6 +11,7 @@ mod cluster;
 pub mod disk;
 mod duty;
 mod fences;
+mod last_words;
 mod local;
 mod log;
 mod notices;
