@@ -271,6 +271,14 @@ pub enum Input {
         /// The peer's process.
         peer: Identity,
     },
+    /// Where the log of a process ended on its disk, as it said when it opened a session; right
+    /// after the first [`Input::SessionUp`] of that process (R8).
+    PeerHead {
+        /// The process.
+        of: Identity,
+        /// Last entry on its disk.
+        head: u64,
+    },
     /// An authenticated payload made by some peer's [`Effect::Send`].
     Packet {
         /// The session's peer.
@@ -477,7 +485,7 @@ pub enum Event {
         /// Why, in a sentence.
         why: String,
     },
-    /// Quorum gained or lost.
+    /// Quorum gained or lost, or missing for another reason than before.
     Quorum {
         /// Now.
         quorate: bool,
@@ -529,6 +537,23 @@ pub enum Event {
         /// The DC.
         from: NodeId,
         /// As given to [`Input::Command`].
+        payload: Vec<u8>,
+    },
+    /// A command that was given here did not go out: whoever waits for it waits in vain.
+    CommandUnsent {
+        /// For whom it was.
+        to: NodeId,
+        /// As given to [`Input::Command`].
+        payload: Vec<u8>,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// A command that came here was not handed over: its token is not, or no longer, the acting
+    /// DC's.
+    CommandRefused {
+        /// Who sent it.
+        from: NodeId,
+        /// As given to its [`Input::Command`].
         payload: Vec<u8>,
     },
     /// As given to a peer's [`Input::Tell`].

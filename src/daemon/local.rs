@@ -134,6 +134,11 @@ impl App {
             );
             return;
         }
+        if token.is_some() && !harmless && !self.standing.quorate {
+            // I17. It lay in a queue while this node was cut off: its DC may have given up on this
+            // node, and have another one do it.
+            return self.refuse(NodeCommand::Run(Box::new(request)));
+        }
         self.lease_operation(&request);
         let executor = &self.local.executor;
         let taken = match token {
@@ -155,22 +160,8 @@ impl App {
 
     /// A command is not carried out: whoever waits for it is told, and its history stays as it was.
     pub(super) fn refuse(&mut self, command: NodeCommand) {
-        match command {
-            NodeCommand::Run(request) => {
-                let refused = NodeTell::OpDone {
-                    transition_key: request.transition_key,
-                    rc: ocf_rc::UNKNOWN,
-                    op_status: op_status::CANCELLED,
-                    items: Vec::new(),
-                };
-                self.tell_dc(refused);
-            }
-            NodeCommand::Cancel { step, .. }
-            | NodeCommand::Forget { step, .. }
-            | NodeCommand::ClearFailures { step, .. } => {
-                self.tell_dc(NodeTell::Confirmed { step, ok: false });
-            }
-            NodeCommand::Shutdown => {}
+        if let Some(answer) = refusal_of(command) {
+            self.tell_dc(answer);
         }
     }
 
@@ -279,7 +270,7 @@ impl App {
         let held = self.local.vip.list();
         for vip in &held {
             if !vip.trouble.is_empty() {
-                self.notice(
+                self.notice_once(
                     "vip-announce",
                     format!("{} ({}): {}", vip.resource, vip.address, vip.trouble),
                 );
@@ -363,6 +354,22 @@ fn describe_lease(status: &mut VipStatus, leases: &LeaseView) {
     let worn = all.iter().filter(|b| b.0);
     status.belts = worn.map(|b| b.1.to_owned()).collect();
     status.weaker.clone_from(&belts.weaker);
+}
+
+/// The answer to a command that is not carried out; `None` where none is waited for.
+pub(super) fn refusal_of(command: NodeCommand) -> Option<NodeTell> {
+    match command {
+        NodeCommand::Run(request) => Some(NodeTell::OpDone {
+            transition_key: request.transition_key,
+            rc: ocf_rc::UNKNOWN,
+            op_status: op_status::CANCELLED,
+            items: Vec::new(),
+        }),
+        NodeCommand::Cancel { step, .. }
+        | NodeCommand::Forget { step, .. }
+        | NodeCommand::ClearFailures { step, .. } => Some(NodeTell::Confirmed { step, ok: false }),
+        NodeCommand::Shutdown => None,
+    }
 }
 
 /// A resource's primitives: itself, or what a group or clone contains.

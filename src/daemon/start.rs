@@ -5,7 +5,7 @@ use super::disk::{self, Disk, Done};
 use super::local::Local;
 use super::notices::Notices;
 use super::watch::{self, Watcher};
-use super::{Log, supervise};
+use super::{Log, last_words, supervise};
 use crate::alert::Alerter;
 use crate::conf::{self, ClusterConf, Hosts, Strictness};
 use crate::executor::{Executor, ExecutorConfig, read_environment_files};
@@ -99,10 +99,13 @@ pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn conclude(result: Result<u8, Refusal>) -> ExitCode {
+    if let Err(refusal) = &result {
+        tracing::error!("{}", refusal.text);
+    }
+    super::log::flush(LOG_WAIT_MAX);
     match result {
         Ok(code) => ExitCode::from(code),
         Err(refusal) => {
-            tracing::error!("{}", refusal.text);
             eprintln!("mainstayd: {}", refusal.text);
             ExitCode::from(refusal.code)
         }
@@ -201,6 +204,9 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
     }
     let peers = find_peers(&conf, &paths)?;
     let disk = open_store(&paths, args)?;
+    // The store's lock proves that no other daemon runs: what an earlier one left is nobody's.
+    let mut left_behind = Vec::from_iter(last_words::take(&paths));
+    left_behind.extend(crate::executor::end_survivors(&paths.run_dir()));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_stack_size(STACK_BYTES)
@@ -215,6 +221,7 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
         peers: Arc::new(peers),
         timing,
         ring,
+        left_behind,
     };
     runtime.block_on(serve(parts, disk))
 }
@@ -228,6 +235,8 @@ struct Parts {
     peers: Arc<Peers>,
     timing: Timing,
     ring: KeyRing,
+    /// What the daemon before this one left, in words.
+    left_behind: Vec<String>,
 }
 
 /// A store that is open, and what it said.
@@ -248,6 +257,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         peers,
         timing,
         ring,
+        left_behind,
     } = parts;
     let trust_store = disk.trusted;
     let me = identity(&paths, &peers, &disk.recovered)?;
@@ -307,6 +317,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         event_sink,
         protocol.clone(),
         seed,
+        last_words::on_hang(&paths),
     )
     .map_err(|e| {
         refuse(
@@ -364,6 +375,9 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         let text = format!("a removed address is seen at its next monitor only: {error}");
         app.notice("vip-watch", text);
     });
+    for text in left_behind {
+        app.notice("earlier-daemon", text);
+    }
     app.quorum_changed();
     let failed = |e: std::io::Error| refuse(EX_OSERR, format!("signals: {e}"));
     let inbox = Inbox {
@@ -383,6 +397,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     if code == EXIT_STORE {
         // A failed store's thread may hang in the kernel for ever: nobody waits for it.
         std::mem::forget(disk_thread);
+        super::log::flush(LOG_WAIT_MAX);
         std::process::exit(i32::from(code));
     }
     ipc.abort();
@@ -623,6 +638,8 @@ const TOKEN_MS_DEFAULT: u64 = 500;
 const ADDRESS_WAIT: Duration = Duration::from_secs(10);
 /// Pause between two looks.
 const ADDRESS_RETRY: Duration = Duration::from_millis(100);
+/// Longest wait at the end for the log's destinations.
+const LOG_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Stack of blocking threads, in bytes.
 const STACK_BYTES: usize = 1024 * 1024;
 /// Blocking threads: schedulers and native agents.
