@@ -64,6 +64,39 @@ fn put_property(cib: &mut Cib, name: &str, value: Option<&str>) -> bool {
     )
 }
 
+/// As [`set_property`], in the set of that id alone; the set is made where it is missing.
+pub fn set_property_in(cib: &mut Cib, set: &str, name: &str, value: Option<&str>) -> bool {
+    let ids = ids_of(cib);
+    let tag = "cluster_property_set";
+    let is_it = |c: &&mut Element| c.name == tag && c.id() == Some(set);
+    let section = cib.section_mut(Section::CrmConfig);
+    let found = section.children.iter_mut().find(is_it);
+    let Some(value) = value else {
+        let Some(found) = found else { return false };
+        let before = found.children.len();
+        found.children.retain(|p| p.attr("name") != Some(name));
+        return found.children.len() != before;
+    };
+    let found = match found {
+        Some(found) => found,
+        None => {
+            let new = Element::new(tag).with("id", &free_id(set, &ids));
+            section.children.push(new);
+            let last = section.children.len() - 1;
+            &mut section.children[last]
+        }
+    };
+    let mut pairs = found.children.iter_mut();
+    if let Some(pair) = pairs.find(|p| p.attr("name") == Some(name)) {
+        let changed = pair.attr("value") != Some(value);
+        pair.set("value", value);
+        return changed;
+    }
+    let id = found.id().unwrap_or(set).to_owned();
+    found.children.push(nvpair(&id, name, value, &ids));
+    true
+}
+
 /// Sets a default of resource meta-attributes; `None` removes it. Returns whether anything changed.
 pub fn set_rsc_default(cib: &mut Cib, name: &str, value: Option<&str>) -> bool {
     if value.is_none() && cib.section(Section::RscDefaults).is_none() {
@@ -109,6 +142,20 @@ pub fn set_node_attribute(
     name: &str,
     value: Option<&str>,
 ) -> Result<bool> {
+    set_in_node(cib, node, SetKind::Instance, name, value)
+}
+
+/// As [`set_node_attribute`], in a set of either kind: attributes or utilization.
+///
+/// # Errors
+/// As [`set_node_attribute`].
+pub fn set_in_node(
+    cib: &mut Cib,
+    node: &str,
+    kind: SetKind,
+    name: &str,
+    value: Option<&str>,
+) -> Result<bool> {
     let ids = ids_of(cib);
     let id = Config::new(cib)
         .node(node)
@@ -120,15 +167,11 @@ pub fn set_node_attribute(
         .iter_mut()
         .find(|c| c.name == "node" && c.id() == Some(&id))
         .ok_or_else(|| unknown_node(node))?;
-    let set = format!("nodes-{}", sanitize_id(&id));
-    Ok(put(
-        element,
-        SetKind::Instance.tag(),
-        &set,
-        name,
-        value,
-        &ids,
-    ))
+    let mut set = format!("nodes-{}", sanitize_id(&id));
+    if kind == SetKind::Utilization {
+        set.push_str("-utilization");
+    }
+    Ok(put(element, kind.tag(), &set, name, value, &ids))
 }
 
 /// Makes sure that a node is in the configuration under this id and name. Returns whether

@@ -9,6 +9,8 @@
 mod app;
 #[path = "../tests/sim/faults.rs"]
 mod faults;
+#[path = "../tests/sim/kernel.rs"]
+mod kernel;
 #[cfg(feature = "mutants")]
 #[path = "../tests/sim/mutants.rs"]
 mod mutants;
@@ -29,7 +31,7 @@ mod world;
 
 use std::time::Instant;
 
-use run::{Run, run};
+use run::{Run, run, run_with_leases};
 use world::{SECOND, Stats};
 
 struct Options {
@@ -48,6 +50,8 @@ struct Options {
     /// A seeded bug, by its name; needs the feature `mutants`.
     bug: Option<String>,
     two_node: bool,
+    /// With VIPs that are granted, moved and answered for.
+    leases: bool,
 }
 
 fn main() {
@@ -156,6 +160,7 @@ fn parse() -> Result<Options, String> {
         only: String::new(),
         bug: None,
         two_node: false,
+        leases: false,
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -182,6 +187,7 @@ fn parse() -> Result<Options, String> {
             "--minutes" => options.minutes = Some(number(value()?)?),
             "--trace" => options.trace = true,
             "--mutants" => options.mutants = true,
+            "--leases" => options.leases = true,
             "--hunt" => options.hunt_seeds = number(value()?)?,
             "--two-node" => options.two_node = true,
             "--scenarios" => options.scenarios = true,
@@ -196,7 +202,7 @@ fn parse() -> Result<Options, String> {
 
 const USAGE: &str = "usage: sim [--seed S | --seeds A..B] [--nodes N[,N...]] [--seconds SIMULATED] \
                      [--minutes REAL | --hours REAL] [--trace] [--keep-going] \
-                     [--two-node] | --scenarios [--only PART] [--bug MUTANT] [--seed S] | --mutants \
+                     [--two-node] [--leases] | --scenarios [--only PART] [--bug MUTANT] [--seed S] | --mutants \
                      [--hunt SEEDS]";
 
 fn soak(options: &Options) -> bool {
@@ -211,13 +217,18 @@ fn soak(options: &Options) -> bool {
         }
         for nodes in &options.nodes {
             runs += 1;
-            let outcome = run(Run {
+            let this = Run {
                 seed,
                 nodes: *nodes,
                 fault_us: options.seconds * SECOND,
                 trace: options.trace,
                 two_node: options.two_node,
-            });
+            };
+            let outcome = if options.leases {
+                run_with_leases(this)
+            } else {
+                run(this)
+            };
             match outcome {
                 Ok(stats) => total.add(&stats),
                 Err(v) => {
@@ -231,9 +242,10 @@ fn soak(options: &Options) -> bool {
                     );
                     println!(
                         "replay: cargo run --release --example sim -p membership -- --seed {seed} \
-                         --nodes {nodes} --seconds {}{} --trace",
+                         --nodes {nodes} --seconds {}{}{} --trace",
                         options.seconds,
-                        if options.two_node { " --two-node" } else { "" }
+                        if options.two_node { " --two-node" } else { "" },
+                        if options.leases { " --leases" } else { "" }
                     );
                 }
             }

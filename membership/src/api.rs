@@ -177,17 +177,35 @@ pub struct FenceResult {
     pub outcome: Result<String, String>,
 }
 
-/// Ownership of a VIP (R12).
+/// Ownership of a VIP (R12). [`Grant::wanted`] makes one to propose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// Resource id.
     pub vip: String,
-    /// Holder.
-    pub node: NodeId,
-    /// Holder's machine boot; a new one needs a re-grant.
-    pub machine_boot: MachineBoot,
-    /// Strictly growing.
+    /// The holding process: a new process of its node, or a new boot, needs a re-grant.
+    pub holder: Identity,
+    /// Strictly growing; given by the DC.
     pub grant_no: u64,
+    /// Longest reliance of the holder on one stamp when the grant was given, in microseconds:
+    /// what is waited for after a revoke. Filled in by the DC.
+    pub hold_us: u64,
+}
+
+impl Grant {
+    /// A grant as it is proposed: the DC fills in number and hold.
+    pub fn wanted(vip: impl Into<String>, holder: Identity) -> Self {
+        Self {
+            vip: vip.into(),
+            holder,
+            grant_no: 0,
+            hold_us: 0,
+        }
+    }
+
+    /// The holder's node.
+    pub fn node(&self) -> NodeId {
+        self.holder.node
+    }
 }
 
 /// A durably committed entry, handed over in order, each exactly once per process.
@@ -228,6 +246,19 @@ pub enum Refusal {
         /// What is wrong, in a sentence.
         why: String,
     },
+    /// Another node may still answer for the VIP (R12): it has to release it, or its hold to end.
+    Held {
+        /// Resource.
+        vip: String,
+        /// Node of the holder.
+        holder: NodeId,
+        /// Its grant.
+        grant_no: u64,
+        /// When it will be free at the latest, in microseconds from now; `None` while nothing
+        /// that ends the grant (Released, Revoke, a view without the holder, a certificate) is
+        /// committed.
+        free_in_us: Option<u64>,
+    },
 }
 
 /// What the driver feeds in.
@@ -239,6 +270,14 @@ pub enum Input {
     SessionUp {
         /// The peer's process.
         peer: Identity,
+    },
+    /// Where the log of a process ended on its disk, as it said when it opened a session; right
+    /// after the first [`Input::SessionUp`] of that process (R8).
+    PeerHead {
+        /// The process.
+        of: Identity,
+        /// Last entry on its disk.
+        head: u64,
     },
     /// An authenticated payload made by some peer's [`Effect::Send`].
     Packet {
@@ -446,7 +485,7 @@ pub enum Event {
         /// Why, in a sentence.
         why: String,
     },
-    /// Quorum gained or lost.
+    /// Quorum gained or lost, or missing for another reason than before.
     Quorum {
         /// Now.
         quorate: bool,
@@ -498,6 +537,23 @@ pub enum Event {
         /// The DC.
         from: NodeId,
         /// As given to [`Input::Command`].
+        payload: Vec<u8>,
+    },
+    /// A command that was given here did not go out: whoever waits for it waits in vain.
+    CommandUnsent {
+        /// For whom it was.
+        to: NodeId,
+        /// As given to [`Input::Command`].
+        payload: Vec<u8>,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// A command that came here was not handed over: its token is not, or no longer, the acting
+    /// DC's.
+    CommandRefused {
+        /// Who sent it.
+        from: NodeId,
+        /// As given to its [`Input::Command`].
         payload: Vec<u8>,
     },
     /// As given to a peer's [`Input::Tell`].

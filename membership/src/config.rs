@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use wire::{Identity, NodeId};
 
-use crate::{LinkId, Timing, VoterSet};
+use crate::{HOLD_US_MAX, LinkId, Timing, VoterSet};
 
 /// Everything a core knows before its first packet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,10 @@ pub struct Config {
     pub voters: VoterSet,
     /// Times, from [`Timing::derive`].
     pub timing: Timing,
+    /// How long this node relies on one stamp of its own at most, where that is more than
+    /// [`Timing::hold_us`]: a kernel without nf_tables, whose address lifetimes end late (R16).
+    /// Microseconds; stated in every stamp. `None`: [`Timing::hold_us`].
+    pub hold_us: Option<u64>,
     /// Fencing is configured (`stonith-enabled`): without it a lone node of two commits class U.
     pub fencing: bool,
     /// Seed of the randomised back-off.
@@ -64,6 +68,11 @@ pub enum StartError {
 }
 
 impl Config {
+    /// What every stamp of this node states (R0), in microseconds.
+    pub fn hold_us(&self) -> u64 {
+        self.hold_us.unwrap_or(self.timing.hold_us)
+    }
+
     /// Checks bounds and contradictions.
     pub fn check(&self) -> Result<(), StartError> {
         let bad = |why: String| Err(StartError::Config(why));
@@ -93,6 +102,14 @@ impl Config {
                     peer.links.len()
                 ));
             }
+        }
+        if let Some(hold_us) = self.hold_us
+            && !(self.timing.hold_us..=HOLD_US_MAX).contains(&hold_us)
+        {
+            return bad(format!(
+                "a hold of {hold_us} us is not within {} to {HOLD_US_MAX} us",
+                self.timing.hold_us
+            ));
         }
         if !self.voters.votes.is_sorted_by(|a, b| a.0 < b.0) {
             return bad("voters are not ascending by node".into());

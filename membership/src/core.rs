@@ -66,6 +66,7 @@ pub struct Core {
     pub(crate) commands_due: Vec<(Token, NodeId, Vec<u8>)>,
     pub(crate) nonce: u64,
     pub(crate) restart_told: bool,
+    pub(crate) lease: lease::Watch,
 }
 
 /// What this node does about coordination.
@@ -144,7 +145,7 @@ impl Core {
         let ever_echoed = safety.view_no > 0 || safety.promised > Ballot::default();
         let promised_at_start = safety.promised;
         let hold_us = safety.hold_us_max;
-        safety.hold_us_max = hold_us.max(config.timing.hold_us);
+        safety.hold_us_max = hold_us.max(config.hold_us());
         if mutant::on(Mutant::StoreLostVotes) {
             safety.recovering = false;
         }
@@ -193,6 +194,7 @@ impl Core {
             commands_due: Vec::new(),
             nonce: 0,
             restart_told: false,
+            lease: lease::Watch::new(now),
             cfg: config,
         };
         core.begin(recovered.commit_hint, &opened.truncate);
@@ -202,11 +204,13 @@ impl Core {
     /// Takes one input at time `now`; then drain [`Self::poll`].
     pub fn handle(&mut self, now: Time, input: Input) {
         self.now = self.now.max(now);
+        self.check_pause();
         match input {
             Input::Tick => {}
             Input::SessionUp { peer } => {
                 self.session(peer);
             }
+            Input::PeerHead { of, head } => self.on_peer_head(of, head),
             Input::Packet {
                 from,
                 link,
@@ -224,6 +228,7 @@ impl Core {
             Input::Leave { clean } => self.on_leave(clean),
         }
         self.advance();
+        self.lease.due = self.next_timeout();
     }
 
     /// The next thing to do in the world.
@@ -269,6 +274,7 @@ impl Core {
 
     fn begin(&mut self, commit_hint: u64, truncate: &Option<u64>) {
         self.refold();
+        self.assume_echoed();
         let at = self.log.snapshot.at;
         let app = self.log.snapshot.app.clone();
         self.event(Event::Restored {

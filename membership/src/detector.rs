@@ -35,7 +35,7 @@ impl Core {
         let Some(peer) = self.peers.get_mut(&node) else {
             return;
         };
-        if let Some(echo) = beat.echo.filter(|e| e.sent_us <= now.0) {
+        if let Some(echo) = beat.echo.clone().filter(|e| e.sent_us <= now.0) {
             if let Some(link) = peer.links.iter_mut().find(|l| l.id == link) {
                 link.echoed(now, echo.sent_us);
             }
@@ -51,6 +51,10 @@ impl Core {
             .as_ref()
             .is_none_or(|old| beat.beat_no > old.beat_no);
         if news {
+            if let Some(echo) = beat.echo.clone().filter(|e| e.sent_us <= now.0) {
+                peer.promise = Some(echo);
+                peer.promise_received = now;
+            }
             if let Some(stamp) = beat.stamp
                 && peer.stamp.is_none_or(|old| stamp.sent_us > old.sent_us)
             {
@@ -64,8 +68,10 @@ impl Core {
                 peer.authority_until = Time(0);
             }
             self.follow_commit(node, &beat);
+            self.heed_view(&beat);
             let blank_among_logs = self.blank() && beat.head.seq > 0;
             if let Some(peer) = self.peers.get_mut(&node) {
+                peer.forgot &= beat.head.seq < peer.durable_known;
                 peer.beat = Some(beat);
             }
             if blank_among_logs && !mutant::on(Mutant::StoreLostVotes) {
@@ -92,6 +98,27 @@ impl Core {
             self.notice("older-store", Some(self.me.node), why.clone());
             self.begin_recovery(&why);
         }
+    }
+
+    /// A new process of a peer says how far its disk is (R8). One that has forgotten what it had
+    /// acknowledged learns so from the next beat, recovers, and is not counted meanwhile: its
+    /// promises and echoes are those of a disk that may have forgotten a promise, too.
+    pub(crate) fn on_peer_head(&mut self, of: wire::Identity, head: u64) {
+        let node = of.node;
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return;
+        };
+        let known = peer.durable_known;
+        if peer.identity != Some(of) || head >= known || mutant::on(Mutant::IncarnationUnchecked) {
+            return;
+        }
+        peer.forgot = true;
+        let text = format!(
+            "node {node} had acknowledged entry {known}, its disk ends at {head}: a restored image \
+             or a clone; it is not counted before it has fetched what it lacks"
+        );
+        self.notice("older-store", Some(node), text);
+        self.beat_to(node, None, false);
     }
 
     /// A peer knows this node with an incarnation that is not below ours: this disk is older than
@@ -140,7 +167,7 @@ impl Core {
             None => peer.links.iter().map(|l| l.id).collect(),
         };
         let echo = self.give_back(node);
-        let hold_us = self.cfg.timing.hold_us;
+        let hold_us = self.cfg.hold_us();
         let stamp = stamped.then_some(Stamp {
             sent_us: self.now.0,
             hold_us,
@@ -207,14 +234,21 @@ impl Core {
         };
         let view_no = self.safe.view_no;
         let hold_us_safe = self.safe.hold_us_max;
+        let void = self.void_for(node);
+        let config_epoch = self.tip.config.config_epoch;
         let peer = self.peers.get_mut(&node)?;
         let stamp = peer.stamp?;
         let stale = now.since(peer.stamp_at) > 2 * self.cfg.timing.heartbeat_us;
         if stale || stamp.hold_us > HOLD_US_MAX {
             return None;
         }
-        let listed = peer.identity.is_some_and(|id| self.tip.view.names(&id));
+        let identity = peer.identity?;
+        let listed = self.tip.view.names(&identity);
         let member = listed && now >= peer.shunned_until;
+        if member && !self.view_on_disk_names(&identity) {
+            // A promise under a view that a crash may take back would be forgotten with it.
+            return None;
+        }
         if stamp.hold_us > self.safety.hold_us_max {
             self.safety.hold_us_max = stamp.hold_us;
             self.save_safety();
@@ -229,9 +263,11 @@ impl Core {
             ballot,
             view_no,
             member,
+            void,
+            config_epoch,
         };
-        let again = peer.given == Some(echo);
-        peer.given = Some(echo);
+        let again = peer.given.as_ref() == Some(&echo);
+        peer.given = Some(echo.clone());
         if member && !again && !mutant::on(Mutant::EchoNoPromise) {
             let until = now.plus(stamp.hold_us);
             peer.presence_until = peer.presence_until.max(until);

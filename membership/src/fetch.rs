@@ -364,6 +364,12 @@ impl Core {
              {why}"
         );
         self.notice("recovering", Some(self.me.node), text);
+        // What the lost store had promised was promised before this process started.
+        let hold_us = self.cfg.hold_us().max(self.safety.hold_us_max);
+        self.withhold_until = self.withhold_until.max(self.started.plus(hold_us));
+        for peer in self.peers.values_mut() {
+            peer.presence_until = peer.presence_until.max(self.withhold_until);
+        }
         self.nonce += 1;
         self.transfer = None;
         self.recovery = Some(Recovery {

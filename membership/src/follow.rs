@@ -220,6 +220,7 @@ impl Core {
         self.applied = at.seq;
         self.committed = self.log.snapshot.state.clone();
         self.matched.1 = self.matched.1.min(kept);
+        self.lease.forget_ends();
         self.writes.pend(DurableOp::TruncateLog { seq: kept + 1 });
         if at.seq == 0 {
             let state = self.log.snapshot_bytes.clone();
@@ -276,6 +277,7 @@ impl Core {
             }
             self.event(Event::Committed(entry));
         }
+        self.note_ends();
         self.want_snapshot();
     }
 

@@ -108,7 +108,8 @@ impl Core {
         };
         let mut stamps = BTreeMap::from([(self.me.node, self.now.0)]);
         for peer in self.peers.values() {
-            let Some(echo) = peer.echo.filter(|e| e.ballot == dc.ballot && e.member) else {
+            let newest = peer.echo.as_ref();
+            let Some(echo) = newest.filter(|e| e.ballot == dc.ballot && e.member) else {
                 continue;
             };
             if !peer.identity.is_some_and(|id| self.tip.view.names(&id)) {
@@ -178,7 +179,7 @@ impl Core {
             ));
             return;
         }
-        if members != self.tip.view.members {
+        if members != self.tip.view.members && !self.owes_presence(&members) {
             let view_no = self.safety.view_no.max(self.tip.view.view_no) + 1;
             self.append_view(view_no, members);
         }
@@ -289,7 +290,7 @@ impl Core {
         self.save_safety();
     }
 
-    fn last_view_seq(&self) -> u64 {
+    pub(crate) fn last_view_seq(&self) -> u64 {
         let views = self.log.iter_after(self.applied);
         let last = views
             .filter(|l| matches!(l.record.body, EntryBody::View(_)))

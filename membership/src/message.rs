@@ -34,7 +34,7 @@ pub struct Stamp {
 }
 
 /// A stamp given back: a promise (R0), made under this ballot and view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Echo {
     /// The receiver's own clock, as it sent it.
     pub sent_us: u64,
@@ -44,6 +44,19 @@ pub struct Echo {
     pub view_no: u64,
     /// The stamp's holder is a member of that view: the echo is a promise to it.
     pub member: bool,
+    /// Grants of the holder that the echoer's log has seen end, ascending, as far as the holder
+    /// may not know it: no promise for these (R12). [`VOID_ALL`] stands for every grant.
+    pub void: Vec<u64>,
+    /// Configuration epoch of the echoer's log: to a holder whose voter sets are older the echo
+    /// is no promise for grants (R3).
+    pub config_epoch: u64,
+}
+
+impl Echo {
+    /// Does it promise anything about this grant of its receiver?
+    pub fn covers(&self, grant_no: u64) -> bool {
+        self.member && !self.void.contains(&grant_no) && !self.void.contains(&VOID_ALL)
+    }
 }
 
 /// What the sender remembers of the receiver (R8).
@@ -345,7 +358,11 @@ impl Message {
             }
         };
         match &message {
-            Self::Beat(beat) => bound("heard nodes", beat.hears.len(), NODES_MAX)?,
+            Self::Beat(beat) => {
+                bound("heard nodes", beat.hears.len(), NODES_MAX)?;
+                let void = beat.echo.as_ref().map_or(0, |e| e.void.len());
+                bound("void grants", void, GRANTS_VOID_MAX)?;
+            }
             Self::Append { entries, .. } | Self::Fetched { entries, .. } => {
                 bound("entries", entries.len(), ENTRIES_PER_MESSAGE_MAX)?;
             }
@@ -427,5 +444,9 @@ pub const NUMBER_MAX: u64 = 1 << 48;
 pub const FORMAT: u8 = 1;
 /// Most entries in one message.
 pub const ENTRIES_PER_MESSAGE_MAX: usize = 1_024;
+/// Most numbers in [`Echo::void`]; more are told as [`VOID_ALL`].
+pub const GRANTS_VOID_MAX: usize = 16;
+/// In [`Echo::void`]: every grant of the receiver. Grants are numbered from 1.
+pub const VOID_ALL: u64 = 0;
 /// Most soft-state items in one parcel.
 pub const SOFT_ITEMS_PER_PARCEL_MAX: usize = 512;

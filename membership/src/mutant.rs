@@ -48,6 +48,18 @@ pub enum Mutant {
     BallotAboveCertificate,
     /// Of two nodes, one that only saw the other acts alone without having been in a view with it.
     OutsiderStandsAlone,
+    /// Echoes count for grants that the echoer has seen end (R12).
+    EchoAfterRevoke,
+    /// A revoked VIP is granted again without waiting for the hold (R12).
+    RevokeWithoutHold,
+    /// A lease's clock starts when the echo arrives, not when the stamp was sent (R14).
+    LeaseFromReceipt,
+    /// A grant to another process, or another boot, of the node is taken for this one's (R12).
+    OldProcessGrantHonoured,
+    /// Echoes of nodes that know newer voter sets than the holder count for its leases (R3).
+    LeaseBehindConfig,
+    /// A late tick is not taken for a pause: a lone holder goes on as if nothing had been (R9, R11).
+    LeaseAcrossPause,
     /// A snapshot on its way to the disk is acknowledged as durable (R1).
     SnapshotAckedUnwritten,
     /// The application is told of a snapshot that is not on disk yet (I10).
@@ -74,7 +86,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 39] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -97,6 +109,12 @@ impl Mutant {
         Self::TwoNodeCommitAlone,
         Self::BallotAboveCertificate,
         Self::OutsiderStandsAlone,
+        Self::EchoAfterRevoke,
+        Self::RevokeWithoutHold,
+        Self::LeaseFromReceipt,
+        Self::OldProcessGrantHonoured,
+        Self::LeaseBehindConfig,
+        Self::LeaseAcrossPause,
         Self::SnapshotAckedUnwritten,
         Self::SnapshotToldUnwritten,
         Self::SnapshotWordLost,

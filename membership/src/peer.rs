@@ -32,10 +32,16 @@ pub(crate) struct Peer {
     pub(crate) echo: Option<Echo>,
     /// When that echo arrived (only a seeded bug looks at it).
     pub(crate) echo_received: Time,
+    /// The echo in its newest beat that had one, whatever its ballot: what leases rely on.
+    pub(crate) promise: Option<Echo>,
+    /// When that one arrived (only a seeded bug looks at it).
+    pub(crate) promise_received: Time,
     pub(crate) reported: PeerState,
     pub(crate) left: bool,
     /// Committed position it acknowledged as durable, over all its processes (R8).
     pub(crate) durable_known: u64,
+    /// Its disk went back behind that: it is not counted before it has caught up (R8).
+    pub(crate) forgot: bool,
     pub(crate) progress: Progress,
     pub(crate) channel: Channel,
     pub(crate) next_beat_no: u64,
@@ -80,9 +86,12 @@ impl Peer {
             authority_ballot: Ballot::default(),
             echo: None,
             echo_received: Time(0),
+            promise: None,
+            promise_received: Time(0),
             reported: PeerState::Unknown,
             left: false,
             durable_known: 0,
+            forgot: false,
             progress: Progress::default(),
             channel: Channel::default(),
             next_beat_no: 0,
@@ -101,17 +110,19 @@ impl Peer {
         self.given = None;
         self.authority_until = Time(0);
         self.echo = None;
+        self.promise = None;
         self.left = false;
         self.progress = Progress::default();
         self.channel = Channel::default();
         self.next_beat_no = 0;
         self.poisoned_sent = None;
+        self.forgot = false;
     }
 
     /// Heard on some link within T and able to work: what the hears-row says, and what is echoed.
     pub(crate) fn hears(&self, now: Time, t_fail_us: u64) -> bool {
         let fit = self.beat.as_ref().is_some_and(|b| b.fit);
-        fit && !self.left && self.fresh(now, t_fail_us)
+        fit && !self.left && !self.forgot && self.fresh(now, t_fail_us)
     }
 
     /// An authentic packet arrived within T, whatever it said.

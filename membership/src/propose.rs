@@ -51,6 +51,7 @@ impl Core {
             });
             return;
         }
+        self.note_released(&body);
         let since = self.now;
         let own = Own {
             body,
@@ -198,22 +199,7 @@ impl Core {
     fn number(&self, body: EntryBody) -> Result<EntryBody, Refusal> {
         let invalid = |why: String| Err(Refusal::Invalid { why });
         match body {
-            EntryBody::Grant(mut grant) => {
-                if let Some(standing) = self.tip.grants.get(&grant.vip)
-                    && standing.node != grant.node
-                {
-                    return invalid(format!(
-                        "{} is granted to node {} by grant {}",
-                        grant.vip, standing.node, standing.grant_no
-                    ));
-                }
-                let next = self.tip.grant_no + 1;
-                if grant.grant_no != 0 && grant.grant_no != next {
-                    return invalid(format!("grant {} is not the next, {next}", grant.grant_no));
-                }
-                grant.grant_no = next;
-                Ok(EntryBody::Grant(grant))
-            }
+            EntryBody::Grant(grant) => self.grantable(grant).map(EntryBody::Grant),
             EntryBody::FenceIntent(mut intent) => {
                 let next = self.tip.fence_no + 1;
                 if intent.fence_no != 0 && intent.fence_no != next {

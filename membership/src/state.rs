@@ -24,6 +24,10 @@ pub struct LogState {
     pub revoked: BTreeMap<u64, Grant>,
     /// Highest grant number given.
     pub grant_no: u64,
+    /// The last grants that ended, by Revoke, Released or a newer grant, oldest first.
+    ended: VecDeque<Ended>,
+    /// Position of the newest end that is no longer remembered.
+    ended_floor: u64,
     /// Fence intents without a result (R10).
     pub intents: BTreeMap<u64, FenceIntent>,
     /// Highest fence number given.
@@ -54,6 +58,14 @@ pub struct Certificate {
     pub incarnation: Option<u64>,
     /// The fencing's number; `None` for CLEAN_LEFT.
     pub fence_no: Option<u64>,
+}
+
+/// A grant that ended, and where in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ended {
+    pub(crate) grant_no: u64,
+    pub(crate) node: NodeId,
+    pub(crate) seq: u64,
 }
 
 impl Certificate {
@@ -104,7 +116,7 @@ impl LogState {
             EntryBody::View(view) => self.apply_view(view, record.seq),
             EntryBody::Config(config) => self.config = config.clone(),
             EntryBody::Grant(_) | EntryBody::Revoke { .. } | EntryBody::Released { .. } => {
-                self.apply_grant(&record.body);
+                self.apply_grant(&record.body, record.seq);
             }
             EntryBody::FenceIntent(_) | EntryBody::FenceResult(_) | EntryBody::CleanLeft { .. } => {
                 self.apply_fence(&record.body, record.seq)
@@ -132,6 +144,30 @@ impl LogState {
             .filter(|_| certificate.covers(identity))
     }
 
+    /// Has the process' machine booted again since (R10)? Then nothing of it is left in a kernel.
+    pub(crate) fn booted_since(&self, identity: &Identity) -> bool {
+        self.last_seen.get(&identity.node).is_some_and(|last| {
+            last.incarnation > identity.incarnation && last.machine_boot != identity.machine_boot
+        })
+    }
+
+    /// The grant that may still be relied on: it stands, or it was revoked and nobody else has
+    /// the VIP yet.
+    pub(crate) fn holder(&self, vip: &str) -> Option<&Grant> {
+        let revoked = || self.revoked.values().find(|g| g.vip == vip);
+        self.grants.get(vip).or_else(revoked)
+    }
+
+    /// Grants of a node that ended after a position; `Err` when that is not remembered.
+    pub(crate) fn ended_after(&self, node: NodeId, seq: u64) -> Result<Vec<u64>, ()> {
+        if seq < self.ended_floor {
+            return Err(());
+        }
+        let after = self.ended.iter().rev().take_while(|e| e.seq > seq);
+        let of_node = after.filter(|e| e.node == node);
+        Ok(of_node.map(|e| e.grant_no).collect())
+    }
+
     /// A lone node of a two-node cluster whose peer is not proved gone (R11).
     pub(crate) fn uncertified(&self) -> bool {
         let sets = std::iter::once(&self.config.current).chain(&self.config.next);
@@ -152,33 +188,48 @@ impl LogState {
         two_node && self.view.members.len() == 1 && !self.uncertified()
     }
 
-    fn apply_grant(&mut self, body: &EntryBody) {
+    fn apply_grant(&mut self, body: &EntryBody, seq: u64) {
         match body {
             EntryBody::Grant(grant) => {
                 self.grant_no = self.grant_no.max(grant.grant_no);
-                self.grants.insert(grant.vip.clone(), grant.clone());
+                // Whoever had it before is free of it: only then is another grant admitted.
+                self.revoked.retain(|_, g| g.vip != grant.vip);
+                if let Some(old) = self.grants.insert(grant.vip.clone(), grant.clone()) {
+                    self.end(&old, seq);
+                }
             }
             EntryBody::Revoke { grant_no } => {
-                let vip = self
-                    .grants
-                    .values()
-                    .find(|g| g.grant_no == *grant_no)
-                    .map(|g| g.vip.clone());
+                let standing = self.grants.values().find(|g| g.grant_no == *grant_no);
+                let vip = standing.map(|g| g.vip.clone());
                 if let Some(grant) = vip.and_then(|vip| self.grants.remove(&vip)) {
+                    self.end(&grant, seq);
                     self.revoked.insert(*grant_no, grant);
                 }
             }
             EntryBody::Released { vip, grant_no } => {
                 self.revoked.remove(grant_no);
-                if self
-                    .grants
-                    .get(vip)
-                    .is_some_and(|g| g.grant_no == *grant_no)
+                let standing = self.grants.get(vip).map(|g| g.grant_no);
+                if standing == Some(*grant_no)
+                    && let Some(grant) = self.grants.remove(vip)
                 {
-                    self.grants.remove(vip);
+                    self.end(&grant, seq);
                 }
             }
             _ => {}
+        }
+    }
+
+    fn end(&mut self, grant: &Grant, seq: u64) {
+        let (grant_no, node) = (grant.grant_no, grant.node());
+        self.ended.push_back(Ended {
+            grant_no,
+            node,
+            seq,
+        });
+        if self.ended.len() > ENDED_MAX
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.ended_floor = oldest.seq;
         }
     }
 
@@ -263,5 +314,8 @@ impl View {
     }
 }
 
+/// Ended grants remembered: two moves of 256 VIPs. A holder that is further behind gets no promise
+/// for any grant.
+const ENDED_MAX: usize = 512;
 /// Operations remembered for at-most-once.
 pub const OPS_MAX: usize = 4_096;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Time;
+
 /// All time spans in microseconds, derived by [`Timing::derive`] and printed by `status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
@@ -78,6 +80,15 @@ impl Timing {
             rank_step_us: heartbeat_us,
             resend_us: (heartbeat_us / 2).max(5_000),
         })
+    }
+
+    /// How long the kernel's element may stand from `now` on for a lease that relies on `stamp`:
+    /// min(K, stamp + L - now) of R14, in microseconds, whole milliseconds (the kernel has no finer
+    /// unit); `None` when nothing is left. `now` is read before the write and again after it: a
+    /// write that took more than [`LATE_WRITE_US`] (the delta of R14) is taken back or repeated.
+    pub fn element_us(&self, stamp: Time, now: Time) -> Option<u64> {
+        let left_us = stamp.plus(self.lease_us).since(now).min(self.kernel_us);
+        Some(left_us / 1_000 * 1_000).filter(|us| *us > 0)
     }
 
     /// Left and right side of R14's inequality, in microseconds, for `status` and for tests.

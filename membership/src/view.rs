@@ -105,21 +105,52 @@ impl Core {
             }
         }
         let mut wait = Time(0);
-        for gone in &self.tip.view.members {
-            let id = gone.identity;
-            if view.member(id.node).is_some() || id.node == self.me.node || self.tip.certified(&id)
-            {
+        // Whoever was promised its presence, be it under a view that is no longer in this log.
+        for peer in self.peers.values() {
+            let listed = self.tip.view.member(peer.node).map(|m| m.identity);
+            let gone = listed.or(peer.identity);
+            if view.member(peer.node).is_some() || gone.is_some_and(|id| self.tip.certified(&id)) {
                 continue;
             }
-            let Some(peer) = self.peers.get(&id.node) else {
-                continue;
-            };
-            wait = wait.max(peer.presence_until).max(self.withhold_until);
+            wait = wait.max(peer.presence_until);
+            if listed.is_some() {
+                wait = wait.max(self.withhold_until);
+            }
         }
         if mutant::on(Mutant::AckViewAtOnce) {
             return Ok(Time(0));
         }
         Ok(wait)
+    }
+
+    /// Has this node promised its presence to somebody who would not be in such a view? Then it
+    /// forms none: of the members of its newest view `removable` knows, this is about those that
+    /// a truncated entry or another's log took out of it.
+    pub(crate) fn owes_presence(&self, members: &[Member]) -> bool {
+        self.peers.values().any(|peer| {
+            let listed = self.tip.view.member(peer.node).map(|m| m.identity);
+            let gone = listed.or(peer.identity);
+            self.now < peer.presence_until
+                && !members.iter().any(|m| m.identity.node == peer.node)
+                && !gone.is_some_and(|id| self.tip.certified(&id))
+        })
+    }
+
+    /// Is the process in the newest view that is on this disk? Before that it is promised nothing:
+    /// a crash would take the view and the promise back together.
+    pub(crate) fn view_on_disk_names(&self, identity: &wire::Identity) -> bool {
+        if self.writes.durable < self.applied {
+            return false;
+        }
+        let accepted = self.log.iter_after(self.applied);
+        let newest = accepted
+            .take_while(|l| l.record.seq <= self.writes.durable)
+            .filter_map(|l| match &l.record.body {
+                EntryBody::View(view) => Some(view),
+                _ => None,
+            })
+            .last();
+        newest.unwrap_or(&self.committed.view).names(identity)
     }
 
     /// Stops echoing members that a waiting view drops, so that the wait ends.

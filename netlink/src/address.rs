@@ -131,6 +131,13 @@ impl AddressSpec {
         }
     }
 
+    fn what(&self, verb: &str) -> String {
+        let Self {
+            ip, prefix, index, ..
+        } = self;
+        format!("{verb} {ip}/{prefix} on link #{index}")
+    }
+
     fn message(&self) -> Result<AddressMessage> {
         let mut message = base(self.index, self.ip, self.prefix)?;
         message.header.scope = self.scope.into();
@@ -161,6 +168,24 @@ impl AddressSpec {
             message.attributes.push(AddressAttribute::CacheInfo(cache));
         }
         Ok(message)
+    }
+}
+
+/// As it is, to be put back where it was.
+impl From<&Address> for AddressSpec {
+    fn from(address: &Address) -> Self {
+        let label = Some(&address.label).filter(|label| !label.is_empty());
+        Self {
+            broadcast: address.broadcast,
+            label: label.cloned(),
+            scope: address.scope,
+            nodad: address.flags.contains(AddressFlags::Nodad),
+            noprefixroute: address.flags.contains(AddressFlags::Noprefixroute),
+            home: address.flags.contains(AddressFlags::Homeaddress),
+            valid: address.valid,
+            preferred: address.preferred,
+            ..Self::new(address.index, address.ip, address.prefix)
+        }
     }
 }
 
@@ -200,13 +225,60 @@ impl Kernel {
         self.socket.request(&what, request, 0)
     }
 
+    /// Adds many addresses with as few system calls as possible and returns what became of each, in
+    /// their order; [`Error::is_exists`] as with [`Kernel::add_address`]. One that is refused keeps
+    /// no other away.
+    pub fn add_addresses(&mut self, specs: &[AddressSpec]) -> Vec<Result<()>> {
+        let request = |spec: &AddressSpec| {
+            let message = RouteNetlinkMessage::NewAddress(spec.message()?);
+            Ok((spec.what("add"), message))
+        };
+        let requests = specs.iter().map(request).collect();
+        self.each(requests, NLM_F_CREATE | NLM_F_EXCL)
+    }
+
+    /// Removes many addresses; as [`Kernel::delete_address`] for each, in their order.
+    pub fn delete_addresses(&mut self, places: &[(u32, IpAddr, u8)]) -> Vec<Result<()>> {
+        let request = |&(index, ip, prefix): &(u32, IpAddr, u8)| {
+            let what = format!("remove {ip}/{prefix} from link #{index}");
+            let message = RouteNetlinkMessage::DelAddress(base(index, ip, prefix)?);
+            Ok((what, message))
+        };
+        self.each(places.iter().map(request).collect(), 0)
+    }
+
+    /// Sends those requests that could be made, and puts their results between the others'.
+    fn each(
+        &mut self,
+        requests: Vec<Result<(String, RouteNetlinkMessage)>>,
+        flags: u16,
+    ) -> Vec<Result<()>> {
+        let mut wanted = Vec::with_capacity(requests.len());
+        let mut results = Vec::with_capacity(requests.len());
+        for request in requests {
+            match request {
+                Ok(request) => {
+                    wanted.push(request);
+                    results.push(None);
+                }
+                Err(error) => results.push(Some(Err(error))),
+            }
+        }
+        let mut sent = self.socket.requests(wanted, flags).into_iter();
+        let missing = || {
+            Err(Error::Invalid(
+                "a request was left without result".to_owned(),
+            ))
+        };
+        results
+            .into_iter()
+            .map(|result| result.or_else(|| sent.next()).unwrap_or_else(missing))
+            .collect()
+    }
+
     fn put_address(&mut self, spec: &AddressSpec, flags: u16, verb: &str) -> Result<()> {
-        let AddressSpec {
-            ip, prefix, index, ..
-        } = spec;
-        let what = format!("{verb} {ip}/{prefix} on link #{index}");
         let request = RouteNetlinkMessage::NewAddress(spec.message()?);
-        self.socket.request(&what, request, flags)
+        self.socket.request(&spec.what(verb), request, flags)
     }
 }
 
@@ -243,7 +315,7 @@ fn check_label(label: &str) -> Result<()> {
     Ok(())
 }
 
-fn read(reply: Reply<'_>) -> Option<Address> {
+pub(crate) fn read(reply: Reply<'_>) -> Option<Address> {
     if reply.kind != RTM_NEWADDR {
         return None;
     }
@@ -278,7 +350,7 @@ fn read(reply: Reply<'_>) -> Option<Address> {
 const LABEL_BYTES_MAX: usize = 15;
 const SCOPE_HOST: u8 = 254;
 const ADDRESS_HEADER_BYTES: usize = 8;
-const RTM_NEWADDR: u16 = 20;
+pub(crate) const RTM_NEWADDR: u16 = 20;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_LABEL: u16 = 3;
@@ -372,6 +444,53 @@ mod tests {
             .find(|address| address.ip == ip("fd77::100"))
             .unwrap();
         assert_eq!(held.valid, Lifetime::Forever);
+    }
+
+    #[test]
+    fn many_addresses_come_and_go_with_a_result_for_each() {
+        let Some((_ns, mut kernel)) = machine("many_addresses_come_and_go") else {
+            return;
+        };
+        let lo = kernel.link("lo").unwrap().index;
+        let spec = |n: u32| {
+            let four = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 1, 0, 0)) + n);
+            match n % 2 {
+                0 => AddressSpec::new(lo, IpAddr::V4(four), 32),
+                _ => AddressSpec::new(lo, IpAddr::V6(four.to_ipv6_mapped()), 128),
+            }
+        };
+        let mut specs: Vec<AddressSpec> = (1..=600).map(spec).collect();
+        kernel.add_address(&specs[7]).unwrap();
+        specs[300].prefix = 200;
+        let results = kernel.add_addresses(&specs);
+        assert_eq!(results.len(), specs.len());
+        for (at, result) in results.iter().enumerate() {
+            match at {
+                7 => assert!(result.as_ref().unwrap_err().is_exists()),
+                300 => assert!(matches!(result, Err(Error::Invalid(_)))),
+                _ => assert!(result.is_ok(), "{at}: {result:?}"),
+            }
+        }
+        let there = kernel.addresses().unwrap();
+        let on = |s: &AddressSpec| there.iter().any(|a| a.ip == s.ip);
+        assert_eq!(specs.iter().filter(|s| on(s)).count(), 599);
+
+        let places: Vec<_> = specs.iter().map(|s| (s.index, s.ip, s.prefix)).collect();
+        let results = kernel.delete_addresses(&places);
+        let failed: Vec<_> = results
+            .iter()
+            .enumerate()
+            .filter(|(_, r)| r.is_err())
+            .collect();
+        assert!(
+            matches!(failed[..], [(300, Err(Error::Invalid(_)))]),
+            "{failed:?}"
+        );
+        let results = kernel.delete_addresses(&places[..3]);
+        assert!(results.iter().all(|r| r.as_ref().unwrap_err().is_absent()));
+        // The socket is in step: the next answer is the next request's.
+        kernel.add_address(&specs[0]).unwrap();
+        assert_eq!(kernel.link("lo").unwrap().index, lo);
     }
 
     #[test]

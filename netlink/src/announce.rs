@@ -2,6 +2,7 @@
 //! neighbour advertisements.
 
 use crate::arp::{ArpPacket, BROADCAST, ethernet};
+use crate::ndp::{NdPacket, group_mac};
 use crate::packet::{PacketSocket, Protocol};
 use crate::{Link, Mac, Result, sysctl};
 use std::net::{IpAddr, Ipv6Addr};
@@ -50,58 +51,49 @@ impl Announcer {
                 let packet = ArpPacket::announcement(self.mac, four);
                 self.arp.send(BROADCAST, &packet.to_bytes())
             }
-            IpAddr::V6(six) => {
-                let packet = advertisement(six, self.mac, self.router);
-                self.neighbour.send(ALL_NODES_MAC, &packet)
-            }
+            IpAddr::V6(six) => self.discover(NdPacket::announcement(self.mac, six, self.router)),
         }
     }
-}
 
-/// The whole IPv6 packet of an unsolicited neighbour advertisement to all nodes.
-fn advertisement(ip: Ipv6Addr, mac: Mac, router: bool) -> [u8; PACKET_BYTES] {
-    let mut packet = [0; PACKET_BYTES];
-    packet[0] = 0x60;
-    packet[4..6].copy_from_slice(&(ADVERTISEMENT_BYTES as u16).to_be_bytes());
-    packet[6] = ICMPV6;
-    // Receivers drop neighbour discovery with any other hop limit (RFC 4861 section 7.1.2).
-    packet[7] = 255;
-    packet[8..24].copy_from_slice(&ip.octets());
-    packet[24..40].copy_from_slice(&ALL_NODES.octets());
-    packet[40] = NEIGHBOUR_ADVERTISEMENT;
-    packet[44] = FLAG_OVERRIDE | if router { FLAG_ROUTER } else { 0 };
-    packet[48..64].copy_from_slice(&ip.octets());
-    packet[64..66].copy_from_slice(&[OPTION_TARGET_ADDRESS, 1]);
-    packet[66..72].copy_from_slice(&mac.0);
-    let sum = checksum(&packet);
-    packet[42..44].copy_from_slice(&sum.to_be_bytes());
-    packet
-}
-
-/// ICMPv6 checksum over pseudo header and message (RFC 4443 section 2.3, RFC 8200 section 8.1).
-fn checksum(packet: &[u8; PACKET_BYTES]) -> u16 {
-    let words = packet[8..]
-        .chunks_exact(2)
-        .map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
-    let mut sum: u32 = words.map(u32::from).sum();
-    sum += ADVERTISEMENT_BYTES as u32 + u32::from(ICMPV6);
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
+    /// Sends a gratuitous ARP in reply form, for equipment that takes nothing else; IPv6 has one
+    /// form only. The target is our own hardware address: Linux peers then take it at once.
+    ///
+    /// # Errors
+    /// As [`Announcer::announce`].
+    pub fn announce_as_reply(&self, ip: IpAddr) -> Result<()> {
+        match ip {
+            IpAddr::V4(four) => {
+                let packet = ArpPacket::announcement_as_reply(self.mac, four);
+                self.arp.send(BROADCAST, &packet.to_bytes())
+            }
+            IpAddr::V6(_) => self.announce(ip),
+        }
     }
-    !(sum as u16)
-}
 
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-const ALL_NODES_MAC: Mac = Mac([0x33, 0x33, 0, 0, 0, 1]);
-const IPV6_HEADER_BYTES: usize = 40;
-/// Fixed part (24) and the target link-layer address option (8).
-const ADVERTISEMENT_BYTES: usize = 32;
-const PACKET_BYTES: usize = IPV6_HEADER_BYTES + ADVERTISEMENT_BYTES;
-const ICMPV6: u8 = 58;
-const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
-const FLAG_ROUTER: u8 = 0x80;
-const FLAG_OVERRIDE: u8 = 0x20;
-const OPTION_TARGET_ADDRESS: u8 = 2;
+    /// Asks who else has an address that we hold; nobody's cache changes. IPv6 asks from
+    /// `source`, an address of ours, because the answer to a question without a source goes to
+    /// everybody and would move the neighbours away from us.
+    ///
+    /// # Errors
+    /// As [`Announcer::announce`].
+    pub fn question(&self, ip: IpAddr, source: Option<Ipv6Addr>) -> Result<()> {
+        match (ip, source) {
+            (IpAddr::V4(four), _) => {
+                let packet = ArpPacket::probe(self.mac, four);
+                self.arp.send(BROADCAST, &packet.to_bytes())
+            }
+            (IpAddr::V6(six), Some(source)) => {
+                self.discover(NdPacket::question(self.mac, source, six))
+            }
+            (IpAddr::V6(_), None) => Ok(()),
+        }
+    }
+
+    fn discover(&self, packet: NdPacket) -> Result<()> {
+        let group = group_mac(packet.destination());
+        self.neighbour.send(group, &packet.to_bytes())
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -184,18 +176,6 @@ mod tests {
     }
 
     #[test]
-    fn an_advertisement_is_what_rfc_4861_asks_for() {
-        let ip: Ipv6Addr = "fd77::100".parse().unwrap();
-        let packet = advertisement(ip, Mac([2, 0, 0, 0, 0, 1]), false);
-        assert_eq!((packet[7], packet[40], packet[44]), (255, 136, 0x20));
-        assert_eq!(packet[48..64], ip.octets());
-        assert_eq!(packet[64..], [2, 1, 2, 0, 0, 0, 0, 1]);
-        // A right checksum sums up to zero over what it covers.
-        assert_eq!(checksum(&packet), 0);
-        assert_eq!(advertisement(ip, Mac::default(), true)[44], 0xa0);
-    }
-
-    #[test]
     fn an_advertisement_reaches_the_peer() {
         let Some([mut near, mut far]) = pair("an_advertisement_reaches_the_peer") else {
             return;
@@ -217,7 +197,7 @@ mod tests {
                 .receive(&mut buffer, until)
                 .unwrap()
                 .expect("an advertisement in time");
-            if buffer[6] == ICMPV6 && buffer[40] == NEIGHBOUR_ADVERTISEMENT && len == PACKET_BYTES {
+            if NdPacket::parse(&buffer[..len]).is_some_and(|heard| IpAddr::V6(heard.target) == ip) {
                 break;
             }
         }

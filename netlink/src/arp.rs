@@ -34,6 +34,16 @@ impl ArpPacket {
         }
     }
 
+    /// The reply form, for equipment that learns from replies only. The target hardware address
+    /// is the speaker's own: a Linux peer then heeds it even while its entry is fresh.
+    pub fn announcement_as_reply(mac: Mac, ip: Ipv4Addr) -> Self {
+        Self {
+            request: false,
+            target_mac: mac,
+            ..Self::announcement(mac, ip)
+        }
+    }
+
     /// A probe (RFC 5227 section 2.1): asks without touching anybody's cache.
     pub fn probe(mac: Mac, ip: Ipv4Addr) -> Self {
         Self {
@@ -105,6 +115,15 @@ impl ArpListener {
     /// When the interface goes down or away.
     pub fn next(&self, wait: Duration) -> Result<Option<ArpPacket>> {
         self.next_until(Instant::now() + wait)
+    }
+
+    /// Asks once whether somebody has `ip`; the answer is heard by [`ArpListener::next`].
+    ///
+    /// # Errors
+    /// When the interface is down or gone.
+    pub fn ask(&self, ip: Ipv4Addr) -> Result<()> {
+        let question = ArpPacket::probe(self.mac, ip).to_bytes();
+        self.socket.send(BROADCAST, &question)
     }
 
     /// Asks `tries` times, `gap` apart, whether somebody else has `ip`, and listens `gap` after

@@ -31,6 +31,24 @@ impl<'a> Attributes<'a> {
             .map(|(_, value)| *value)
     }
 
+    /// The values of every attribute of that number, in order: a list.
+    pub(crate) fn all(&self, number: u16) -> impl Iterator<Item = &'a [u8]> {
+        self.0
+            .iter()
+            .filter(move |(kind, _)| *kind == number)
+            .map(|(_, value)| *value)
+    }
+
+    /// A big-endian u32, as netfilter writes them.
+    pub(crate) fn be32(&self, number: u16) -> Option<u32> {
+        Some(u32::from_be_bytes(self.bytes(number)?.try_into().ok()?))
+    }
+
+    /// A big-endian u64, as netfilter writes them.
+    pub(crate) fn be64(&self, number: u16) -> Option<u64> {
+        Some(u64::from_be_bytes(self.bytes(number)?.try_into().ok()?))
+    }
+
     pub(crate) fn u32(&self, number: u16) -> Option<u32> {
         u32_at(self.bytes(number)?, 0)
     }

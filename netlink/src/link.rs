@@ -339,7 +339,7 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn read(reply: Reply<'_>) -> Option<Link> {
+pub(crate) fn read(reply: Reply<'_>) -> Option<Link> {
     if reply.kind != RTM_NEWLINK {
         return None;
     }
@@ -372,7 +372,7 @@ fn read(reply: Reply<'_>) -> Option<Link> {
 /// `IFNAMSIZ` less the closing zero.
 const NAME_BYTES_MAX: usize = 15;
 const LINK_HEADER_BYTES: usize = 16;
-const RTM_NEWLINK: u16 = 16;
+pub(crate) const RTM_NEWLINK: u16 = 16;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;

@@ -1,11 +1,13 @@
 //! Raw frames on one interface (`packet(7)`, cooked): the kernel writes the Ethernet header.
 
-use crate::sys::link_address;
+use crate::sys::{attach_filter, link_address};
 use crate::{Error, Link, Mac, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, bind, recv, sendto, socket};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use nix::sys::socket::{
+    AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, bind, recv, recvfrom, sendto, socket,
+};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Which frames a socket deals in, by Ethernet type.
@@ -51,10 +53,48 @@ impl PacketSocket {
     /// For sending and receiving.
     pub(crate) fn listener(link: &Link, protocol: Protocol) -> Result<Self> {
         let this = Self::sender(link, protocol)?;
-        let address = link_address(link.index, protocol.number(), [0; 6]);
-        bind(this.fd.as_raw_fd(), &address)
-            .map_err(|errno| Error::io(format!("listen on {}", link.name), errno))?;
+        this.listen()?;
         Ok(this)
+    }
+
+    /// For sending and receiving what the filter lets through; nothing else ever wakes us.
+    pub(crate) fn filtered(
+        link: &Link,
+        protocol: Protocol,
+        filter: &[libc::sock_filter],
+    ) -> Result<Self> {
+        let this = Self::sender(link, protocol)?;
+        this.refilter(filter)?;
+        this.listen()?;
+        Ok(this)
+    }
+
+    /// Changes the filter; no frame is judged by half of each.
+    pub(crate) fn refilter(&self, filter: &[libc::sock_filter]) -> Result<()> {
+        attach_filter(self.fd.as_fd(), filter)
+            .map_err(|source| Error::io(format!("filter the frames of {}", self.name), source))
+    }
+
+    fn listen(&self) -> Result<()> {
+        let address = link_address(self.index, self.protocol.number(), [0; 6]);
+        bind(self.fd.as_raw_fd(), &address)
+            .map_err(|errno| Error::io(format!("listen on {}", self.name), errno))
+    }
+
+    /// The next frame's payload and the hardware address it came from, if one is waiting.
+    pub(crate) fn receive_now(&self, buffer: &mut [u8]) -> Result<Option<(usize, Mac)>> {
+        for _ in 0..INTERRUPTIONS_MAX {
+            match recvfrom::<LinkAddr>(self.fd.as_raw_fd(), buffer) {
+                Ok((len, from)) => {
+                    let mac = from.and_then(|from| from.addr()).unwrap_or_default();
+                    return Ok(Some((len, Mac(mac))));
+                }
+                Err(Errno::EAGAIN) => return Ok(None),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Error::io(format!("receive on {}", self.name), errno)),
+            }
+        }
+        Ok(None)
     }
 
     pub(crate) fn send(&self, destination: Mac, payload: &[u8]) -> Result<()> {
@@ -87,8 +127,17 @@ impl PacketSocket {
     }
 }
 
+impl AsFd for PacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 /// Rounded up to whole milliseconds, so that a wait never turns into a spin.
 fn timeout(left: Duration) -> PollTimeout {
     let ms = left.as_micros().div_ceil(1000).min(u128::from(u16::MAX));
     PollTimeout::from(ms as u16)
 }
+
+/// Signals that may interrupt one reading before it counts as nothing there.
+const INTERRUPTIONS_MAX: u32 = 8;

@@ -5,8 +5,9 @@
 //! taken as named.
 
 use crate::{Address, Kernel, Link, Result, Route};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What the configuration says about an address; what it leaves out is found.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +95,65 @@ impl fmt::Display for NoPlace {
 
 impl std::error::Error for NoPlace {}
 
+/// Links, addresses and connected networks of one moment, to find the places of many addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Picture {
+    /// All interfaces, by index.
+    pub links: Vec<Link>,
+    addresses: Vec<Address>,
+    by_ip: BTreeMap<IpAddr, Vec<usize>>,
+    four: Vec<Route>,
+    six: Vec<Route>,
+}
+
+impl Picture {
+    /// As [`Kernel::find_place`], at that moment.
+    ///
+    /// # Errors
+    /// [`NoPlace`]
+    pub fn place(&self, wanted: &Wanted<'_>) -> std::result::Result<Place, NoPlace> {
+        let routes = match wanted.ip {
+            IpAddr::V4(_) => &self.four,
+            IpAddr::V6(_) => &self.six,
+        };
+        choose(wanted, &self.links, routes, &self.addresses)
+    }
+
+    /// An interface.
+    pub fn link(&self, index: u32) -> Option<&Link> {
+        self.links.iter().find(|link| link.index == index)
+    }
+
+    /// Where an address is, on whatever interfaces.
+    pub fn with_ip(&self, ip: IpAddr) -> impl Iterator<Item = &Address> {
+        let at = self.by_ip.get(&ip).into_iter().flatten();
+        at.filter_map(|at| self.addresses.get(*at))
+    }
+}
+
 impl Kernel {
+    /// What there is now.
+    ///
+    /// # Errors
+    /// When a table cannot be read.
+    pub fn picture(&mut self) -> Result<Picture> {
+        let links = self.links()?;
+        let four = self.connected_routes(IpAddr::V4(Ipv4Addr::UNSPECIFIED))?;
+        let six = self.connected_routes(IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
+        let addresses = self.addresses()?;
+        let mut by_ip: BTreeMap<IpAddr, Vec<usize>> = BTreeMap::new();
+        for (at, address) in addresses.iter().enumerate() {
+            by_ip.entry(address.ip).or_default().push(at);
+        }
+        Ok(Picture {
+            links,
+            addresses,
+            by_ip,
+            four,
+            six,
+        })
+    }
+
     /// Finds interface, prefix and broadcast address for an address.
     ///
     /// # Errors

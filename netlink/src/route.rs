@@ -181,7 +181,7 @@ fn address(ip: IpAddr) -> RouteAddress {
     }
 }
 
-fn read(reply: Reply<'_>) -> Option<Route> {
+pub(crate) fn read(reply: Reply<'_>) -> Option<Route> {
     if reply.kind != RTM_NEWROUTE {
         return None;
     }
@@ -222,10 +222,10 @@ fn read(reply: Reply<'_>) -> Option<Route> {
 }
 
 const ROUTE_HEADER_BYTES: usize = 12;
-const RTM_NEWROUTE: u16 = 24;
+pub(crate) const RTM_NEWROUTE: u16 = 24;
 const RTM_F_CLONED: u32 = 0x200;
 const RTN_UNICAST: u8 = 1;
-const RT_TABLE_MAIN: u8 = 254;
+pub(crate) const RT_TABLE_MAIN: u8 = 254;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;

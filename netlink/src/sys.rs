@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::sys::socket::{LinkAddr, SockaddrLike};
 
@@ -27,6 +28,38 @@ pub(crate) fn link_address(index: u32, protocol: u16, destination: [u8; 6]) -> L
     // exact size, and its family says AF_PACKET, which is what `LinkAddr` checks for.
     unsafe { LinkAddr::from_raw((&raw const raw).cast(), Some(len)) }
         .expect("family and length are those of a link address")
+}
+
+/// Has the kernel drop what a classic BPF program does not let through (socket(7),
+/// `SO_ATTACH_FILTER`); an older program is replaced.
+///
+/// # Errors
+/// What the kernel says: EINVAL for a program that is empty, too long (4096) or wrong.
+pub(crate) fn attach_filter(fd: BorrowedFd<'_>, program: &[libc::sock_filter]) -> io::Result<()> {
+    let Ok(len) = u16::try_from(program.len()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let filter = libc::sock_fprog {
+        len,
+        filter: program.as_ptr().cast_mut(),
+    };
+    // JUSTIFICATION: nix has no socket option for filters.
+    // SAFETY: `filter` is a whole sock_fprog; it and the `len` instructions it points to outlive
+    // the call, which copies them and writes to neither.
+    let done = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const filter).cast(),
+            size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Marks every descriptor above standard error close-on-exec, whoever left it open: agents inherit

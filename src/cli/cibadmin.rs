@@ -4,48 +4,27 @@ use super::backend::{self, Backend};
 use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::getopt::{self, Found, Opt, flag, with_value};
+use super::tool::Tool;
 use cib::{Cib, Element, Patch, Section, XPath, update};
 use std::io::Read;
 
 /// The whole program.
 #[must_use]
 pub(crate) fn main(args: &[String]) -> Exit {
-    let mut console = Console::process();
-    let result = getopt::parse(&OPTIONS, args).and_then(|found| {
-        if found.has("help") {
-            console.line(USAGE);
-            return Ok(());
-        }
-        if found.has("version") {
-            console.line(&format!("Pacemaker {}", crate::DC_VERSION));
-            return Ok(());
-        }
-        if found.has("empty") {
-            console.print(&Cib::empty().to_xml());
-            return Ok(());
-        }
-        let mut backend = backend::open()?;
-        run(backend.as_mut(), &mut console, &found)
-    });
-    finish(&mut console, result)
+    if getopt::parse(&OPTIONS, args).is_ok_and(|found| found.has("empty")) {
+        Console::process().print(&Cib::empty().to_xml());
+        return Exit::Ok;
+    }
+    TOOL.main(args)
 }
 
-fn finish(console: &mut Console, result: Result<(), Failure>) -> Exit {
-    match result {
-        Ok(()) => Exit::Ok,
-        Err(failure) => {
-            console.err_line(&match failure.exit {
-                Exit::Usage => format!("cibadmin: {failure}\n{USAGE}"),
-                Exit::Disconnect => format!("cibadmin: {failure}"),
-                _ => format!("Call failed: {failure}"),
-            });
-            if let Some(cure) = &failure.cure {
-                console.err_line(cure);
-            }
-            failure.exit
-        }
-    }
-}
+const TOOL: Tool = Tool {
+    name: "cibadmin",
+    options: &OPTIONS,
+    usage: USAGE,
+    prefix: "Call failed: ",
+    run,
+};
 
 /// One command line.
 fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Result<(), Failure> {

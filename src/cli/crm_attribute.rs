@@ -1,50 +1,39 @@
 //! `crm_attribute`: one attribute of a node, or one cluster option: asked for, set, deleted.
 
+use super::attributes;
 use super::backend::{self, Backend};
 use super::console::Console;
 use super::exit::{Exit, Failure};
-use super::getopt::{self, Found, Opt, flag, with_value};
+use super::getopt::{Found, Opt, flag, with_optional, with_value};
+use super::tool::Tool;
 use cib::config::Config;
-use cib::{Cib, edit};
+use cib::edit::{self, SetKind};
+use cib::{Cib, Section};
 
 /// The whole program.
 #[must_use]
 pub(crate) fn main(args: &[String]) -> Exit {
-    let mut console = Console::process();
-    let result = getopt::parse(&OPTIONS, args).and_then(|found| {
-        if found.has("version") {
-            console.line(&format!("Pacemaker {}", crate::DC_VERSION));
-            return Ok(());
-        }
-        if found.has("help") {
-            console.line(USAGE);
-            return Ok(());
-        }
-        let mut backend = backend::open()?;
-        run(backend.as_mut(), &mut console, &found)
-    });
-    match result {
-        Ok(()) => Exit::Ok,
-        Err(failure) => {
-            let text = match failure.exit {
-                Exit::Usage => format!("crm_attribute: {failure}\n{USAGE}"),
-                Exit::Disconnect => format!("crm_attribute: {failure}"),
-                _ => format!("crm_attribute: Error performing operation: {failure}"),
-            };
-            console.err_line(&text);
-            if let Some(cure) = &failure.cure {
-                console.err_line(cure);
-            }
-            failure.exit
-        }
-    }
+    TOOL.main(args)
 }
+
+const TOOL: Tool = Tool {
+    name: "crm_attribute",
+    options: &OPTIONS,
+    usage: USAGE,
+    prefix: "crm_attribute: Error performing operation: ",
+    run,
+};
 
 /// Where an attribute lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Scope {
     Nodes(String),
+    Utilization(String),
+    /// Until the node's daemon ends.
+    Status(String),
     CrmConfig,
+    /// A set of cluster options that is not the usual one.
+    CrmConfigSet(String),
     RscDefaults,
     OpDefaults,
 }
@@ -52,8 +41,9 @@ enum Scope {
 impl Scope {
     const fn name(&self) -> &'static str {
         match self {
-            Self::Nodes(_) => "nodes",
-            Self::CrmConfig => "crm_config",
+            Self::Nodes(_) | Self::Utilization(_) => "nodes",
+            Self::Status(_) => "status",
+            Self::CrmConfig | Self::CrmConfigSet(_) => "crm_config",
             Self::RscDefaults => "rsc_defaults",
             Self::OpDefaults => "op_defaults",
         }
@@ -61,77 +51,170 @@ impl Scope {
 }
 
 fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Result<(), Failure> {
-    let name = found
-        .value("name")
-        .or_else(|| found.value("attr-name"))
-        .ok_or_else(|| Failure::usage("which attribute? say -n NAME"))?;
+    refuse_unknown(found)?;
+    let name = match found.value("promotion") {
+        Some(resource) => Some(promotion_name(resource)?),
+        None => found
+            .value("name")
+            .or_else(|| found.value("attr-name"))
+            .map(str::to_owned),
+    };
     let scope = scope(backend, found)?;
     let value = found.value("update").or_else(|| found.value("attr-value"));
-    if found.has("delete") {
-        return set(backend, &scope, name, None);
+    let delete = found.has("delete") || found.has("delete-attr");
+    if !delete && value.is_none() {
+        return query(backend, console, found, &scope, name.as_deref());
     }
-    if let Some(value) = value {
-        return set(backend, &scope, name, Some(value));
+    let name = name.ok_or_else(|| Failure::usage("which attribute? say -n NAME"))?;
+    match (&scope, delete) {
+        (Scope::Status(node), true) => attributes::set(backend, node, &name, None),
+        (Scope::Status(node), false) => attributes::set(backend, node, &name, value),
+        (_, true) => set(backend, &scope, &name, None),
+        (_, false) => set(backend, &scope, &name, value),
     }
+}
+
+fn refuse_unknown(found: &Found) -> Result<(), Failure> {
+    let cures = [
+        ("pattern", "name the attributes one by one with -n"),
+        ("id", "name the attribute with -n"),
+    ];
+    match cures.iter().find(|(option, _)| found.has(option)) {
+        None => Ok(()),
+        Some((option, cure)) => Err(Failure::new(
+            Exit::Unimplemented,
+            format!("--{option} is not offered: {cure}"),
+        )),
+    }
+}
+
+/// The attribute that holds a resource's promotion score: of the named one, or of the agent's own
+/// (Pacemaker lib/pengine/utils.c, `pcmk_promotion_score_name`).
+fn promotion_name(resource: &str) -> Result<String, Failure> {
+    let own = || std::env::var("OCF_RESOURCE_INSTANCE").ok();
+    let resource = Some(resource.to_owned())
+        .filter(|r| !r.is_empty())
+        .or_else(own);
+    match resource.filter(|r| !r.is_empty()) {
+        Some(resource) => Ok(format!("master-{resource}")),
+        None => Err(Failure::usage(
+            "-p/--promotion must be called from an OCF resource agent or with a resource ID specified",
+        )),
+    }
+}
+
+fn query(
+    backend: &mut dyn Backend,
+    console: &mut Console,
+    found: &Found,
+    scope: &Scope,
+    name: Option<&str>,
+) -> Result<(), Failure> {
     let cib = backend::cib(backend, true)?;
-    let quiet = found.has("quiet") || found.has("Quiet");
-    match get(&cib, &scope, name).or_else(|| found.value("default").map(str::to_owned)) {
-        Some(value) if quiet => console.line(&value),
-        Some(value) => {
-            console.line(&format!(
+    let mut pairs = all_in(&cib, scope);
+    pairs.retain(|(n, _)| name.is_none_or(|wanted| wanted == *n));
+    let default = found
+        .value("default")
+        .map(|value| (name.unwrap_or_default(), value));
+    if pairs.is_empty() {
+        pairs.extend(default);
+    }
+    if pairs.is_empty() {
+        return Err(Failure::new(Exit::NoSuch, "No such device or address"));
+    }
+    let quiet = ["quiet", "Quiet", "get-value"].iter().any(|q| found.has(q));
+    for (name, value) in pairs {
+        match quiet {
+            true => console.line(value),
+            false => console.line(&format!(
                 "scope={}  name={name} value={value}",
                 scope.name()
-            ));
+            )),
         }
-        None => return Err(Failure::new(Exit::NoSuch, "No such device or address")),
     }
     Ok(())
 }
 
 fn scope(backend: &mut dyn Backend, found: &Found) -> Result<Scope, Failure> {
-    let transient = || {
-        Failure::new(
-            Exit::Unimplemented,
-            "attributes that end with a reboot (-l reboot, -t status) are not offered yet; -l forever is",
-        )
-    };
-    if found.value("lifetime") == Some("reboot") || found.has("promotion") {
-        return Err(transient());
-    }
+    let named = found.value("node").or_else(|| found.value("uname"));
     let kind = found.value("type");
     match kind {
-        Some("crm_config") => return Ok(Scope::CrmConfig),
+        Some("crm_config") => return Ok(crm_config(found)),
         Some("rsc_defaults") => return Ok(Scope::RscDefaults),
         Some("op_defaults") => return Ok(Scope::OpDefaults),
-        Some("status") => return Err(transient()),
-        Some("nodes") | None => {}
+        Some("nodes" | "status") | None => {}
         Some(other) => {
             return Err(Failure::usage(format!(
-                "-t {other}: known are nodes, crm_config, rsc_defaults, op_defaults"
+                "-t {other}: known are nodes, status, crm_config, rsc_defaults, op_defaults"
             )));
         }
     }
-    let named = found.value("node").or_else(|| found.value("uname"));
-    let named = named.map(str::to_owned);
+    // A promotion score is for now, unless said otherwise.
+    let lifetime = found
+        .value("lifetime")
+        .or(found.has("promotion").then_some("reboot"));
     // Without a node and a lifetime, it is a cluster option.
-    if named.is_none() && kind.is_none() && !found.has("lifetime") {
-        return Ok(Scope::CrmConfig);
+    let of_node =
+        named.is_some() || kind.is_some() || lifetime.is_some() || found.has("utilization");
+    if !of_node {
+        return Ok(crm_config(found));
     }
-    match named {
-        Some(node) if node != "localhost" => Ok(Scope::Nodes(node)),
-        _ => Ok(Scope::Nodes(backend::local_node(backend)?)),
+    if found.has("set-name") {
+        return Err(Failure::new(
+            Exit::Unimplemented,
+            "--set-name is offered for cluster options only (-t crm_config)",
+        ));
+    }
+    let node = attributes::target(backend, named)?;
+    match (lifetime, kind) {
+        _ if found.has("utilization") => Ok(Scope::Utilization(node)),
+        (Some("reboot"), _) | (None, Some("status")) => Ok(Scope::Status(node)),
+        (Some("forever") | None, _) => Ok(Scope::Nodes(node)),
+        (Some(other), _) => Err(Failure::usage(format!(
+            "-l {other}: a lifetime is `reboot` or `forever`"
+        ))),
     }
 }
 
-fn get(cib: &Cib, scope: &Scope, name: &str) -> Option<String> {
+fn crm_config(found: &Found) -> Scope {
+    match found.value("set-name") {
+        Some(set) => Scope::CrmConfigSet(set.to_owned()),
+        None => Scope::CrmConfig,
+    }
+}
+
+/// Everything a scope holds.
+fn all_in<'a>(cib: &'a Cib, scope: &Scope) -> Vec<(&'a str, &'a str)> {
     let config = Config::new(cib);
-    let value = match scope {
-        Scope::Nodes(node) => config.node(node)?.attributes.get(name).copied(),
-        Scope::CrmConfig => config.property(name),
-        Scope::RscDefaults => config.rsc_defaults().get(name).copied(),
-        Scope::OpDefaults => config.op_defaults().get(name).copied(),
-    };
-    value.map(str::to_owned)
+    match scope {
+        Scope::Nodes(node) => match config.node(node) {
+            Some(node) => node.attributes.into_iter().collect(),
+            None => Vec::new(),
+        },
+        Scope::Utilization(node) => {
+            let node = config.node(node).map(|n| n.element);
+            let sets = node
+                .into_iter()
+                .flat_map(|n| n.all(SetKind::Utilization.tag()));
+            sets.flat_map(pairs).collect()
+        }
+        Scope::Status(node) => attributes::valid(cib, node),
+        Scope::CrmConfig => config.properties().into_iter().collect(),
+        Scope::CrmConfigSet(id) => {
+            let section = cib.section(Section::CrmConfig);
+            let sets = section.into_iter().flat_map(|s| &s.children);
+            sets.filter(|s| s.id() == Some(id))
+                .flat_map(pairs)
+                .collect()
+        }
+        Scope::RscDefaults => config.rsc_defaults().into_iter().collect(),
+        Scope::OpDefaults => config.op_defaults().into_iter().collect(),
+    }
+}
+
+fn pairs(set: &cib::Element) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = set.all("nvpair");
+    pairs.filter_map(|p| Some((p.attr("name")?, p.attr("value")?)))
 }
 
 fn set(
@@ -145,8 +228,16 @@ fn set(
             Scope::Nodes(node) => {
                 edit::set_node_attribute(cib, node, name, value)?;
             }
+            Scope::Utilization(node) => {
+                edit::set_in_node(cib, node, SetKind::Utilization, name, value)?;
+            }
+            // It is no part of the configuration.
+            Scope::Status(_) => {}
             Scope::CrmConfig => {
                 edit::set_property(cib, name, value);
+            }
+            Scope::CrmConfigSet(set) => {
+                edit::set_property_in(cib, set, name, value);
             }
             Scope::RscDefaults => {
                 edit::set_rsc_default(cib, name, value);
@@ -161,9 +252,11 @@ fn set(
 }
 
 /// crm_attribute(8).
-pub(super) const OPTIONS: [Opt; 20] = [
+pub(super) const OPTIONS: [Opt; 25] = [
     flag('G', "query"),
     flag('D', "delete"),
+    flag('\0', "delete-attr"),
+    flag('\0', "get-value"),
     flag('q', "quiet"),
     flag('Q', "Quiet"),
     flag('V', "verbose"),
@@ -171,17 +264,20 @@ pub(super) const OPTIONS: [Opt; 20] = [
     flag('!', "inhibit-policy-engine"),
     flag('$', "version"),
     flag('?', "help"),
+    flag('h', "help-usage"),
     with_value('v', "update"),
     with_value('\0', "attr-value"),
     with_value('n', "name"),
     with_value('a', "attr-name"),
+    with_value('i', "id"),
+    with_value('P', "pattern"),
     with_value('N', "node"),
     with_value('U', "uname"),
     with_value('t', "type"),
     with_value('l', "lifetime"),
     with_value('d', "default"),
     with_value('s', "set-name"),
-    with_value('p', "promotion"),
+    with_optional('p', "promotion"),
 ];
 
-const USAGE: &str = "usage: crm_attribute [-t nodes|crm_config|rsc_defaults|op_defaults] [-N NODE] -n NAME [-G [-q] [-d DEFAULT] | -v VALUE | -D]";
+const USAGE: &str = "usage: crm_attribute [-t nodes|status|crm_config|rsc_defaults|op_defaults] [-N NODE] [-l reboot|forever] -n NAME|-p [RESOURCE] [-G [-q] [-d DEFAULT] | -v VALUE | -D]";

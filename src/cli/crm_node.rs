@@ -3,39 +3,23 @@
 use super::backend::{self, Backend};
 use super::console::Console;
 use super::exit::{Exit, Failure};
-use super::getopt::{self, Found, Opt, flag, with_value};
+use super::getopt::{Found, Opt, flag, with_value};
+use super::tool::Tool;
 use crate::view::Status;
 
 /// The whole program.
 #[must_use]
 pub(crate) fn main(args: &[String]) -> Exit {
-    let mut console = Console::process();
-    let result = getopt::parse(&OPTIONS, args).and_then(|found| {
-        if found.has("version") {
-            console.line(&format!("Pacemaker {}", crate::DC_VERSION));
-            return Ok(());
-        }
-        if found.has("help") {
-            console.line(USAGE);
-            return Ok(());
-        }
-        let mut backend = backend::open()?;
-        run(backend.as_mut(), &mut console, &found)
-    });
-    match result {
-        Ok(()) => Exit::Ok,
-        Err(failure) => {
-            console.err_line(&format!("crm_node: {failure}"));
-            if let Some(cure) = &failure.cure {
-                console.err_line(cure);
-            }
-            if failure.exit == Exit::Usage {
-                console.err_line(USAGE);
-            }
-            failure.exit
-        }
-    }
+    TOOL.main(args)
 }
+
+const TOOL: Tool = Tool {
+    name: "crm_node",
+    options: &OPTIONS,
+    usage: USAGE,
+    prefix: "crm_node: ",
+    run,
+};
 
 fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Result<(), Failure> {
     let command = found.first_of(&[

@@ -4,7 +4,8 @@ use super::backend::{self, Backend, ask_done};
 use super::console::Console;
 use super::crm::WAIT_MS_MAX;
 use super::exit::{Exit, Failure};
-use super::getopt::{self, Found, Opt, flag, with_value};
+use super::getopt::{Found, Opt, flag, with_value};
+use super::tool::Tool;
 use crate::ipc::Request;
 use crate::view;
 use cib::config::Config;
@@ -12,33 +13,16 @@ use cib::config::Config;
 /// The whole program.
 #[must_use]
 pub(crate) fn main(args: &[String]) -> Exit {
-    let mut console = Console::process();
-    let result = getopt::parse(&OPTIONS, args).and_then(|found| {
-        if found.has("version") {
-            console.line(&format!("Pacemaker {}", crate::DC_VERSION));
-            return Ok(());
-        }
-        if found.has("help") {
-            console.line(USAGE);
-            return Ok(());
-        }
-        let mut backend = backend::open()?;
-        run(backend.as_mut(), &mut console, &found)
-    });
-    match result {
-        Ok(()) => Exit::Ok,
-        Err(failure) => {
-            console.err_line(&format!("crm_resource: {failure}"));
-            if let Some(cure) = &failure.cure {
-                console.err_line(cure);
-            }
-            if failure.exit == Exit::Usage {
-                console.err_line(USAGE);
-            }
-            failure.exit
-        }
-    }
+    TOOL.main(args)
 }
+
+const TOOL: Tool = Tool {
+    name: "crm_resource",
+    options: &OPTIONS,
+    usage: USAGE,
+    prefix: "crm_resource: ",
+    run,
+};
 
 fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Result<(), Failure> {
     let commands = [

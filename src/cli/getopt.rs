@@ -11,8 +11,19 @@ pub(crate) struct Opt {
     pub(crate) short: char,
     /// Its long name; what the program asks for.
     pub(crate) long: &'static str,
-    /// It takes a value.
-    pub(crate) value: bool,
+    /// What may follow it.
+    pub(crate) value: Value,
+}
+
+/// Whether an option has a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// Never.
+    None,
+    /// Always.
+    Needed,
+    /// The next word, unless that is an option: glib's optional argument. Without one it is empty.
+    Optional,
 }
 
 /// An option without a value.
@@ -20,7 +31,7 @@ pub(crate) const fn flag(short: char, long: &'static str) -> Opt {
     Opt {
         short,
         long,
-        value: false,
+        value: Value::None,
     }
 }
 
@@ -29,7 +40,16 @@ pub(crate) const fn with_value(short: char, long: &'static str) -> Opt {
     Opt {
         short,
         long,
-        value: true,
+        value: Value::Needed,
+    }
+}
+
+/// An option that may have a value.
+pub(crate) const fn with_optional(short: char, long: &'static str) -> Opt {
+    Opt {
+        short,
+        long,
+        value: Value::Optional,
     }
 }
 
@@ -77,12 +97,13 @@ pub(crate) fn parse(table: &[Opt], args: &[String]) -> Result<Found, Failure> {
             };
             let opt = find_long(table, name)?;
             let value = match (opt.value, glued) {
-                (false, None) => String::new(),
-                (false, Some(_)) => {
+                (Value::None, None) => String::new(),
+                (Value::None, Some(_)) => {
                     return Err(Failure::usage(format!("--{name} takes no value")));
                 }
-                (true, Some(value)) => value,
-                (true, None) => take(&mut args, &format!("--{name}"))?,
+                (_, Some(value)) => value,
+                (Value::Needed, None) => take(&mut args, &format!("--{name}"))?,
+                (Value::Optional, None) => take_word(&mut args),
             };
             found.options.push((opt.long, value));
         } else if let Some(letters) = arg.strip_prefix('-').filter(|l| !l.is_empty()) {
@@ -105,14 +126,15 @@ fn cluster(
             .iter()
             .find(|o| o.short == letter)
             .ok_or_else(|| Failure::usage(format!("unknown option -{letter}")))?;
-        if !opt.value {
+        if opt.value == Value::None {
             found.options.push((opt.long, String::new()));
             continue;
         }
         let rest = &letters[at + letter.len_utf8()..];
-        let value = match rest {
-            "" => take(args, &format!("-{letter}"))?,
-            rest => rest.to_owned(),
+        let value = match (rest, opt.value) {
+            ("", Value::Optional) => take_word(args),
+            ("", _) => take(args, &format!("-{letter}"))?,
+            (rest, _) => rest.to_owned(),
         };
         found.options.push((opt.long, value));
         break;
@@ -141,6 +163,15 @@ fn find_long(table: &[Opt], name: &str) -> Result<Opt, Failure> {
     }
 }
 
+/// The next word, if it is no option.
+fn take_word(args: &mut std::slice::Iter<'_, String>) -> String {
+    let word = args.as_slice().first().filter(|w| !w.starts_with('-'));
+    if word.is_none() {
+        return String::new();
+    }
+    args.next().cloned().unwrap_or_default()
+}
+
 fn take(args: &mut std::slice::Iter<'_, String>, option: &str) -> Result<String, Failure> {
     args.next()
         .cloned()
@@ -151,7 +182,8 @@ fn take(args: &mut std::slice::Iter<'_, String>, option: &str) -> Result<String,
 mod tests {
     use super::*;
 
-    const TABLE: [Opt; 4] = [
+    const TABLE: [Opt; 5] = [
+        with_optional('p', "promotion"),
         flag('Q', "query"),
         flag('l', "local"),
         with_value('o', "scope"),
@@ -177,6 +209,23 @@ mod tests {
             assert_eq!(found.words, ["word"], "{line}");
         }
         assert_eq!(read("-Q -- -x").unwrap().words, ["-x"]);
+    }
+
+    #[test]
+    fn an_optional_value_is_the_next_word_that_is_no_option() {
+        for (line, value) in [
+            ("-p -Q", ""),
+            ("-Q -p", ""),
+            ("-p web -Q", "web"),
+            ("-pweb -Q", "web"),
+            ("--promotion -Q", ""),
+            ("--promotion=web -Q", "web"),
+            ("--promotion web -Q", "web"),
+        ] {
+            let found = read(line).unwrap();
+            assert_eq!(found.value("promotion"), Some(value), "{line}");
+            assert!(found.has("query"), "{line}");
+        }
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Command lines, one module per personality. Talk to the daemon through `ipc` only.
 
+mod attrd_updater;
+mod attributes;
 mod backend;
 mod cibadmin;
 mod console;
 mod crm;
 mod crm_attribute;
+mod crm_master;
 mod crm_mon;
 mod crm_node;
 mod crm_resource;
@@ -14,6 +17,7 @@ mod keygen;
 mod mainstay;
 mod pacemakerd;
 mod table;
+mod tool;
 
 pub use exit::Exit;
 pub use table::{COMMANDS, Command};

@@ -60,6 +60,18 @@ pub const COMMANDS: &[Command] = &[
         run: |args| super::crm_attribute::main(args).into(),
     },
     Command {
+        name: "crm_master",
+        man_page: "crm_attribute",
+        summary: "a resource's promotion score on a node",
+        run: |args| super::crm_master::main(args).into(),
+    },
+    Command {
+        name: "attrd_updater",
+        man_page: "attrd_updater",
+        summary: "attributes of nodes that end with a reboot",
+        run: |args| super::attrd_updater::main(args).into(),
+    },
+    Command {
         name: "crm_resource",
         man_page: "crm_resource",
         summary: "what runs where, cleaning up, waiting",
@@ -92,7 +104,8 @@ mod tests {
 
     #[test]
     fn every_option_is_in_its_manual_page() {
-        let tables: [(&str, &[Opt]); 5] = [
+        let tables: [(&str, &[Opt]); 6] = [
+            ("attrd_updater", &super::super::attrd_updater::OPTIONS),
             ("crm_mon", &super::super::crm_mon::OPTIONS),
             ("cibadmin", &super::super::cibadmin::OPTIONS),
             ("crm_node", &super::super::crm_node::OPTIONS),

@@ -94,7 +94,10 @@ fn transient_attributes(id: &str, attributes: &BTreeMap<String, String>) -> Elem
     let mut set = Element::new("instance_attributes").with("id", &format!("status-{id}"));
     for (name, value) in attributes {
         let nvpair = Element::new("nvpair")
-            .with("id", &format!("status-{id}-{}", name.replace('#', ".")))
+            .with(
+                "id",
+                &format!("status-{id}-{}", name.replace(['#', ':'], ".")),
+            )
             .with("name", name)
             .with("value", value);
         set.children.push(nvpair);

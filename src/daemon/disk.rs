@@ -1,9 +1,10 @@
 //! The store thread: the one writer of the store. The protocol thread never waits for it.
 
 use membership::{DurableOp, Recovered, SafetyRecord};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use store::{Batch, CibVersion, Mirror, Op, Opened, Store, VersionInfo};
+use store::{Batch, CibVersion, Mirror, Op, Opened, Store, StoreError, Trouble, VersionInfo};
 use tokio::sync::oneshot;
 
 /// What the store thread is asked.
@@ -33,6 +34,8 @@ pub enum Done {
     Durable(u64),
     /// The store failed for good (S6).
     Failed(String),
+    /// The disk does not answer; it may yet.
+    Hangs(String),
 }
 
 /// The thread's handle; dropping it ends the thread after the jobs that are queued.
@@ -61,20 +64,28 @@ impl DiskHandle {
 }
 
 impl Disk {
-    /// Starts the thread; `done` is called on it.
+    /// Starts the thread; `done` is called on it, and on the one that watches for commits that do
+    /// not come back.
     ///
     /// # Errors
     /// The kernel gives no thread.
     pub fn start(
-        store: Store,
-        done: impl Fn(Done) + Send + 'static,
+        mut store: Store,
+        done: impl Fn(Done) + Send + Sync + 'static,
     ) -> std::io::Result<(Self, DiskHandle)> {
+        let done = Arc::new(done);
+        let tell = Arc::clone(&done);
+        store.watch(move |trouble| match trouble {
+            Trouble::Failed(error) => tell(failed(&error)),
+            Trouble::Hangs { text } => tell(Done::Hangs(text)),
+            other => tell(Done::Hangs(format!("{other:?}"))),
+        })?;
         let (jobs, inbox) = sync_channel(JOBS_MAX);
         let handle = DiskHandle(jobs.clone());
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn(move || run(store, &inbox, &done))?;
+            .spawn(move || run(store, &inbox, &*done))?;
         Ok((
             Self {
                 jobs: Some(jobs),
@@ -106,14 +117,14 @@ fn run(mut store: Store, inbox: &Receiver<Job>, done: &dyn Fn(Done)) {
                 match store.commit(&batch) {
                     Ok(()) => done(Done::Durable(last)),
                     Err(error) => {
-                        done(Done::Failed(format!("{error}; {}", error.cure())));
+                        done(failed(&error));
                         return;
                     }
                 }
             }
             Job::Version(version) => {
                 if let Err(error) = keep(&mut store, *version) {
-                    done(Done::Failed(format!("{error}; {}", error.cure())));
+                    done(failed(&error));
                     return;
                 }
             }
@@ -121,7 +132,7 @@ fn run(mut store: Store, inbox: &Receiver<Job>, done: &dyn Fn(Done)) {
                 if let Err(error) = store.commit(&Batch {
                     ops: vec![Op::Healed],
                 }) {
-                    done(Done::Failed(format!("{error}; {}", error.cure())));
+                    done(failed(&error));
                     return;
                 }
             }
@@ -130,6 +141,10 @@ fn run(mut store: Store, inbox: &Receiver<Job>, done: &dyn Fn(Done)) {
             Job::Size(answer) => drop(answer.send(store.usage().map_or(0, |u| u.database_bytes))),
         }
     }
+}
+
+fn failed(error: &StoreError) -> Done {
+    Done::Failed(format!("{error}; {}", error.cure()))
 }
 
 /// Group commit: takes the writes that queued up meanwhile into one barrier. A job of another kind
@@ -160,7 +175,7 @@ fn gather(
     (batch, last)
 }
 
-fn keep(store: &mut Store, version: CibVersion) -> Result<(), store::StoreError> {
+fn keep(store: &mut Store, version: CibVersion) -> Result<(), StoreError> {
     let mirror = Mirror {
         seq: version.seq,
         xml: version.xml.clone(),
@@ -225,7 +240,6 @@ const SAFETY_FORMAT: u8 = 1;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::channel;
     use store::OpenOptions;
 
     #[test]
@@ -233,7 +247,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let opened = Store::open(dir.path(), &OpenOptions::default()).unwrap();
         assert_eq!(recovered(&opened).unwrap(), Recovered::default());
-        let (report, reports) = channel();
+        let (report, reports) = sync_channel(8);
         let (disk, handle) =
             Disk::start(opened.store, move |done| report.send(done).unwrap()).unwrap();
         let safety = SafetyRecord {

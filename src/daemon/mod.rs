@@ -6,10 +6,14 @@
 
 mod alerts;
 mod app;
+mod attributes;
 mod cluster;
 pub mod disk;
 mod duty;
 mod fences;
+mod grants;
+mod last_words;
+mod leases;
 mod local;
 mod log;
 mod notices;
@@ -18,10 +22,13 @@ mod peer;
 mod reload;
 mod reports;
 mod requests;
+mod silence;
 mod start;
 mod status;
 mod stop;
 mod supervise;
+mod turn;
+mod watch;
 
 pub use log::Log;
 pub use start::{Args, main_from_args};

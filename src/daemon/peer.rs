@@ -1,10 +1,12 @@
 //! What daemons say to each other beside the log: commands of the DC, answers, soft-state items.
 
 use crate::executor::OpRequest;
-use crate::view::VipStatus;
+use crate::ipc::AttributeChange;
+use crate::view::{VipMove, VipStatus};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// A command of the acting DC to a node's executor; travels with the DC's token.
+/// A command of the acting DC to a node's executor; travels with the DC's token, in a list: what one
+/// turn of the DC's loop has for a node goes in one message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum NodeCommand {
     /// Run an operation; answered by [`NodeTell::OpDone`].
@@ -45,7 +47,7 @@ pub(super) struct DutyId(pub(super) u64);
 /// Changes of a report: key to value, `None` = gone.
 pub(super) type Items = Vec<(String, Option<Vec<u8>>)>;
 
-/// Anything else one daemon tells another.
+/// Anything else one daemon tells another; travels in a list, as commands do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum NodeTell {
     /// To the DC: an operation ended. The report items that it changed come along, because the
@@ -68,6 +70,19 @@ pub(super) enum NodeTell {
         target: u32,
         action: String,
         reason: String,
+    },
+    /// To any node: change a transient attribute of yours; answered by
+    /// [`NodeTell::AttributeTaken`].
+    Attribute {
+        asker: u32,
+        ask: u64,
+        change: AttributeChange,
+    },
+    /// To the node that asked. What changed comes along, so that its next look finds it.
+    AttributeTaken {
+        ask: u64,
+        result: Result<(), String>,
+        items: Items,
     },
 }
 
@@ -94,8 +109,21 @@ pub(super) enum Item {
     History { rsc: String, xml: String },
     /// A transient attribute.
     Attribute { name: String, value: String },
+    /// A transient attribute that waits for further changes: what it will be (`None` = gone), and
+    /// how long to wait after the last change of this attribute on any node.
+    Dampened {
+        name: String,
+        value: Option<String>,
+        dampen_ms: u64,
+    },
+    /// A transient attribute that never shows in the CIB.
+    Private { name: String, value: String },
     /// A floating address held there.
     Vip(Box<VipStatus>),
+    /// A floating address that is gone from there for certain: the grant that its holder gives up.
+    Free { vip: String, grant_no: u64 },
+    /// The last move of a floating address that this DC has made.
+    Move(Box<VipMove>),
     /// The DC's own work.
     Dc(DcReport),
 }
@@ -108,7 +136,11 @@ impl Item {
             Self::Shutdown(_) => "shutdown".to_owned(),
             Self::History { rsc, .. } => history_key(rsc),
             Self::Attribute { name, .. } => attribute_key(name),
+            Self::Dampened { name, .. } => dampened_key(name),
+            Self::Private { name, .. } => private_key(name),
             Self::Vip(vip) => vip_key(&vip.resource),
+            Self::Free { vip, .. } => free_key(vip),
+            Self::Move(moved) => format!("move/{}", moved.resource),
             Self::Dc(_) => DC_KEY.to_owned(),
         }
     }
@@ -119,8 +151,15 @@ impl Item {
             Self::Ready(view_no) => encode(view_no),
             Self::Shutdown(at) => encode(at),
             Self::History { xml, .. } => xml.clone().into_bytes(),
-            Self::Attribute { value, .. } => value.clone().into_bytes(),
+            Self::Attribute { value, .. } | Self::Private { value, .. } => {
+                value.clone().into_bytes()
+            }
+            Self::Dampened {
+                value, dampen_ms, ..
+            } => encode(&(value, dampen_ms)),
             Self::Vip(vip) => encode(vip),
+            Self::Free { grant_no, .. } => encode(grant_no),
+            Self::Move(moved) => encode(moved),
             Self::Dc(report) => encode(report),
         }
     }
@@ -140,7 +179,24 @@ impl Item {
                 name: name.to_owned(),
                 value: text()?,
             },
+            Some(("damp", name)) => {
+                let (value, dampen_ms) = decode(value)?;
+                Self::Dampened {
+                    name: name.to_owned(),
+                    value,
+                    dampen_ms,
+                }
+            }
+            Some(("private", name)) => Self::Private {
+                name: name.to_owned(),
+                value: text()?,
+            },
             Some(("vip", _)) => Self::Vip(decode(value)?),
+            Some(("free", vip)) => Self::Free {
+                vip: vip.to_owned(),
+                grant_no: decode(value)?,
+            },
+            Some(("move", _)) => Self::Move(decode(value)?),
             _ => return None,
         })
     }
@@ -154,8 +210,20 @@ pub(super) fn attribute_key(name: &str) -> String {
     format!("attr/{name}")
 }
 
+pub(super) fn dampened_key(name: &str) -> String {
+    format!("damp/{name}")
+}
+
+pub(super) fn private_key(name: &str) -> String {
+    format!("private/{name}")
+}
+
 pub(super) fn vip_key(rsc: &str) -> String {
     format!("vip/{rsc}")
+}
+
+pub(super) fn free_key(rsc: &str) -> String {
+    format!("free/{rsc}")
 }
 
 /// Key of [`Item::Ready`]: after every history's, because the protocol sends in the order of keys.
@@ -197,10 +265,29 @@ mod tests {
                 name: "fail-count-ip#monitor_10000".to_owned(),
                 value: "1".to_owned(),
             },
+            Item::Dampened {
+                name: "pingd/x".to_owned(),
+                value: Some("1000".to_owned()),
+                dampen_ms: 5_000,
+            },
+            Item::Dampened {
+                name: "pingd".to_owned(),
+                value: None,
+                dampen_ms: 1,
+            },
+            Item::Private {
+                name: "secret".to_owned(),
+                value: "x".to_owned(),
+            },
             Item::Vip(Box::new(VipStatus {
                 resource: "ip".to_owned(),
                 ..VipStatus::default()
             })),
+            Item::Free {
+                vip: "ip".to_owned(),
+                grant_no: 300,
+            },
+            Item::Move(Box::default()),
             Item::Dc(DcReport {
                 idle: true,
                 seq: 9,

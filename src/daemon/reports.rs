@@ -1,10 +1,11 @@
 //! What every node reports of itself, and the CIB's status made of it.
 
+use super::local::is_active;
 use super::peer::{DcReport, Item};
 use crate::controller::{Presence, StatusNode, compose};
 use crate::replica::{Replica, Standing};
 use crate::transport::Peers;
-use crate::view::VipStatus;
+use crate::view::{VipMove, VipStatus};
 use cib::Element;
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{Identity, NodeId};
@@ -18,7 +19,13 @@ pub(super) struct NodeReport {
     shutdown: Option<i64>,
     history: BTreeMap<String, Element>,
     attributes: BTreeMap<String, String>,
+    /// What attributes will be when their dampening is over; `None` = gone.
+    dampened: BTreeMap<String, Option<String>>,
+    private: BTreeMap<String, String>,
     vips: BTreeMap<String, VipStatus>,
+    /// Grants given up, by resource.
+    freed: BTreeMap<String, u64>,
+    moves: BTreeMap<String, VipMove>,
     dc: Option<DcReport>,
 }
 
@@ -35,6 +42,10 @@ pub(super) struct ReportChange {
     pub(super) plan: Option<String>,
     /// The DC's own report changed.
     pub(super) dc: bool,
+    /// Attributes that are to wait for further changes: name and milliseconds.
+    pub(super) dampened: Vec<(String, u64)>,
+    /// Attributes that changed for good.
+    pub(super) settled: Vec<String>,
 }
 
 impl Reports {
@@ -73,6 +84,22 @@ impl Reports {
         }
     }
 
+    /// Ends the wait of an attribute on every node at once; true when a value changed by it.
+    pub(super) fn settle(&mut self, name: &str) -> bool {
+        let mut changed = false;
+        for node in self.nodes.values_mut() {
+            match node.dampened.remove(name) {
+                None => {}
+                Some(None) => changed |= node.attributes.remove(name).is_some(),
+                Some(Some(value)) => {
+                    let before = node.attributes.insert(name.to_owned(), value.clone());
+                    changed |= before != Some(value);
+                }
+            }
+        }
+        changed
+    }
+
     /// A node's report.
     pub(super) fn of(&self, node: NodeId) -> Option<&NodeReport> {
         self.nodes.get(&node)
@@ -85,6 +112,12 @@ impl Reports {
     ) -> impl Iterator<Item = &'a VipStatus> + 'a {
         let of_members = self.nodes.iter().filter(|(id, _)| members.contains(&id.0));
         of_members.flat_map(|(_, n)| n.vips.values())
+    }
+
+    /// The newest move of a floating address that any DC has told of.
+    pub(super) fn last_move(&self, vip: &str) -> Option<&VipMove> {
+        let moves = self.nodes.values().filter_map(|n| n.moves.get(vip));
+        moves.max_by_key(|m| m.at)
     }
 
     /// Members whose report is not whole as of view `view_no`, besides those that are not there at
@@ -187,6 +220,41 @@ impl NodeReport {
         self.dc
     }
 
+    /// A transient attribute as the node itself has it: dampening does not hide it.
+    pub(super) fn attribute(&self, name: &str) -> Option<&String> {
+        match self.dampened.get(name) {
+            Some(value) => value.as_ref(),
+            None => self.attributes.get(name).or_else(|| self.private.get(name)),
+        }
+    }
+
+    /// Names of every attribute that [`NodeReport::attribute`] may know.
+    pub(super) fn attribute_names(&self) -> BTreeSet<&String> {
+        let names = self.attributes.keys().chain(self.dampened.keys());
+        names.chain(self.private.keys()).collect()
+    }
+
+    /// What an attribute will be when its dampening is over; the outer `None`: it does not wait.
+    pub(super) fn dampened(&self, name: &str) -> Option<&Option<String>> {
+        self.dampened.get(name)
+    }
+
+    /// The attribute never shows in the CIB.
+    pub(super) fn is_private(&self, name: &str) -> bool {
+        self.private.contains_key(name)
+    }
+
+    /// Resources that run there, by this report.
+    pub(super) fn active(&self) -> impl Iterator<Item = String> + '_ {
+        let active = self.history.iter().filter(|(_, lrm)| is_active(lrm));
+        active.map(|(rsc, _)| rsc.clone())
+    }
+
+    /// The grant of an address that the node says it has given up.
+    pub(super) fn freed(&self, vip: &str) -> Option<u64> {
+        self.freed.get(vip).copied()
+    }
+
     fn set(&mut self, item: Item, change: &mut ReportChange) {
         match item {
             Item::Ready(view_no) => {
@@ -206,9 +274,21 @@ impl NodeReport {
                 let failure = name.starts_with("fail-count-") || name.starts_with("last-failure-");
                 if self.attributes.insert(name.clone(), value.clone()) != Some(value) && !failure {
                     change.plan = Some(format!("attribute {name} changed"));
+                    change.settled.push(name);
                 }
             }
+            Item::Dampened {
+                name,
+                value,
+                dampen_ms,
+            } => {
+                self.dampened.insert(name.clone(), value);
+                change.dampened.push((name, dampen_ms));
+            }
+            Item::Private { name, value } => drop(self.private.insert(name, value)),
             Item::Vip(vip) => drop(self.vips.insert(vip.resource.clone(), *vip)),
+            Item::Free { vip, grant_no } => drop(self.freed.insert(vip, grant_no)),
+            Item::Move(moved) => drop(self.moves.insert(moved.resource.clone(), *moved)),
             Item::Dc(report) => {
                 self.dc = Some(report);
                 change.dc = true;
@@ -220,9 +300,14 @@ impl NodeReport {
         match key.split_once('/') {
             Some(("lrm", rsc)) => drop(self.history.remove(rsc)),
             Some(("vip", rsc)) => drop(self.vips.remove(rsc)),
+            Some(("free", rsc)) => drop(self.freed.remove(rsc)),
+            Some(("move", rsc)) => drop(self.moves.remove(rsc)),
             Some(("attr", name)) if self.attributes.remove(name).is_some() => {
                 change.plan = Some(format!("attribute {name} was cleared"));
+                change.settled.push(name.to_owned());
             }
+            Some(("damp", name)) => drop(self.dampened.remove(name)),
+            Some(("private", name)) => drop(self.private.remove(name)),
             None if key == "shutdown" => {
                 self.shutdown = None;
                 change.plan = Some("a node withdrew its wish to stop".to_owned());

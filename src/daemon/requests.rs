@@ -11,14 +11,14 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, oneshot};
 use wire::NodeId;
 
-type Reply = oneshot::Sender<Response>;
+pub(super) type Reply = oneshot::Sender<Response>;
 
 /// Clients whose answer is still to come.
 #[derive(Debug)]
 pub(super) struct Clients {
     changes: BTreeMap<OpId, Waiting>,
     idle: Vec<IdleWait>,
-    /// A cleanup is no log entry: the DC hears of it from the nodes, by this time.
+    /// A cleanup or an attribute is no log entry: the DC hears of it from the nodes, by this time.
     settles_ms: u64,
     /// Places for plans that are made to be looked at.
     pub(super) plans: Arc<Semaphore>,
@@ -50,6 +50,11 @@ impl Clients {
             settles_ms: 0,
             plans: Arc::new(Semaphore::new(PLANS_MAX)),
         }
+    }
+
+    /// Something was asked beside the log: who waits for idleness from now on waits for it, too.
+    pub(super) fn expect_news(&mut self) {
+        self.settles_ms = boottime_ms() + SETTLE_MS;
     }
 
     pub(super) fn next_timeout_ms(&self) -> Option<u64> {
@@ -96,6 +101,10 @@ impl App {
                 Ok(text) => Response::Done { text },
                 Err(text) => error(ErrorKind::Config, &text),
             },
+            Request::SetAttribute(change) => return self.set_attribute(change, reply),
+            Request::Attributes { node, name } => {
+                self.list_attributes(node.as_deref(), name.as_deref())
+            }
         };
         // Whoever asked may have gone.
         let _ = reply.send(response);
@@ -170,13 +179,16 @@ impl App {
     /// A proposal ended. Success shows in the entry itself, which answers the client, unless this
     /// node has it already.
     pub(super) fn proposal_ended(&mut self, op: OpId, result: Result<u64, Refusal>) {
+        if self.regrant_ended(op, &result) {
+            return;
+        }
         let Err(refusal) = result else {
             if let Some(outcome) = self.replica.outcome(op).cloned() {
                 self.change_ended(op, &outcome);
             }
             return;
         };
-        if self.fencing_refused(op, &refusal_text(&refusal).1) {
+        if self.start_refused(op, &refusal) || self.fencing_refused(op, &refusal_text(&refusal).1) {
             return;
         }
         match self.clients.changes.remove(&op) {
@@ -216,7 +228,7 @@ impl App {
             );
         }
         let names: Vec<_> = targets.iter().map(|n| self.peers.name(*n)).collect();
-        self.clients.settles_ms = boottime_ms() + SETTLE_MS;
+        self.clients.expect_news();
         for target in targets {
             self.tell(
                 target,
@@ -339,7 +351,20 @@ fn refused(refusal: &Refusal) -> Response {
     error(kind, &text)
 }
 
-fn refusal_text(refusal: &Refusal) -> (ErrorKind, String) {
+fn held_text(vip: &str, holder: wire::NodeId, grant_no: u64, free_in_us: Option<u64>) -> String {
+    let held = format!("{vip} is granted to node {holder} (grant {grant_no})");
+    match free_in_us {
+        Some(us) => format!(
+            "{held}, whose lease ends within {} ms: try again then",
+            us.div_ceil(1_000)
+        ),
+        None => {
+            format!("{held}: it has to release it, be revoked, leave the view or be fenced first")
+        }
+    }
+}
+
+pub(super) fn refusal_text(refusal: &Refusal) -> (ErrorKind, String) {
     match refusal {
         Refusal::NoQuorum => (ErrorKind::NoQuorum, "this partition has no quorum: nothing was changed; make the change on the side that has it, or bring the other nodes back".to_owned()),
         Refusal::NoDc => (ErrorKind::NotReady, "no DC is elected yet: nothing was changed; try again in a few seconds".to_owned()),
@@ -348,11 +373,12 @@ fn refusal_text(refusal: &Refusal) -> (ErrorKind, String) {
         Refusal::InDoubt => (ErrorKind::InDoubt, "the DC changed meanwhile: the change may or may not have been made; look before you repeat it".to_owned()),
         Refusal::Recovering => (ErrorKind::NotReady, "this node is fetching the cluster's state after losing its own: make the change on another node, or wait".to_owned()),
         Refusal::Restricted => (ErrorKind::NoQuorum, "this node is alone in a two-node cluster, and nothing proves that the other is gone: nothing was changed".to_owned()),
+        Refusal::Held { vip, holder, grant_no, free_in_us } => (ErrorKind::NotReady, held_text(vip, *holder, *grant_no, *free_in_us)),
         Refusal::Invalid { why } => (ErrorKind::Invalid, why.clone()),
     }
 }
 
-fn error(kind: ErrorKind, text: &str) -> Response {
+pub(super) fn error(kind: ErrorKind, text: &str) -> Response {
     Response::Error {
         kind,
         text: text.to_owned(),

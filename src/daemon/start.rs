@@ -4,7 +4,8 @@ use super::app::{App, EXIT_STORE, Inbox, Own, Standing};
 use super::disk::{self, Disk, Done};
 use super::local::Local;
 use super::notices::Notices;
-use super::{Log, supervise};
+use super::watch::{self, Watcher};
+use super::{Log, last_words, supervise};
 use crate::alert::Alerter;
 use crate::conf::{self, ClusterConf, Hosts, Strictness};
 use crate::executor::{Executor, ExecutorConfig, read_environment_files};
@@ -15,6 +16,9 @@ use crate::transport::{
     boottime_us,
 };
 use crate::vip::NativeVip;
+use crate::vip::lease::{
+    BELT_HOLD_US, GateOptions, Keeper, LeaseEvent, LeaseHandle, LeaseTimes, RealDoor,
+};
 use clap::Parser;
 use membership::{Core, NodeState, PeerConfig, Recovered, Time, Timing, VoterSet};
 use sha2::{Digest, Sha256};
@@ -95,10 +99,13 @@ pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn conclude(result: Result<u8, Refusal>) -> ExitCode {
+    if let Err(refusal) = &result {
+        tracing::error!("{}", refusal.text);
+    }
+    super::log::flush(LOG_WAIT_MAX);
     match result {
         Ok(code) => ExitCode::from(code),
         Err(refusal) => {
-            tracing::error!("{}", refusal.text);
             eprintln!("mainstayd: {}", refusal.text);
             ExitCode::from(refusal.code)
         }
@@ -197,6 +204,9 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
     }
     let peers = find_peers(&conf, &paths)?;
     let disk = open_store(&paths, args)?;
+    // The store's lock proves that no other daemon runs: what an earlier one left is nobody's.
+    let mut left_behind = Vec::from_iter(last_words::take(&paths));
+    left_behind.extend(crate::executor::end_survivors(&paths.run_dir()));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_stack_size(STACK_BYTES)
@@ -211,6 +221,7 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
         peers: Arc::new(peers),
         timing,
         ring,
+        left_behind,
     };
     runtime.block_on(serve(parts, disk))
 }
@@ -224,6 +235,8 @@ struct Parts {
     peers: Arc<Peers>,
     timing: Timing,
     ring: KeyRing,
+    /// What the daemon before this one left, in words.
+    left_behind: Vec<String>,
 }
 
 /// A store that is open, and what it said.
@@ -244,6 +257,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         peers,
         timing,
         ring,
+        left_behind,
     } = parts;
     let trust_store = disk.trusted;
     let me = identity(&paths, &peers, &disk.recovered)?;
@@ -252,15 +266,26 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     let (own, own_inbox) = mpsc::channel(OWN_MAX);
     let failures = own.clone();
     let (disk_thread, disk_handle) = Disk::start(disk.store, move |done: Done| {
-        if let Done::Failed(why) = &done {
+        let own = match &done {
+            Done::Failed(why) => Some(Own::StoreFailed(why.clone())),
+            Done::Hangs(why) => Some(Own::Notice("store-hangs", why.clone())),
+            Done::Durable(_) => None,
+        };
+        if let Some(own) = own {
             // The loop may be ending already.
-            let _ = failures.blocking_send(Own::StoreFailed(why.clone()));
+            let _ = failures.blocking_send(own);
         }
         report.send_waiting(Message::Disk(done));
     })
     .map_err(|e| refuse(EX_OSERR, e))?;
+    let (lease_sink, lease_events) = mpsc::channel(OWN_MAX);
+    let keeper = keep_leases(&timing, lease_sink)?;
+    let leases = keeper.handle();
     let core = Core::start(
-        core_config(&conf, &peers, me, timing, trust_store),
+        membership::Config {
+            hold_us: hold_us(&leases, &timing),
+            ..core_config(&conf, &peers, me, timing, trust_store)
+        },
         disk.recovered,
         Time(boottime_us()),
     )
@@ -288,9 +313,11 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         (*peers).clone(),
         disk_handle.clone(),
         stream_handle,
+        leases.clone(),
         event_sink,
         protocol.clone(),
         seed,
+        last_words::on_hang(&paths),
     )
     .map_err(|e| {
         refuse(
@@ -301,10 +328,12 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     let (calls_sink, calls) = mpsc::channel(CALLS_MAX);
     let ipc = tokio::spawn(crate::ipc::serve(listener, calls_sink));
     let (executor_sink, executor) = mpsc::channel(EVENTS_MAX);
-    let kernel = watch_kernel();
     let (alert_sink, alert_failures) = mpsc::channel(OWN_MAX);
+    let local = local(&paths, &peers, leases.clone(), executor_sink, alert_sink)?;
+    let (words, mishaps) = mpsc::channel(watch::WORDS_MAX);
+    let watcher = Watcher::start(Arc::clone(&local.vip), words);
     let mut app = App {
-        local: local(&paths, &peers, executor_sink, alert_sink)?,
+        local,
         paths,
         conf,
         lenient,
@@ -324,16 +353,30 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
             peers: std::collections::BTreeMap::new(),
         },
         duty: super::duty::Duty::new(),
+        grants: super::grants::Grants::default(),
+        leases: super::leases::Leases::new(leases),
+        silence: super::silence::Silence::default(),
+        silence_round: 0,
+        t_fail_us: timing.t_fail_us,
         clients: super::requests::Clients::new(),
+        attributes: super::attributes::Attributes::default(),
         notices: Notices::default(),
         peers,
         voters: None,
         stopping: None,
+        turn: super::turn::Turn::default(),
         own,
         exit: None,
     };
     for text in disk.notices {
         app.notice("store", text);
+    }
+    let _watcher = watcher.map_err(|error| {
+        let text = format!("a removed address is seen at its next monitor only: {error}");
+        app.notice("vip-watch", text);
+    });
+    for text in left_behind {
+        app.notice("earlier-daemon", text);
     }
     app.quorum_changed();
     let failed = |e: std::io::Error| refuse(EX_OSERR, format!("signals: {e}"));
@@ -341,8 +384,9 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         events,
         executor,
         calls,
+        leases: lease_events,
         alert_failures,
-        kernel,
+        mishaps,
         own: own_inbox,
         terminate: signal(SignalKind::terminate()).map_err(failed)?,
         interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
@@ -353,9 +397,11 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     if code == EXIT_STORE {
         // A failed store's thread may hang in the kernel for ever: nobody waits for it.
         std::mem::forget(disk_thread);
+        super::log::flush(LOG_WAIT_MAX);
         std::process::exit(i32::from(code));
     }
     ipc.abort();
+    drop(keeper);
     // Gone before us is as good.
     let _ = std::fs::remove_file(socket);
     Ok(code)
@@ -492,6 +538,7 @@ fn core_config(
         nodelist_digest: digest(conf, peers),
         voters: voters(conf, peers),
         timing,
+        hold_us: None,
         fencing: true,
         seed: u64::from_le_bytes(OsEntropy::array()),
         new_cluster_uuid: OsEntropy::array(),
@@ -523,22 +570,25 @@ fn digest(conf: &ClusterConf, peers: &Peers) -> [u8; 32] {
     Sha256::digest(format!("{nodes:?} {quorum:?} {}", conf.cluster_name)).into()
 }
 
-/// One word whenever an address went or a link changed; any number of events that come before the
-/// loop looks are one. Without the kernel's events the recurring monitors still tell.
-fn watch_kernel() -> mpsc::Receiver<()> {
-    let (word, words) = mpsc::channel(1);
-    match netlink::Watch::start() {
-        Ok(mut watch) => {
-            tokio::spawn(async move {
-                while watch.next().await.is_some() {
-                    // A word that waits already says the same.
-                    let _ = word.try_send(());
-                }
-            });
-        }
-        Err(error) => tracing::warn!("a removed address is seen at its next monitor only: {error}"),
-    }
-    words
+/// Raises the gates, or takes those of a predecessor over, before anything else is done: what they
+/// hold back must not get through for a moment.
+fn keep_leases(timing: &Timing, events: mpsc::Sender<LeaseEvent>) -> Result<Keeper, Refusal> {
+    let door = RealDoor::open(&GateOptions::default())
+        .map_err(|e| refuse(EX_OSERR, format!("netlink: {e}")))?;
+    let times = LeaseTimes {
+        lease_us: timing.lease_us,
+        kernel_us: timing.kernel_us,
+        late_write_us: membership::LATE_WRITE_US,
+        heartbeat_us: timing.heartbeat_us,
+    };
+    Keeper::start(Box::new(door), times, boottime_us, events)
+        .map_err(|e| refuse(EX_OSERR, format!("the lease thread: {e}")))
+}
+
+/// Where the lifetime of an address is the only belt, every survivor has to wait for it (R16).
+fn hold_us(leases: &LeaseHandle, timing: &Timing) -> Option<u64> {
+    let gates = leases.view().belts.gates;
+    (!gates).then_some(timing.hold_us.max(BELT_HOLD_US))
 }
 
 fn open_socket(paths: &Paths) -> Result<tokio::net::UnixListener, Refusal> {
@@ -550,11 +600,12 @@ fn open_socket(paths: &Paths) -> Result<tokio::net::UnixListener, Refusal> {
 fn local(
     paths: &Paths,
     peers: &Peers,
+    leases: LeaseHandle,
     events: mpsc::Sender<crate::executor::ExecutorEvent>,
     alert_failures: mpsc::Sender<String>,
 ) -> Result<Local, Refusal> {
     let vip = NativeVip::new().map_err(|e| refuse(EX_OSERR, format!("netlink: {e}")))?;
-    let vip = Arc::new(vip);
+    let vip = Arc::new(vip.with_leases(leases));
     let node_name = peers.name(peers.me);
     let environment = read_environment_files(paths);
     let fencer = Fencer::new(FencerConfig::new(paths, &node_name, &environment));
@@ -587,6 +638,8 @@ const TOKEN_MS_DEFAULT: u64 = 500;
 const ADDRESS_WAIT: Duration = Duration::from_secs(10);
 /// Pause between two looks.
 const ADDRESS_RETRY: Duration = Duration::from_millis(100);
+/// Longest wait at the end for the log's destinations.
+const LOG_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Stack of blocking threads, in bytes.
 const STACK_BYTES: usize = 1024 * 1024;
 /// Blocking threads: schedulers and native agents.

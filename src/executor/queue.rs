@@ -35,6 +35,8 @@ pub(super) struct Job {
     pub(super) call_id: i32,
     pub(super) queued_at: Instant,
     pub(super) not_before: Instant,
+    /// What made a recurring operation due before its time, in words.
+    pub(super) cause: Option<String>,
 }
 
 /// An operation under way.
@@ -92,6 +94,7 @@ impl Lanes {
             call_id: self.call_id,
             queued_at: now,
             not_before: now + Duration::from_millis(request.start_delay_ms),
+            cause: None,
             request,
         };
         if job.request.interval_ms > 0 {
@@ -167,16 +170,23 @@ impl Lanes {
         }
     }
 
-    /// Makes the recurring operations of a resource due now; false when it has none.
-    pub(super) fn poke(&mut self, rsc: &str, now: Instant) -> bool {
+    /// Makes the recurring operations of a resource due now, and says why; false when it has none.
+    pub(super) fn poke(&mut self, rsc: &str, why: &str, now: Instant) -> bool {
         let Some(lane) = self.lanes.get_mut(rsc) else {
             return false;
         };
         for recurring in &mut lane.recurring {
-            recurring.due = recurring.due.min(now);
+            recurring.poke(why, now);
         }
         lane.wake.notify_one();
         !lane.recurring.is_empty()
+    }
+
+    /// A resource's recurring operations with the call id of each, in the order of their requests.
+    pub(super) fn recurring(&self, rsc: &str) -> Vec<(OpRequest, i32)> {
+        let of = |r: &Recurring| (r.job.request.clone(), r.job.call_id);
+        let lane = self.lanes.get(rsc);
+        lane.map_or_else(Vec::new, |lane| lane.recurring.iter().map(of).collect())
     }
 
     /// True the first time a resource has this to tell.
@@ -237,8 +247,7 @@ impl Lane {
         if next.due > now {
             return Step::Wait(next.due, self.wake.clone());
         }
-        let mut job = next.job.clone();
-        job.queued_at = next.due;
+        let job = next.begin();
         self.start(job)
     }
 

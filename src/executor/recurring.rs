@@ -11,6 +11,8 @@ pub(super) struct Recurring {
     /// Next run.
     pub(super) due: Instant,
     reported: Option<(i32, i32)>,
+    /// What happened to the resource since the last run began, in words.
+    poked: Option<String>,
 }
 
 impl Recurring {
@@ -20,6 +22,7 @@ impl Recurring {
             due: job.not_before,
             job,
             reported: None,
+            poked: None,
         }
     }
 
@@ -28,11 +31,31 @@ impl Recurring {
         self.job.request.operation == operation && self.job.request.interval_ms == interval_ms
     }
 
+    /// Something happened: the next run is due now, also when one is under way, which may have
+    /// looked before.
+    pub(super) fn poke(&mut self, why: &str, now: Instant) {
+        self.due = self.due.min(now);
+        self.poked = Some(why.to_owned());
+    }
+
+    /// The job of the run that begins now, with what made it due.
+    pub(super) fn begin(&mut self) -> Job {
+        Job {
+            queued_at: self.due,
+            cause: self.poked.take(),
+            ..self.job.clone()
+        }
+    }
+
     /// Takes a result and schedules the next run an interval after its end. True when the result
     /// must be told: the first one, and each that differs from the one told before
     /// (daemons/execd/execd_commands.c, `send_cmd_complete_notify`).
     pub(super) fn completed(&mut self, rc: i32, op_status: i32, now: Instant) -> bool {
-        self.due = now + Duration::from_millis(self.job.request.interval_ms.max(INTERVAL_MS_MIN));
+        self.due = if self.poked.is_some() {
+            now
+        } else {
+            now + Duration::from_millis(self.job.request.interval_ms.max(INTERVAL_MS_MIN))
+        };
         let news = self.reported != Some((rc, op_status));
         self.reported = Some((rc, op_status));
         news

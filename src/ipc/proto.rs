@@ -54,6 +54,56 @@ pub enum Request {
     },
     /// Read corosync.conf again (as SIGHUP).
     Reload,
+    /// Change a transient attribute; answered when its node has taken it.
+    SetAttribute(AttributeChange),
+    /// Transient attributes as their nodes have them; a change that is being dampened counts.
+    Attributes {
+        /// Node name; `None` = all.
+        node: Option<String>,
+        /// Attribute; `None` = all.
+        name: Option<String>,
+    },
+}
+
+/// A change of a node's transient attribute: soft state that ends with the node's daemon, as
+/// Pacemaker's attribute manager keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttributeChange {
+    /// Node name; `None` = the node that is asked.
+    pub node: Option<String>,
+    /// Attribute.
+    pub name: String,
+    /// What becomes of it.
+    pub update: AttributeUpdate,
+    /// Dampening in milliseconds: how long the cluster waits for further changes before it acts.
+    /// Counts for a new attribute, and for an old one with [`AttributeChange::change_dampening`].
+    pub dampen_ms: Option<u64>,
+    /// An attribute that exists gets the new dampening too.
+    pub change_dampening: bool,
+    /// If it is new, it is never shown in the CIB.
+    pub private: bool,
+}
+
+/// What becomes of an attribute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AttributeUpdate {
+    /// A value; `value++` and `value+=N` count up from the present one.
+    Set(String),
+    /// It is gone.
+    Clear,
+    /// Its value stays: only the dampening changes.
+    Keep,
+}
+
+/// A transient attribute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeAttribute {
+    /// Node name.
+    pub node: String,
+    /// Attribute.
+    pub name: String,
+    /// Value.
+    pub value: String,
 }
 
 /// A configuration change.
@@ -113,6 +163,8 @@ pub enum Response {
         /// What, where, why, what to do now.
         text: String,
     },
+    /// To [`Request::Attributes`], by node and name.
+    Attributes(Vec<NodeAttribute>),
 }
 
 /// One finding of `mainstay doctor`.

@@ -25,6 +25,7 @@ mod mirror;
 mod recover;
 mod space;
 mod verify;
+mod watch;
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -39,6 +40,7 @@ pub use mirror::Mirror;
 pub use recover::{Health, Recovered, in_use, reset};
 pub use space::{SIZE_ALARM_BYTES, Usage};
 pub use verify::{Problem, VerifyReport, verify};
+pub use watch::Trouble;
 
 use barrier::Barrier;
 use chunks::Stage;
@@ -46,6 +48,7 @@ use envelope::Kind;
 use lock::Lock;
 use log::Position;
 use meta::{Slot, Slots};
+use watch::Watch;
 
 /// How to open a store.
 #[derive(Clone, Debug, Default)]
@@ -123,6 +126,7 @@ pub struct Store {
     batches: u64,
     poison: Option<String>,
     skip_barrier: bool,
+    watch: Option<Watch>,
     _lock: Lock,
     /// Not `Sync`: two threads at once could meet a known deadlock of the engine (S1).
     one_thread: PhantomData<Cell<()>>,
@@ -147,8 +151,10 @@ impl Store {
             let cause = cause.clone();
             return Err(StoreError::Poisoned { cause });
         }
+        self.begin();
         let result = catch_unwind(AssertUnwindSafe(|| self.try_commit(batch)))
             .unwrap_or_else(|panic| Err(engine::panicked("committing", panic.as_ref())));
+        let result = result.and(self.end());
         result.inspect_err(|error| {
             if error.fatal() {
                 self.poison(error);
@@ -166,7 +172,30 @@ impl Store {
             let cause = cause.clone();
             return Err(StoreError::Poisoned { cause });
         }
-        mirror::write(&self.dir, mirror).inspect_err(|error| self.poison(error))
+        self.begin();
+        let result = mirror::write(&self.dir, mirror).and(self.end());
+        result.inspect_err(|error| self.poison(error))
+    }
+
+    /// From now on commits and mirrors that do not come back are looked into, and `tell` is called
+    /// with what was found, on another thread. A commit inside a failed engine may never return:
+    /// whoever waits for one must listen here.
+    ///
+    /// # Errors
+    /// The kernel gives no thread.
+    pub fn watch(&mut self, tell: impl Fn(Trouble) + Send + 'static) -> std::io::Result<()> {
+        self.watch = Some(Watch::start(&self.dir, watch::COMMIT_PATIENCE, tell)?);
+        Ok(())
+    }
+
+    fn begin(&self) {
+        if let Some(watch) = &self.watch {
+            watch.begin();
+        }
+    }
+
+    fn end(&self) -> Result<(), StoreError> {
+        self.watch.as_ref().map_or(Ok(()), Watch::end)
     }
 
     /// Kept versions of the CIB, oldest first.

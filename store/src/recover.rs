@@ -18,7 +18,7 @@ use crate::lock::Lock;
 use crate::log::{self, Contents};
 use crate::meta::{self, SlotState, Slots};
 use crate::mirror::{self, Mirror, MirrorState, hex};
-use crate::{OpenOptions, Opened, Store, history, space};
+use crate::{OpenOptions, Opened, Store, history, space, watch};
 
 /// What came back from the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +147,7 @@ pub(crate) fn open(dir: &Path, options: &OpenOptions) -> Result<Opened, OpenErro
     }
     let slots = Slots::open(dir, &before.slots)?;
     let barrier = Barrier::open(&dir.join(ENGINE_DIR), options.skip_barrier)?;
-    let mut found = examine(&rung, &before)?;
+    let found = examine(&rung, &before)?;
     let mut store = Store {
         dir: dir.to_owned(),
         position: found.contents.position(),
@@ -158,13 +158,19 @@ pub(crate) fn open(dir: &Path, options: &OpenOptions) -> Result<Opened, OpenErro
         slots,
         poison: None,
         skip_barrier: options.skip_barrier,
+        watch: None,
         _lock: lock,
         one_thread: std::marker::PhantomData,
     };
-    if let Err(error) = settle(&mut store, &found, &before, options) {
-        store.poison = Some(error.to_string());
-        return Err(error);
-    }
+    let options = options.clone();
+    let settling = move || match settle(&mut store, &found, &before, &options) {
+        Ok(()) => Ok((store, before, found)),
+        Err(error) => {
+            store.poison.get_or_insert_with(|| error.to_string());
+            Err(error)
+        }
+    };
+    let (store, before, mut found) = watch::over(dir, settling)??;
     let mirror = match (&found.health, before.mirror) {
         (Health::Sound, _) => None,
         (_, MirrorState::Valid(mirror)) => Some(mirror),

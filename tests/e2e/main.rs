@@ -5,11 +5,16 @@
 //! instead, and where the logs are.
 
 mod agents;
+mod attributes;
 mod bad_input;
 mod cluster;
 mod config;
 mod failover;
+mod fencing;
+mod hang;
+mod lease;
 mod quorum;
 mod replay;
 mod restart;
+mod stale;
 mod stop;

@@ -216,6 +216,7 @@ impl Cluster {
             fencing: self.fencing,
             seed: random,
             new_cluster_uuid: [id as u8; 16],
+            hold_us: None,
             trust_store: false,
         }
     }

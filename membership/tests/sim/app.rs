@@ -271,7 +271,7 @@ impl World {
     }
 
     fn grant_something(&mut self, id: u32) {
-        if !self.rng.permille(100) {
+        if self.kernels.on || !self.rng.permille(100) {
             return;
         }
         let Some(core) = &self.node(id).core else {
@@ -288,12 +288,7 @@ impl World {
                 vip: grant.vip.clone(),
                 grant_no: grant.grant_no,
             },
-            None => EntryBody::Grant(Grant {
-                vip: "vip".into(),
-                node: me.node,
-                machine_boot: me.machine_boot,
-                grant_no: 0,
-            }),
+            None => EntryBody::Grant(Grant::wanted("vip", me)),
         };
         self.propose(id, op, body);
     }

@@ -1,10 +1,13 @@
 //! A CIB in a file as a backend: what `CIB_file` means to Pacemaker's tools.
 
 use super::{Backend, host_name};
+use crate::cli::attributes;
 use crate::cli::exit::{Exit, Failure};
-use crate::ipc::{Change, Edit, ErrorKind, Request, Response};
+use crate::ipc::{
+    AttributeChange, AttributeUpdate, Change, Edit, ErrorKind, NodeAttribute, Request, Response,
+};
 use crate::view::Status;
-use cib::{Cib, Patch};
+use cib::{Cib, Element, Patch};
 use scheduler::Options;
 use std::path::{Path, PathBuf};
 
@@ -86,6 +89,59 @@ impl CibFile {
         })
     }
 
+    /// A transient attribute in the status section, as Pacemaker's tools write it into a file:
+    /// the node must have been seen there.
+    fn set_attribute(&mut self, change: &AttributeChange) -> Result<Response, Failure> {
+        let node = change.node.clone().unwrap_or_else(host_name);
+        let status = self.cib.section_mut(cib::Section::Status);
+        let mut states = status.children.iter_mut();
+        let Some(state) = states.find(|s| s.attr("uname") == Some(&node)) else {
+            let text = format!("the file says nothing of a node {node} in its status section");
+            return Ok(error(ErrorKind::NotFound, &text));
+        };
+        let id = state.id().unwrap_or_default().to_owned();
+        let set_id = format!("status-{id}");
+        let transient = child(state, "transient_attributes", &id);
+        let pairs = &mut child(transient, "instance_attributes", &set_id).children;
+        let name = change.name.as_str();
+        match &change.update {
+            AttributeUpdate::Keep => {}
+            AttributeUpdate::Clear => pairs.retain(|p| p.attr("name") != Some(name)),
+            AttributeUpdate::Set(value) => {
+                pairs.retain(|p| p.attr("name") != Some(name));
+                let pair_id = format!("{set_id}-{}", name.replace([':', '#'], "."));
+                let pair = Element::new("nvpair").with("id", &pair_id);
+                pairs.push(pair.with("name", name).with("value", value));
+            }
+        }
+        let mut version = self.cib.version();
+        version.num_updates += 1;
+        self.cib.set_version(version);
+        if let Some(path) = &self.path {
+            write(path, &self.cib.to_xml())?;
+        }
+        Ok(Response::Done {
+            text: String::new(),
+        })
+    }
+
+    fn attributes(&self, node: Option<&str>, name: Option<&str>) -> Response {
+        let config = cib::config::Config::new(&self.cib);
+        let nodes = config.nodes().into_iter().map(|n| n.uname);
+        let nodes = nodes.filter(|n| node.is_none_or(|wanted| wanted == *n));
+        let of_node = |node| {
+            let found = attributes::valid(&self.cib, node).into_iter();
+            found.map(move |(name, value)| NodeAttribute {
+                node: node.to_owned(),
+                name: name.to_owned(),
+                value: value.to_owned(),
+            })
+        };
+        let mut found: Vec<_> = nodes.flat_map(of_node).collect();
+        found.retain(|a| name.is_none_or(|wanted| wanted == a.name));
+        Response::Attributes(found)
+    }
+
     fn plan(&self) -> scheduler::Plan {
         scheduler::schedule(self.cib.root(), &Options { now: now_s() })
     }
@@ -142,6 +198,8 @@ impl Backend for CibFile {
             Request::WaitIdle { .. } => Response::Done {
                 text: String::new(),
             },
+            Request::SetAttribute(change) => self.set_attribute(change)?,
+            Request::Attributes { node, name } => self.attributes(node.as_deref(), name.as_deref()),
             _ => error(
                 ErrorKind::Invalid,
                 "a CIB in a file has nothing running: this needs the cluster (unset CIB_file)",
@@ -152,6 +210,16 @@ impl Backend for CibFile {
     fn live(&self) -> bool {
         false
     }
+}
+
+/// The child of that name, made where it is missing.
+fn child<'a>(parent: &'a mut Element, name: &str, id: &str) -> &'a mut Element {
+    let at = parent.children.iter().position(|c| c.name == name);
+    let at = at.unwrap_or_else(|| {
+        parent.children.push(Element::new(name).with("id", id));
+        parent.children.len() - 1
+    });
+    &mut parent.children[at]
 }
 
 /// Replaces the file as a whole, so that a reader never sees half of it.

@@ -247,7 +247,7 @@ fn user_name() -> String {
     }
 }
 
-fn unexpected() -> Failure {
+pub(crate) fn unexpected() -> Failure {
     Failure::new(
         Exit::Protocol,
         "the daemon answered something else than was asked: after an upgrade, restart mainstayd",

@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::session::CLIENT;
+use crate::cli::attributes;
 use crate::cli::backend::{self, ask_done};
 use crate::cli::exit::{Exit, Failure};
 use crate::ipc::Request;
@@ -30,12 +31,13 @@ pub(super) const VERBS: [&str; 14] = [
 pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Result<(), Failure> {
     match verb {
         "standby" => set(context, words, "standby", "on"),
-        "online" => set(context, words, "standby", "off"),
+        "online" => unset(context, words, "standby", "off"),
         "maintenance" => set(context, words, "maintenance", "true"),
-        "ready" => set(context, words, "maintenance", "false"),
+        "ready" => unset(context, words, "maintenance", "false"),
         "show" | "list" | "status" => show(context, words),
         "server" => server(context),
         "attribute" => attribute(context, words),
+        "status-attr" => status_attribute(context, words),
         "fence" => fence(context, words),
         "delete" => Err(Failure::new(
             Exit::Unimplemented,
@@ -48,31 +50,130 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
     }
 }
 
-/// Sets a permanent attribute of the named node, or of this one.
+/// Sets an attribute of the named node, or of this one: for ever, or until the node's reboot.
 fn set(
     context: &mut Context<'_>,
     words: &[String],
     name: &str,
     value: &str,
 ) -> Result<(), Failure> {
-    let node = match words {
-        [] => backend::local_node(context.backend)?,
-        [node] => node.clone(),
-        // The lifetime: an attribute until reboot is not offered, for ever is the default.
-        [node, lifetime] if lifetime == "forever" => node.clone(),
-        [_, lifetime] if lifetime == "reboot" => {
-            return Err(Failure::new(
-                Exit::Unimplemented,
-                "the lifetime `reboot` is not offered yet: leave it out, and set the node online again later",
-            ));
-        }
-        _ => return Err(Failure::usage(format!("usage: crm node {name} [NODE]"))),
-    };
+    let (node, lifetime) = whose(context, words, name)?;
+    if lifetime == Lifetime::Reboot {
+        let cib = backend::cib(context.backend, false)?;
+        known(&cib, &node)?;
+        return attributes::set(context.backend, &node, name, Some(value));
+    }
+    set_for_ever(context, &node, name, value)
+}
+
+/// Takes back what [`set`] did, whichever lifetime it had: who says `online` wants the node online.
+fn unset(
+    context: &mut Context<'_>,
+    words: &[String],
+    name: &str,
+    value: &str,
+) -> Result<(), Failure> {
+    let (node, lifetime) = whose(context, words, name)?;
+    if lifetime == Lifetime::Forever {
+        set_for_ever(context, &node, name, value)?;
+    }
+    let cib = backend::cib(context.backend, true)?;
+    known(&cib, &node)?;
+    if attributes::valid(&cib, &node)
+        .iter()
+        .any(|(n, _)| *n == name)
+    {
+        attributes::set(context.backend, &node, name, None)?;
+    }
+    Ok(())
+}
+
+fn set_for_ever(
+    context: &mut Context<'_>,
+    node: &str,
+    name: &str,
+    value: &str,
+) -> Result<(), Failure> {
     backend::edit(context.backend, CLIENT, |cib| {
-        known(cib, &node)?;
-        Ok(edit::set_node_attribute(cib, &node, name, Some(value))?)
+        known(cib, node)?;
+        Ok(edit::set_node_attribute(cib, node, name, Some(value))?)
     })?;
     Ok(())
+}
+
+/// How long an attribute lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lifetime {
+    Reboot,
+    Forever,
+}
+
+/// `[NODE] [reboot|forever]`.
+fn whose(
+    context: &mut Context<'_>,
+    words: &[String],
+    what: &str,
+) -> Result<(String, Lifetime), Failure> {
+    let lifetime = |word: &str| match word {
+        "reboot" => Some(Lifetime::Reboot),
+        "forever" => Some(Lifetime::Forever),
+        _ => None,
+    };
+    let (node, lifetime) = match words {
+        [] => (None, Lifetime::Forever),
+        [one] => match lifetime(one) {
+            Some(lifetime) => (None, lifetime),
+            None => (Some(one.clone()), Lifetime::Forever),
+        },
+        [node, word] => {
+            let wrong = || {
+                Failure::usage(format!(
+                    "bad lifetime for {what}: {word}; it is `reboot` or `forever`"
+                ))
+            };
+            (Some(node.clone()), lifetime(word).ok_or_else(wrong)?)
+        }
+        _ => {
+            return Err(Failure::usage(
+                "usage: crm node standby|online|maintenance|ready [NODE] [reboot|forever]",
+            ));
+        }
+    };
+    let node = match node {
+        Some(node) => node,
+        None => backend::local_node(context.backend)?,
+    };
+    Ok((node, lifetime))
+}
+
+/// `status-attr NODE set|delete|show NAME [VALUE]`: what ends with the node's reboot.
+fn status_attribute(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (node, name, value) = match words.as_slice() {
+        [node, "set", name, value] => (*node, *name, Some(*value)),
+        [node, "delete", name] => (*node, *name, None),
+        [node, "show", name] => {
+            let cib = backend::cib(context.backend, true)?;
+            known(&cib, node)?;
+            let found = attributes::valid(&cib, node);
+            let Some((_, value)) = found.iter().find(|(n, _)| n == name) else {
+                return Err(Failure::no_such(format!(
+                    "node {node} has no attribute {name}"
+                )));
+            };
+            let line = format!("scope=status  name={name} value={value}");
+            context.console.line(&line);
+            return Ok(());
+        }
+        _ => {
+            return Err(Failure::usage(
+                "usage: crm node status-attr NODE set NAME VALUE | delete NAME | show NAME",
+            ));
+        }
+    };
+    let cib = backend::cib(context.backend, false)?;
+    known(&cib, node)?;
+    attributes::set(context.backend, node, name, value)
 }
 
 fn known(cib: &cib::Cib, node: &str) -> Result<(), Failure> {

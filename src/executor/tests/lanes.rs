@@ -101,7 +101,10 @@ async fn a_stop_ends_a_hanging_monitor_at_once() {
     let pid = bench.text("pid");
     until(|| !alive(&pid)).await;
     until(|| bench.executor.in_flight().is_empty()).await;
-    assert!(!bench.executor.poke("r1"), "the monitor is gone for good");
+    assert!(
+        !bench.executor.poke("r1", "something"),
+        "the monitor is gone for good"
+    );
 }
 
 #[tokio::test]
@@ -113,8 +116,10 @@ async fn a_poke_runs_the_monitor_now() {
     bench.run(monitor(3_600_000));
     assert_eq!(bench.finished().await.outcome.rc, 0);
     bench.write("rc", 0o644, "7");
-    assert!(bench.executor.poke("r1"));
-    assert_eq!(bench.finished().await.outcome.rc, 7);
+    assert!(bench.executor.poke("r1", "the kernel said so"));
+    let outcome = bench.finished().await.outcome;
+    assert_eq!(outcome.rc, 7);
+    assert_eq!(outcome.exit_reason, "the kernel said so");
 }
 
 #[tokio::test]

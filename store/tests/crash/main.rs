@@ -5,7 +5,10 @@
 //! three ideas of what a disk keeps, and each is opened: nothing acknowledged may be missing, and
 //! none may refuse to open or come up degraded.
 //!
-//! `STORE_CRASH_STATES`, `STORE_CRASH_KILLS` and `STORE_CRASH_SEED` make the runs longer or other.
+//! `STORE_CRASH_STATES`, `STORE_CRASH_KILLS` and `STORE_CRASH_SEED` make the runs longer or other;
+//! with `STORE_CRASH_JITTER_US` the child's threads are held up at random before each call, up to
+//! that long, as on a loaded machine. What fails is kept, and the message says where: the order of
+//! calls differs from run to run, so that a seed alone does not bring a failing state back.
 
 mod disk;
 mod random;
@@ -18,6 +21,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use disk::{Disk, FATES, Fate, MODELS, Model};
@@ -79,20 +83,21 @@ fn no_kill_loses_an_acknowledged_commit() {
     for kill in 0..kills {
         let acked = run_and_kill(&dir, &mut random);
         let opened = Store::open(&dir, &OpenOptions::default());
-        let opened = opened.unwrap_or_else(|e| panic!("kill {kill}: {e}"));
+        let opened = opened
+            .unwrap_or_else(|e| panic!("kill {kill}: {e}; kept in {}", keep_tree(&dir).display()));
         there = workload::check(&opened.store, &opened.state, acked.unwrap_or(there))
-            .unwrap_or_else(|e| panic!("kill {kill}: {e}"));
+            .unwrap_or_else(|e| panic!("kill {kill}: {e}; kept in {}", keep_tree(&dir).display()));
     }
     assert!(there > kills, "only {there} commits in {kills} runs");
     println!("{kills} kills, {there} commits");
 }
 
-/// The n-th write or sync fails, and every one after it: the store says so, acknowledges nothing
-/// more, and once the disk is well again everything acknowledged is there.
+/// The n-th write or sync fails, and every one after it: the store says so and names the cause,
+/// acknowledges nothing more, and once the disk is well again everything acknowledged is there.
 #[test]
-fn a_failing_disk_is_never_acknowledged() {
+fn a_failing_disk_is_named_and_never_acknowledged() {
     let Some(shim) = shim() else { return };
-    let (mut in_commit, mut hung) = (0, 0);
+    let (mut by_commit, mut by_watch) = (0, 0);
     for (fault, code, words) in [
         ("write", nix::libc::ENOSPC, "no space left"),
         ("short", nix::libc::ENOSPC, "no space left"),
@@ -100,34 +105,48 @@ fn a_failing_disk_is_never_acknowledged() {
         ("sync", nix::libc::EIO, "disk failed"),
     ] {
         for nth in [1, 5, 8, 13, 34] {
-            let place = scratch();
-            let dir = place.path().join("store");
-            // A store in use: what fails is never its creation.
-            workload::run(&dir, 20, false).expect("history begins");
-            let mut command = child_command(&dir, 60);
-            command
-                .env("LD_PRELOAD", shim)
-                .env("STORE_SHIM_ROOT", &dir)
-                .env("STORE_SHIM_FAULT", format!("{fault}:{nth}:{code}"));
-            let (text, ended) = run_for(command, CHILD_WAIT);
+            let (text, ended) = run_on_failing_disk(shim, &format!("{fault}:{nth}:{code}"));
             let case = format!("{fault} {nth} {code}: {text}");
-            // The engine may wait for ever for a write that failed: that acknowledges nothing
-            // either, and the daemon's own clock ends it.
-            assert!(!ended || text.contains(&format!("error {words}")), "{case}");
+            // A commit may wait inside the engine for ever: then its watch tells.
+            assert!(ended && text.contains(&format!("error {words}")), "{case}");
             assert!(!text.contains("not poisoned"), "{case}");
-            in_commit += u32::from(text.contains("poisoned"));
-            hung += u32::from(!ended);
-            let acked = record::ack(&text).unwrap_or(20);
-            let opened = Store::open(&dir, &OpenOptions::default()).expect("disk is well again");
-            workload::check(&opened.store, &opened.state, acked)
-                .unwrap_or_else(|e| panic!("{case}{e}"));
+            by_commit += u32::from(text.contains("poisoned"));
+            by_watch += u32::from(text.contains("watch error"));
         }
     }
-    println!("{in_commit} faults told by a commit, {hung} hung in the engine");
+    println!("{by_commit} faults told by a commit, {by_watch} by its watch");
+    assert!(by_commit >= 1, "{by_commit} told by a commit");
+}
+
+/// From the n-th call on no sync ever comes back, as on a device that is gone.
+#[test]
+fn a_disk_that_does_not_answer_is_named() {
+    let Some(shim) = shim() else { return };
+    let (text, ended) = run_on_failing_disk(shim, "hang:9:0");
     assert!(
-        in_commit >= 1 && in_commit + hung >= 4,
-        "{in_commit} told, {hung} hung"
+        ended && text.contains("watch hangs the disk under"),
+        "{text}"
     );
+}
+
+/// What a child said whose disk fails from the call on that `fault` names, and whether it ended by
+/// itself. Its store must be sound afterwards.
+fn run_on_failing_disk(shim: &Path, fault: &str) -> (String, bool) {
+    let place = scratch();
+    let dir = place.path().join("store");
+    // A store in use: what fails is never its creation.
+    workload::run(&dir, 20, false).expect("history begins");
+    let mut command = child_command(&dir, 60);
+    command
+        .env("LD_PRELOAD", shim)
+        .env("STORE_SHIM_ROOT", &dir)
+        .env("STORE_SHIM_FAULT", fault);
+    let (text, ended) = run_for(command, CHILD_WAIT);
+    let acked = record::ack(&text).unwrap_or(20);
+    let opened = Store::open(&dir, &OpenOptions::default()).expect("disk is well again");
+    workload::check(&opened.store, &opened.state, acked)
+        .unwrap_or_else(|e| panic!("{fault}: {text}{e}"));
+    (text, ended)
 }
 
 #[test]
@@ -156,8 +175,12 @@ struct Recording {
     before: tempfile::TempDir,
     dir: PathBuf,
     events: Vec<Event>,
+    /// The record the events were read from.
+    raw: Vec<u8>,
     /// Acknowledged before the first event.
     acked: u64,
+    /// Failures are expected, and not kept.
+    may_fail: bool,
     _place: Option<tempfile::TempDir>,
 }
 
@@ -167,14 +190,17 @@ impl Recording {
         let place = scratch();
         let dir = place.path().join("store");
         fs::create_dir(&dir).expect("directory");
-        let events = record(&dir, COMMITS, skip_barrier)?;
+        let raw = record(&dir, COMMITS, skip_barrier)?;
+        let events = record::parse(&raw);
         let acks = events.iter().filter(|e| matches!(e, Event::Ack { .. }));
         assert_eq!(acks.count() as u64, COMMITS + 1, "the child did not finish");
         Some(Self {
             before: scratch(),
             dir,
             events,
+            raw,
             acked: 0,
+            may_fail: skip_barrier,
             _place: Some(place),
         })
     }
@@ -183,13 +209,16 @@ impl Recording {
     fn of_open(image: &Path, acked: u64) -> Self {
         let before = scratch();
         copy_tree(image, before.path());
-        let events = record(image, 0, false).expect("a compiler was there before");
+        let raw = record(image, 0, false).expect("a compiler was there before");
+        let events = record::parse(&raw);
         assert!(events.len() > 10, "opening does more than {events:?}");
         Self {
             before,
             dir: image.to_owned(),
             events,
+            raw,
             acked,
+            may_fail: false,
             _place: None,
         }
     }
@@ -226,10 +255,19 @@ impl Recording {
     fn try_state(&self, state: &State, random: &mut Random) -> Option<String> {
         let place = scratch();
         let image = place.path().join("store");
+        let mut same_again = random.clone();
         let acked = self.cut(state, random, &image);
         reopen(&image, acked).err().map(|e| {
-            keep_for_inspection(&image);
-            format!("{state:?}: {e}")
+            if self.may_fail {
+                return e;
+            }
+            let kept = keep_tree(&image);
+            self.cut(state, &mut same_again, &kept.join("as-cut"));
+            copy_tree(self.before.path(), &kept.join("before"));
+            fs::write(kept.join("record"), &self.raw).expect("kept");
+            let what = format!("{state:?}: {e}");
+            fs::write(kept.join("why"), &what).expect("kept");
+            format!("{what}; kept in {}", kept.display())
         })
     }
 
@@ -265,7 +303,7 @@ fn reopen(image: &Path, acked: u64) -> Result<(), String> {
 }
 
 /// Runs the child below the shim and returns what it did.
-fn record(dir: &Path, commits: u64, skip_barrier: bool) -> Option<Vec<Event>> {
+fn record(dir: &Path, commits: u64, skip_barrier: bool) -> Option<Vec<u8>> {
     let shim = shim()?;
     let place = scratch();
     let file = place.path().join("record");
@@ -273,7 +311,11 @@ fn record(dir: &Path, commits: u64, skip_barrier: bool) -> Option<Vec<Event>> {
     command
         .env("LD_PRELOAD", shim)
         .env("STORE_SHIM_ROOT", dir)
-        .env("STORE_SHIM_RECORD", &file);
+        .env("STORE_SHIM_RECORD", &file)
+        .env(
+            "STORE_SHIM_JITTER_US",
+            number("STORE_CRASH_JITTER_US", 0).to_string(),
+        );
     if skip_barrier {
         command.env("STORE_CHILD_SKIP_BARRIER", "1");
     }
@@ -284,7 +326,7 @@ fn record(dir: &Path, commits: u64, skip_barrier: bool) -> Option<Vec<Event>> {
         "{text}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    Some(record::parse(&fs::read(file).expect("record")))
+    Some(fs::read(file).expect("record"))
 }
 
 /// What the child said, and whether it ended by itself within `wait`.
@@ -378,11 +420,18 @@ fn scratch() -> tempfile::TempDir {
     }
 }
 
-/// With `STORE_CRASH_KEEP=DIR` a failing image is kept there.
-fn keep_for_inspection(image: &Path) {
-    if let Some(dir) = env::var_os("STORE_CRASH_KEEP") {
-        copy_tree(image, &Path::new(&dir).join("image"));
-    }
+/// Keeps a failing tree below `STORE_CRASH_KEEP`, or in the build's directory for such things;
+/// returns the directory it made: the tree is `opened` in it.
+fn keep_tree(tree: &Path) -> PathBuf {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let base = env::var_os("STORE_CRASH_KEEP").map_or_else(
+        || Path::new(env!("CARGO_TARGET_TMPDIR")).join("store-crash"),
+        PathBuf::from,
+    );
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let kept = base.join(format!("{}-{number}", std::process::id()));
+    copy_tree(tree, &kept.join("opened"));
+    kept
 }
 
 fn copy_tree(from: &Path, to: &Path) {
@@ -402,8 +451,8 @@ fn number(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
 
-/// A child with a failing disk that says nothing for this long hangs in the engine.
-const CHILD_WAIT: Duration = Duration::from_secs(2);
+/// A child with a failing disk that says nothing for this long hangs in the engine unseen.
+const CHILD_WAIT: Duration = Duration::from_secs(60);
 
 /// Enough to fill and reuse several of the engine's segments.
 const COMMITS: u64 = 200;

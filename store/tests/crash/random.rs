@@ -1,5 +1,6 @@
 //! A small seeded generator (splitmix64): a failing state is found again by its seed.
 
+#[derive(Clone)]
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

@@ -3,8 +3,11 @@
  *
  * STORE_SHIM_ROOT    only files below this directory are looked at
  * STORE_SHIM_RECORD  where the record goes; absent = record nothing
- * STORE_SHIM_FAULT   CLASS:NTH:ERRNO, CLASS = write | sync | short; from the NTH call of the class
- *                    on, every one fails ("short": a write of half the bytes, then ENOSPC)
+ * STORE_SHIM_FAULT   CLASS:NTH:ERRNO, CLASS = write | sync | short | hang; from the NTH call of the
+ *                    class on, every one fails ("short": a write of half the bytes, then ENOSPC;
+ *                    "hang": a sync that never comes back)
+ * STORE_SHIM_JITTER_US  hold every call up at random, up to that long, so that threads overtake
+ *                    each other as on a loaded machine
  *
  * A record is: op (1 byte), fd (i32), a (u64), b (u64), length of text (u32), text, length of data
  * (u32), data; numbers in host order. Calls are recorded after they succeeded, one at a time. */
@@ -20,6 +23,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FDS_MAX 1024
@@ -34,6 +38,7 @@ static char root[4096];
 static int fault_errno, fault_class;
 static long fault_nth, calls_write, calls_sync;
 static int started;
+static long jitter_us;
 
 static void *real(const char *name) { return dlsym(RTLD_NEXT, name); }
 
@@ -44,10 +49,12 @@ static void start(void) {
     if (value) snprintf(root, sizeof root, "%s", value);
     value = getenv("STORE_SHIM_RECORD");
     if (value) record_fd = REAL(open)(value, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    value = getenv("STORE_SHIM_JITTER_US");
+    if (value) jitter_us = atol(value);
     value = getenv("STORE_SHIM_FAULT");
     char class[16];
     if (value && sscanf(value, "%15[a-z]:%ld:%d", class, &fault_nth, &fault_errno) == 3)
-        fault_class = class[1] == 'r' ? 'w' : class[1] == 'y' ? 's' : 'h';
+        fault_class = class[1] == 'r' ? 'w' : class[1] == 'y' ? 's' : class[0] == 's' ? 'h' : 'n';
 }
 
 static int below_root(const char *path) {
@@ -85,19 +92,32 @@ static void record(char op, int32_t fd, uint64_t a, uint64_t b, const char *text
     errno = saved;
 }
 
-/* 1: fail now; 2: write half now. */
+/* 1: fail now; 2: write half now; 3: never come back. */
 static int fault(char class) {
     if (!fault_class) return 0;
     long *calls = class == 's' ? &calls_sync : &calls_write;
     ++*calls;
-    if (fault_class == 's' ? class != 's' : class != 'w') return 0;
+    if (fault_class == 's' || fault_class == 'n' ? class != 's' : class != 'w') return 0;
     if (*calls < fault_nth) return 0;
+    if (fault_class == 'n') return 3;
     if (fault_class == 'h' && *calls == fault_nth) return 2;
     errno = fault_errno;
     return 1;
 }
 
-#define LOCKED pthread_mutex_lock(&lock); start()
+/* Half of the calls go straight on. */
+static void jitter(void) {
+    static __thread unsigned int seed;
+    if (!jitter_us) return;
+    if (!seed) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        seed = now.tv_nsec | 1;
+    }
+    if (rand_r(&seed) & 1) usleep(rand_r(&seed) % jitter_us);
+}
+
+#define LOCKED jitter(); pthread_mutex_lock(&lock); start()
 #define UNLOCK pthread_mutex_unlock(&lock)
 
 static int opened(int fd, const char *path, int flags) {
@@ -186,7 +206,12 @@ int posix_fallocate64(int fd, off64_t offset, off64_t length) { return posix_fal
 static int do_sync(const char *name, int fd) {
     LOCKED;
     int (*call)(int) = real(name);
-    int result = is_tracked(fd) && fault('s') ? -1 : call(fd);
+    int kind = is_tracked(fd) ? fault('s') : 0;
+    if (kind == 3) {
+        UNLOCK;
+        for (;;) pause();
+    }
+    int result = kind ? -1 : call(fd);
     if (!result && is_tracked(fd)) record(OP_SYNC, fd, 0, 0, NULL, NULL, 0);
     UNLOCK;
     return result;

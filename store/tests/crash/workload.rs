@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use store::{Batch, CibVersion, Health, Mirror, Op, Recovered, Store, VERSIONS_MAX};
+use store::{Batch, CibVersion, Health, Mirror, Op, Recovered, Store, Trouble, VERSIONS_MAX};
 
 /// The n-th commit, from 1; the log then ends at n.
 pub(crate) fn batch(n: u64) -> Batch {
@@ -102,6 +102,16 @@ pub(crate) fn run(dir: &Path, commits: u64, skip_barrier: bool) -> Result<(), st
         ..Default::default()
     };
     let mut store = Store::open(dir, &options)?.store;
+    // As the daemon does: what a commit inside a failed engine cannot tell, its watch does.
+    let watched = store.watch(|trouble| {
+        match trouble {
+            Trouble::Failed(error) => say(&format!("watch error {error} | {}", error.cure())),
+            Trouble::Hangs { text } => say(&format!("watch hangs {text}")),
+            _ => {}
+        }
+        std::process::exit(0);
+    });
+    watched.expect("a thread");
     say(&format!("ack {}", store.last_seq()));
     while store.last_seq() < commits {
         let n = store.last_seq() + 1;

@@ -49,7 +49,10 @@ impl Oracle {
     /// Repeating an echo promises nothing new.
     pub(super) fn echoed(&mut self, node: &Node, to: &Node, echo: membership::message::Echo) {
         let until = self.now + to.t_fail_us;
-        let given = self.echoes.entry((node.id, to.id)).or_insert((echo, until));
+        let given = self
+            .echoes
+            .entry((node.id, to.id))
+            .or_insert_with(|| (echo.clone(), until));
         if given.0 != echo {
             *given = (echo, until);
         }

@@ -183,7 +183,7 @@ impl Oracle {
         };
         match &message {
             Message::Beat(beat) => {
-                if let Some(echo) = beat.echo.filter(|e| e.member) {
+                if let Some(echo) = beat.echo.clone().filter(|e| e.member) {
                     self.echoed(node, to, echo);
                 }
             }

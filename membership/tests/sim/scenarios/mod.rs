@@ -11,6 +11,7 @@ macro_rules! scenarios {
 
 mod coordinator;
 mod found;
+mod leases;
 mod stores;
 mod two_nodes;
 mod voters;
@@ -34,6 +35,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         stores::ALL,
         coordinator::ALL,
         found::ALL,
+        leases::ALL,
         voters::ALL,
     ];
     families.into_iter().flatten()

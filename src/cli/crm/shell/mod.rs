@@ -285,7 +285,7 @@ impl<'a> Shell<'a> {
             Level::Ra => ra::run(&mut self.context, verb, rest),
             Level::Node => {
                 node::run(&mut self.context, verb, rest)?;
-                self.wait_after(&["standby", "online", "maintenance", "ready"], verb)
+                self.wait_after(&CHANGING_NODE_VERBS, verb)
             }
             Level::Resource => {
                 resource::run(&mut self.context, verb, rest)?;
@@ -438,6 +438,14 @@ const ALIASES: [(&str, &str); 6] = [
     ("rsc", "resource"),
     ("st", "status"),
     ("nd", "node"),
+];
+const CHANGING_NODE_VERBS: [&str; 6] = [
+    "standby",
+    "online",
+    "maintenance",
+    "ready",
+    "attribute",
+    "status-attr",
 ];
 const CHANGING_RESOURCE_VERBS: [&str; 19] = [
     "start",

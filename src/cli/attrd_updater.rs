@@ -1,0 +1,140 @@
+//! `attrd_updater`: transient attributes of nodes, with dampening; agents such as ping call it.
+
+use super::attributes;
+use super::backend::{Backend, ask_done};
+use super::console::Console;
+use super::exit::{Exit, Failure};
+use super::getopt::{Found, Opt, flag, with_value};
+use super::tool::Tool;
+use crate::ipc::{AttributeChange, AttributeUpdate, Request};
+
+/// The whole program.
+#[must_use]
+pub(crate) fn main(args: &[String]) -> Exit {
+    TOOL.main(args)
+}
+
+const TOOL: Tool = Tool {
+    name: "attrd_updater",
+    options: &OPTIONS,
+    usage: USAGE,
+    prefix: "attrd_updater: ",
+    run,
+};
+
+fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Result<(), Failure> {
+    if found.has("pattern") {
+        return Err(Failure::new(
+            Exit::Unimplemented,
+            "--pattern is not offered: name the attributes one by one with -n",
+        ));
+    }
+    let name = found.value("name").filter(|n| !n.is_empty());
+    let command = found.first_of(&COMMANDS);
+    if command == Some("refresh") {
+        // Every change is with every node already: there is no copy that could be behind.
+        return Ok(());
+    }
+    let name = name.ok_or_else(|| Failure::usage("Command requires --name"))?;
+    match command {
+        Some("query") => query(backend, console, found, name),
+        Some(command) => change(backend, found, name, command),
+        None => Err(Failure::usage(
+            "Must specify a command, such as --update, --query or --delete",
+        )),
+    }
+}
+
+fn change(
+    backend: &mut dyn Backend,
+    found: &Found,
+    name: &str,
+    command: &'static str,
+) -> Result<(), Failure> {
+    let both = matches!(command, "update-both" | "update-delay");
+    let dampen_ms = found.value("delay").map(cib::value::parse_interval_ms);
+    let dampen_ms = dampen_ms.transpose()?;
+    if both && dampen_ms.is_none() {
+        return Err(Failure::usage(format!("--{command} requires --delay")));
+    }
+    let value = found.value(command).unwrap_or_default().to_owned();
+    let update = match command {
+        "delete" => AttributeUpdate::Clear,
+        "update-delay" => AttributeUpdate::Keep,
+        _ => AttributeUpdate::Set(value),
+    };
+    let change = AttributeChange {
+        node: Some(attributes::target(backend, found.value("node"))?),
+        name: name.to_owned(),
+        update,
+        dampen_ms,
+        change_dampening: both,
+        private: found.has("private"),
+    };
+    ask_done(backend, &Request::SetAttribute(change)).map(|_| ())
+}
+
+fn query(
+    backend: &mut dyn Backend,
+    console: &mut Console,
+    found: &Found,
+    name: &str,
+) -> Result<(), Failure> {
+    let node = match found.has("all") {
+        true => None,
+        false => Some(attributes::target(backend, found.value("node"))?),
+    };
+    let values = attributes::list(backend, node.as_deref(), Some(name))?;
+    if values.is_empty() {
+        let text = format!("Could not query value of {name}: No such device or address");
+        return Err(Failure::no_such(text));
+    }
+    for found_value in values {
+        let value = &found_value.value;
+        if found.has("quiet") {
+            console.line(value);
+            continue;
+        }
+        console.line(&format!(
+            "name=\"{}\" host=\"{}\" value=\"{value}\"",
+            found_value.name, found_value.node
+        ));
+    }
+    Ok(())
+}
+
+const COMMANDS: [&str; 6] = [
+    "update",
+    "update-both",
+    "update-delay",
+    "query",
+    "delete",
+    "refresh",
+];
+
+/// attrd_updater(8). `-v` and `-S`, and words that are no options, are what agents still write.
+pub(super) const OPTIONS: [Opt; 21] = [
+    with_value('n', "name"),
+    with_value('P', "pattern"),
+    with_value('U', "update"),
+    with_value('v', "update"),
+    with_value('B', "update-both"),
+    flag('Y', "update-delay"),
+    flag('Q', "query"),
+    flag('D', "delete"),
+    flag('R', "refresh"),
+    with_value('d', "delay"),
+    with_value('s', "set"),
+    with_value('S', "section"),
+    with_value('N', "node"),
+    flag('A', "all"),
+    with_value('l', "lifetime"),
+    flag('p', "private"),
+    flag('q', "quiet"),
+    flag('V', "verbose"),
+    flag('$', "version"),
+    flag('?', "help"),
+    flag('h', "help-usage"),
+];
+
+const USAGE: &str = "usage: attrd_updater -n NAME -U VALUE [-d TIME] [-p] | -B VALUE -d TIME | -Y -d TIME | -Q [-A] [-q] | -D [-N NODE]";
