@@ -19,11 +19,6 @@ pub struct HeldVip {
     pub announces: u64,
     /// Why the last announcement could not be sent; empty when all is well.
     pub trouble: String,
-    /// Claims of others to the address heard since this process started or took it over.
-    pub conflicts: u64,
-    /// Who claimed it within the last minute: hardware address, with the name of the cluster
-    /// member where it is one; empty when nobody did.
-    pub foreign: String,
 }
 
 /// What is known of a held address.
@@ -33,8 +28,6 @@ pub(super) struct Held {
     pub(super) prefix: u8,
     pub(super) index: u32,
     pub(super) device: String,
-    /// Announce in reply form.
-    pub(super) reply: bool,
     pub(super) tally: Arc<Tally>,
     /// The operation that last found or made it so: how it is to be announced.
     pub(super) request: Arc<OpRequest>,
@@ -116,8 +109,6 @@ impl HeldTable {
                 device: held.device.clone(),
                 announces: held.tally.sent(),
                 trouble: held.tally.trouble(),
-                conflicts: held.tally.conflicts(),
-                foreign: held.tally.foreign(),
             })
             .collect()
     }

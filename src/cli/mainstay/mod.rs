@@ -1,6 +1,7 @@
 //! `mainstay VERB`: what no other cluster's command line has.
 
 mod doctor;
+mod history;
 mod store;
 mod why;
 
@@ -60,9 +61,35 @@ enum Verb {
     },
     /// Read corosync.conf again
     Reload,
+    /// The versions of the configuration that are kept: who changed what, when
+    History {
+        #[command(subcommand)]
+        verb: Option<HistoryVerb>,
+    },
     /// This node's store, while the daemon is down
     #[command(subcommand)]
     Store(StoreVerb),
+}
+
+#[derive(Debug, Subcommand)]
+enum HistoryVerb {
+    /// Number, time, user, program and node of each; the default
+    List,
+    /// The configuration as it was
+    Show {
+        /// The version's number
+        number: u64,
+        /// The whole CIB as XML
+        #[arg(long)]
+        xml: bool,
+    },
+    /// What changed between two versions
+    Diff {
+        /// The older version's number
+        old: u64,
+        /// The newer version's; the configuration as it is now when not given
+        new: Option<u64>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -156,6 +183,7 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
             console.print(&why::explain(&plan, resource)?);
         }
         Verb::Plan => plan(&backend::plan(backend)?, console),
+        Verb::History { verb } => history::run(verb.as_ref(), backend, console)?,
         Verb::Vip => vips(&backend::status(backend)?, console),
         Verb::Reload => {
             let text = ask_done(backend, &Request::Reload)?;
