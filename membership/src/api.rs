@@ -288,6 +288,15 @@ pub enum Input {
         /// Encoded message.
         payload: Vec<u8>,
     },
+    /// A peer refused the handshake, authentically: it knows this incarnation of this node, which is
+    /// not below ours, of a process that is silent now (R8). This disk is older than it should be, or
+    /// was emptied.
+    Outdated {
+        /// The peer.
+        from: NodeId,
+        /// The newest incarnation it knows.
+        incarnation: u64,
+    },
     /// A [`Output::Persist`] is on disk.
     Durable {
         /// Its id.

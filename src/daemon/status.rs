@@ -22,6 +22,7 @@ impl App {
         let cib = self.cib_now();
         self.plan_for_client(cib, reply, |cib, plan| {
             status.failcounts = fail_counts(cib, &plan);
+            (status.details, status.bans) = crate::view::details(cib);
             status.nodes = plan.nodes;
             status.resources = plan.resources;
             Response::Status(status)

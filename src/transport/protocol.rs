@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use wire::{Diagnosis, Endpoint, Identity, NodeId, Received};
+use wire::{Diagnosis, Endpoint, Identity, NodeId, Received, Refusal, Reject};
 
 /// What other threads tell the protocol thread.
 #[derive(Debug)]
@@ -411,7 +411,16 @@ impl Loop {
                 }
             }
             Received::Handled => {}
-            Received::Rejected(reject) => tracing::debug!(%reject, "packet refused"),
+            Received::Rejected(reject) => {
+                tracing::debug!(%reject, "packet refused");
+                if let Reject::RefusedByPeer {
+                    peer: from,
+                    refusal: Refusal::StaleIncarnation { known: incarnation },
+                } = reject
+                {
+                    self.input(Input::Outdated { from, incarnation });
+                }
+            }
         }
     }
 
