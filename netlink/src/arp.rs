@@ -136,6 +136,18 @@ impl ArpListener {
         Ok(None)
     }
 
+    /// Asks once, as the owner of `asker`, who has `ip`; [`ArpListener::next`] has the answers.
+    ///
+    /// # Errors
+    /// When the interface is down or gone.
+    pub fn ask(&self, asker: Ipv4Addr, ip: Ipv4Addr) -> Result<()> {
+        let question = ArpPacket {
+            sender_ip: asker,
+            ..ArpPacket::announcement(self.mac, ip)
+        };
+        self.socket.send(BROADCAST, &question.to_bytes())
+    }
+
     fn next_until(&self, until: Instant) -> Result<Option<ArpPacket>> {
         let mut buffer = [0; FRAME_BYTES_MAX];
         while let Some(len) = self.socket.receive(&mut buffer, until)? {

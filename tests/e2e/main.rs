@@ -14,3 +14,4 @@ mod quorum;
 mod replay;
 mod restart;
 mod stop;
+mod vip_faults;
