@@ -20,3 +20,4 @@ mod restart;
 mod stale;
 mod stop;
 mod terminal;
+mod vip_faults;
