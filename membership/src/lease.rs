@@ -3,12 +3,44 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wire::NodeId;
+use serde::{Deserialize, Serialize};
+use wire::{Identity, NodeId};
 
 use crate::message::{Beat, GRANTS_VOID_MAX, VOID_ALL};
 use crate::mutant::{self, Mutant};
 use crate::peer::Peer;
 use crate::*;
+
+/// Ownership of a VIP (R12). [`Grant::wanted`] makes one to propose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Resource id.
+    pub vip: String,
+    /// The holding process: a new process of its node, or a new boot, needs a re-grant.
+    pub holder: Identity,
+    /// Strictly growing; given by the DC.
+    pub grant_no: u64,
+    /// Longest reliance of the holder on one stamp when the grant was given, in microseconds:
+    /// what is waited for after a revoke. Filled in by the DC.
+    pub hold_us: u64,
+}
+
+impl Grant {
+    /// A grant as it is proposed: the DC fills in number and hold.
+    pub fn wanted(vip: impl Into<String>, holder: Identity) -> Self {
+        Self {
+            vip: vip.into(),
+            holder,
+            grant_no: 0,
+            hold_us: 0,
+        }
+    }
+
+    /// The holder's node.
+    pub fn node(&self) -> NodeId {
+        self.holder.node
+    }
+}
 
 /// A grant of this very process, as committed here.
 ///
@@ -352,5 +384,7 @@ fn names_void(peer: &Peer, grant_no: u64) -> bool {
     echo.is_some_and(|e| e.member && !e.covers(grant_no))
 }
 
+/// Longest name of a VIP in a [`Grant`], in bytes.
+pub const VIP_NAME_BYTES_MAX: usize = 255;
 /// The voter sets a cluster is founded with.
 const FIRST_CONFIG_EPOCH: u64 = 1;
