@@ -113,14 +113,17 @@ enum Standing {
 impl Core {
     /// The grants this process holds and may use; to be asked after every step. Pure and cheap.
     pub fn leases(&self) -> Vec<Lease> {
+        let standing = self.committed.grants.values();
+        let mine: Vec<&Grant> = standing.filter(|grant| self.is_mine(grant)).collect();
+        if mine.is_empty() {
+            return Vec::new();
+        }
         let standing = self.standing();
         if standing == Standing::Out {
             return Vec::new();
         }
         let usual = self.stamp_for(None);
-        let grants = self.committed.grants.values();
-        grants
-            .filter(|grant| self.is_mine(grant))
+        mine.into_iter()
             .map(|grant| {
                 let voided = || self.peers.values().any(|p| names_void(p, grant.grant_no));
                 let able = standing == Standing::In && self.cfg.hold_us() <= grant.hold_us;
@@ -335,7 +338,8 @@ impl Core {
             None => Some(self.cfg.hold_us()),
         };
         let Some(hold_us) = stated else {
-            return invalid(format!("node {node} has not said its hold yet: try again"));
+            // Its first beat with a stamp has not come yet.
+            return Err(Refusal::Busy);
         };
         grant.grant_no = next;
         grant.hold_us = hold_us;
