@@ -115,6 +115,7 @@ impl App {
         self.local.executor.promise((counter, view_no));
         self.standing.view = view;
         self.check_leases();
+        self.give_up_unused();
         self.grants_moved();
         self.publish_ready();
         self.absence_changed();

@@ -2,15 +2,24 @@
 //! asks to be granted anew, and what it gives up because another node has it now.
 
 use super::app::App;
+use super::local::is_active;
 use super::peer::{Items, free_key};
 use crate::executor::{OpFinished, OpRequest, ocf_rc};
-use crate::transport::boottime_ms;
-use crate::vip::lease::{End, LeaseEvent, LeaseHandle, Standing, address_of, is_leased};
+use crate::transport::Peers;
+use crate::transport::{boottime_ms, boottime_us};
+use crate::vip::lease::{
+    BELT_HOLD_US, End, GateOptions, Keeper, LeaseEvent, LeaseHandle, LeaseTimes, RealDoor,
+    Standing, address_of, is_leased,
+};
+use crate::vip::{Conflict, Referee, Ruling};
 use cib::Cib;
 use cib::config::{Config, Kind, Resource};
-use membership::{EntryBody, Grant, Input, OpId, Refusal};
+use membership::{EntryBody, Grant, Input, OpId, Refusal, Timing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use wire::NodeId;
 
 /// What this node knows of the floating addresses and of those it holds.
 #[derive(Debug)]
@@ -213,7 +222,7 @@ impl App {
         self.leases.requests.insert(rsc.clone(), request.clone());
         if request.operation == "start" {
             // Before anything is added: from now on this node has not given it up.
-            self.publish_free(&rsc, None);
+            self.publish(vec![(free_key(&rsc), None)]);
         }
     }
 
@@ -247,15 +256,36 @@ impl App {
         let grant_no = mine
             .filter(|g| g.node() == self.me.node)
             .map(|g| g.grant_no);
-        self.publish_free(&vip, grant_no)
+        match grant_no {
+            Some(grant_no) => self.publish_free(&vip, grant_no),
+            None => Items::new(),
+        }
     }
 
-    fn publish_free(&mut self, vip: &str, grant_no: Option<u64>) -> Items {
-        let known = self.reports.of(self.me.node).and_then(|r| r.freed(vip));
-        if known == grant_no {
-            return Items::new();
+    /// A new view: commands of an earlier one are refused from now on, so that a grant whose start
+    /// never came here will not be used any more.
+    pub(super) fn give_up_unused(&mut self) {
+        let standings = self.leases.handle.view().standings;
+        let busy = self.local.executor.in_flight();
+        let unused = |g: &&Grant| {
+            let vip = &g.vip;
+            let known = self.local.history.element(vip);
+            let here = standings.contains_key(vip)
+                || self.leases.adopted.contains(vip)
+                || busy.iter().any(|op| op.rsc == *vip)
+                || known.is_none_or(is_active);
+            g.holder == self.me && !here
+        };
+        let grants = self.replica.grants().all().filter(unused);
+        let grants: Vec<(String, u64)> = grants.map(|g| (g.vip.clone(), g.grant_no)).collect();
+        for (vip, grant_no) in grants {
+            self.publish_free(&vip, grant_no);
         }
-        let items = vec![(free_key(vip), grant_no.map(|no| super::peer::encode(&no)))];
+    }
+
+    /// Said again each time, even if it stands already: the DC forgets it with every start.
+    fn publish_free(&mut self, vip: &str, grant_no: u64) -> Items {
+        let items = vec![(free_key(vip), Some(super::peer::encode(&grant_no)))];
         self.publish(items.clone());
         items
     }
@@ -272,7 +302,11 @@ impl App {
         match event {
             LeaseEvent::Opened { vip, grant_no } => {
                 tracing::info!(vip, grant_no, "the kernel lets the address speak");
-                self.notices.clear(&lapsed_code(&vip));
+                if self.notices.clear(&lapsed_code(&vip)) {
+                    // The neighbours may have given it up meanwhile.
+                    let vips = Arc::clone(&self.local.vip);
+                    tokio::task::spawn_blocking(move || vips.announce_again("a lapsed lease"));
+                }
             }
             LeaseEvent::Lapsed { vip, grant_no, why } => {
                 let text = format!(
@@ -320,6 +354,65 @@ impl App {
         if let Err(why) = self.leases.handle.finish(end) {
             tracing::warn!("the gates were not left in order: {why}");
         }
+    }
+}
+
+/// Raises the gates, or takes those of a predecessor over, before anything else is done: what they
+/// hold back must not get through for a moment.
+///
+/// # Errors
+/// The system gives no socket or thread.
+pub(super) fn keep(timing: &Timing, events: mpsc::Sender<LeaseEvent>) -> Result<Keeper, String> {
+    let door = RealDoor::open(&GateOptions::default()).map_err(|e| format!("netlink: {e}"))?;
+    let times = LeaseTimes {
+        lease_us: timing.lease_us,
+        kernel_us: timing.kernel_us,
+        late_write_us: membership::LATE_WRITE_US,
+        heartbeat_us: timing.heartbeat_us,
+    };
+    Keeper::start(Box::new(door), times, boottime_us, events)
+        .map_err(|e| format!("the lease thread: {e}"))
+}
+
+/// Where the lifetime of an address is the only belt, every survivor has to wait for it (R16).
+pub(super) fn hold_us(leases: &LeaseHandle, timing: &Timing) -> Option<u64> {
+    let gates = leases.view().belts.gates;
+    (!gates).then_some(timing.hold_us.max(BELT_HOLD_US))
+}
+
+/// Rules about claims of others to an address that is held here: whose lease stands is its holder,
+/// and defends it. Without one it is another member's, who is right.
+pub(super) struct ClusterReferee {
+    members: Vec<(String, Vec<IpAddr>)>,
+    leases: LeaseHandle,
+}
+
+impl ClusterReferee {
+    pub(super) fn new(peers: &Peers, leases: LeaseHandle) -> Self {
+        let of = |node: &NodeId| {
+            let links = peers.links.iter();
+            let addresses = links.filter_map(|l| l.peers.get(node).map(|a| a.ip()));
+            (peers.name(*node), addresses.collect())
+        };
+        Self {
+            members: peers.others().iter().map(of).collect(),
+            leases,
+        }
+    }
+}
+
+impl Referee for ClusterReferee {
+    fn members(&self) -> Vec<(String, Vec<IpAddr>)> {
+        self.members.clone()
+    }
+
+    fn ruling(&self, conflict: &Conflict) -> Ruling {
+        let held = self.leases.is_open(&conflict.resource);
+        if held || conflict.member.is_none() || self.leases.may_speak_for(conflict.ip) {
+            return Ruling::Defend;
+        }
+        // The gate is closed already: all that is left to do is to take the address away.
+        Ruling::Yield
     }
 }
 

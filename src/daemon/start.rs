@@ -2,6 +2,7 @@
 
 use super::app::{App, EXIT_STORE, Inbox, Own, Standing};
 use super::disk::{self, Disk, Done};
+use super::leases;
 use super::local::Local;
 use super::notices::Notices;
 use super::watch::{self, Watcher};
@@ -16,9 +17,7 @@ use crate::transport::{
     boottime_us,
 };
 use crate::vip::NativeVip;
-use crate::vip::lease::{
-    BELT_HOLD_US, GateOptions, Keeper, LeaseEvent, LeaseHandle, LeaseTimes, RealDoor,
-};
+use crate::vip::lease::LeaseHandle;
 use clap::Parser;
 use membership::{Core, NodeState, PeerConfig, Recovered, Time, Timing, VoterSet};
 use sha2::{Digest, Sha256};
@@ -269,11 +268,11 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     })
     .map_err(|e| refuse(EX_OSERR, e))?;
     let (lease_sink, lease_events) = mpsc::channel(OWN_MAX);
-    let keeper = keep_leases(&timing, lease_sink)?;
-    let leases = keeper.handle();
+    let keeper = leases::keep(&timing, lease_sink).map_err(|e| refuse(EX_OSERR, e))?;
+    let lease_handle = keeper.handle();
     let core = Core::start(
         membership::Config {
-            hold_us: hold_us(&leases, &timing),
+            hold_us: leases::hold_us(&lease_handle, &timing),
             ..core_config(&conf, &peers, me, timing, trust_store)
         },
         disk.recovered,
@@ -303,7 +302,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         (*peers).clone(),
         disk_handle.clone(),
         stream_handle,
-        leases.clone(),
+        lease_handle.clone(),
         event_sink,
         protocol.clone(),
         seed,
@@ -318,7 +317,13 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     let ipc = tokio::spawn(crate::ipc::serve(listener, calls_sink));
     let (executor_sink, executor) = mpsc::channel(EVENTS_MAX);
     let (alert_sink, alert_failures) = mpsc::channel(OWN_MAX);
-    let local = local(&paths, &peers, leases.clone(), executor_sink, alert_sink)?;
+    let local = local(
+        &paths,
+        &peers,
+        lease_handle.clone(),
+        executor_sink,
+        alert_sink,
+    )?;
     let (words, mishaps) = mpsc::channel(watch::WORDS_MAX);
     let watcher = Watcher::start(Arc::clone(&local.vip), words);
     let mut app = App {
@@ -343,7 +348,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         },
         duty: super::duty::Duty::new(),
         grants: super::grants::Grants::default(),
-        leases: super::leases::Leases::new(leases),
+        leases: leases::Leases::new(lease_handle),
         silence: super::silence::Silence::default(),
         silence_round: 0,
         t_fail_us: timing.t_fail_us,
@@ -554,27 +559,6 @@ fn digest(conf: &ClusterConf, peers: &Peers) -> [u8; 32] {
     Sha256::digest(format!("{nodes:?} {quorum:?} {}", conf.cluster_name)).into()
 }
 
-/// Raises the gates, or takes those of a predecessor over, before anything else is done: what they
-/// hold back must not get through for a moment.
-fn keep_leases(timing: &Timing, events: mpsc::Sender<LeaseEvent>) -> Result<Keeper, Refusal> {
-    let door = RealDoor::open(&GateOptions::default())
-        .map_err(|e| refuse(EX_OSERR, format!("netlink: {e}")))?;
-    let times = LeaseTimes {
-        lease_us: timing.lease_us,
-        kernel_us: timing.kernel_us,
-        late_write_us: membership::LATE_WRITE_US,
-        heartbeat_us: timing.heartbeat_us,
-    };
-    Keeper::start(Box::new(door), times, boottime_us, events)
-        .map_err(|e| refuse(EX_OSERR, format!("the lease thread: {e}")))
-}
-
-/// Where the lifetime of an address is the only belt, every survivor has to wait for it (R16).
-fn hold_us(leases: &LeaseHandle, timing: &Timing) -> Option<u64> {
-    let gates = leases.view().belts.gates;
-    (!gates).then_some(timing.hold_us.max(BELT_HOLD_US))
-}
-
 fn open_socket(paths: &Paths) -> Result<tokio::net::UnixListener, Refusal> {
     let socket = paths.socket();
     crate::ipc::bind(&socket)
@@ -584,12 +568,13 @@ fn open_socket(paths: &Paths) -> Result<tokio::net::UnixListener, Refusal> {
 fn local(
     paths: &Paths,
     peers: &Peers,
-    leases: LeaseHandle,
+    handle: LeaseHandle,
     events: mpsc::Sender<crate::executor::ExecutorEvent>,
     alert_failures: mpsc::Sender<String>,
 ) -> Result<Local, Refusal> {
     let vip = NativeVip::new().map_err(|e| refuse(EX_OSERR, format!("netlink: {e}")))?;
-    let vip = Arc::new(vip.with_leases(leases));
+    let vip = Arc::new(vip.with_leases(handle.clone()));
+    vip.set_referee(Arc::new(leases::ClusterReferee::new(peers, handle)));
     let node_name = peers.name(peers.me);
     let environment = read_environment_files(paths);
     let fencer = Fencer::new(FencerConfig::new(paths, &node_name, &environment));

@@ -3,9 +3,9 @@
 
 use super::LeaseHandle;
 use crate::executor::OpRequest;
-use crate::vip::params::{self, Agent, Refusal, Settings, Target, rc};
 use crate::vip::NativeVip;
 use crate::vip::change::keep_secondaries;
+use crate::vip::params::{self, Agent, Refusal, Settings, Target, rc};
 use netlink::{Address, AddressFlag, AddressSpec, Place};
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::transport::boottime_us;
+use netlink::Belts;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// A kernel that writes down what it is asked.
