@@ -566,10 +566,12 @@ pub enum Event {
     /// An uncertified one-node view of a two-node cluster: the intent is on this disk and the agent
     /// may run (R11). When its result is certified the same intent arrives as committed, too.
     FenceIntentLocal(FenceIntent),
-    /// Entries this node had applied under class U lost against another lineage: to be kept in
-    /// `conflicts/` and alerted, never dropped (I20). An [`Event::Restored`] follows.
+    /// Entries written here under class U lost against another lineage: to be kept in `conflicts/`
+    /// and alerted, never dropped (I20). If this process had applied them an [`Event::Restored`]
+    /// follows.
     Conflict {
-        /// What was applied here and is no longer part of the log.
+        /// What somebody asked for, what this node may have acknowledged without quorum, and what
+        /// is no longer part of the log.
         lost: Vec<Entry>,
     },
     /// This process can never be a member: its incarnation is not above what its peers know. End

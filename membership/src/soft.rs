@@ -258,7 +258,9 @@ impl Core {
     /// was on its way there: such a command is refused now (I13).
     pub(crate) fn release_commands(&mut self) {
         for (token, from, payload) in std::mem::take(&mut self.commands_due) {
-            let stale = token.ballot < self.safety.promised && !mutant::on(Mutant::TokenUnchecked);
+            let unchecked = [Mutant::TokenUnchecked, Mutant::CommandCheckedOnce];
+            let stale =
+                token.ballot < self.safety.promised && !unchecked.into_iter().any(mutant::on);
             if stale || self.safety.recovering || self.poisoned {
                 let text = format!("a command of node {from} came too late: a newer ballot stands");
                 self.notice("command-refused", Some(from), text);

@@ -4,6 +4,7 @@
 //! takes well under one here, and a stop takes the address away even where the agents' search
 //! for an interface would give up. The differences are listed in mainstay-vip(7).
 
+mod batch;
 mod burst;
 mod change;
 mod conflict;
@@ -40,7 +41,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub struct NativeVip {
     kernel: Mutex<Kernel>,
-    held: HeldTable,
+    held: Arc<HeldTable>,
     /// Resources whose addresses stay as they are found.
     hands_off: Mutex<BTreeSet<String>>,
     announcers: Announcers,
@@ -64,13 +65,14 @@ impl NativeVip {
             what: "start the threads that announce and watch addresses".to_owned(),
             source,
         };
+        let held = Arc::new(HeldTable::default());
         let bursts = Arc::new(Bursts::start().map_err(failed)?);
         Ok(Self {
             kernel: Mutex::new(Kernel::open()?),
-            held: HeldTable::default(),
+            held: Arc::clone(&held),
             hands_off: Mutex::default(),
             announcers: Announcers::default(),
-            lookout: Lookout::start(Arc::clone(&bursts)).map_err(failed)?,
+            lookout: Lookout::start(Arc::clone(&bursts), held).map_err(failed)?,
             bursts,
             permit: Arc::default(),
             leases: None,
@@ -273,6 +275,10 @@ impl NativeAgent for NativeVip {
 
     fn run(&self, request: &OpRequest) -> (i32, String) {
         Self::run(self, request)
+    }
+
+    fn run_together(&self, requests: &[OpRequest]) -> Vec<Option<(i32, String)>> {
+        self.run_batch(requests)
     }
 }
 
