@@ -169,6 +169,8 @@ fn other_daemon(pid_file: &Path) -> Option<u32> {
 
 fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
     supervise::unblock_signals();
+    // What is started from here, agents above all, runs as everything else does.
+    let _ = netlink::make_thread_realtime(super::REALTIME_PRIORITY);
     harden();
     let strictness = if args.lenient {
         Strictness::Lenient
