@@ -366,6 +366,7 @@ impl App {
             }
             NodeTell::Confirmed { step, ok } => self.confirm(step, ok),
             NodeTell::Changed { why, items: _ } => self.control(controller::Input::Changed { why }),
+            NodeTell::GiveUp { vip } => self.give_up_if_unused(&vip),
             NodeTell::Cleanup { resource } => self.cleanup(resource.as_deref()),
             NodeTell::Fence {
                 target,

@@ -10,7 +10,7 @@
 //! no longer say so, the protocol refuses the grant until A's lease has run out for certain.
 
 use super::app::{App, now_s};
-use super::peer::{Item, NodeCommand};
+use super::peer::{Item, NodeCommand, NodeTell};
 use crate::controller;
 use crate::executor::{OpRequest, ocf_rc, op_status};
 use crate::transport::boottime_ms;
@@ -180,6 +180,13 @@ impl App {
             _ => None,
         };
         start.retry_at_ms = now + free_in_ms.unwrap_or(RETRY_MS).clamp(1, RETRY_MS_MAX);
+        if let Refusal::Held { vip, holder, .. } = refusal
+            && free_in_ms.is_none()
+        {
+            // It may be granted to a node that never came to use it.
+            let vip = vip.clone();
+            self.tell(*holder, NodeTell::GiveUp { vip });
+        }
         true
     }
 

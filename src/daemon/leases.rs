@@ -31,8 +31,6 @@ pub(super) struct Leases {
     requests: BTreeMap<String, OpRequest>,
     /// Found here by this process before any probe.
     adopted: BTreeSet<String>,
-    /// The kernel was looked at when the configuration was first known.
-    looked: bool,
     /// Re-grants under way.
     asked: BTreeMap<OpId, String>,
     retry_at_ms: Option<u64>,
@@ -51,7 +49,6 @@ impl Leases {
             configured: BTreeMap::new(),
             requests: BTreeMap::new(),
             adopted: BTreeSet::new(),
-            looked: false,
             asked: BTreeMap::new(),
             retry_at_ms: None,
             refusals: 0,
@@ -79,13 +76,11 @@ impl App {
     /// The configuration is another one, or the links are: what is gated where.
     pub(super) fn configure_leases(&mut self) {
         let configured = leased_in(self.replica.cib());
-        let first = !self.leases.looked && !configured.is_empty();
         if configured != self.leases.configured {
             self.leases.configured = configured;
             self.gate_everything();
         }
-        if first {
-            self.leases.looked = true;
+        if !self.named_in_view() {
             self.adopt_what_is_here();
         }
         self.check_leases();
@@ -99,14 +94,18 @@ impl App {
         self.leases.handle.configure(ips, links.collect());
     }
 
+    /// The log names this very process: everything that was written before it came is known here.
+    /// Until then grants are history that is being read.
+    fn named_in_view(&self) -> bool {
+        self.standing.view.names(&self.me)
+    }
+
     /// A process that was started over running addresses takes them over before any probe: their
     /// elements, which its predecessor renewed, will not stand for long.
     fn adopt_what_is_here(&mut self) {
         let mut found = Vec::new();
         for (vip, request) in &self.leases.configured {
-            let grant = self.replica.grants().of(vip);
-            let mine = grant.is_none_or(|g| g.node() == self.me.node);
-            if mine && self.local.vip.adopt(request) {
+            if !self.leases.adopted.contains(vip) && self.local.vip.adopt(request) {
                 found.push(vip.clone());
             }
         }
@@ -139,6 +138,9 @@ impl App {
             match self.replica.grants().of(&vip) {
                 Some(g) if g.holder == self.me && Some(g.grant_no) > used => {}
                 Some(g) if g.node() != self.me.node => {
+                    if !self.named_in_view() {
+                        continue;
+                    }
                     let (node, grant_no) = (self.peers.name(g.node()), g.grant_no);
                     self.surrender(&vip, &node, grant_no);
                 }
@@ -175,6 +177,8 @@ impl App {
             self.leases.retry_at_ms = Some(boottime_ms() + pause_ms);
         } else {
             self.leases.refusals = 0;
+            // It may have gone while the log was asked.
+            self.give_up_if_unused(&vip);
         }
         true
     }
@@ -265,21 +269,26 @@ impl App {
     /// A new view: commands of an earlier one are refused from now on, so that a grant whose start
     /// never came here will not be used any more.
     pub(super) fn give_up_unused(&mut self) {
-        let standings = self.leases.handle.view().standings;
+        let grants = self.replica.grants().all();
+        let vips: Vec<String> = grants.map(|g| g.vip.clone()).collect();
+        for vip in vips {
+            self.give_up_if_unused(&vip);
+        }
+    }
+
+    /// Says that a grant of this node is free, if nothing of its address is here or under way.
+    pub(super) fn give_up_if_unused(&mut self, vip: &str) {
         let busy = self.local.executor.in_flight();
-        let unused = |g: &&Grant| {
-            let vip = &g.vip;
-            let known = self.local.history.element(vip);
-            let here = standings.contains_key(vip)
-                || self.leases.adopted.contains(vip)
-                || busy.iter().any(|op| op.rsc == *vip)
-                || known.is_none_or(is_active);
-            g.holder == self.me && !here
-        };
-        let grants = self.replica.grants().all().filter(unused);
-        let grants: Vec<(String, u64)> = grants.map(|g| (g.vip.clone(), g.grant_no)).collect();
-        for (vip, grant_no) in grants {
-            self.publish_free(&vip, grant_no);
+        let known = self.local.history.element(vip);
+        let here = self.leases.handle.view().standings.contains_key(vip)
+            || self.leases.adopted.contains(vip)
+            || busy.iter().any(|op| op.rsc == vip)
+            || known.is_none_or(is_active);
+        let grant = self.replica.grants().of(vip);
+        let mine = grant.filter(|g| g.holder.machine_boot == self.me.machine_boot);
+        if let Some(g) = mine.filter(|g| g.node() == self.me.node && !here) {
+            let grant_no = g.grant_no;
+            self.publish_free(vip, grant_no);
         }
     }
 
@@ -362,8 +371,12 @@ impl App {
 ///
 /// # Errors
 /// The system gives no socket or thread.
-pub(super) fn keep(timing: &Timing, events: mpsc::Sender<LeaseEvent>) -> Result<Keeper, String> {
-    let door = RealDoor::open(&GateOptions::default()).map_err(|e| format!("netlink: {e}"))?;
+pub(super) fn keep(
+    gates: &GateOptions,
+    timing: &Timing,
+    events: mpsc::Sender<LeaseEvent>,
+) -> Result<Keeper, String> {
+    let door = RealDoor::open(gates).map_err(|e| format!("netlink: {e}"))?;
     let times = LeaseTimes {
         lease_us: timing.lease_us,
         kernel_us: timing.kernel_us,

@@ -17,7 +17,7 @@ use crate::transport::{
     boottime_us,
 };
 use crate::vip::NativeVip;
-use crate::vip::lease::LeaseHandle;
+use crate::vip::lease::{GateOptions, LeaseHandle};
 use clap::Parser;
 use membership::{Core, NodeState, PeerConfig, Recovered, Time, Timing, VoterSet};
 use sha2::{Digest, Sha256};
@@ -52,12 +52,37 @@ pub struct Args {
     /// Start although the store that was in use here holds nothing now; see mainstay(8)
     #[arg(long)]
     accept_lost_store: bool,
+    /// Do without this means of the kernel, as on an older one (for tests and labs; repeatable)
+    #[arg(long, value_enum, value_name = "MEANS")]
+    kernel_without: Vec<Means>,
     /// Stay in the foreground (always done; accepted for compatibility with corosync)
     #[arg(short = 'f', long)]
     foreground: bool,
     /// The daemon itself, below its parent
     #[arg(long, hide = true)]
     worker: bool,
+}
+
+/// What the leases of floating addresses use where the kernel has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Means {
+    /// Gates at all.
+    NfTables,
+    /// Tables that belong to the daemon (Linux 6.9).
+    Owner,
+    /// Gates for announcements from packet sockets (Linux 5.16).
+    Egress,
+}
+
+impl Args {
+    fn gates(&self) -> GateOptions {
+        let has = |means| !self.kernel_without.contains(&means);
+        GateOptions {
+            owner: has(Means::Owner),
+            egress: has(Means::Egress),
+            nf_tables: has(Means::NfTables),
+        }
+    }
 }
 
 /// Why the daemon did not start: an exit code and what to tell.
@@ -216,6 +241,7 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
         peers: Arc::new(peers),
         timing,
         ring,
+        gates: args.gates(),
     };
     runtime.block_on(serve(parts, disk))
 }
@@ -229,6 +255,7 @@ struct Parts {
     peers: Arc<Peers>,
     timing: Timing,
     ring: KeyRing,
+    gates: GateOptions,
 }
 
 /// A store that is open, and what it said.
@@ -249,6 +276,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         peers,
         timing,
         ring,
+        gates,
     } = parts;
     let trust_store = disk.trusted;
     let me = identity(&paths, &peers, &disk.recovered)?;
@@ -270,7 +298,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     })
     .map_err(|e| refuse(EX_OSERR, e))?;
     let (lease_sink, lease_events) = mpsc::channel(OWN_MAX);
-    let keeper = leases::keep(&timing, lease_sink).map_err(|e| refuse(EX_OSERR, e))?;
+    let keeper = leases::keep(&gates, &timing, lease_sink).map_err(|e| refuse(EX_OSERR, e))?;
     let lease_handle = keeper.handle();
     let core = Core::start(
         membership::Config {
