@@ -44,5 +44,7 @@ pub use neighbour::Neighbour;
 pub use netns::NetNs;
 pub use place::{Broadcast, NoPlace, Picture, Place, Wanted};
 pub use route::{Route, RouteSpec};
-pub use sys::{close_inherited_on_exec, lock_memory, make_thread_realtime};
+pub use sys::{
+    close_inherited_on_exec, lock_memory, make_offspring_realtime, make_thread_realtime,
+};
 pub use watch::{Change, Watch};

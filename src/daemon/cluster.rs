@@ -123,6 +123,7 @@ impl App {
         self.local.executor.promise((counter, view_no));
         self.standing.view = view;
         self.check_leases();
+        self.give_up_unused();
         self.grants_moved();
         self.publish_ready();
         self.absence_changed();
@@ -392,6 +393,7 @@ impl App {
             }
             NodeTell::Confirmed { step, ok } => self.confirm(step, ok),
             NodeTell::Changed { why, items: _ } => self.control(controller::Input::Changed { why }),
+            NodeTell::GiveUp { vip } => self.give_up_if_unused(&vip),
             NodeTell::Cleanup { resource } => self.cleanup(resource.as_deref()),
             NodeTell::Fence {
                 target,

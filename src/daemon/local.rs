@@ -262,6 +262,8 @@ impl App {
                 device: v.device,
                 node: node.clone(),
                 announces: v.announces,
+                conflicts: v.conflicts,
+                foreign: v.foreign,
                 ..VipStatus::default()
             };
             describe_lease(&mut status, &leases);

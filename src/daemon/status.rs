@@ -4,7 +4,7 @@ use super::app::{App, now_s};
 use crate::ipc::{Check, CheckLevel, Response};
 use crate::transport::Report;
 use crate::view::{FailCount, PeerStatus, Status, VipStatus};
-use crate::vip::lease::Standing;
+use crate::vip::lease::{BELT_HOLD_US, Standing};
 use membership::PeerState;
 use scheduler::{Options, Plan};
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl App {
             transition: dc.and_then(|n| self.reports.of(n)?.dc()?.progress),
             vips: self.vip_statuses(),
             notices: self.notices.all(),
-            timers: report.map(timers).unwrap_or_default(),
+            timers: report.map(|r| self.timers(r)).unwrap_or_default(),
             ..Status::default()
         }
     }
@@ -110,9 +110,32 @@ impl App {
             }
             if let Some(held) = held.iter().find(|h| h.resource == vip.resource) {
                 vip.announces = held.announces;
+                vip.conflicts = held.conflicts;
+                vip.foreign.clone_from(&held.foreign);
             }
         }
         all
+    }
+
+    /// Times in force, milliseconds.
+    fn timers(&self, report: &Report) -> Vec<(String, u64)> {
+        let t = &report.core.timing;
+        let gates = self.leases.handle.view().belts.gates;
+        let hold_us = if gates {
+            t.hold_us
+        } else {
+            t.hold_us.max(BELT_HOLD_US)
+        };
+        let named = [
+            ("token", t.t_fail_us),
+            ("heartbeat", t.heartbeat_us),
+            ("hold", hold_us),
+            ("lease", t.lease_us),
+            ("kernel-lease", t.kernel_us),
+            ("authority", t.authority_us),
+        ];
+        let ms = |(name, us): &(&str, u64)| ((*name).to_owned(), us / 1000);
+        named.iter().map(ms).collect()
     }
 
     fn options(&self) -> Vec<(String, String)> {
@@ -324,23 +347,6 @@ fn link_state(report: &Report, node: NodeId, link: u8) -> Option<(bool, u32)> {
         link.up,
         link.rtt_us.unwrap_or(0).try_into().unwrap_or(u32::MAX),
     ))
-}
-
-/// Times in force, milliseconds.
-fn timers(report: &Report) -> Vec<(String, u64)> {
-    let t = &report.core.timing;
-    let named = [
-        ("token", t.t_fail_us),
-        ("heartbeat", t.heartbeat_us),
-        ("hold", t.hold_us),
-        ("lease", t.lease_us),
-        ("kernel-lease", t.kernel_us),
-        ("authority", t.authority_us),
-    ];
-    named
-        .into_iter()
-        .map(|(name, us)| (name.to_owned(), us / 1000))
-        .collect()
 }
 
 /// Fail counts from the transient attributes `fail-count-RSC#OP_INTERVAL`.

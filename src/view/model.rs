@@ -167,8 +167,11 @@ pub struct VipStatus {
     pub belts: Vec<String>,
     /// What is weaker than it could be there, and why.
     pub weaker: Vec<String>,
-    /// Foreign holders seen since it came up.
+    /// Claims of others to it heard since it came up.
     pub conflicts: u64,
+    /// Who claimed it within the last minute: hardware address, and the member's name where it is
+    /// one; empty when nobody did.
+    pub foreign: String,
     /// How it came to be there, where known.
     pub last_move: Option<VipMove>,
 }
