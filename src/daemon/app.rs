@@ -13,6 +13,7 @@ use super::reports::Reports;
 use super::requests::Clients;
 use super::silence::Silence;
 use super::stop::Stopping;
+use super::turn::Turn;
 use crate::conf::ClusterConf;
 use crate::controller;
 use crate::executor::ExecutorEvent;
@@ -61,6 +62,8 @@ pub(super) struct App {
     /// Voter set in force, as the log has it; `None` before it is known and during a step.
     pub(super) voters: Option<VoterSet>,
     pub(super) stopping: Option<Stopping>,
+    /// What this turn of the loop has to say to the others.
+    pub(super) turn: Turn,
     /// Where spawned work reports to.
     pub(super) own: mpsc::Sender<Own>,
     /// The process may end, with this code.
@@ -131,6 +134,7 @@ impl App {
     /// Runs until the process may end; returns its exit code.
     pub(super) async fn run(mut self, mut inbox: Inbox) -> u8 {
         self.publish_ready();
+        self.end_turn();
         notify("READY=1");
         while self.exit.is_none() {
             let sleep = tokio::time::sleep(self.until_next_timeout());
@@ -152,7 +156,9 @@ impl App {
                 Some(()) = inbox.hangup.recv() => drop(self.reload()),
                 () = sleep => {}
             }
+            self.take_more(&mut inbox);
             self.on_time();
+            self.end_turn();
         }
         notify("STOPPING=1");
         self.local.executor.shutdown().await;
@@ -224,8 +230,14 @@ impl App {
         });
     }
 
-    /// Feeds the core.
+    /// Feeds the core, after everything that this turn had to say before.
     pub(super) fn input(&mut self, input: Input) {
+        self.end_turn();
+        self.send(input);
+    }
+
+    /// Feeds the core at once.
+    pub(super) fn send(&mut self, input: Input) {
         let is_report = matches!(input, Input::Publish { .. });
         if let Err(why) = self.protocol.send(Message::Input(input)) {
             self.notice("protocol-busy", format!("{why}: an input was lost"));

@@ -307,25 +307,33 @@ impl App {
 
     fn on_command(&mut self, token: Token, from: NodeId, payload: &[u8]) {
         let who = self.peers.name(from);
-        let Some(command) = peer::decode::<NodeCommand>(payload) else {
+        let Some(commands) = peer::decode::<Vec<NodeCommand>>(payload) else {
             let text =
                 format!("{who} sent a command that this version does not know: upgrade this node");
             return self.notice("unknown-command", text);
         };
         if is_outdated(&token, &self.standing.view) {
             tracing::info!(dc = who, view = token.view_no, "a command came too late");
-            return self.refuse(command);
+            for command in commands {
+                self.refuse(command);
+            }
+            return;
         }
-        self.obey(Some((token.ballot.counter, token.view_no)), command);
+        for command in commands {
+            self.obey(Some((token.ballot.counter, token.view_no)), command);
+        }
     }
 
     fn on_told(&mut self, from: Identity, payload: &[u8]) {
-        match peer::decode::<NodeTell>(payload) {
-            Some(tell) => {
-                self.take_items(from, &tell);
-                self.told(tell);
-            }
-            None => tracing::warn!(node = %from.node, "unknown message of another version"),
+        let Some(tells) = peer::decode::<Vec<NodeTell>>(payload) else {
+            return tracing::warn!(node = %from.node, "unknown message of another version");
+        };
+        // First what they say of their sender's state: a plan made in between would see half of it.
+        for tell in &tells {
+            self.take_items(from, tell);
+        }
+        for tell in tells {
+            self.told(tell);
         }
     }
 
@@ -375,10 +383,7 @@ impl App {
         if to == self.me.node {
             self.told(tell);
         } else {
-            self.input(Input::Tell {
-                to,
-                payload: peer::encode(&tell),
-            });
+            self.turn.tell(to, tell);
         }
     }
 

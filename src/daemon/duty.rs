@@ -356,10 +356,7 @@ impl App {
             let token = self.standing.acting.map(|b| (b.counter, view_no));
             return self.obey(Some(token.unwrap_or_default()), command);
         }
-        self.input(Input::Command {
-            to,
-            payload: peer::encode(&command),
-        });
+        self.turn.command(to, command);
     }
 
     /// The controller's own actions.

@@ -15,8 +15,7 @@ use crate::vip::lease::{LeaseView, Standing};
 use crate::vip::{HeldVip, NativeVip};
 use cib::Cib;
 use cib::config::{Config, Kind};
-use membership::Input;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// This node's executor and what it knows.
@@ -89,7 +88,7 @@ impl App {
             return;
         }
         self.reports.apply(self.me, false, &items);
-        self.input(Input::Publish { items });
+        self.turn.publish(&items);
     }
 
     /// Carries out a command of the DC that `token` names, or this node's own without one.
@@ -217,7 +216,7 @@ impl App {
         }
         let mut items = self.record(finished);
         items.extend(self.lease_operation_ended(finished));
-        self.publish_vips();
+        self.turn.vips_changed();
         self.alert_operation(finished);
         let (transition_key, rc, op_status) = (
             request.transition_key.clone(),
@@ -292,9 +291,11 @@ impl App {
         for gone in self.local.vips.difference(&now) {
             items.push((vip_key(gone), None));
         }
-        let known: Vec<_> = self.reports.vips(&[self.me.node.0]).cloned().collect();
+        let me = [self.me.node.0];
+        let known = self.reports.vips(&me).cloned();
+        let known: BTreeMap<_, _> = known.map(|v| (v.resource.clone(), v)).collect();
         for vip in &held {
-            if !known.contains(vip) {
+            if known.get(&vip.resource) != Some(vip) {
                 let item = Item::Vip(Box::new(vip.clone()));
                 items.push((item.key(), Some(item.value())));
             }

@@ -26,6 +26,7 @@ mod start;
 mod status;
 mod stop;
 mod supervise;
+mod turn;
 mod watch;
 
 pub use log::Log;

@@ -5,7 +5,8 @@ use crate::ipc::AttributeChange;
 use crate::view::{VipMove, VipStatus};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// A command of the acting DC to a node's executor; travels with the DC's token.
+/// A command of the acting DC to a node's executor; travels with the DC's token, in a list: what one
+/// turn of the DC's loop has for a node goes in one message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum NodeCommand {
     /// Run an operation; answered by [`NodeTell::OpDone`].
@@ -46,7 +47,7 @@ pub(super) struct DutyId(pub(super) u64);
 /// Changes of a report: key to value, `None` = gone.
 pub(super) type Items = Vec<(String, Option<Vec<u8>>)>;
 
-/// Anything else one daemon tells another.
+/// Anything else one daemon tells another; travels in a list, as commands do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum NodeTell {
     /// To the DC: an operation ended. The report items that it changed come along, because the

@@ -353,6 +353,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         peers,
         voters: None,
         stopping: None,
+        turn: super::turn::Turn::default(),
         own,
         exit: None,
     };

@@ -59,15 +59,7 @@ impl NativeVip {
         place: &Place,
         label: Option<String>,
     ) -> Outcome {
-        let spec = AddressSpec {
-            broadcast: place.broadcast,
-            label,
-            nodad: settings.target.ip.is_ipv6() && settings.nodad,
-            noprefixroute: settings.noprefixroute,
-            preferred: settings.preferred,
-            ..AddressSpec::new(place.link.index, settings.target.ip, place.prefix)
-        };
-        let spec = self.mortal(request, spec);
+        let spec = self.mortal(request, settings.spec(place, label));
         match self.kernel().add_address(&spec) {
             Ok(()) => {}
             // Somebody added it since we looked: the wanted state holds.

@@ -4,6 +4,7 @@
 //! takes well under one here, and a stop takes the address away even where the agents' search
 //! for an interface would give up. The differences are listed in mainstay-vip(7).
 
+mod batch;
 mod burst;
 mod change;
 mod conflict;
@@ -274,6 +275,10 @@ impl NativeAgent for NativeVip {
 
     fn run(&self, request: &OpRequest) -> (i32, String) {
         Self::run(self, request)
+    }
+
+    fn run_together(&self, requests: &[OpRequest]) -> Vec<Option<(i32, String)>> {
+        self.run_batch(requests)
     }
 }
 
