@@ -220,7 +220,9 @@ impl Guard {
         let Some(link) = link.filter(|l| l.up && l.carrier && !expired) else {
             return Some(trouble(" with its link or its lifetime"));
         };
-        if !self.vip.may_restore(resource) {
+        let given_up = self.vip.held.get(resource);
+        let given_up = given_up.and_then(|held| held.tally.given_up_to());
+        if given_up.is_some() || !self.vip.may_restore(resource) {
             return Some(trouble(""));
         }
         if self.removed_too_often(resource, noticed) {
@@ -253,19 +255,14 @@ impl Guard {
             ..AddressSpec::from(address)
         };
         let (vip, kernel) = (Arc::clone(&self.vip), &mut self.kernel);
-        let keep = |held: &Held| held.tally.given_up_to().is_none();
-        let put_back = |held: &Held| {
+        vip.held.while_held(resource, |held| {
             match kernel.add_address(&spec) {
                 Err(error) if !error.is_exists() => return Err(error),
                 _ => {}
             }
             vip.announce_anew(held, link);
             Ok(())
-        };
-        let done = vip
-            .held
-            .while_held(resource, |held| keep(held).then(|| put_back(held)));
-        done.flatten()
+        })
     }
 
     /// Fighting for ever helps nobody: beyond this rate it is a failure like any other.
