@@ -86,6 +86,7 @@ impl App {
             vips: self.vip_statuses(),
             notices: self.notices.all(),
             timers: report.map(timers).unwrap_or_default(),
+            switches: self.local.nonlocal.status(),
             ..Status::default()
         }
     }
@@ -198,6 +199,29 @@ impl App {
                 cure: cure.map(str::to_owned),
             });
         };
+        for switch in self.local.nonlocal.status() {
+            let now = format!("{} is {}", switch.key, switch.value);
+            if !switch.trouble.is_empty() {
+                let cure =
+                    "set it with sysctl on the host, or give the container a writable /proc/sys";
+                add("vip", CheckLevel::Warning, switch.trouble, Some(cure));
+            } else if !switch.wanted_by.is_empty() && switch.value != "1" {
+                let text = format!("{now}, and {} wants it set", switch.wanted_by);
+                add(
+                    "vip",
+                    CheckLevel::Warning,
+                    text,
+                    Some("somebody has changed it since: restart mainstayd, or set it with sysctl"),
+                );
+            } else if !switch.set_by.is_empty() {
+                add(
+                    "vip",
+                    CheckLevel::Ok,
+                    format!("{now}, set by {}", switch.set_by),
+                    None,
+                );
+            }
+        }
         match self.standing.quorate {
             true => add(
                 "quorum",

@@ -10,7 +10,7 @@ mod tests;
 pub mod text;
 pub mod xml;
 
-pub use model::{FailCount, Notice, PeerStatus, Status, VipMove, VipStatus};
+pub use model::{FailCount, Notice, PeerStatus, Status, SwitchStatus, VipMove, VipStatus};
 pub use tell::{
     Counts, asctime, count, exec_status, find_resource, interval, leaves, node_state, ocf_code,
     option, option_on, risks, score,

@@ -6,7 +6,7 @@ use crate::executor::OpRequest;
 use crate::vip::NativeVip;
 use crate::vip::change::keep_secondaries;
 use crate::vip::params::{self, Agent, Refusal, Settings, Target, rc};
-use netlink::{AddressFlag, AddressSpec, Place};
+use netlink::{Address, AddressFlag, AddressSpec, Place};
 use std::net::IpAddr;
 use std::time::Duration;
 
