@@ -9,6 +9,7 @@ mod attributes;
 mod bad_input;
 mod cluster;
 mod config;
+mod events;
 mod failover;
 mod lease;
 mod quorum;
