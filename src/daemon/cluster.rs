@@ -231,6 +231,7 @@ impl App {
         let name = self.peers.name(self.me.node);
         self.local.configuration_changed(self.replica.cib(), &name);
         self.configure_leases();
+        self.nonlocal_bind_changed();
         self.input(Input::Fencing {
             configured: self.fencing_enabled(),
         });

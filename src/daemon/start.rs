@@ -18,6 +18,7 @@ use crate::transport::{
 };
 use crate::vip::NativeVip;
 use crate::vip::lease::{GateOptions, LeaseHandle};
+use crate::vip::nonlocal::NonlocalBind;
 use clap::Parser;
 use membership::{Core, NodeState, PeerConfig, Recovered, Time, Timing, VoterSet};
 use sha2::{Digest, Sha256};
@@ -358,12 +359,15 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     let ipc = tokio::spawn(crate::ipc::serve(listener, calls_sink));
     let (executor_sink, executor) = mpsc::channel(EVENTS_MAX);
     let (alert_sink, alert_failures) = mpsc::channel(OWN_MAX);
+    let boot = me.machine_boot.0.map(|b| format!("{b:02x}")).concat();
+    let nonlocal = NonlocalBind::open(&paths.state_dir(), &boot);
     let local = local(
         &paths,
         &peers,
         lease_handle.clone(),
         executor_sink,
         alert_sink,
+        nonlocal,
     )?;
     let (words, mishaps) = mpsc::channel(watch::WORDS_MAX);
     let watcher = Watcher::start(Arc::clone(&local.vip), words);
@@ -617,6 +621,7 @@ fn local(
     handle: LeaseHandle,
     events: mpsc::Sender<crate::executor::ExecutorEvent>,
     alert_failures: mpsc::Sender<String>,
+    nonlocal: NonlocalBind,
 ) -> Result<Local, Refusal> {
     let vip = NativeVip::new().map_err(|e| refuse(EX_OSERR, format!("netlink: {e}")))?;
     let vip = Arc::new(vip.with_leases(handle.clone()));
@@ -636,6 +641,7 @@ fn local(
         Arc::new(fencer),
         vip,
         alerter,
+        nonlocal,
         &node_name,
     ))
 }

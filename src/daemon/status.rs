@@ -3,7 +3,7 @@
 use super::app::{App, now_s};
 use crate::ipc::{Check, CheckLevel, Response};
 use crate::transport::Report;
-use crate::view::{FailCount, PeerStatus, Status, VipStatus};
+use crate::view::{FailCount, PeerStatus, Status, SwitchStatus, VipStatus};
 use crate::vip::lease::{BELT_HOLD_US, Standing};
 use membership::PeerState;
 use scheduler::{Options, Plan};
@@ -87,6 +87,7 @@ impl App {
             vips: self.vip_statuses(),
             notices: self.notices.all(),
             timers: report.map(|r| self.timers(r)).unwrap_or_default(),
+            switches: self.local.nonlocal.status(),
             ..Status::default()
         }
     }
@@ -218,6 +219,7 @@ impl App {
         checks.extend(others.map(|(id, name)| self.check_peer(*id, name)));
         checks.extend(self.check_fencing());
         checks.extend(self.check_belts());
+        checks.extend(self.check_switches());
         let findings = cib::check::verify(self.replica.cib());
         checks.extend(findings.into_iter().map(|fault| {
             let level = match fault.severity {
@@ -284,6 +286,29 @@ impl App {
         std::iter::once(state)
             .chain(faults.map(|fault| about(CheckLevel::Error, fault, None)))
             .collect()
+    }
+
+    /// Kernel switches that floating addresses want.
+    fn check_switches(&self) -> Vec<Check> {
+        let about = |level, text: String, cure| check("floating addresses", level, text, cure);
+        let judge = |switch: SwitchStatus| {
+            let now = format!("{} is {}", switch.key, switch.value);
+            if !switch.trouble.is_empty() {
+                let cure =
+                    "set it with sysctl on the host, or give the container a writable /proc/sys";
+                return Some(about(CheckLevel::Warning, switch.trouble, Some(cure)));
+            }
+            if !switch.wanted_by.is_empty() && switch.value != "1" {
+                let text = format!("{now}, and {} wants it set", switch.wanted_by);
+                let cure =
+                    "somebody has changed it since: restart mainstayd, or set it with sysctl";
+                return Some(about(CheckLevel::Warning, text, Some(cure)));
+            }
+            let text = format!("{now}, set by {}", switch.set_by);
+            (!switch.set_by.is_empty()).then(|| about(CheckLevel::Ok, text, None))
+        };
+        let switches = self.local.nonlocal.status().into_iter();
+        switches.filter_map(judge).collect()
     }
 
     /// What keeps a floating address silent when this node may not answer for it.

@@ -297,6 +297,14 @@ static IPADDR2: Description = Description {
             "The address brings no route to its network (noprefixroute of ip-address).",
         ),
         parameter(
+            "ip_nonlocal_bind",
+            "boolean",
+            "false",
+            "Let services listen on the address before it is here",
+            "Sets ip_nonlocal_bind of the address's family on every node, as the cluster property\n\
+             ip-nonlocal-bind does for both families. It gets its old value back at a clean stop.",
+        ),
+        parameter(
             "preferred_lft",
             "string",
             "forever",
@@ -439,7 +447,7 @@ mod tests {
     fn the_agents_describe_themselves() {
         let xml = |kind| super::xml(kind).unwrap();
         let two = defaults(&xml("IPaddr2"));
-        assert_eq!(two.len(), 23);
+        assert_eq!(two.len(), 24);
         assert_eq!(
             (two["arp_count"].as_str(), two["arp_interval"].as_str()),
             ("5", "200")

@@ -16,6 +16,7 @@ pub mod listen;
 mod lookout;
 mod lvs;
 mod metadata;
+pub mod nonlocal;
 mod params;
 mod route;
 mod see;
@@ -24,6 +25,7 @@ mod space;
 mod speak;
 
 pub use conflict::{Conflict, Referee, Ruling};
+pub(crate) use guard::NO_CARRIER;
 pub use guard::{Guard, Mishap};
 pub use held::HeldVip;
 

@@ -133,6 +133,57 @@ impl LeaseHandle {
         result
     }
 
+    /// As [`LeaseHandle::open`] for many, each a resource, its address and device: one write for
+    /// all that may speak already. `wait` is for all of them together.
+    pub fn open_all(
+        &self,
+        wanted: &[(String, IpAddr, String)],
+        wait: Duration,
+    ) -> Vec<Result<(), String>> {
+        let until = Instant::now() + wait;
+        let want = |(vip, ip, link): &(String, IpAddr, String)| Order::Want {
+            vip: vip.clone(),
+            ip: *ip,
+            link: Some(link.clone()),
+        };
+        let last = self.give_all(wanted.iter().map(want));
+        let first = last + 1 - wanted.len() as u64;
+        let numbers = first..=last;
+        let results: Vec<_> = wanted
+            .iter()
+            .zip(numbers)
+            .map(|((vip, ..), number)| self.await_open(vip, number, until))
+            .collect();
+        let shut = wanted.iter().zip(&results).filter(|(_, r)| r.is_err());
+        self.give_all(shut.map(|((vip, ip, _), _)| Order::Close(vip.clone(), Some(*ip))));
+        results
+    }
+
+    /// As [`LeaseHandle::adopt`] and [`LeaseHandle::address`] for many; those with a device are
+    /// adopted.
+    pub fn addresses(&self, all: Vec<(String, Option<String>, AddressSpec)>) {
+        let orders = all.into_iter().flat_map(|(vip, link, spec)| {
+            let want = link.map(|link| Order::Want {
+                vip: vip.clone(),
+                ip: spec.ip,
+                link: Some(link),
+            });
+            want.into_iter()
+                .chain([Order::Address(vip, Box::new(spec))])
+        });
+        self.give_all(orders);
+    }
+
+    /// As [`LeaseHandle::close`] for many.
+    pub fn close_all(&self, all: &[(String, Option<IpAddr>)]) -> Vec<Result<(), String>> {
+        let close = |(vip, ip): &(String, Option<IpAddr>)| Order::Close(vip.clone(), *ip);
+        let last = self.give_all(all.iter().map(close));
+        let first = last + 1 - all.len() as u64;
+        (first..=last)
+            .map(|number| self.await_done(number))
+            .collect()
+    }
+
     fn await_open(&self, vip: &str, number: u64, until: Instant) -> Result<(), String> {
         let mut seen = self.0.seen();
         loop {
@@ -212,12 +263,21 @@ impl LeaseHandle {
     }
 
     pub(super) fn give(&self, order: Order) -> u64 {
+        self.give_all([order])
+    }
+
+    /// Returns the number of the last one; they are numbered without a gap.
+    fn give_all(&self, orders: impl IntoIterator<Item = Order>) -> u64 {
         let mut inbox = self.0.inbox();
-        inbox.orders.push_back(order);
-        inbox.given += 1;
+        let before = inbox.orders.len();
+        inbox.orders.extend(orders);
+        let new = inbox.orders.len() - before;
+        inbox.given += new as u64;
         let number = inbox.given;
         drop(inbox);
-        self.0.wake();
+        if new > 0 {
+            self.0.wake();
+        }
         number
     }
 

@@ -120,15 +120,27 @@ impl Work {
             let first = given - orders.len() as u64;
             let mut refused = Vec::new();
             let mut end = None;
+            // What is wanted together is guarded together.
+            let mut wanted = Vec::new();
             for (at, order) in orders.into_iter().enumerate() {
                 let number = first + at as u64 + 1;
-                if let Order::Finish(how) = order {
-                    end = Some(how);
+                match order {
+                    Order::Want { vip, ip, link } => {
+                        self.want(vip, ip, link);
+                        wanted.push(number);
+                        continue;
+                    }
+                    Order::Finish(how) => end = Some(how),
+                    _ => {}
+                }
+                if !matches!(order, Order::Address(..)) {
+                    self.guard_wanted(&mut wanted, &mut refused);
                 }
                 if let Err(why) = self.obey(order) {
                     refused.push((number, why));
                 }
             }
+            self.guard_wanted(&mut wanted, &mut refused);
             if let Some(fresh) = fresh {
                 self.machine.feed(fresh);
             }
@@ -181,12 +193,7 @@ impl Work {
                 self.guard()
             }
             Order::Want { vip, ip, link } => {
-                self.machine.want(&vip, ip);
-                if let Some(link) = link {
-                    self.own_links.insert(vip, link);
-                    // It may have gone and come again since.
-                    self.attached = None;
-                }
+                self.want(vip, ip, link);
                 self.guard()
             }
             Order::Address(vip, spec) => {
@@ -207,6 +214,25 @@ impl Work {
             }
             Order::Finish(end) => self.finish(end),
         }
+    }
+
+    fn want(&mut self, vip: String, ip: IpAddr, link: Option<String>) {
+        self.machine.want(&vip, ip);
+        if let Some(link) = link {
+            self.own_links.insert(vip, link);
+            // It may have gone and come again since.
+            self.attached = None;
+        }
+    }
+
+    fn guard_wanted(&mut self, wanted: &mut Vec<u64>, refused: &mut Vec<(u64, String)>) {
+        if wanted.is_empty() {
+            return;
+        }
+        if let Err(why) = self.guard() {
+            refused.extend(wanted.iter().map(|number| (*number, why.clone())));
+        }
+        wanted.clear();
     }
 
     /// Everything configured or wanted is gated, on the devices where it is or would be.
