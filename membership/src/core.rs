@@ -217,6 +217,9 @@ impl Core {
                 payload,
             } => self.packet(from, link, &payload),
             Input::Durable { write } => self.on_durable(write),
+            Input::Outdated { from, incarnation } => {
+                self.on_outdated(from, self.me.process_boot, incarnation);
+            }
             Input::StoreFailed { reason } => self.on_store_failed(reason),
             Input::Propose { op, body } => self.on_propose(op, body),
             Input::Reconfigure { voters } => self.on_reconfigure(voters),

@@ -176,6 +176,7 @@ impl App {
             // Nothing commits before a certificate stands: this result would wait for ever.
             let text = format!("{} could not be fenced: {why}", self.peers.name(target));
             self.notice("fencing-failed", text);
+            self.clients_fenced(target, &outcome);
             self.fencing_ended(fence_no, false);
         }
         self.propose_fence_result(fence_no, target, outcome);
@@ -215,6 +216,7 @@ impl App {
                 format!("{name} could not be fenced: {why}"),
             ),
         }
+        self.clients_fenced(result.target, &result.outcome);
         let action = self.replica.standings().fence_action(result.fence_no);
         self.alert_fencing(result, &action);
         self.fencing_ended(result.fence_no, result.outcome.is_ok());

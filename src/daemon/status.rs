@@ -3,8 +3,8 @@
 use super::app::{App, now_s};
 use crate::ipc::{Check, CheckLevel, Response};
 use crate::transport::Report;
-use crate::view::{FailCount, PeerStatus, Status, VipStatus};
-use crate::vip::lease::Standing;
+use crate::view::{FailCount, PeerStatus, Status, SwitchStatus, VipStatus};
+use crate::vip::lease::{BELT_HOLD_US, Standing};
 use membership::PeerState;
 use scheduler::{Options, Plan};
 use std::sync::Arc;
@@ -22,6 +22,7 @@ impl App {
         let cib = self.cib_now();
         self.plan_for_client(cib, reply, |cib, plan| {
             status.failcounts = fail_counts(cib, &plan);
+            (status.details, status.bans) = crate::view::details(cib);
             status.nodes = plan.nodes;
             status.resources = plan.resources;
             Response::Status(status)
@@ -85,7 +86,8 @@ impl App {
             transition: dc.and_then(|n| self.reports.of(n)?.dc()?.progress),
             vips: self.vip_statuses(),
             notices: self.notices.all(),
-            timers: report.map(timers).unwrap_or_default(),
+            timers: report.map(|r| self.timers(r)).unwrap_or_default(),
+            switches: self.local.nonlocal.status(),
             ..Status::default()
         }
     }
@@ -109,9 +111,32 @@ impl App {
             }
             if let Some(held) = held.iter().find(|h| h.resource == vip.resource) {
                 vip.announces = held.announces;
+                vip.conflicts = held.conflicts;
+                vip.foreign.clone_from(&held.foreign);
             }
         }
         all
+    }
+
+    /// Times in force, milliseconds.
+    fn timers(&self, report: &Report) -> Vec<(String, u64)> {
+        let t = &report.core.timing;
+        let gates = self.leases.handle.view().belts.gates;
+        let hold_us = if gates {
+            t.hold_us
+        } else {
+            t.hold_us.max(BELT_HOLD_US)
+        };
+        let named = [
+            ("token", t.t_fail_us),
+            ("heartbeat", t.heartbeat_us),
+            ("hold", hold_us),
+            ("lease", t.lease_us),
+            ("kernel-lease", t.kernel_us),
+            ("authority", t.authority_us),
+        ];
+        let ms = |(name, us): &(&str, u64)| ((*name).to_owned(), us / 1000);
+        named.iter().map(ms).collect()
     }
 
     fn options(&self) -> Vec<(String, String)> {
@@ -194,6 +219,7 @@ impl App {
         checks.extend(others.map(|(id, name)| self.check_peer(*id, name)));
         checks.extend(self.check_fencing());
         checks.extend(self.check_belts());
+        checks.extend(self.check_switches());
         let findings = cib::check::verify(self.replica.cib());
         checks.extend(findings.into_iter().map(|fault| {
             let level = match fault.severity {
@@ -262,6 +288,29 @@ impl App {
             .collect()
     }
 
+    /// Kernel switches that floating addresses want.
+    fn check_switches(&self) -> Vec<Check> {
+        let about = |level, text: String, cure| check("floating addresses", level, text, cure);
+        let judge = |switch: SwitchStatus| {
+            let now = format!("{} is {}", switch.key, switch.value);
+            if !switch.trouble.is_empty() {
+                let cure =
+                    "set it with sysctl on the host, or give the container a writable /proc/sys";
+                return Some(about(CheckLevel::Warning, switch.trouble, Some(cure)));
+            }
+            if !switch.wanted_by.is_empty() && switch.value != "1" {
+                let text = format!("{now}, and {} wants it set", switch.wanted_by);
+                let cure =
+                    "somebody has changed it since: restart mainstayd, or set it with sysctl";
+                return Some(about(CheckLevel::Warning, text, Some(cure)));
+            }
+            let text = format!("{now}, set by {}", switch.set_by);
+            (!switch.set_by.is_empty()).then(|| about(CheckLevel::Ok, text, None))
+        };
+        let switches = self.local.nonlocal.status().into_iter();
+        switches.filter_map(judge).collect()
+    }
+
     /// What keeps a floating address silent when this node may not answer for it.
     fn check_belts(&self) -> Vec<Check> {
         let belts = self.leases.handle.view().belts;
@@ -323,23 +372,6 @@ fn link_state(report: &Report, node: NodeId, link: u8) -> Option<(bool, u32)> {
         link.up,
         link.rtt_us.unwrap_or(0).try_into().unwrap_or(u32::MAX),
     ))
-}
-
-/// Times in force, milliseconds.
-fn timers(report: &Report) -> Vec<(String, u64)> {
-    let t = &report.core.timing;
-    let named = [
-        ("token", t.t_fail_us),
-        ("heartbeat", t.heartbeat_us),
-        ("hold", t.hold_us),
-        ("lease", t.lease_us),
-        ("kernel-lease", t.kernel_us),
-        ("authority", t.authority_us),
-    ];
-    named
-        .into_iter()
-        .map(|(name, us)| (name.to_owned(), us / 1000))
-        .collect()
 }
 
 /// Fail counts from the transient attributes `fail-count-RSC#OP_INTERVAL`.

@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use wire::{Diagnosis, Endpoint, Identity, NodeId, Received};
+use wire::{Diagnosis, Endpoint, Identity, NodeId, Received, Refusal, Reject};
 
 /// What other threads tell the protocol thread.
 #[derive(Debug)]
@@ -374,7 +374,7 @@ impl Loop {
         let cure = "make the nodelist in corosync.conf the same on all nodes, every nodeid once, and restart mainstayd where it was wrong";
         match (listed, claims) {
             (Some(listed), Some(claims)) => format!(
-                "{} ({from}) says it is node {claims}, which the node list has as {}: its packets are refused; {cure}",
+                "{} ({from}) says that it has nodeid {claims}, which the node list gives to {}: its packets are refused; {cure}",
                 self.peers.name(*listed),
                 self.peers.name(*claims),
             ),
@@ -411,7 +411,16 @@ impl Loop {
                 }
             }
             Received::Handled => {}
-            Received::Rejected(reject) => tracing::debug!(%reject, "packet refused"),
+            Received::Rejected(reject) => {
+                tracing::debug!(%reject, "packet refused");
+                if let Reject::RefusedByPeer {
+                    peer: from,
+                    refusal: Refusal::StaleIncarnation { known: incarnation },
+                } = reject
+                {
+                    self.input(Input::Outdated { from, incarnation });
+                }
+            }
         }
     }
 

@@ -46,6 +46,72 @@ pub struct Status {
     pub notices: Vec<Notice>,
     /// Timers in force, milliseconds: name and value.
     pub timers: Vec<(String, u64)>,
+    /// Attributes and operations of the nodes.
+    pub details: Vec<NodeDetails>,
+    /// Constraints that keep resources away from nodes.
+    pub bans: Vec<Ban>,
+    /// Kernel switches of the answering node that floating addresses may want set.
+    pub switches: Vec<SwitchStatus>,
+}
+
+/// What a node told of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeDetails {
+    /// Node.
+    pub node: String,
+    /// Its attributes, permanent and transient, by name.
+    pub attributes: Vec<(String, String)>,
+    /// What was done there with resources.
+    pub history: Vec<ResourceHistory>,
+}
+
+/// What was done with a resource on a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceHistory {
+    /// Resource, without an instance number.
+    pub resource: String,
+    /// `migration-threshold` in force; 1 000 000 = none.
+    pub threshold: i32,
+    /// Failures there, if any were counted.
+    pub fail_count: Option<i32>,
+    /// Seconds since the epoch.
+    pub last_failure: Option<i64>,
+    /// Results, in the order of their calls.
+    pub operations: Vec<OperationResult>,
+}
+
+/// An operation's result.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationResult {
+    /// Its call.
+    pub call_id: i64,
+    /// `start`, `stop`, `monitor`, `probe` …
+    pub task: String,
+    /// Milliseconds; 0 = once.
+    pub interval_ms: u64,
+    /// OCF exit code.
+    pub rc: i32,
+    /// Seconds since the epoch of the last change of the result.
+    pub last_rc_change: Option<i64>,
+    /// Milliseconds.
+    pub exec_time_ms: u64,
+    /// Milliseconds.
+    pub queue_time_ms: u64,
+}
+
+/// A constraint that keeps a resource away from a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ban {
+    /// Constraint.
+    pub id: String,
+    /// Resource.
+    pub resource: String,
+    /// Node.
+    pub node: String,
+    /// Its score, below 0.
+    pub weight: i32,
+    /// Only the promoted role is kept away.
+    pub promoted_only: bool,
 }
 
 /// A peer as this node's detector sees it.
@@ -103,8 +169,11 @@ pub struct VipStatus {
     pub belts: Vec<String>,
     /// What is weaker than it could be there, and why.
     pub weaker: Vec<String>,
-    /// Foreign holders seen since it came up.
+    /// Claims of others to it heard since it came up.
     pub conflicts: u64,
+    /// Who claimed it within the last minute: hardware address, and the member's name where it is
+    /// one; empty when nobody did.
+    pub foreign: String,
     /// How it came to be there, where known.
     pub last_move: Option<VipMove>,
 }
@@ -124,6 +193,21 @@ pub struct VipMove {
     pub at: i64,
     /// Milliseconds from the event to the answer that it is up and announced, on the DC's clock.
     pub took_ms: u64,
+}
+
+/// A kernel switch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwitchStatus {
+    /// As sysctl(8) names it.
+    pub key: String,
+    /// What stands there now; `absent` where the kernel has no such switch.
+    pub value: String,
+    /// Who in the configuration wants it set; empty when nobody does.
+    pub wanted_by: String,
+    /// Who has set it; empty when it is not set.
+    pub set_by: String,
+    /// Why it is not as wanted; empty when it is.
+    pub trouble: String,
 }
 
 /// A notice with its age.

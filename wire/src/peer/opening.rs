@@ -315,8 +315,12 @@ impl Peer {
 
     fn send_refusal(&mut self, cx: &mut Context<'_>, session: &mut Session, link: u8) {
         let Some(known) = self.known else { return };
-        let body = Refusal::StaleIncarnation {
-            known: known.incarnation,
+        let known = known.incarnation;
+        let heard_us = self.diagnosis.last_heard_us;
+        let alive = heard_us.is_some_and(|at| cx.now_us.saturating_sub(at) < ALIVE_US);
+        let body = match alive {
+            true => Refusal::InUse { known },
+            false => Refusal::StaleIncarnation { known },
         }
         .encode();
         let me = cx.local.me.node;
@@ -411,6 +415,9 @@ const PROOF_ROUNDS: u32 = 3;
 const COOKIE_LIFE_US: u64 = 10_000_000;
 /// A peer not heard for this long may have lost our session, in microseconds.
 const SILENCE_US: u64 = 200_000;
+/// A process that spoke within this time, in microseconds, counts as alive when another one claims
+/// its node.
+const ALIVE_US: u64 = 2_000_000;
 /// Shortest time between two openings hastened by packets of unknown sessions, in microseconds.
 const KICK_INTERVAL_US: u64 = 50_000;
 /// HELLO1s of one peer answered at once.
