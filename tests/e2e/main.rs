@@ -14,5 +14,7 @@ mod failover;
 mod quorum;
 mod replay;
 mod restart;
+#[path = "../skip/mod.rs"]
+mod skip;
 mod stop;
 mod terminal;
