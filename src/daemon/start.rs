@@ -66,7 +66,7 @@ pub struct Args {
 
 /// What the leases of floating addresses use where the kernel has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Means {
+pub(super) enum Means {
     /// Gates at all.
     NfTables,
     /// Tables that belong to the daemon (Linux 6.9).
