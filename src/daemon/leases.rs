@@ -366,6 +366,28 @@ impl App {
     }
 }
 
+/// What the leases use where the kernel has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Means {
+    /// Gates at all.
+    NfTables,
+    /// Tables that belong to the daemon (Linux 6.9).
+    Owner,
+    /// Gates for announcements from packet sockets (Linux 5.16).
+    Egress,
+}
+
+impl Means {
+    pub(super) fn all_but(without: &[Self]) -> GateOptions {
+        let has = |means| !without.contains(&means);
+        GateOptions {
+            owner: has(Self::Owner),
+            egress: has(Self::Egress),
+            nf_tables: has(Self::NfTables),
+        }
+    }
+}
+
 /// Raises the gates, or takes those of a predecessor over, before anything else is done: what they
 /// hold back must not get through for a moment.
 ///

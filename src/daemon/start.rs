@@ -54,35 +54,13 @@ pub struct Args {
     accept_lost_store: bool,
     /// Do without this means of the kernel, as on an older one (for tests and labs; repeatable)
     #[arg(long, value_enum, value_name = "MEANS")]
-    kernel_without: Vec<Means>,
+    kernel_without: Vec<leases::Means>,
     /// Stay in the foreground (always done; accepted for compatibility with corosync)
     #[arg(short = 'f', long)]
     foreground: bool,
     /// The daemon itself, below its parent
     #[arg(long, hide = true)]
     worker: bool,
-}
-
-/// What the leases of floating addresses use where the kernel has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Means {
-    /// Gates at all.
-    NfTables,
-    /// Tables that belong to the daemon (Linux 6.9).
-    Owner,
-    /// Gates for announcements from packet sockets (Linux 5.16).
-    Egress,
-}
-
-impl Args {
-    fn gates(&self) -> GateOptions {
-        let has = |means| !self.kernel_without.contains(&means);
-        GateOptions {
-            owner: has(Means::Owner),
-            egress: has(Means::Egress),
-            nf_tables: has(Means::NfTables),
-        }
-    }
 }
 
 /// Why the daemon did not start: an exit code and what to tell.
@@ -241,7 +219,7 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
         peers: Arc::new(peers),
         timing,
         ring,
-        gates: args.gates(),
+        gates: leases::Means::all_but(&args.kernel_without),
     };
     runtime.block_on(serve(parts, disk))
 }

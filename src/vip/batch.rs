@@ -69,9 +69,13 @@ impl NativeVip {
 
     fn start_all(&self, mut starts: Vec<Start<'_>>, results: &mut [Result]) {
         // First the gates, then the addresses (R15).
+        let wanted: Vec<_> = starts
+            .iter()
+            .map(|s| (s.request, s.settings.target.ip, &s.place))
+            .collect();
+        let mut opened = self.open_gates(&wanted).into_iter();
         starts.retain_mut(|start| {
-            let ip = start.settings.target.ip;
-            if let Err(refusal) = self.open_gate(start.request, ip, &start.place) {
+            if let Some(Err(refusal)) = opened.next() {
                 results[start.at] = Some((refusal.rc, refusal.reason));
                 return false;
             }
@@ -106,6 +110,10 @@ impl NativeVip {
             }
             self.watch(start.request, &start.place.link, &held);
             results[start.at] = DONE;
+        }
+        let devices: BTreeSet<u32> = starts.iter().map(|s| s.place.link.index).collect();
+        for index in devices {
+            self.keep_others(index);
         }
     }
 

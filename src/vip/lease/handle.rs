@@ -78,7 +78,8 @@ pub(super) enum Order {
     Want {
         vip: String,
         ip: IpAddr,
-        link: Option<String>,
+        /// Name and number of the device.
+        link: Option<(String, u32)>,
     },
     Address(String, Box<AddressSpec>),
     Close(String, Option<IpAddr>),
@@ -106,7 +107,7 @@ impl LeaseHandle {
 
     /// An address is up here already (a restarted daemon finds it): its gate opens as soon as this
     /// process is granted it.
-    pub fn adopt(&self, vip: &str, ip: IpAddr, link: Option<String>) {
+    pub fn adopt(&self, vip: &str, ip: IpAddr, link: Option<(String, u32)>) {
         self.give(Order::Want {
             vip: vip.to_owned(),
             ip,
@@ -114,23 +115,32 @@ impl LeaseHandle {
         });
     }
 
-    /// Opens the gate of an address and waits until it is open. The gates stand before that, so
-    /// that the address may be added afterwards (R15).
-    ///
-    /// # Errors
-    /// Why it did not open within `wait`; it is closed again then.
-    pub fn open(&self, vip: &str, ip: IpAddr, link: &str, wait: Duration) -> Result<(), String> {
+    /// Opens the gates of addresses (resource, address, name and number of the device) together and
+    /// waits until each is open. They stand before that, so that the addresses may be added
+    /// afterwards (R15). In the order given: why one did not open within `wait`; it is closed again.
+    #[must_use]
+    pub fn open(
+        &self,
+        all: &[(&str, IpAddr, (&str, u32))],
+        wait: Duration,
+    ) -> Vec<Result<(), String>> {
         let until = Instant::now() + wait;
-        let number = self.give(Order::Want {
-            vip: vip.to_owned(),
-            ip,
-            link: Some(link.to_owned()),
-        });
-        let result = self.await_open(vip, number, until);
-        if result.is_err() {
-            self.give(Order::Close(vip.to_owned(), Some(ip)));
-        }
-        result
+        let want = |(vip, ip, (link, index)): &(&str, IpAddr, (&str, u32))| {
+            self.give(Order::Want {
+                vip: (*vip).to_owned(),
+                ip: *ip,
+                link: Some(((*link).to_owned(), *index)),
+            })
+        };
+        let numbers: Vec<u64> = all.iter().map(want).collect();
+        let await_one = |((vip, ip, _), number): (&(&str, IpAddr, (&str, u32)), u64)| {
+            let result = self.await_open(vip, number, until);
+            if result.is_err() {
+                self.give(Order::Close((*vip).to_owned(), Some(*ip)));
+            }
+            result
+        };
+        all.iter().zip(numbers).map(await_one).collect()
     }
 
     fn await_open(&self, vip: &str, number: u64, until: Instant) -> Result<(), String> {
