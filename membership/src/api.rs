@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use wire::{Identity, MachineBoot, NodeId, ProcessBoot};
 
+use crate::Grant;
+
 /// Microseconds on CLOCK_BOOTTIME; the only clock of the protocol.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -177,37 +179,6 @@ pub struct FenceResult {
     pub outcome: Result<String, String>,
 }
 
-/// Ownership of a VIP (R12). [`Grant::wanted`] makes one to propose.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grant {
-    /// Resource id.
-    pub vip: String,
-    /// The holding process: a new process of its node, or a new boot, needs a re-grant.
-    pub holder: Identity,
-    /// Strictly growing; given by the DC.
-    pub grant_no: u64,
-    /// Longest reliance of the holder on one stamp when the grant was given, in microseconds:
-    /// what is waited for after a revoke. Filled in by the DC.
-    pub hold_us: u64,
-}
-
-impl Grant {
-    /// A grant as it is proposed: the DC fills in number and hold.
-    pub fn wanted(vip: impl Into<String>, holder: Identity) -> Self {
-        Self {
-            vip: vip.into(),
-            holder,
-            grant_no: 0,
-            hold_us: 0,
-        }
-    }
-
-    /// The holder's node.
-    pub fn node(&self) -> NodeId {
-        self.holder.node
-    }
-}
-
 /// A durably committed entry, handed over in order, each exactly once per process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -271,6 +242,14 @@ pub enum Input {
         /// The peer's process.
         peer: Identity,
     },
+    /// Where the log of a process ended on its disk, as it said when it opened a session; right
+    /// after the first [`Input::SessionUp`] of that process (R8).
+    PeerHead {
+        /// The process.
+        of: Identity,
+        /// Last entry on its disk.
+        head: u64,
+    },
     /// An authenticated payload made by some peer's [`Effect::Send`].
     Packet {
         /// The session's peer.
@@ -279,6 +258,15 @@ pub enum Input {
         link: LinkId,
         /// Encoded message.
         payload: Vec<u8>,
+    },
+    /// A peer refused the handshake, authentically: it knows this incarnation of this node, which is
+    /// not below ours, of a process that is silent now (R8). This disk is older than it should be, or
+    /// was emptied.
+    Outdated {
+        /// The peer.
+        from: NodeId,
+        /// The newest incarnation it knows.
+        incarnation: u64,
     },
     /// A [`Output::Persist`] is on disk.
     Durable {
@@ -477,7 +465,7 @@ pub enum Event {
         /// Why, in a sentence.
         why: String,
     },
-    /// Quorum gained or lost.
+    /// Quorum gained or lost, or missing for another reason than before.
     Quorum {
         /// Now.
         quorate: bool,
@@ -529,6 +517,23 @@ pub enum Event {
         /// The DC.
         from: NodeId,
         /// As given to [`Input::Command`].
+        payload: Vec<u8>,
+    },
+    /// A command that was given here did not go out: whoever waits for it waits in vain.
+    CommandUnsent {
+        /// For whom it was.
+        to: NodeId,
+        /// As given to [`Input::Command`].
+        payload: Vec<u8>,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// A command that came here was not handed over: its token is not, or no longer, the acting
+    /// DC's.
+    CommandRefused {
+        /// Who sent it.
+        from: NodeId,
+        /// As given to its [`Input::Command`].
         payload: Vec<u8>,
     },
     /// As given to a peer's [`Input::Tell`].

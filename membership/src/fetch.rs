@@ -364,12 +364,6 @@ impl Core {
              {why}"
         );
         self.notice("recovering", Some(self.me.node), text);
-        // What the lost store had promised was promised before this process started.
-        let hold_us = self.cfg.hold_us().max(self.safety.hold_us_max);
-        self.withhold_until = self.withhold_until.max(self.started.plus(hold_us));
-        for peer in self.peers.values_mut() {
-            peer.presence_until = peer.presence_until.max(self.withhold_until);
-        }
         self.nonce += 1;
         self.transfer = None;
         self.recovery = Some(Recovery {
@@ -455,8 +449,15 @@ impl Core {
     /// The DC and how far its log has to be fetched, once a quorum of the others has answered.
     fn recovery_target(&mut self) -> Option<(NodeId, Point)> {
         let recovery = self.recovery.as_mut()?;
-        if recovery.target.is_some() {
-            return recovery.target;
+        let leads_no_more = |(dc, _): &(NodeId, Point)| {
+            let answer = recovery.states.get(dc);
+            answer.is_none_or(|s| !s.acting)
+        };
+        match &recovery.target {
+            // What that coordinator had not committed may be gone for good.
+            Some(target) if leads_no_more(target) && !self.log.has(&target.1) => {}
+            Some(target) => return Some(*target),
+            None => {}
         }
         let current = |node: &NodeId, s: &RecoverState| {
             self.peers
@@ -498,6 +499,9 @@ impl Core {
         self.safety.hold_us_max = hold_us.min(detector::HOLD_US_MAX);
         // What the lost store had echoed is unknown: as if at the moment of this start.
         self.withhold_until = self.withhold_until.max(self.started.plus(hold_us));
+        for peer in self.peers.values_mut() {
+            peer.presence_until = peer.presence_until.max(self.withhold_until);
+        }
         self.matched = (self.safety.promised, 0);
         self.save_safety();
         let text = "this node has its state back and votes again".to_owned();

@@ -3,12 +3,44 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wire::NodeId;
+use serde::{Deserialize, Serialize};
+use wire::{Identity, NodeId};
 
 use crate::message::{Beat, GRANTS_VOID_MAX, VOID_ALL};
 use crate::mutant::{self, Mutant};
 use crate::peer::Peer;
 use crate::*;
+
+/// Ownership of a VIP (R12). [`Grant::wanted`] makes one to propose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Resource id.
+    pub vip: String,
+    /// The holding process: a new process of its node, or a new boot, needs a re-grant.
+    pub holder: Identity,
+    /// Strictly growing; given by the DC.
+    pub grant_no: u64,
+    /// Longest reliance of the holder on one stamp when the grant was given, in microseconds:
+    /// what is waited for after a revoke. Filled in by the DC.
+    pub hold_us: u64,
+}
+
+impl Grant {
+    /// A grant as it is proposed: the DC fills in number and hold.
+    pub fn wanted(vip: impl Into<String>, holder: Identity) -> Self {
+        Self {
+            vip: vip.into(),
+            holder,
+            grant_no: 0,
+            hold_us: 0,
+        }
+    }
+
+    /// The holder's node.
+    pub fn node(&self) -> NodeId {
+        self.holder.node
+    }
+}
 
 /// A grant of this very process, as committed here.
 ///
@@ -81,14 +113,17 @@ enum Standing {
 impl Core {
     /// The grants this process holds and may use; to be asked after every step. Pure and cheap.
     pub fn leases(&self) -> Vec<Lease> {
+        let standing = self.committed.grants.values();
+        let mine: Vec<&Grant> = standing.filter(|grant| self.is_mine(grant)).collect();
+        if mine.is_empty() {
+            return Vec::new();
+        }
         let standing = self.standing();
         if standing == Standing::Out {
             return Vec::new();
         }
         let usual = self.stamp_for(None);
-        let grants = self.committed.grants.values();
-        grants
-            .filter(|grant| self.is_mine(grant))
+        mine.into_iter()
             .map(|grant| {
                 let voided = || self.peers.values().any(|p| names_void(p, grant.grant_no));
                 let able = standing == Standing::In && self.cfg.hold_us() <= grant.hold_us;
@@ -303,7 +338,8 @@ impl Core {
             None => Some(self.cfg.hold_us()),
         };
         let Some(hold_us) = stated else {
-            return invalid(format!("node {node} has not said its hold yet: try again"));
+            // Its first beat with a stamp has not come yet.
+            return Err(Refusal::Busy);
         };
         grant.grant_no = next;
         grant.hold_us = hold_us;
@@ -352,5 +388,7 @@ fn names_void(peer: &Peer, grant_no: u64) -> bool {
     echo.is_some_and(|e| e.member && !e.covers(grant_no))
 }
 
+/// Longest name of a VIP in a [`Grant`], in bytes.
+pub const VIP_NAME_BYTES_MAX: usize = 255;
 /// The voter sets a cluster is founded with.
 const FIRST_CONFIG_EPOCH: u64 = 1;

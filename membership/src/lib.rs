@@ -33,7 +33,7 @@ pub use api::*;
 pub use config::{Config, LINKS_MAX, NODES_MAX, PeerConfig, StartError};
 pub use core::Core;
 pub use detector::HOLD_US_MAX;
-pub use lease::Lease;
+pub use lease::{Grant, Lease, VIP_NAME_BYTES_MAX};
 pub use links::LinkStatus;
 pub use log::{Record, Snapshot};
 pub use persist::BARRIER_US_MAX;

@@ -266,6 +266,9 @@ fn proposable(body: &EntryBody) -> Result<(), Refusal> {
                 bytes_max: ENTRY_BYTES_MAX,
             })
         }
+        EntryBody::Grant(grant) if grant.vip.len() > VIP_NAME_BYTES_MAX => Err(Refusal::TooLarge {
+            bytes_max: VIP_NAME_BYTES_MAX,
+        }),
         EntryBody::App { .. }
         | EntryBody::FenceIntent(_)
         | EntryBody::FenceResult(_)

@@ -319,3 +319,97 @@ impl View {
 const ENDED_MAX: usize = 512;
 /// Operations remembered for at-most-once.
 pub const OPS_MAX: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::ProcessBoot;
+
+    fn process(node: u32, boot: u8, incarnation: u64) -> Identity {
+        Identity {
+            node: NodeId(node),
+            machine_boot: MachineBoot([boot; 16]),
+            process_boot: ProcessBoot([incarnation as u8; 16]),
+            incarnation,
+        }
+    }
+
+    fn grant(vip: &str, node: u32, grant_no: u64) -> EntryBody {
+        let holder = process(node, 1, 1);
+        EntryBody::Grant(Grant {
+            grant_no,
+            hold_us: 500_000,
+            ..Grant::wanted(vip, holder)
+        })
+    }
+
+    fn fold(bodies: impl IntoIterator<Item = EntryBody>) -> LogState {
+        let mut state = LogState::default();
+        for (seq, body) in (1..).zip(bodies) {
+            state.apply(&Record {
+                seq,
+                ballot: crate::Ballot::default(),
+                origin: NodeId(1),
+                op: None,
+                body,
+            });
+        }
+        state
+    }
+
+    #[test]
+    fn a_vip_has_one_holder_until_it_is_free() {
+        let revoke = EntryBody::Revoke { grant_no: 1 };
+        let state = fold([grant("v", 1, 1), grant("w", 2, 2), revoke.clone()]);
+        assert_eq!(state.holder("v").map(|g| g.grant_no), Some(1));
+        assert!(!state.grants.contains_key("v"));
+        let released = EntryBody::Released {
+            vip: "v".into(),
+            grant_no: 1,
+        };
+        let state = fold([grant("v", 1, 1), revoke.clone(), released.clone()]);
+        assert_eq!(state.holder("v"), None);
+        let state = fold([grant("v", 1, 1), revoke, grant("v", 2, 2), released]);
+        assert_eq!(state.holder("v").map(|g| g.grant_no), Some(2));
+        assert!(state.revoked.is_empty());
+    }
+
+    #[test]
+    fn ends_are_told_to_whom_they_concern_and_as_far_as_they_are_news() {
+        let state = fold([
+            grant("v", 1, 1),
+            grant("w", 2, 2),
+            grant("v", 1, 3),
+            EntryBody::Revoke { grant_no: 3 },
+            grant("v", 2, 4),
+        ]);
+        assert_eq!(state.ended_after(NodeId(1), 0), Ok(vec![3, 1]));
+        assert_eq!(state.ended_after(NodeId(1), 3), Ok(vec![3]));
+        assert_eq!(state.ended_after(NodeId(1), 4), Ok(vec![]));
+        assert_eq!(state.ended_after(NodeId(2), 0), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_no_promise() {
+        let moves = ENDED_MAX as u64 + 10;
+        let state = fold((1..=moves).map(|no| grant("v", no as u32 % 2, no)));
+        assert_eq!(state.ended_after(NodeId(1), 0), Err(()));
+        assert_eq!(state.ended_after(NodeId(1), moves), Ok(vec![]));
+        assert!(state.ended_after(NodeId(1), 20).is_ok());
+    }
+
+    #[test]
+    fn only_a_later_boot_proves_the_earlier_dead() {
+        let mut state = LogState::default();
+        let old = process(1, 1, 3);
+        for (now, dead) in [
+            (process(1, 1, 3), false),
+            (process(1, 1, 4), false),
+            (process(1, 2, 4), true),
+            (process(1, 2, 2), false),
+        ] {
+            state.last_seen.insert(NodeId(1), now);
+            assert_eq!(state.booted_since(&old), dead, "{now:?}");
+        }
+    }
+}

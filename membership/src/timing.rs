@@ -152,6 +152,50 @@ mod tests {
         }
     }
 
+    /// R14 as it is lived: an element written at any moment for any stamp, by a thread that was
+    /// frozen between reading its clock and writing, until the element before it was about to end
+    /// (after that the write fails), on a slow clock, is gone before a fast one has counted a hold.
+    #[test]
+    fn no_element_outlives_the_hold_of_its_stamp() {
+        for t_fail_us in (T_FAIL_US_MIN..2_000_000).step_by(13_000) {
+            let t = Timing::derive(t_fail_us).unwrap();
+            let stamp = Time(1_000_000);
+            let mut written = 0;
+            for age_us in (0..t.lease_us + 3_000).step_by(700) {
+                let now = stamp.plus(age_us);
+                let Some(timeout_us) = t.element_us(stamp, now) else {
+                    assert!(
+                        age_us + 1_000 > t.lease_us,
+                        "T = {t_fail_us}: nothing at {age_us}"
+                    );
+                    continue;
+                };
+                written += 1;
+                assert_eq!(timeout_us % 1_000, 0);
+                let in_time = age_us + LATE_WRITE_US + timeout_us;
+                assert!(in_time <= t.lease_us + LATE_WRITE_US, "in time: {in_time}");
+                // The element before ends L after its stamp, or a late write later, at the latest.
+                let frozen = t.lease_us + LATE_WRITE_US + timeout_us;
+                let slow = frozen * (PPM + DRIFT_PPM) / PPM + JIFFY_US + QUEUE_US;
+                let hold = t.hold_us * (PPM - DRIFT_PPM) / PPM;
+                assert!(
+                    slow <= hold,
+                    "T = {t_fail_us}, age {age_us}: {slow} > {hold}"
+                );
+            }
+            assert!(
+                written > 2,
+                "T = {t_fail_us}: {written} elements were looked at"
+            );
+        }
+        let t = Timing::derive(500_000).unwrap();
+        assert_eq!(t.element_us(Time(100), Time(100)), Some(230_000));
+        assert_eq!(t.element_us(Time(100), Time(200_100)), Some(30_000));
+        assert_eq!(t.element_us(Time(100), Time(229_200)), None);
+        // A stamp of the future (never one of ours) gives no more than K.
+        assert_eq!(t.element_us(Time(900_000), Time(0)), Some(230_000));
+    }
+
     #[test]
     fn the_floor_is_refused_with_the_bound_in_the_message() {
         let e = Timing::derive(49_999).unwrap_err();

@@ -145,6 +145,18 @@ impl ArpListener {
         Ok(None)
     }
 
+    /// As [`ArpListener::ask`], in the name of the owner of `asker`.
+    ///
+    /// # Errors
+    /// When the interface is down or gone.
+    pub fn ask_as(&self, asker: Ipv4Addr, ip: Ipv4Addr) -> Result<()> {
+        let question = ArpPacket {
+            sender_ip: asker,
+            ..ArpPacket::announcement(self.mac, ip)
+        };
+        self.socket.send(BROADCAST, &question.to_bytes())
+    }
+
     fn next_until(&self, until: Instant) -> Result<Option<ArpPacket>> {
         let mut buffer = [0; FRAME_BYTES_MAX];
         while let Some(len) = self.socket.receive(&mut buffer, until)? {

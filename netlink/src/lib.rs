@@ -13,16 +13,19 @@ mod claim;
 mod error;
 pub mod gate;
 mod kernel;
+mod label;
 mod link;
 mod ndp;
 mod neighbour;
 mod netns;
+pub mod owners;
 mod packet;
 mod place;
 pub mod probe;
 #[cfg(test)]
 mod rights;
 mod route;
+mod route_edit;
 mod socket;
 mod sys;
 pub mod sysctl;
@@ -43,6 +46,7 @@ pub use neighbour::Neighbour;
 pub use netns::NetNs;
 pub use place::{Broadcast, NoPlace, Picture, Place, Wanted};
 pub use route::{Route, RouteSpec};
+pub use route_edit::WholeRoute;
 pub use sys::{
     close_inherited_on_exec, lock_memory, make_offspring_realtime, make_thread_realtime,
 };

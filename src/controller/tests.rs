@@ -237,6 +237,18 @@ fn fencing_of_a_lost_node_stays_in_flight_until_its_result() {
 }
 
 #[test]
+fn a_fencing_has_the_time_that_the_cluster_gives_it() {
+    let mut c = acting();
+    let Input::Planned(mut plan) = plan(vec![(action(1, ActionKind::Crm, "stonith", "a"), vec![])])
+    else {
+        unreachable!()
+    };
+    plan.graph.fencing_timeout_ms = 300_000;
+    c.step(1, Input::Planned(plan));
+    assert_eq!(c.next_timeout_ms(), Some(1 + 300_000 + 60_000));
+}
+
+#[test]
 fn an_answer_that_never_comes_ends_the_transition_with_a_notice() {
     let mut c = acting();
     c.step(

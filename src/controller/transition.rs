@@ -22,6 +22,7 @@ pub struct Transition {
     in_flight: BTreeSet<usize>,
     in_flight_max: usize,
     cluster_delay_ms: u64,
+    fencing_timeout_ms: u64,
     aborted: Option<String>,
 }
 
@@ -107,6 +108,7 @@ impl Transition {
                 batch.min(IN_FLIGHT_MAX)
             },
             cluster_delay_ms: graph.cluster_delay_ms,
+            fencing_timeout_ms: graph.fencing_timeout_ms,
             aborted: None,
         }
     }
@@ -161,7 +163,12 @@ impl Transition {
                 self.settle(at, State::Done);
                 continue;
             }
-            let own_ms = action.timeout_ms + action.start_delay_ms;
+            // A fencing has no timeout of its own (controld_execute_fence_action takes the graph's).
+            let fencing_ms = match action.operation.as_str() {
+                "stonith" => self.fencing_timeout_ms,
+                _ => 0,
+            };
+            let own_ms = action.timeout_ms.max(fencing_ms) + action.start_delay_ms;
             let deadline_ms = now_ms + own_ms + self.cluster_delay_ms.max(ANSWER_GRACE_MS_MIN);
             self.synapses[at].state = State::InFlight { deadline_ms };
             self.ready.remove(&self.synapses[at].turn(at));

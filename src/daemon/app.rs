@@ -93,6 +93,7 @@ pub(super) enum Own {
     /// A fence agent ended.
     Fenced {
         fence_no: u64,
+        run: OpId,
         outcome: FenceOutcome,
     },
     /// The store thread gave up.
@@ -137,6 +138,7 @@ impl App {
         self.end_turn();
         notify("READY=1");
         while self.exit.is_none() {
+            self.protocol.main_turned();
             let sleep = tokio::time::sleep(self.until_next_timeout());
             tokio::select! {
                 biased;
@@ -160,6 +162,7 @@ impl App {
             self.on_time();
             self.end_turn();
         }
+        self.protocol.main_rests();
         notify("STOPPING=1");
         self.local.executor.shutdown().await;
         let code = self.exit.unwrap_or(0);
@@ -210,7 +213,11 @@ impl App {
     fn on_own(&mut self, own: Own) {
         match own {
             Own::Planned { wanted, plan } => self.planned(wanted, plan),
-            Own::Fenced { fence_no, outcome } => self.fence_agent_ended(fence_no, outcome),
+            Own::Fenced {
+                fence_no,
+                run,
+                outcome,
+            } => self.fence_agent_ended(fence_no, run, outcome),
             Own::Silence { round, heard } => self.wire_heard(round, heard),
             Own::Voters(Some(config)) => self.voters_moved(&config),
             Own::Voters(None) => {}
@@ -249,10 +256,18 @@ impl App {
         }
     }
 
-    /// Tells a person, now in the log and later in `status`.
+    /// Tells a person, now in the log and later in `status`; nodes by their names.
     pub(super) fn notice(&mut self, code: &str, text: String) {
+        let text = self.peers.named(&text);
         tracing::warn!(code, "{text}");
         self.notices.add(now_s(), code, text);
+    }
+
+    /// As [`App::notice`], of what is found again and again as long as it lasts.
+    pub(super) fn notice_once(&mut self, code: &str, text: String) {
+        if !self.notices.has(code, &self.peers.named(&text)) {
+            self.notice(code, text);
+        }
     }
 
     /// The acting DC, as the newest view tells; none while it is not heard.
@@ -283,7 +298,7 @@ impl App {
             (true, true) => members
                 .filter(|id| view.members.iter().all(|m| m.identity.node.0 != *id))
                 .collect(),
-            (true, false) => BTreeSet::new(),
+            (true, false) => self.being_fenced(),
         }
     }
 
@@ -308,8 +323,9 @@ pub(super) fn now_s() -> i64 {
         .map_or(0, |d| d.as_secs() as i64)
 }
 
-/// Longest sleep of the loop, in milliseconds.
-const SLEEP_MS_MAX: u64 = 60_000;
+/// Longest sleep of the loop, in milliseconds: the protocol thread counts its turns
+/// ([`crate::transport::MAIN_TURN_US_MAX`]).
+const SLEEP_MS_MAX: u64 = 1_000;
 /// Exit code after a failure that a restart may cure (CRM_EX_ERROR).
 pub(super) const EXIT_FAILED: u8 = 1;
 /// Exit code of a node that the cluster has certified dead (CRM_EX_FATAL: do not respawn): every

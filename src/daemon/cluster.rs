@@ -2,6 +2,7 @@
 
 use super::app::{App, EXIT_POISONED, EXIT_STORE, Own, now_s};
 use super::disk::Job;
+use super::local::refusal_of;
 use super::peer::{self, NodeCommand, NodeTell};
 use super::start::voters;
 use crate::controller;
@@ -9,6 +10,7 @@ use crate::ipc::Response;
 use crate::replica::{NewVersion, Replica};
 use crate::transport::{Message, Report};
 use membership::{ConfigEntry, Entry, EntryBody, Event, Input, NodeState, Token};
+use std::path::{Path, PathBuf};
 use store::CibVersion;
 use tokio::sync::oneshot;
 use wire::{Identity, NodeId};
@@ -18,10 +20,10 @@ impl App {
         match event {
             Event::View(view) => self.on_view(view),
             Event::State { state, why } => {
-                tracing::info!(?state, "{why}");
+                tracing::info!(?state, "{}", self.peers.named(&why));
                 self.state_changed(state);
             }
-            Event::Quorum { quorate, why } => self.on_quorum(quorate, why),
+            Event::Quorum { quorate, why } => self.on_quorum(quorate, &why),
             Event::DcActing { ballot } => self.begin_duty(ballot),
             Event::DcEnded { why } => self.end_duty(&why),
             Event::Committed(entry) => self.on_committed(&entry),
@@ -34,6 +36,12 @@ impl App {
                 from,
                 payload,
             } => self.on_command(token, from, &payload),
+            Event::CommandUnsent { to, payload, why } => self.command_unsent(to, &payload, &why),
+            Event::CommandRefused { payload, .. } => {
+                if let Some(command) = peer::decode::<NodeCommand>(&payload) {
+                    self.refuse(command);
+                }
+            }
             Event::Told { from, payload } => self.on_told(from, &payload),
             Event::Peer { node, state, why } => {
                 tracing::info!(node = self.peers.name(node), ?state, "{why}");
@@ -60,7 +68,7 @@ impl App {
                 self.absence_changed();
             }
             Event::FenceIntentLocal(intent) => self.fence_intended(&intent),
-            Event::Conflict { lost } => self.keep_conflict(&lost),
+            Event::Conflict { lost } => self.keep_conflict(lost),
             Event::RestartNeeded { why } => {
                 self.notice("restart-needed", why);
                 self.exit = Some(super::app::EXIT_FAILED);
@@ -135,13 +143,17 @@ impl App {
         });
     }
 
-    fn on_quorum(&mut self, quorate: bool, why: String) {
-        if quorate != self.standing.quorate {
+    fn on_quorum(&mut self, quorate: bool, why: &str) {
+        let why = self.peers.named(why);
+        if quorate != self.standing.quorate || why != self.standing.quorum_why {
             tracing::info!(quorate, "{why}");
         }
+        let changed = quorate != self.standing.quorate;
         self.standing.quorate = quorate;
         self.standing.quorum_why = why;
-        self.quorum_changed();
+        if changed {
+            self.quorum_changed();
+        }
     }
 
     fn on_committed(&mut self, entry: &Entry) {
@@ -325,6 +337,21 @@ impl App {
         }
     }
 
+    /// A command of this DC did not go out: for the graph that waits for it the action has failed,
+    /// and the next plan asks again where it still matters.
+    fn command_unsent(&mut self, to: NodeId, payload: &[u8], why: &str) {
+        tracing::warn!(node = self.peers.name(to), "{}", self.peers.named(why));
+        let Some(command) = peer::decode::<NodeCommand>(payload) else {
+            return;
+        };
+        match refusal_of(command) {
+            Some(answer) => self.told(answer),
+            None => self.control(controller::Input::Changed {
+                why: self.peers.named(why),
+            }),
+        }
+    }
+
     fn on_told(&mut self, from: Identity, payload: &[u8]) {
         let Some(tells) = peer::decode::<Vec<NodeTell>>(payload) else {
             return tracing::warn!(node = %from.node, "unknown message of another version");
@@ -400,27 +427,23 @@ impl App {
         }
     }
 
-    /// Work that the protocol took back is kept and told, never dropped (I20).
-    fn keep_conflict(&mut self, lost: &[Entry]) {
+    /// Work that the protocol took back is kept and told, never dropped (I20). The disk is waited
+    /// for beside the loop.
+    fn keep_conflict(&mut self, lost: Vec<Entry>) {
         let dir = self.paths.state_dir().join("conflicts");
-        let file = dir.join(format!(
-            "{}-{}.json",
-            now_s(),
-            lost.first().map_or(0, |e| e.seq)
-        ));
-        let kept = std::fs::create_dir_all(&dir)
-            .map_err(|e| e.to_string())
-            .and_then(|()| serde_json::to_vec_pretty(lost).map_err(|e| e.to_string()))
-            .and_then(|json| std::fs::write(&file, json).map_err(|e| e.to_string()));
-        let place = match kept {
-            Ok(()) => format!("they are kept in {}", file.display()),
-            Err(error) => format!("and could not be kept in {}: {error}", file.display()),
-        };
-        let text = format!(
-            "{} changes made here without quorum lost against the other side's: {place}",
-            lost.len()
-        );
-        self.notice("conflict", text);
+        let own = self.own.clone();
+        tokio::task::spawn_blocking(move || {
+            let place = match keep(&dir, &lost) {
+                Ok(file) => format!("they are kept in {}", file.display()),
+                Err(error) => format!("and could not be kept in {}: {error}", dir.display()),
+            };
+            let text = format!(
+                "{} changes made here without quorum lost against the other side's: {place}",
+                lost.len()
+            );
+            // The loop has ended: the file is there.
+            let _ = own.blocking_send(Own::Notice("conflict", text));
+        });
     }
 
     /// Asks the protocol thread how things stand; the answer arrives as [`Own::Report`].
@@ -446,6 +469,16 @@ impl App {
             let _ = own.send(to_own(report)).await;
         });
     }
+}
+
+/// Writes taken-back entries to a file of their own in `dir`.
+fn keep(dir: &Path, lost: &[Entry]) -> Result<PathBuf, String> {
+    let first = lost.first().map_or(0, |e| e.seq);
+    let file = dir.join(format!("{}-{first}.json", now_s()));
+    std::fs::create_dir_all(dir).map_err(|e| e.to_string())?;
+    let json = serde_json::to_vec_pretty(lost).map_err(|e| e.to_string())?;
+    std::fs::write(&file, json).map_err(|e| e.to_string())?;
+    Ok(file)
 }
 
 /// The core's word for a store that it gave up.

@@ -194,7 +194,7 @@ impl App {
     /// plan made on silence could start a second copy.
     fn schedule(&mut self, lone: bool) {
         let absent = self.absent_for_plan();
-        if !lone && !self.all_reported() {
+        if !lone && !self.may_plan() {
             self.duty.awaiting_since_ms.get_or_insert_with(boottime_ms);
             return;
         }
@@ -244,9 +244,13 @@ impl App {
         self.standing.acting == Some(self.standing.view.ballot) && self.awaited().is_empty()
     }
 
+    fn may_plan(&self) -> bool {
+        self.all_reported() && self.plan_waits_for().is_empty()
+    }
+
     /// Schedules at last when every member has reported.
     fn resume_scheduling(&mut self) {
-        if self.duty.awaiting_since_ms.is_some() && self.all_reported() {
+        if self.duty.awaiting_since_ms.is_some() && self.may_plan() {
             self.forget_awaiting();
             self.schedule(false);
         }
@@ -271,15 +275,23 @@ impl App {
         };
         if now_ms >= since + AWAIT_NOTICE_MS && !self.duty.awaiting_told {
             self.duty.awaiting_told = true;
-            let silent = self.awaited();
-            let names: Vec<_> = silent
-                .iter()
-                .map(|id| self.peers.name(NodeId(*id)))
-                .collect();
-            let text = format!(
-                "{} did not report what runs there; nothing is started or moved before that (is mainstayd there busy or frozen?)",
+            let names = |ids: &mut dyn Iterator<Item = u32>| {
+                let names: Vec<_> = ids.map(|id| self.peers.name(NodeId(id))).collect();
                 names.join(", ")
-            );
+            };
+            let silent = names(&mut self.awaited().into_iter());
+            let text = if silent.is_empty() {
+                let doomed = names(&mut self.plan_waits_for().into_iter());
+                // The log may have refused it the first time.
+                self.close_old_intents();
+                format!(
+                    "a fencing of {doomed} is not over; nothing is started or moved before that"
+                )
+            } else {
+                format!(
+                    "{silent} did not report what runs there; nothing is started or moved before that (is mainstayd there busy or frozen?)"
+                )
+            };
             self.notice("awaiting-reports", text);
         }
     }

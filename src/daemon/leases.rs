@@ -2,7 +2,7 @@
 //! asks to be granted anew, and what it gives up because another node has it now.
 
 use super::app::App;
-use super::local::is_active;
+use super::local::{claims_to_run, is_active};
 use super::peer::{Items, free_key};
 use crate::executor::{OpFinished, OpRequest, ocf_rc};
 use crate::transport::Peers;
@@ -127,6 +127,12 @@ impl App {
             .iter()
             .filter(|(_, s)| matches!(s, Standing::Lapsed { .. }));
         held.extend(lapsed.map(|(vip, _)| vip.clone()));
+        // And what this node's report still calls its own although another has it since.
+        let history = &self.local.history;
+        let told = |vip: &&String| history.element(vip).is_some_and(claims_to_run);
+        let elsewhere = self.replica.grants().all();
+        let elsewhere = elsewhere.filter(|g| g.node() != self.me.node);
+        held.extend(elsewhere.map(|g| &g.vip).filter(told).cloned());
         for vip in held {
             if self.leases.surrendering.contains(&vip) {
                 continue;

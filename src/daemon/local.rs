@@ -134,6 +134,11 @@ impl App {
             );
             return;
         }
+        if token.is_some() && !harmless && !self.standing.quorate {
+            // I17. It lay in a queue while this node was cut off: its DC may have given up on this
+            // node, and have another one do it.
+            return self.refuse(NodeCommand::Run(Box::new(request)));
+        }
         self.lease_operation(&request);
         let executor = &self.local.executor;
         let taken = match token {
@@ -155,22 +160,8 @@ impl App {
 
     /// A command is not carried out: whoever waits for it is told, and its history stays as it was.
     pub(super) fn refuse(&mut self, command: NodeCommand) {
-        match command {
-            NodeCommand::Run(request) => {
-                let refused = NodeTell::OpDone {
-                    transition_key: request.transition_key,
-                    rc: ocf_rc::UNKNOWN,
-                    op_status: op_status::CANCELLED,
-                    items: Vec::new(),
-                };
-                self.tell_dc(refused);
-            }
-            NodeCommand::Cancel { step, .. }
-            | NodeCommand::Forget { step, .. }
-            | NodeCommand::ClearFailures { step, .. } => {
-                self.tell_dc(NodeTell::Confirmed { step, ok: false });
-            }
-            NodeCommand::Shutdown => {}
+        if let Some(answer) = refusal_of(command) {
+            self.tell_dc(answer);
         }
     }
 
@@ -281,7 +272,7 @@ impl App {
         let held = self.local.vip.list();
         for vip in &held {
             if !vip.trouble.is_empty() {
-                self.notice(
+                self.notice_once(
                     "vip-announce",
                     format!("{} ({}): {}", vip.resource, vip.address, vip.trouble),
                 );
@@ -367,6 +358,22 @@ fn describe_lease(status: &mut VipStatus, leases: &LeaseView) {
     status.weaker.clone_from(&belts.weaker);
 }
 
+/// The answer to a command that is not carried out; `None` where none is waited for.
+pub(super) fn refusal_of(command: NodeCommand) -> Option<NodeTell> {
+    match command {
+        NodeCommand::Run(request) => Some(NodeTell::OpDone {
+            transition_key: request.transition_key,
+            rc: ocf_rc::UNKNOWN,
+            op_status: op_status::CANCELLED,
+            items: Vec::new(),
+        }),
+        NodeCommand::Cancel { step, .. }
+        | NodeCommand::Forget { step, .. }
+        | NodeCommand::ClearFailures { step, .. } => Some(NodeTell::Confirmed { step, ok: false }),
+        NodeCommand::Shutdown => None,
+    }
+}
+
 /// A resource's primitives: itself, or what a group or clone contains.
 fn primitives_of(cib: &Cib, id: &str) -> BTreeSet<String> {
     let config = Config::new(cib);
@@ -406,6 +413,13 @@ pub(super) fn is_active(lrm: &cib::Element) -> bool {
     }
 }
 
+/// The history says that it runs, or that it is watched: a monitor that failed counts, too, because
+/// it asks for a recovery there.
+pub(super) fn claims_to_run(lrm: &cib::Element) -> bool {
+    let recurs = |op: &cib::Element| op.attr("interval").is_some_and(|i| i != "0");
+    is_active(lrm) || lrm.children.iter().any(recurs)
+}
+
 /// What a probe may find without anything being wrong: running, not running, promoted.
 fn is_state(rc: i32) -> bool {
     matches!(rc, 0 | 7 | 8)
@@ -443,6 +457,15 @@ mod tests {
             "a failed start may have left a part running"
         );
         assert!(!is_active(&lrm(&[("monitor", 5, 9)])));
+    }
+
+    #[test]
+    fn what_is_watched_claims_to_run_even_when_its_monitor_failed() {
+        let mut failed = lrm(&[("start", 0, 5), ("monitor", 7, 6)]);
+        assert!(!claims_to_run(&failed));
+        failed.children[1].set("interval", "1000");
+        assert!(claims_to_run(&failed));
+        assert!(!claims_to_run(&lrm(&[("start", 0, 5), ("stop", 0, 9)])));
     }
 
     #[test]

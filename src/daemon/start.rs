@@ -6,7 +6,7 @@ use super::leases;
 use super::local::Local;
 use super::notices::Notices;
 use super::watch::{self, Watcher};
-use super::{Log, supervise};
+use super::{Log, last_words, supervise};
 use crate::alert::Alerter;
 use crate::conf::{self, ClusterConf, Hosts, Strictness};
 use crate::executor::{Executor, ExecutorConfig, read_environment_files};
@@ -101,10 +101,13 @@ pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn conclude(result: Result<u8, Refusal>) -> ExitCode {
+    if let Err(refusal) = &result {
+        tracing::error!("{}", refusal.text);
+    }
+    super::log::flush(LOG_WAIT_MAX);
     match result {
         Ok(code) => ExitCode::from(code),
         Err(refusal) => {
-            tracing::error!("{}", refusal.text);
             eprintln!("mainstayd: {}", refusal.text);
             ExitCode::from(refusal.code)
         }
@@ -205,6 +208,9 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
     }
     let peers = find_peers(&conf, &paths)?;
     let disk = open_store(&paths, args)?;
+    // The store's lock proves that no other daemon runs: what an earlier one left is nobody's.
+    let mut left_behind = Vec::from_iter(last_words::take(&paths));
+    left_behind.extend(crate::executor::end_survivors(&paths.run_dir()));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_stack_size(STACK_BYTES)
@@ -219,6 +225,7 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
         peers: Arc::new(peers),
         timing,
         ring,
+        left_behind,
         gates: leases::Means::all_but(&args.kernel_without),
     };
     runtime.block_on(serve(parts, disk))
@@ -233,6 +240,8 @@ struct Parts {
     peers: Arc<Peers>,
     timing: Timing,
     ring: KeyRing,
+    /// What the daemon before this one left, in words.
+    left_behind: Vec<String>,
     gates: GateOptions,
 }
 
@@ -254,6 +263,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         peers,
         timing,
         ring,
+        left_behind,
         gates,
     } = parts;
     let trust_store = disk.trusted;
@@ -314,6 +324,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         event_sink,
         protocol.clone(),
         seed,
+        last_words::on_hang(&paths),
     )
     .map_err(|e| {
         refuse(
@@ -377,6 +388,9 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         let text = format!("a removed address is seen at its next monitor only: {error}");
         app.notice("vip-watch", text);
     });
+    for text in left_behind {
+        app.notice("earlier-daemon", text);
+    }
     app.quorum_changed();
     let failed = |e: std::io::Error| refuse(EX_OSERR, format!("signals: {e}"));
     let inbox = Inbox {
@@ -396,6 +410,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     if code == EXIT_STORE {
         // A failed store's thread may hang in the kernel for ever: nobody waits for it.
         std::mem::forget(disk_thread);
+        super::log::flush(LOG_WAIT_MAX);
         std::process::exit(i32::from(code));
     }
     ipc.abort();
@@ -616,6 +631,8 @@ const TOKEN_MS_DEFAULT: u64 = 500;
 const ADDRESS_WAIT: Duration = Duration::from_secs(10);
 /// Pause between two looks.
 const ADDRESS_RETRY: Duration = Duration::from_millis(100);
+/// Longest wait at the end for the log's destinations.
+const LOG_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Stack of blocking threads, in bytes.
 const STACK_BYTES: usize = 1024 * 1024;
 /// Blocking threads: schedulers and native agents.

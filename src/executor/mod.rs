@@ -19,6 +19,7 @@ pub(crate) mod outcome;
 pub(crate) mod process;
 mod queue;
 mod recurring;
+mod survivors;
 mod together;
 mod worker;
 
@@ -27,6 +28,7 @@ pub use environment::{BaseEnvironment, FEATURE_SET, read_environment_files};
 pub use history::{Changed, History};
 pub use outcome::{ocf_rc, op_status};
 pub use queue::InFlight;
+pub use survivors::end_survivors;
 
 use crate::fencing::{ActiveDevices, FencerConfig};
 use crate::paths::Paths;

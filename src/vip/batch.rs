@@ -8,7 +8,7 @@
 
 use super::NativeVip;
 use super::change::keep_secondaries;
-use super::params::{Agent, Settings, Target};
+use super::params::{Agent, Settings, Target, is_special};
 use super::see::judge;
 use crate::executor::OpRequest;
 use netlink::{Address, AddressSpec, Broadcast, Picture, Place};
@@ -52,7 +52,9 @@ impl NativeVip {
         };
         let (mut starts, mut stops) = (Vec::new(), Vec::new());
         for (at, request) in requests.iter().enumerate() {
-            let Some(agent) = Agent::of(request) else {
+            let asks = super::lock(&self.asks).contains_key(&request.rsc);
+            let agent = Agent::of(request).filter(|_| !asks && !is_special(request));
+            let Some(agent) = agent else {
                 continue;
             };
             match request.operation.as_str() {
@@ -216,6 +218,13 @@ fn plan_start<'a>(
     let label = settings.label_on(&place.link.name).ok()?;
     let is_here = |a: &Address| (a.prefix, a.index) == (place.prefix, place.link.index);
     let there = picture.with_ip(target.ip).any(is_here);
+    let elsewhere = |a: &Address| {
+        let loopback = picture.link(a.index).is_some_and(|l| l.loopback);
+        a.index != place.link.index && !loopback
+    };
+    if !there && picture.with_ip(target.ip).any(elsewhere) {
+        return None;
+    }
     let asks_first = settings.arping || (target.ip.is_ipv6() && !settings.nodad);
     let patient = settings.announces > 1 && !settings.background;
     let quick = there || !(asks_first || patient);

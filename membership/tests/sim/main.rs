@@ -93,17 +93,17 @@ fn lease_seeds(nodes: u32, two_node: bool, count: u64) {
 /// VIPs granted and moved among faults: never two kernels that answer for one.
 #[test]
 fn leases_of_two_nodes() {
-    lease_seeds(2, true, 30);
+    lease_seeds(2, true, 24);
 }
 
 #[test]
 fn leases_of_three_nodes() {
-    lease_seeds(3, false, 30);
+    lease_seeds(3, false, 20);
 }
 
 #[test]
 fn leases_of_five_nodes() {
-    lease_seeds(5, false, 8);
+    lease_seeds(5, false, 4);
 }
 
 /// The same seed gives the same run, to the last packet; otherwise no failure could be replayed.

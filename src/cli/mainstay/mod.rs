@@ -1,6 +1,7 @@
 //! `mainstay VERB`: what no other cluster's command line has.
 
 mod doctor;
+mod history;
 mod store;
 mod vip;
 mod why;
@@ -65,9 +66,35 @@ enum Verb {
     },
     /// Read corosync.conf again
     Reload,
+    /// The versions of the configuration that are kept: who changed what, when
+    History {
+        #[command(subcommand)]
+        verb: Option<HistoryVerb>,
+    },
     /// This node's store, while the daemon is down
     #[command(subcommand)]
     Store(StoreVerb),
+}
+
+#[derive(Debug, Subcommand)]
+enum HistoryVerb {
+    /// Number, time, user, program and node of each; the default
+    List,
+    /// The configuration as it was
+    Show {
+        /// The version's number
+        number: u64,
+        /// The whole CIB as XML
+        #[arg(long)]
+        xml: bool,
+    },
+    /// What changed between two versions
+    Diff {
+        /// The older version's number
+        old: u64,
+        /// The newer version's; the configuration as it is now when not given
+        new: Option<u64>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -162,6 +189,7 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
         }
         Verb::Plan => plan(&backend::plan(backend)?, console),
         Verb::Vip { output } => vip::show(&backend::status(backend)?, *output, console)?,
+        Verb::History { verb } => history::run(verb.as_ref(), backend, console)?,
         Verb::Reload => {
             let text = ask_done(backend, &Request::Reload)?;
             console.line(&text);
