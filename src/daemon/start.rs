@@ -175,8 +175,6 @@ fn other_daemon(pid_file: &Path) -> Option<u32> {
 
 fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
     supervise::unblock_signals();
-    // What is started from here, agents above all, runs as everything else does.
-    let _ = netlink::make_thread_realtime(super::REALTIME_PRIORITY);
     harden();
     let strictness = if args.lenient {
         Strictness::Lenient
@@ -207,7 +205,12 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
         return Ok(0);
     }
     let peers = find_peers(&conf, &paths)?;
+    // The engine of the store spins while it waits for threads of its own: with real-time priority
+    // it would keep them from ever running.
+    let _ = netlink::make_thread_ordinary();
     let disk = open_store(&paths, args)?;
+    // What is started from here, agents above all, runs as everything else does.
+    let _ = netlink::make_thread_realtime(super::REALTIME_PRIORITY);
     // The store's lock proves that no other daemon runs: what an earlier one left is nobody's.
     let mut left_behind = Vec::from_iter(last_words::take(&paths));
     left_behind.extend(crate::executor::end_survivors(&paths.run_dir()));
