@@ -220,6 +220,7 @@ impl NativeVip {
             self.close_gate(request, Some(settings.target.ip));
             return Err(refusal);
         }
+        self.keep_others(place.link.index);
         let held = self.hold(request, &settings.target, &place);
         if !place.link.up {
             self.proclaim_on_new_link(request, settings, &link, &held);
