@@ -42,6 +42,8 @@ struct Options {
     trace: bool,
     keep_going: bool,
     mutants: bool,
+    /// How many random runs a bug that no scenario catches is shown.
+    hunt_seeds: u64,
     scenarios: bool,
     /// Only scenarios whose name contains this.
     only: String,
@@ -60,8 +62,11 @@ fn main() {
             std::process::exit(2);
         }
     };
+    if !seed_bug(options.bug.as_deref()) {
+        std::process::exit(2);
+    }
     let good = if options.mutants {
-        hunt_all()
+        hunt_all(options.hunt_seeds)
     } else if options.scenarios {
         play_all(&options)
     } else {
@@ -71,7 +76,7 @@ fn main() {
 }
 
 fn play_all(options: &Options) -> bool {
-    let mut good = seed_bug(options.bug.as_deref());
+    let mut good = true;
     for (name, scenario) in scenarios::all().filter(|(name, _)| name.contains(&options.only)) {
         let began = Instant::now();
         let outcome = run::guarded(|| scenario(options.seeds.start));
@@ -108,14 +113,14 @@ fn seed_bug(bug: Option<&str>) -> bool {
 }
 
 #[cfg(not(feature = "mutants"))]
-fn hunt_all() -> bool {
+fn hunt_all(_seeds: u64) -> bool {
     eprintln!("sim: built without the feature `mutants`");
     false
 }
 
 /// A table of seeded bugs: what noticed each, by which invariant, after how many seeds.
 #[cfg(feature = "mutants")]
-fn hunt_all() -> bool {
+fn hunt_all(seeds: u64) -> bool {
     std::panic::set_hook(Box::new(|_| {}));
     let mut escaped = 0;
     println!(
@@ -123,7 +128,7 @@ fn hunt_all() -> bool {
         "mutant", "caught by", "in", "seed", "seeds"
     );
     for bug in membership::mutant::Mutant::ALL {
-        match mutants::hunt(bug, 300) {
+        match mutants::hunt(bug, seeds) {
             Some(c) => println!(
                 "{:<26}{:<12}{:<50}{:>6}{:>7}",
                 format!("{bug:?}"),
@@ -150,6 +155,7 @@ fn parse() -> Result<Options, String> {
         trace: false,
         keep_going: false,
         mutants: false,
+        hunt_seeds: 0,
         scenarios: false,
         only: String::new(),
         bug: None,
@@ -182,6 +188,7 @@ fn parse() -> Result<Options, String> {
             "--trace" => options.trace = true,
             "--mutants" => options.mutants = true,
             "--leases" => options.leases = true,
+            "--hunt" => options.hunt_seeds = number(value()?)?,
             "--two-node" => options.two_node = true,
             "--scenarios" => options.scenarios = true,
             "--only" => options.only = value()?,
@@ -195,7 +202,8 @@ fn parse() -> Result<Options, String> {
 
 const USAGE: &str = "usage: sim [--seed S | --seeds A..B] [--nodes N[,N...]] [--seconds SIMULATED] \
                      [--minutes REAL | --hours REAL] [--trace] [--keep-going] \
-                     [--two-node] [--leases] | --scenarios [--only PART] [--bug MUTANT] [--seed S] | --mutants";
+                     [--two-node] [--leases] | --scenarios [--only PART] [--bug MUTANT] [--seed S] | --mutants \
+                     [--hunt SEEDS]";
 
 fn soak(options: &Options) -> bool {
     let began = Instant::now();

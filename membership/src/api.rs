@@ -242,6 +242,14 @@ pub enum Input {
         /// The peer's process.
         peer: Identity,
     },
+    /// Where the log of a process ended on its disk, as it said when it opened a session; right
+    /// after the first [`Input::SessionUp`] of that process (R8).
+    PeerHead {
+        /// The process.
+        of: Identity,
+        /// Last entry on its disk.
+        head: u64,
+    },
     /// An authenticated payload made by some peer's [`Effect::Send`].
     Packet {
         /// The session's peer.
@@ -250,6 +258,15 @@ pub enum Input {
         link: LinkId,
         /// Encoded message.
         payload: Vec<u8>,
+    },
+    /// A peer refused the handshake, authentically: it knows this incarnation of this node, which is
+    /// not below ours, of a process that is silent now (R8). This disk is older than it should be, or
+    /// was emptied.
+    Outdated {
+        /// The peer.
+        from: NodeId,
+        /// The newest incarnation it knows.
+        incarnation: u64,
     },
     /// A [`Output::Persist`] is on disk.
     Durable {
@@ -448,7 +465,7 @@ pub enum Event {
         /// Why, in a sentence.
         why: String,
     },
-    /// Quorum gained or lost.
+    /// Quorum gained or lost, or missing for another reason than before.
     Quorum {
         /// Now.
         quorate: bool,
@@ -502,6 +519,23 @@ pub enum Event {
         /// As given to [`Input::Command`].
         payload: Vec<u8>,
     },
+    /// A command that was given here did not go out: whoever waits for it waits in vain.
+    CommandUnsent {
+        /// For whom it was.
+        to: NodeId,
+        /// As given to [`Input::Command`].
+        payload: Vec<u8>,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// A command that came here was not handed over: its token is not, or no longer, the acting
+    /// DC's.
+    CommandRefused {
+        /// Who sent it.
+        from: NodeId,
+        /// As given to its [`Input::Command`].
+        payload: Vec<u8>,
+    },
     /// As given to a peer's [`Input::Tell`].
     Told {
         /// Sender.
@@ -537,10 +571,12 @@ pub enum Event {
     /// An uncertified one-node view of a two-node cluster: the intent is on this disk and the agent
     /// may run (R11). When its result is certified the same intent arrives as committed, too.
     FenceIntentLocal(FenceIntent),
-    /// Entries this node had applied under class U lost against another lineage: to be kept in
-    /// `conflicts/` and alerted, never dropped (I20). An [`Event::Restored`] follows.
+    /// Entries written here under class U lost against another lineage: to be kept in `conflicts/`
+    /// and alerted, never dropped (I20). If this process had applied them an [`Event::Restored`]
+    /// follows.
     Conflict {
-        /// What was applied here and is no longer part of the log.
+        /// What somebody asked for, what this node may have acknowledged without quorum, and what
+        /// is no longer part of the log.
         lost: Vec<Entry>,
     },
     /// This process can never be a member: its incarnation is not above what its peers know. End

@@ -210,12 +210,16 @@ impl Core {
             Input::SessionUp { peer } => {
                 self.session(peer);
             }
+            Input::PeerHead { of, head } => self.on_peer_head(of, head),
             Input::Packet {
                 from,
                 link,
                 payload,
             } => self.packet(from, link, &payload),
             Input::Durable { write } => self.on_durable(write),
+            Input::Outdated { from, incarnation } => {
+                self.on_outdated(from, self.me.process_boot, incarnation);
+            }
             Input::StoreFailed { reason } => self.on_store_failed(reason),
             Input::Propose { op, body } => self.on_propose(op, body),
             Input::Reconfigure { voters } => self.on_reconfigure(voters),

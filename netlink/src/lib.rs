@@ -17,6 +17,7 @@ mod link;
 mod ndp;
 mod neighbour;
 mod netns;
+pub mod owners;
 mod packet;
 mod place;
 pub mod probe;

@@ -3,8 +3,9 @@
 use super::backend;
 use super::console::Console;
 use super::exit::{Exit, Failure};
-use super::getopt::{self, Found, Opt, flag, with_value};
+use super::getopt::{self, Found, Opt, flag, with_optional, with_value};
 use crate::view;
+use std::time::Duration;
 
 /// The forms of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,16 @@ pub(crate) fn main(args: &[String]) -> Exit {
         console.line(&format!("Pacemaker {}", crate::DC_VERSION));
         return Exit::Ok;
     }
-    match show(args, form, &found, &mut console) {
+    let shown = refuse_unknown(&found).and_then(|()| match pause(form, &found, &console)? {
+        None => show(args, form, &found, &mut console),
+        Some(pause) => loop {
+            // From the top of an empty screen.
+            console.print("\u{1b}[H\u{1b}[2J");
+            show(args, form, &found, &mut console)?;
+            std::thread::sleep(pause);
+        },
+    });
+    match shown {
         Ok(()) => Exit::Ok,
         Err(failure) => {
             if form == Form::Simple {
@@ -48,6 +58,45 @@ pub(crate) fn main(args: &[String]) -> Exit {
             }
             failure.exit
         }
+    }
+}
+
+/// How long between two looks: on a terminal, without `-1`, the text is shown again and again until
+/// somebody interrupts it.
+fn pause(form: Form, found: &Found, console: &Console) -> Result<Option<Duration>, Failure> {
+    let watched = console.interactive
+        && form == Form::Text
+        && !found.has("one-shot")
+        && !found.has("output-to");
+    let pause = found.value("interval").map(cib::value::parse_interval_ms);
+    let pause = pause.transpose()?.unwrap_or(PAUSE_MS).max(PAUSE_MS_MIN);
+    Ok(watched.then(|| Duration::from_millis(pause)))
+}
+
+/// What would be taken and do nothing.
+fn refuse_unknown(found: &Found) -> Result<(), Failure> {
+    let refused = [
+        (
+            "brief",
+            "leave it out: the list of resources has a line for each",
+        ),
+        ("show-detail", "use --output-as=xml, which has every detail"),
+        ("tickets", "there are no tickets in this version"),
+        (
+            "fence-history",
+            "`mainstay status` shows what was fenced lately, the log of the DC all of it",
+        ),
+    ];
+    let given = |option: &str| found.has(option) && found.value(option) != Some("0");
+    match refused.iter().find(|(option, _)| given(option)) {
+        // Tools ask for the XML with every detail that there is.
+        Some(_) if found.has("as-xml") || found.value("output-as") == Some("xml") => Ok(()),
+        Some((option, cure)) => Err(Failure {
+            exit: Exit::Unimplemented,
+            text: format!("--{option} is not offered"),
+            cure: Some((*cure).to_owned()),
+        }),
+        None => Ok(()),
     }
 }
 
@@ -77,7 +126,13 @@ fn form(found: &Found) -> Result<Form, Failure> {
 
 fn show(args: &[String], form: Form, found: &Found, console: &mut Console) -> Result<(), Failure> {
     let mut backend = backend::open()?;
-    let status = backend::status(backend.as_mut())?;
+    let mut status = backend::status(backend.as_mut())?;
+    if let Some(node) = found.value("node") {
+        status = view::only_node(status, node);
+    }
+    if let Some(resource) = found.value("resource") {
+        status = view::only_resource(status, resource);
+    }
     let text = match form {
         Form::Xml => {
             let request = format!("crm_mon {}", args.join(" "));
@@ -90,6 +145,11 @@ fn show(args: &[String], form: Form, found: &Found, console: &mut Console) -> Re
                 inactive: found.has("inactive"),
                 by_node: found.has("group-by-node"),
                 failcounts: found.has("failcounts"),
+                attributes: found.has("show-node-attributes"),
+                operations: found.has("operations"),
+                timing: found.has("timing-details"),
+                bans: found.has("neg-locations"),
+                no_headers: found.has("hide-headers"),
             };
             view::text::document(&status, options)
         }
@@ -102,8 +162,12 @@ fn show(args: &[String], form: Form, found: &Found, console: &mut Console) -> Re
     Ok(())
 }
 
-/// crm_mon(8). Those that ask for more detail than is kept apart here are taken, and change
-/// nothing; once is the only way to watch.
+/// Between two looks, milliseconds.
+const PAUSE_MS: u64 = 5_000;
+/// The shortest, milliseconds.
+const PAUSE_MS_MIN: u64 = 100;
+
+/// crm_mon(8).
 pub(super) const OPTIONS: [Opt; 28] = [
     flag('1', "one-shot"),
     flag('r', "inactive"),
@@ -127,7 +191,7 @@ pub(super) const OPTIONS: [Opt; 28] = [
     flag('$', "version"),
     flag('?', "help"),
     flag('h', "help-usage"),
-    with_value('m', "fence-history"),
+    with_optional('m', "fence-history"),
     with_value('i', "interval"),
     with_value('\0', "output-as"),
     with_value('\0', "output-to"),
@@ -135,4 +199,4 @@ pub(super) const OPTIONS: [Opt; 28] = [
     with_value('\0', "resource"),
 ];
 
-const USAGE: &str = "usage: crm_mon [-1] [-r] [-n] [-f] [-s] [-X|--output-as=text|xml] [--legacy]";
+const USAGE: &str = "usage: crm_mon [-1] [-i TIME] [-r] [-n] [-f] [-A] [-o] [-t] [-L] [-D] [--node NODE] [--resource ID] [-s] [-X|--output-as=text|xml] [--legacy]";

@@ -4,6 +4,7 @@ use super::backend::{self, Backend};
 use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::getopt::{Found, Opt, flag, with_value};
+use super::removal;
 use super::tool::Tool;
 use crate::view::Status;
 
@@ -70,10 +71,11 @@ fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Resul
             console.line(&node.name);
         }
         _ => {
-            return Err(Failure::new(
-                Exit::Unimplemented,
-                "--remove is not offered yet: take the node out of corosync.conf on the others and run `mainstay reload` there",
-            ));
+            let node = found.value("remove").unwrap_or_default();
+            let left = removal::remove(backend, node, found.has("force"), "crm_node")?;
+            for text in left {
+                console.err_line(&text);
+            }
         }
     }
     Ok(())
@@ -103,4 +105,4 @@ pub(super) const OPTIONS: [Opt; 14] = [
     with_value('R', "remove"),
 ];
 
-const USAGE: &str = "usage: crm_node -n | -i | -l | -p | -q | -N ID";
+const USAGE: &str = "usage: crm_node -n | -i | -l | -p | -q | -N ID | -R NODE [-f]";

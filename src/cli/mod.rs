@@ -11,11 +11,13 @@ mod crm_master;
 mod crm_mon;
 mod crm_node;
 mod crm_resource;
+mod diff;
 mod exit;
 mod getopt;
 mod keygen;
 mod mainstay;
 mod pacemakerd;
+mod removal;
 mod table;
 mod tool;
 

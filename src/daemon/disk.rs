@@ -21,6 +21,8 @@ pub enum Job {
     Version(Box<CibVersion>),
     /// The kept versions, newest last.
     Versions(oneshot::Sender<Vec<VersionInfo>>),
+    /// One of them with its bodies; `None` when it is not, or no longer, kept.
+    VersionText(u64, oneshot::Sender<Option<CibVersion>>),
     /// The quorum's state was fetched: the store counts as sound again.
     Healed,
     /// How large the store is, in bytes.
@@ -138,6 +140,9 @@ fn run(mut store: Store, inbox: &Receiver<Job>, done: &dyn Fn(Done)) {
             }
             // Whoever asked may have gone; nothing depends on the answer.
             Job::Versions(answer) => drop(answer.send(store.versions().unwrap_or_default())),
+            Job::VersionText(seq, answer) => {
+                drop(answer.send(store.version(seq).ok().flatten()));
+            }
             Job::Size(answer) => drop(answer.send(store.usage().map_or(0, |u| u.database_bytes))),
         }
     }

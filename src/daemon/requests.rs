@@ -1,8 +1,9 @@
 //! What commands ask over the socket, and how each is answered.
 
 use super::app::{App, now_s};
+use super::disk::Job;
 use super::peer::NodeTell;
-use crate::ipc::{Call, Change, ErrorKind, Request, Response};
+use crate::ipc::{Call, Change, CibVersionInfo, CibVersionText, ErrorKind, Request, Response};
 use crate::replica::{LoggedChange, Outcome, Rejection, RejectionKind};
 use crate::transport::boottime_ms;
 use membership::{EntryBody, Input, OpId, Refusal};
@@ -18,6 +19,7 @@ pub(super) type Reply = oneshot::Sender<Response>;
 pub(super) struct Clients {
     changes: BTreeMap<OpId, Waiting>,
     idle: Vec<IdleWait>,
+    fences: Vec<FenceWait>,
     /// A cleanup or an attribute is no log entry: the DC hears of it from the nodes, by this time.
     settles_ms: u64,
     /// Places for plans that are made to be looked at.
@@ -42,11 +44,20 @@ struct IdleWait {
     begins_until_ms: u64,
 }
 
+/// Somebody waits for a node's fencing.
+#[derive(Debug)]
+struct FenceWait {
+    reply: Reply,
+    target: NodeId,
+    until_ms: u64,
+}
+
 impl Clients {
     pub(super) fn new() -> Self {
         Self {
             changes: BTreeMap::new(),
             idle: Vec::new(),
+            fences: Vec::new(),
             settles_ms: 0,
             plans: Arc::new(Semaphore::new(PLANS_MAX)),
         }
@@ -63,7 +74,8 @@ impl Clients {
             true => w.until_ms,
             false => w.until_ms.min(w.begins_until_ms),
         });
-        changes.chain(idle).min()
+        let fences = self.fences.iter().map(|w| w.until_ms);
+        changes.chain(idle).chain(fences).min()
     }
 }
 
@@ -96,7 +108,7 @@ impl App {
                 ),
             },
             Request::Doctor => Response::Checks(self.checks()),
-            Request::Fence { node, action } => self.request_fence(&node, action),
+            Request::Fence { node, action } => return self.request_fence(&node, action, reply),
             Request::Reload => match self.reload() {
                 Ok(text) => Response::Done { text },
                 Err(text) => error(ErrorKind::Config, &text),
@@ -105,6 +117,8 @@ impl App {
             Request::Attributes { node, name } => {
                 self.list_attributes(node.as_deref(), name.as_deref())
             }
+            Request::Versions => return self.list_versions(reply),
+            Request::Version { number } => return self.show_version(number, reply),
         };
         // Whoever asked may have gone.
         let _ = reply.send(response);
@@ -179,13 +193,16 @@ impl App {
     /// A proposal ended. Success shows in the entry itself, which answers the client, unless this
     /// node has it already.
     pub(super) fn proposal_ended(&mut self, op: OpId, result: Result<u64, Refusal>) {
+        if self.regrant_ended(op, &result) {
+            return;
+        }
         let Err(refusal) = result else {
             if let Some(outcome) = self.replica.outcome(op).cloned() {
                 self.change_ended(op, &outcome);
             }
             return;
         };
-        if self.fencing_refused(op, &refusal_text(&refusal).1) {
+        if self.start_refused(op, &refusal) || self.fencing_refused(op, &refusal_text(&refusal).1) {
             return;
         }
         match self.clients.changes.remove(&op) {
@@ -240,25 +257,128 @@ impl App {
         }
     }
 
-    fn request_fence(&mut self, node: &str, action: String) -> Response {
+    fn request_fence(&mut self, node: &str, action: String, reply: Reply) {
+        let (target, dc) = match self.may_fence(node, &action) {
+            Ok(found) => found,
+            Err((kind, text)) => return drop(reply.send(error(kind, &text))),
+        };
+        let timeout_ms = self.option_ms("stonith-timeout", FENCE_TIMEOUT_MS);
+        let wait_ms = timeout_ms.saturating_mul(2).saturating_add(FENCE_MARGIN_MS);
+        self.clients.fences.push(FenceWait {
+            reply,
+            target,
+            until_ms: boottime_ms().saturating_add(wait_ms.min(FENCE_WAIT_MS_MAX)),
+        });
+        let tell = NodeTell::Fence {
+            target: target.0,
+            action,
+            reason: "asked for by an administrator".to_owned(),
+        };
+        self.tell(dc, tell);
+    }
+
+    /// The node to fence, and the DC, which does it.
+    fn may_fence(&self, node: &str, action: &str) -> Result<(NodeId, NodeId), (ErrorKind, String)> {
         let Some(target) = self.peers.by_name(node) else {
-            return error(ErrorKind::NotFound, &format!("no node is called `{node}`"));
+            let text = format!("no node is called `{node}`: nothing was fenced");
+            return Err((ErrorKind::NotFound, text));
         };
-        let Some(dc) = self.dc() else {
-            return error(ErrorKind::NotReady, "no DC is elected: fencing needs one");
-        };
-        let reason = "asked for by an administrator".to_owned();
-        self.tell(
-            dc,
-            NodeTell::Fence {
-                target: target.0,
-                action,
-                reason,
-            },
-        );
-        Response::Done {
-            text: format!("asked the DC to fence {node}"),
+        if !matches!(action, "reboot" | "off") {
+            let text = format!("fencing a node is `reboot` or `off`, not `{action}`");
+            return Err((ErrorKind::Invalid, text));
         }
+        let Some(dc) = self.dc() else {
+            let text = "no DC is elected: fencing needs one; nothing was fenced";
+            return Err((ErrorKind::NotReady, text.to_owned()));
+        };
+        if self.clients.fences.len() >= FENCES_MAX {
+            let text = format!("{FENCES_MAX} clients wait for fencings already: try again");
+            return Err((ErrorKind::NotReady, text));
+        }
+        Ok((target, dc))
+    }
+
+    /// A fencing ended: whoever asked for one of that node learns how.
+    pub(super) fn clients_fenced(&mut self, target: NodeId, outcome: &Result<String, String>) {
+        let name = self.peers.name(target);
+        let (ended, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.clients.fences)
+            .into_iter()
+            .partition(|wait| wait.target == target);
+        self.clients.fences = waiting;
+        for wait in ended {
+            let _ = wait.reply.send(match outcome {
+                Ok(device) => Response::Done {
+                    text: format!("{name} was fenced by {device}"),
+                },
+                Err(why) => error(
+                    ErrorKind::Failed,
+                    &format!("{name} could not be fenced: {why}"),
+                ),
+            });
+        }
+    }
+
+    fn fences_on_time(&mut self, now_ms: u64) {
+        let (late, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.clients.fences)
+            .into_iter()
+            .partition(|wait| wait.until_ms <= now_ms);
+        self.clients.fences = waiting;
+        for wait in late {
+            let text = format!(
+                "nothing was heard of the fencing of {}: look at `mainstay status` and the DC's log before you repeat it",
+                self.peers.name(wait.target)
+            );
+            let _ = wait.reply.send(error(ErrorKind::InDoubt, &text));
+        }
+    }
+
+    /// The store thread knows; the loop does not wait for it.
+    fn list_versions(&mut self, reply: Reply) {
+        let (ask, answer) = oneshot::channel();
+        if let Err(why) = self.disk.send(Job::Versions(ask)) {
+            return drop(reply.send(error(ErrorKind::Failed, why)));
+        }
+        tokio::spawn(async move {
+            let found = answer.await.unwrap_or_default();
+            let found = found.iter().map(|v| CibVersionInfo {
+                number: v.seq,
+                user: v.author.clone(),
+                client: v.client.clone(),
+                origin: v.origin.clone(),
+                at: seconds(v.time_us),
+            });
+            // Whoever asked may have gone.
+            let _ = reply.send(Response::Versions(found.collect()));
+        });
+    }
+
+    fn show_version(&mut self, number: u64, reply: Reply) {
+        let (ask, answer) = oneshot::channel();
+        if let Err(why) = self.disk.send(Job::VersionText(number, ask)) {
+            return drop(reply.send(error(ErrorKind::Failed, why)));
+        }
+        tokio::spawn(async move {
+            let response = match answer.await.ok().flatten() {
+                None => error(
+                    ErrorKind::NotFound,
+                    &format!(
+                        "version {number} is not kept here; `mainstay history` lists those that are"
+                    ),
+                ),
+                Some(v) => Response::Version(Box::new(CibVersionText {
+                    info: CibVersionInfo {
+                        number: v.seq,
+                        user: v.author,
+                        client: v.client,
+                        origin: v.origin,
+                        at: seconds(v.time_us),
+                    },
+                    xml: v.xml,
+                    patch: v.diff,
+                })),
+            };
+            let _ = reply.send(response);
+        });
     }
 
     /// The DC's own report changed: whoever waits for idleness may be done.
@@ -286,6 +406,7 @@ impl App {
     }
 
     pub(super) fn clients_on_time(&mut self, now_ms: u64) {
+        self.fences_on_time(now_ms);
         let late: Vec<OpId> = self
             .clients
             .changes
@@ -361,7 +482,7 @@ fn held_text(vip: &str, holder: wire::NodeId, grant_no: u64, free_in_us: Option<
     }
 }
 
-fn refusal_text(refusal: &Refusal) -> (ErrorKind, String) {
+pub(super) fn refusal_text(refusal: &Refusal) -> (ErrorKind, String) {
     match refusal {
         Refusal::NoQuorum => (ErrorKind::NoQuorum, "this partition has no quorum: nothing was changed; make the change on the side that has it, or bring the other nodes back".to_owned()),
         Refusal::NoDc => (ErrorKind::NotReady, "no DC is elected yet: nothing was changed; try again in a few seconds".to_owned()),
@@ -382,6 +503,11 @@ pub(super) fn error(kind: ErrorKind, text: &str) -> Response {
     }
 }
 
+/// The store's microseconds as seconds.
+fn seconds(time_us: u64) -> i64 {
+    i64::try_from(time_us / 1_000_000).unwrap_or(i64::MAX)
+}
+
 /// Within this time, in milliseconds, a cleanup has reached the nodes, and its news the DC.
 const SETTLE_MS: u64 = 2_000;
 /// Plans made at once for those who look.
@@ -390,5 +516,13 @@ const PLANS_MAX: usize = 2;
 const CHANGES_MAX: usize = 1024;
 /// After this time, in milliseconds, a change that nothing was heard of is in doubt.
 const CHANGE_WAIT_MS: u64 = 30_000;
+/// Clients that wait for fencings at once.
+const FENCES_MAX: usize = 64;
+/// `stonith-timeout` where the cluster sets none, milliseconds.
+const FENCE_TIMEOUT_MS: u64 = 60_000;
+/// What intent and result need beside the device, milliseconds.
+const FENCE_MARGIN_MS: u64 = 10_000;
+/// Longest wait for a fencing, in milliseconds: an hour.
+const FENCE_WAIT_MS_MAX: u64 = 60 * 60 * 1000;
 /// Longest wait for idleness, in milliseconds: a day.
 const IDLE_WAIT_MS_MAX: u64 = 24 * 60 * 60 * 1000;

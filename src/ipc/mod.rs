@@ -8,7 +8,8 @@ mod server;
 pub use client::{Client, ConnectError};
 pub use frame::FrameError;
 pub use proto::{
-    AttributeChange, AttributeUpdate, CIB_BYTES_MAX, Change, Check, CheckLevel, Edit, ErrorKind,
-    FRAME_BYTES_MAX, IPC_VERSION, NodeAttribute, Request, Response,
+    AttributeChange, AttributeUpdate, CIB_BYTES_MAX, Change, Check, CheckLevel, CibVersionInfo,
+    CibVersionText, Edit, ErrorKind, FRAME_BYTES_MAX, IPC_VERSION, NodeAttribute, Request,
+    Response,
 };
 pub use server::{Call, bind, serve};

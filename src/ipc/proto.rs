@@ -45,7 +45,7 @@ pub enum Request {
     },
     /// Checks that only the daemon can make, for `mainstay doctor`.
     Doctor,
-    /// Fence a node by hand.
+    /// Fence a node by hand; answered when it is fenced, or could not be.
     Fence {
         /// Node name.
         node: String,
@@ -63,6 +63,39 @@ pub enum Request {
         /// Attribute; `None` = all.
         name: Option<String>,
     },
+    /// The versions of the CIB that this node keeps.
+    Versions,
+    /// One of them, whole.
+    Version {
+        /// Its number, [`CibVersionInfo::number`].
+        number: u64,
+    },
+}
+
+/// A kept version of the CIB.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CibVersionInfo {
+    /// Its number, which grows with every change and is the same on all nodes.
+    pub number: u64,
+    /// User; empty for a step of the cluster's own.
+    pub user: String,
+    /// Program.
+    pub client: String,
+    /// Node that took the change.
+    pub origin: String,
+    /// Seconds since the epoch, by that node's clock.
+    pub at: i64,
+}
+
+/// A kept version of the CIB, whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CibVersionText {
+    /// Who made it, and when.
+    pub info: CibVersionInfo,
+    /// The whole CIB.
+    pub xml: String,
+    /// v2 patchset from the version before, XML.
+    pub patch: String,
 }
 
 /// A change of a node's transient attribute: soft state that ends with the node's daemon, as
@@ -165,6 +198,10 @@ pub enum Response {
     },
     /// To [`Request::Attributes`], by node and name.
     Attributes(Vec<NodeAttribute>),
+    /// To [`Request::Versions`], oldest first.
+    Versions(Vec<CibVersionInfo>),
+    /// To [`Request::Version`].
+    Version(Box<CibVersionText>),
 }
 
 /// One finding of `mainstay doctor`.

@@ -1,8 +1,11 @@
 //! One status model, and its renderers: text as crm_mon prints it, JSON, the Nagios line.
 
+mod details;
+mod history;
 pub mod legacy;
 mod model;
 pub mod nagios;
+mod only;
 pub mod own;
 mod tell;
 #[cfg(test)]
@@ -10,7 +13,12 @@ mod tests;
 pub mod text;
 pub mod xml;
 
-pub use model::{FailCount, Notice, PeerStatus, Status, VipStatus};
+pub use details::details;
+pub use model::{
+    Ban, FailCount, NodeDetails, Notice, OperationResult, PeerStatus, ResourceHistory, Status,
+    VipMove, VipStatus,
+};
+pub use only::{only_node, only_resource};
 pub use tell::{
     Counts, asctime, count, exec_status, find_resource, interval, leaves, node_state, ocf_code,
     option, option_on, risks, score,

@@ -46,6 +46,70 @@ pub struct Status {
     pub notices: Vec<Notice>,
     /// Timers in force, milliseconds: name and value.
     pub timers: Vec<(String, u64)>,
+    /// Attributes and operations of the nodes.
+    pub details: Vec<NodeDetails>,
+    /// Constraints that keep resources away from nodes.
+    pub bans: Vec<Ban>,
+}
+
+/// What a node told of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeDetails {
+    /// Node.
+    pub node: String,
+    /// Its attributes, permanent and transient, by name.
+    pub attributes: Vec<(String, String)>,
+    /// What was done there with resources.
+    pub history: Vec<ResourceHistory>,
+}
+
+/// What was done with a resource on a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceHistory {
+    /// Resource, without an instance number.
+    pub resource: String,
+    /// `migration-threshold` in force; 1 000 000 = none.
+    pub threshold: i32,
+    /// Failures there, if any were counted.
+    pub fail_count: Option<i32>,
+    /// Seconds since the epoch.
+    pub last_failure: Option<i64>,
+    /// Results, in the order of their calls.
+    pub operations: Vec<OperationResult>,
+}
+
+/// An operation's result.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationResult {
+    /// Its call.
+    pub call_id: i64,
+    /// `start`, `stop`, `monitor`, `probe` …
+    pub task: String,
+    /// Milliseconds; 0 = once.
+    pub interval_ms: u64,
+    /// OCF exit code.
+    pub rc: i32,
+    /// Seconds since the epoch of the last change of the result.
+    pub last_rc_change: Option<i64>,
+    /// Milliseconds.
+    pub exec_time_ms: u64,
+    /// Milliseconds.
+    pub queue_time_ms: u64,
+}
+
+/// A constraint that keeps a resource away from a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ban {
+    /// Constraint.
+    pub id: String,
+    /// Resource.
+    pub resource: String,
+    /// Node.
+    pub node: String,
+    /// Its score, below 0.
+    pub weight: i32,
+    /// Only the promoted role is kept away.
+    pub promoted_only: bool,
 }
 
 /// A peer as this node's detector sees it.
@@ -93,6 +157,37 @@ pub struct VipStatus {
     pub node: String,
     /// Announcements sent since it came up.
     pub announces: u64,
+    /// Number of the grant by which it is held; 0 = none yet.
+    pub grant_no: u64,
+    /// `open`, `waiting` (no grant yet), `lapsed` (silent until the next grant), or `unleased`.
+    pub lease: String,
+    /// Milliseconds for which the kernel lets it speak if nobody renews; known on its own node.
+    pub lease_left_ms: Option<u64>,
+    /// Belts in force there: `nf_tables`, `owned`, `egress`, `lifetime`.
+    pub belts: Vec<String>,
+    /// What is weaker than it could be there, and why.
+    pub weaker: Vec<String>,
+    /// Foreign holders seen since it came up.
+    pub conflicts: u64,
+    /// How it came to be there, where known.
+    pub last_move: Option<VipMove>,
+}
+
+/// A floating address's way to where it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VipMove {
+    /// Resource id.
+    pub resource: String,
+    /// Node that held it before; empty when none did.
+    pub from: String,
+    /// Node that was to hold it.
+    pub to: String,
+    /// What set it off, in words.
+    pub why: String,
+    /// When it was up and announced, seconds since the epoch.
+    pub at: i64,
+    /// Milliseconds from the event to the answer that it is up and announced, on the DC's clock.
+    pub took_ms: u64,
 }
 
 /// A notice with its age.

@@ -18,7 +18,10 @@ fn three_nodes() -> Status {
     let cib = cib::Cib::parse(&cib).unwrap();
     let plan = scheduler::schedule(cib.root(), &scheduler::Options { now: NOW });
     let config = cib::config::Config::new(&cib);
+    let (details, bans) = super::details(cib.root());
     Status {
+        details,
+        bans,
         cluster_name: "shop".to_owned(),
         local_node: "node1".to_owned(),
         dc: Some("node1".to_owned()),

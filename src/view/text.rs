@@ -4,7 +4,7 @@
 use super::tell::{
     asctime, count, exec_status, interval, is_disabled, node_state, ocf_code, option_on, score,
 };
-use super::{FailCount, Status, leaves};
+use super::{FailCount, Status, history, leaves};
 use scheduler::{NodeStatus, OpFailure, ResourceStatus};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -18,12 +18,25 @@ pub struct Options {
     pub by_node: bool,
     /// The migration summary (`-f`).
     pub failcounts: bool,
+    /// Attributes of the nodes (`-A`).
+    pub attributes: bool,
+    /// Operations (`-o`); they tell the fail counts, too.
+    pub operations: bool,
+    /// Operations with their times and results (`-t`).
+    pub timing: bool,
+    /// Constraints that keep resources away from nodes (`-L`).
+    pub bans: bool,
+    /// Without the summary (`-D`).
+    pub no_headers: bool,
 }
 
 /// Everything.
 #[must_use]
 pub fn document(status: &Status, options: Options) -> String {
-    let mut text = summary(status);
+    let mut text = match options.no_headers {
+        true => String::new(),
+        false => summary(status),
+    };
     if options.by_node {
         text.push_str(&nodes_with_resources(status));
         if options.inactive {
@@ -38,11 +51,20 @@ pub fn document(status: &Status, options: Options) -> String {
         let _ = writeln!(text, "\n{heading}");
         text.push_str(&resource_lines(status, options));
     }
-    if options.failcounts {
+    if options.attributes {
+        text.push_str(&history::attributes(status));
+    }
+    if options.operations || options.timing {
+        text.push_str(&history::operations(status, options.timing));
+    } else if options.failcounts {
         text.push_str(&migration(status));
     }
     text.push_str(&failures(status));
-    text
+    if options.bans {
+        text.push_str(&history::bans(status));
+    }
+    // The blank line between two parts is none at the beginning.
+    text.strip_prefix('\n').map(str::to_owned).unwrap_or(text)
 }
 
 /// The list of resources with its heading, as `crm resource status` shows it.

@@ -2,9 +2,9 @@
 //! scripts search it line by line, so the order of attributes is part of the interface.
 
 use super::tell::{asctime, count, exec_status, is_disabled, ocf_code, option, option_on, score};
-use super::{FailCount, Status, leaves, text};
+use super::{ResourceHistory, Status, leaves, text};
 use cib::Element;
-use scheduler::{OpFailure, ResourceStatus};
+use scheduler::ResourceStatus;
 
 /// The whole document; `request` is the command line that asked.
 #[must_use]
@@ -14,13 +14,17 @@ pub fn document(status: &Status, request: &str) -> String {
         .with("request", request)
         .child(summary(status))
         .child(nodes(status))
-        .child(resources(status))
-        .child(node_history(status));
+        .child(resources(status));
     let mut root = root;
-    let failures = failures(status);
-    if !failures.children.is_empty() {
-        root.children.push(failures);
-    }
+    // Pacemaker leaves out what has nothing in it.
+    let more = [
+        node_attributes(status),
+        node_history(status),
+        failures(status),
+        bans(status),
+    ];
+    root.children
+        .extend(more.into_iter().filter(|e| !e.children.is_empty()));
     let root = root.child(
         Element::new("status")
             .with("code", "0")
@@ -209,78 +213,76 @@ fn primitive(resource: &ResourceStatus, status: &Status) -> Element {
     element
 }
 
-/// Fail counts and failed operations by node: what the status knows of the history.
+fn node_attributes(status: &Status) -> Element {
+    let mut list = Element::new("node_attributes");
+    for node in status.details.iter().filter(|n| !n.attributes.is_empty()) {
+        let mut element = Element::new("node").with("name", &node.node);
+        for (name, value) in &node.attributes {
+            let attribute = Element::new("attribute");
+            element
+                .children
+                .push(attribute.with("name", name).with("value", value));
+        }
+        list.children.push(element);
+    }
+    list
+}
+
+/// Operations and fail counts by node.
 fn node_history(status: &Status) -> Element {
     let mut history = Element::new("node_history");
-    for node in &status.nodes {
-        let mut element = Element::new("node").with("name", &node.name);
-        for resource in &status.resources {
-            leaves(resource, &mut |leaf| {
-                let id = leaf.id.split(':').next().unwrap_or_default();
-                let counts: Vec<&FailCount> = status
-                    .failcounts
-                    .iter()
-                    .filter(|f| f.node == node.name && f.resource == id)
-                    .collect();
-                let here = leaf.nodes.contains(&node.name);
-                let failed: Vec<&OpFailure> = leaf
-                    .failures
-                    .iter()
-                    .filter(|f| f.node == node.name)
-                    .collect();
-                if here || !counts.is_empty() || !failed.is_empty() {
-                    element
-                        .children
-                        .push(resource_history(id, leaf, &counts, &failed));
-                }
-            });
-        }
-        if !element.children.is_empty() {
-            history.children.push(element);
-        }
+    for node in status.details.iter().filter(|n| !n.history.is_empty()) {
+        let mut element = Element::new("node").with("name", &node.node);
+        element.children = node.history.iter().map(resource_history).collect();
+        history.children.push(element);
     }
     history
 }
 
-fn resource_history(
-    id: &str,
-    leaf: &ResourceStatus,
-    counts: &[&FailCount],
-    failed: &[&OpFailure],
-) -> Element {
-    let threshold = counts.iter().map(|c| c.threshold).max().filter(|t| *t > 0);
+fn resource_history(history: &ResourceHistory) -> Element {
     let mut element = Element::new("resource_history")
-        .with("id", id)
-        .with("orphan", flag(leaf.orphaned))
-        .with(
-            "migration-threshold",
-            &threshold.unwrap_or(1_000_000).to_string(),
-        );
-    if !counts.is_empty() {
-        let total = counts.iter().map(|c| c.count).fold(0, u32::saturating_add);
-        element.set("fail-count", &score(total));
-        if let Some(last) = counts.iter().filter_map(|c| c.last_failure).max() {
-            element.set("last-failure", &asctime(last));
-        }
+        .with("id", &history.resource)
+        .with("orphan", "false")
+        .with("migration-threshold", &history.threshold.to_string());
+    if let Some(count) = history.fail_count {
+        element.set("fail-count", &score(count.unsigned_abs()));
     }
-    for failure in failed {
-        let (_, task, interval_ms) = text::parse_key(&failure.key);
+    if let Some(last) = history.last_failure {
+        element.set("last-failure", &asctime(last));
+    }
+    for result in &history.operations {
         let mut operation = Element::new("operation_history")
-            .with("call", &failure.call_id.to_string())
-            .with("task", task)
-            .with("rc", &failure.rc.to_string())
-            .with("rc_text", ocf_code(failure.rc));
-        if interval_ms > 0 {
-            operation.set("interval", &format!("{interval_ms}ms"));
+            .with("call", &result.call_id.to_string())
+            .with("task", &result.task)
+            .with("rc", &result.rc.to_string())
+            .with("rc_text", ocf_code(result.rc));
+        if result.interval_ms > 0 {
+            operation.set("interval", &format!("{}ms", result.interval_ms));
         }
-        if let Some(at) = failure.last_rc_change {
+        if let Some(at) = result.last_rc_change {
             operation.set("last-rc-change", &asctime(at));
         }
-        operation.set("exec-time", &format!("{}ms", failure.exec_time_ms));
-        operation.set("queue-time", &format!("{}ms", failure.queue_time_ms));
+        operation.set("exec-time", &format!("{}ms", result.exec_time_ms));
+        operation.set("queue-time", &format!("{}ms", result.queue_time_ms));
         element.children.push(operation);
     }
     element
+}
+
+fn bans(status: &Status) -> Element {
+    let mut list = Element::new("bans");
+    for ban in &status.bans {
+        let promoted = flag(ban.promoted_only);
+        let element = Element::new("ban")
+            .with("id", &ban.id)
+            .with("resource", &ban.resource)
+            .with("node", &ban.node)
+            .with("weight", &ban.weight.to_string())
+            .with("promoted-only", promoted)
+            .with("master_only", promoted);
+        list.children.push(element);
+    }
+    list
 }
 
 fn failures(status: &Status) -> Element {

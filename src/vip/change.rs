@@ -2,6 +2,7 @@
 
 use super::params::{Refusal, Settings, Target, rc};
 use super::{NativeVip, Outcome, refused};
+use crate::executor::OpRequest;
 use netlink::{Address, AddressSpec, ArpListener, Broadcast, Kernel, Link, Place, sysctl};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -51,21 +52,21 @@ impl NativeVip {
         }
     }
 
-    pub(super) fn add(&self, settings: &Settings, place: &Place, label: Option<String>) -> Outcome {
-        let spec = AddressSpec {
-            broadcast: place.broadcast,
-            label,
-            nodad: settings.target.ip.is_ipv6() && settings.nodad,
-            noprefixroute: settings.noprefixroute,
-            preferred: settings.preferred,
-            ..AddressSpec::new(place.link.index, settings.target.ip, place.prefix)
-        };
+    pub(super) fn add(
+        &self,
+        request: &OpRequest,
+        settings: &Settings,
+        place: &Place,
+        label: Option<String>,
+    ) -> Outcome {
+        let spec = self.mortal(request, settings.spec(place, label));
         match self.kernel().add_address(&spec) {
             Ok(()) => {}
             // Somebody added it since we looked: the wanted state holds.
             Err(error) if error.is_exists() => {}
             Err(error) => return Err(refused(error)),
         }
+        self.keep_alive(request, spec.clone());
         if settings.target.ip.is_ipv6() && !settings.nodad {
             self.await_detection(&spec)?;
         }

@@ -81,6 +81,18 @@ impl HeldTable {
         }
     }
 
+    /// As [`HeldTable::leave`], for whom claims it, if it is still the address that was meant.
+    pub(super) fn leave_to(&self, resource: &str, meant: &Arc<Tally>) -> bool {
+        let mut table = self.lock();
+        let held = table.get_mut(resource);
+        let Some(held) = held.filter(|held| Arc::ptr_eq(&held.tally, meant)) else {
+            return false;
+        };
+        held.leaving = true;
+        held.tally.give_up();
+        true
+    }
+
     /// Does something with an address that is held and not being given up; it stays held until
     /// that is done.
     pub(super) fn while_held<T>(&self, resource: &str, act: impl FnOnce(&Held) -> T) -> Option<T> {

@@ -4,6 +4,7 @@ use super::burst::Bursts;
 use super::conflict::{
     Conflict, Defence, Defender, Referee, Ruling, Sentry, Surroundings, interval,
 };
+use super::held::HeldTable;
 use netlink::{Claim, ClaimListener};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -25,12 +26,13 @@ pub(super) struct Lookout {
 
 impl Lookout {
     /// Starts the thread in the calling thread's network namespace.
-    pub(super) fn start(bursts: Arc<Bursts>) -> std::io::Result<Self> {
+    pub(super) fn start(bursts: Arc<Bursts>, held: Arc<HeldTable>) -> std::io::Result<Self> {
         let (reader, wake) = std::io::pipe()?;
         let shared = Arc::new(Shared::default());
         let watcher = Watcher {
             shared: Arc::clone(&shared),
             bursts,
+            held,
             posts: BTreeMap::new(),
             surroundings: Surroundings::default(),
         };
@@ -143,6 +145,7 @@ struct Post {
 struct Watcher {
     shared: Arc<Shared>,
     bursts: Arc<Bursts>,
+    held: Arc<HeldTable>,
     posts: BTreeMap<u32, Post>,
     surroundings: Surroundings,
 }
@@ -326,18 +329,24 @@ impl Watcher {
         }
     }
 
+    /// Under no two locks at once: others hold the table of held addresses while they come here.
     fn give_up(&mut self, conflict: &Conflict, sentry: &Sentry) {
-        self.bursts.cancel(&conflict.resource);
-        let mut plan = self.shared.plan();
-        // Stopped or started anew since: not ours to remove.
-        let current = plan.sentries.get(&conflict.resource);
-        if current.is_none_or(|(now, _)| !Arc::ptr_eq(&now.tally, &sentry.tally)) {
-            return;
+        let resource = &conflict.resource;
+        {
+            let mut plan = self.shared.plan();
+            let current = plan.sentries.get(resource);
+            // Stopped or started anew since: not ours to remove.
+            if current.is_none_or(|(now, _)| !Arc::ptr_eq(&now.tally, &sentry.tally)) {
+                return;
+            }
+            plan.sentries.remove(resource);
+            plan.changed = true;
         }
-        plan.sentries.remove(&conflict.resource);
-        plan.changed = true;
-        self.surroundings.remove(sentry);
-        sentry.tally.give_up();
+        // Nobody puts it back.
+        if self.held.leave_to(resource, &sentry.tally) {
+            self.bursts.cancel(resource);
+            self.surroundings.remove(sentry);
+        }
     }
 
     fn have_the_last_word(&mut self) {

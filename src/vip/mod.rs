@@ -4,11 +4,14 @@
 //! takes well under one here, and a stop takes the address away even where the agents' search
 //! for an interface would give up. The differences are listed in mainstay-vip(7).
 
+mod batch;
 mod burst;
 mod change;
 mod conflict;
 mod guard;
 mod held;
+pub mod lease;
+pub mod listen;
 mod lookout;
 mod metadata;
 mod params;
@@ -23,6 +26,7 @@ use crate::executor::{NativeAgent, OpRequest};
 use burst::{Announcers, Bursts, Permit};
 use change::refuse_second_owner;
 use held::{Held, HeldTable};
+use lease::LeaseHandle;
 use lookout::Lookout;
 use netlink::{Error, Kernel, Place};
 use params::{Agent, Refusal, Settings, Target, rc};
@@ -37,13 +41,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub struct NativeVip {
     kernel: Mutex<Kernel>,
-    held: HeldTable,
+    held: Arc<HeldTable>,
     /// Resources whose addresses stay as they are found.
     hands_off: Mutex<BTreeSet<String>>,
     announcers: Announcers,
     bursts: Arc<Bursts>,
     permit: Arc<Permit>,
     lookout: Lookout,
+    /// Without leases (tests, single tools) an address is held for ever.
+    leases: Option<LeaseHandle>,
 }
 
 /// An operation's end as the agents tell it: nothing, or exit code and reason.
@@ -59,15 +65,17 @@ impl NativeVip {
             what: "start the threads that announce and watch addresses".to_owned(),
             source,
         };
+        let held = Arc::new(HeldTable::default());
         let bursts = Arc::new(Bursts::start().map_err(failed)?);
         Ok(Self {
             kernel: Mutex::new(Kernel::open()?),
-            held: HeldTable::default(),
+            held: Arc::clone(&held),
             hands_off: Mutex::default(),
             announcers: Announcers::default(),
-            lookout: Lookout::start(Arc::clone(&bursts)).map_err(failed)?,
+            lookout: Lookout::start(Arc::clone(&bursts), held).map_err(failed)?,
             bursts,
             permit: Arc::default(),
+            leases: None,
         })
     }
 
@@ -136,7 +144,13 @@ impl NativeVip {
             if settings.arping {
                 refuse_second_owner(&link, settings.target.ip)?;
             }
-            self.add(&settings, &place, label)?;
+        }
+        self.open_gate(request, settings.target.ip, &place)?;
+        if there {
+            self.adopt_gate(request, &settings, &place);
+        } else if let Err(refusal) = self.add(request, &settings, &place, label) {
+            self.close_gate(request, Some(settings.target.ip));
+            return Err(refusal);
         }
         let held = self.hold(request, &settings.target, &place);
         if !place.link.up {
@@ -156,6 +170,7 @@ impl NativeVip {
             // What is no address is on no interface.
             return Ok(());
         };
+        self.close_gate(request, Some(target.ip));
         let mut outcome = Ok(());
         for address in self.to_remove(&request.rsc, &target)? {
             // One that cannot be removed does not keep the others here.
@@ -177,8 +192,14 @@ impl NativeVip {
         };
         let place = match result {
             Ok(place) => place,
-            Err(refusal) => return Err(self.lost(&request.rsc, refusal)),
+            Err(refusal) => {
+                if refusal.rc == rc::NOT_RUNNING {
+                    self.close_gate(request, Some(target.ip));
+                }
+                return Err(self.lost(&request.rsc, refusal));
+            }
         };
+        self.adopt_gate(request, &settings, &place);
         let held = self.hold(request, target, &place);
         self.watch(request, &place.link, &held);
         if settings.refreshes > 0 && request.interval_ms > 0 {
@@ -254,6 +275,10 @@ impl NativeAgent for NativeVip {
 
     fn run(&self, request: &OpRequest) -> (i32, String) {
         Self::run(self, request)
+    }
+
+    fn run_together(&self, requests: &[OpRequest]) -> Vec<Option<(i32, String)>> {
+        self.run_batch(requests)
     }
 }
 

@@ -105,6 +105,15 @@ impl Store {
     }
 }
 
+/// Writes everything of the store in `dir` as text, while no daemon has it.
+///
+/// # Errors
+/// The store is in use or does not open; otherwise as [`Store::export`].
+pub fn export(dir: &Path, out: &mut dyn Write) -> Result<ExportSummary, OpenError> {
+    let opened = Store::open(dir, &OpenOptions::default())?;
+    Ok(opened.store.export(out)?)
+}
+
 /// Makes a new store in `dir` from an export. It comes up as [`crate::Health::StillRecovering`]:
 /// whatever was promised after the export is not in it.
 ///

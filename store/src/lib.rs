@@ -34,7 +34,7 @@ use std::path::{Path, PathBuf};
 
 pub use chunks::OBJECT_BYTES_MAX;
 pub use error::{OpenError, RESET_COMMAND, StoreError};
-pub use export::{ExportSummary, import};
+pub use export::{ExportSummary, export, import};
 pub use history::{CibVersion, VERSIONS_MAX, VersionInfo};
 pub use mirror::Mirror;
 pub use recover::{Health, Recovered, in_use, reset};

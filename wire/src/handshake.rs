@@ -61,6 +61,12 @@ pub enum Refusal {
         /// The newest incarnation the refusing node knows of the refused one.
         known: u64,
     },
+    /// As [`Refusal::StaleIncarnation`], and the process that is known is alive: a clone, or a node
+    /// id used twice. Whoever is refused so must not try to become the newer one.
+    InUse {
+        /// The incarnation of the living process.
+        known: u64,
+    },
     /// A reason that a newer version knows.
     Other {
         /// Its number.
@@ -72,6 +78,7 @@ impl Refusal {
     pub(crate) fn encode(self) -> [u8; REFUSE_BODY_LEN] {
         let (code, known) = match self {
             Self::StaleIncarnation { known } => (REFUSE_STALE_INCARNATION, known),
+            Self::InUse { known } => (REFUSE_IN_USE, known),
             Self::Other { code } => (code, 0),
         };
         let mut out = [0; REFUSE_BODY_LEN];
@@ -86,6 +93,7 @@ impl Refusal {
         let known = u64::from_be_bytes(reader.take()?);
         Some(match code {
             REFUSE_STALE_INCARNATION => Self::StaleIncarnation { known },
+            REFUSE_IN_USE => Self::InUse { known },
             code => Self::Other { code },
         })
     }
@@ -98,6 +106,10 @@ impl std::fmt::Display for Refusal {
                 f,
                 "it knows incarnation {known} of this node, which is not older: \
                  clone, store rolled back, or node id used twice"
+            ),
+            Self::InUse { known } => write!(
+                f,
+                "incarnation {known} of this node is alive elsewhere: clone, or node id used twice"
             ),
             Self::Other { code } => write!(f, "reason {code}, which is not known here"),
         }
@@ -301,3 +313,4 @@ pub(crate) const IDENTITY_LEN: usize = 44;
 pub(crate) const HELLO_LEN: usize = 76 + IDENTITY_LEN;
 pub(crate) const REFUSE_BODY_LEN: usize = 9;
 const REFUSE_STALE_INCARNATION: u8 = 1;
+const REFUSE_IN_USE: u8 = 2;

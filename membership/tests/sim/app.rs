@@ -188,7 +188,7 @@ impl World {
         op
     }
 
-    fn publish(&mut self, id: u32) {
+    pub fn publish(&mut self, id: u32) {
         self.app.published += 1;
         let (key, value) = (
             format!("k{}", self.rng.below(6)),

@@ -163,6 +163,10 @@ impl World {
             Self::soft_is_whole,
         );
         self.equal();
+        self.oracle.now = self.now;
+        if let Some(core) = self.nodes.iter().find_map(|n| n.core.as_ref()) {
+            self.oracle.nothing_lost_silently(core);
+        }
         self.stats.acked = self.oracle.acked;
         self.stats.commits = self.oracle.committed.len() as u64;
     }

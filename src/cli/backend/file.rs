@@ -151,6 +151,7 @@ impl CibFile {
         let root = self.cib.root();
         let version = self.cib.version();
         let config = cib::config::Config::new(&self.cib);
+        let (details, bans) = crate::view::details(root);
         let stamp = |name: &str| root.attr(name).unwrap_or_default().to_owned();
         Status {
             local_node: host_name(),
@@ -176,6 +177,8 @@ impl CibFile {
                 .collect(),
             nodes: plan.nodes,
             resources: plan.resources,
+            details,
+            bans,
             ..Status::default()
         }
     }

@@ -219,6 +219,14 @@ fn parse(args: &[String]) -> Result<Parsed, Failure> {
     Ok(Parsed::Run(options))
 }
 
+/// A configuration as `crm configure show` prints it.
+///
+/// # Errors
+/// It holds what cannot be printed.
+pub(crate) fn configuration_text(cib: &cib::Cib) -> Result<String, Failure> {
+    configure::show(cib, &[])
+}
+
 /// Stands in for a cluster that is not there, for commands that need none.
 struct Nobody(Failure);
 

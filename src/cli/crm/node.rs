@@ -5,6 +5,7 @@ use super::session::CLIENT;
 use crate::cli::attributes;
 use crate::cli::backend::{self, ask_done};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::removal;
 use crate::ipc::Request;
 use cib::config::Config;
 use cib::edit;
@@ -39,10 +40,7 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
         "attribute" => attribute(context, words),
         "status-attr" => status_attribute(context, words),
         "fence" => fence(context, words),
-        "delete" => Err(Failure::new(
-            Exit::Unimplemented,
-            "node delete is not offered yet: stop mainstayd on that node, take it out of corosync.conf on the others and run `mainstay reload` there",
-        )),
+        "delete" => delete(context, words),
         other => Err(Failure::new(
             Exit::Unimplemented,
             format!("node {other} is not offered"),
@@ -251,6 +249,18 @@ fn attribute(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure>
         known(cib, node)?;
         Ok(edit::set_node_attribute(cib, node, name, value)?)
     })?;
+    Ok(())
+}
+
+fn delete(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let [node] = words else {
+        return Err(Failure::usage("usage: crm node delete NODE"));
+    };
+    let left = removal::remove(context.backend, node, context.options.force, CLIENT)?;
+    context.console.info(&format!("node {node} deleted"));
+    for text in left {
+        context.console.warning(&text);
+    }
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! `mainstay VERB`: what no other cluster's command line has.
 
 mod doctor;
+mod history;
 mod store;
+mod vip;
 mod why;
 
 use super::backend::{self, ask_done};
@@ -45,8 +47,12 @@ enum Verb {
     Check,
     /// Look for what is wrong with this node's set-up
     Doctor,
-    /// Floating addresses and who holds them
-    Vip,
+    /// Floating addresses: who holds them, by which lease, and how they came there
+    Vip {
+        /// Form of the answer
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
     /// Fence a node by hand
     Fence {
         /// The node
@@ -60,9 +66,35 @@ enum Verb {
     },
     /// Read corosync.conf again
     Reload,
+    /// The versions of the configuration that are kept: who changed what, when
+    History {
+        #[command(subcommand)]
+        verb: Option<HistoryVerb>,
+    },
     /// This node's store, while the daemon is down
     #[command(subcommand)]
     Store(StoreVerb),
+}
+
+#[derive(Debug, Subcommand)]
+enum HistoryVerb {
+    /// Number, time, user, program and node of each; the default
+    List,
+    /// The configuration as it was
+    Show {
+        /// The version's number
+        number: u64,
+        /// The whole CIB as XML
+        #[arg(long)]
+        xml: bool,
+    },
+    /// What changed between two versions
+    Diff {
+        /// The older version's number
+        old: u64,
+        /// The newer version's; the configuration as it is now when not given
+        new: Option<u64>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -156,7 +188,8 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
             console.print(&why::explain(&plan, resource)?);
         }
         Verb::Plan => plan(&backend::plan(backend)?, console),
-        Verb::Vip => vips(&backend::status(backend)?, console),
+        Verb::Vip { output } => vip::show(&backend::status(backend)?, *output, console)?,
+        Verb::History { verb } => history::run(verb.as_ref(), backend, console)?,
         Verb::Reload => {
             let text = ask_done(backend, &Request::Reload)?;
             console.line(&text);
@@ -210,18 +243,6 @@ fn plan(plan: &scheduler::Plan, console: &mut Console) {
     }
     if plan.summary.is_empty() {
         console.line("  * nothing to do");
-    }
-}
-
-fn vips(status: &view::Status, console: &mut Console) {
-    if status.vips.is_empty() {
-        console.line("No floating address is up.");
-    }
-    for vip in &status.vips {
-        console.line(&format!(
-            "{}\t{}\ton {} of {}\t{} announcements",
-            vip.resource, vip.address, vip.device, vip.node, vip.announces
-        ));
     }
 }
 

@@ -8,7 +8,7 @@ use crate::paths::Paths;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
-use store::{OpenError, OpenOptions, Store, StoreError, VerifyReport};
+use store::{OpenError, StoreError, VerifyReport};
 
 pub(super) fn run(verb: &StoreVerb, console: &mut Console) -> Result<Exit, Failure> {
     let dir = Paths::from_env().store_dir();
@@ -60,21 +60,20 @@ fn summary(dir: &Path, report: &VerifyReport) -> String {
 
 fn export(dir: &Path, file: Option<&Path>, console: &mut Console) -> Result<Exit, Failure> {
     must_exist(dir)?;
-    let opened = Store::open(dir, &OpenOptions::default()).map_err(open_failed)?;
     let written = match file {
-        None => opened.store.export(&mut std::io::stdout().lock()),
+        None => store::export(dir, &mut std::io::stdout().lock()),
         Some(path) => {
             let failed = |e: &std::io::Error| {
                 Failure::new(Exit::CantCreat, format!("{}: {e}", path.display()))
             };
             let file = File::create(path).map_err(|e| failed(&e))?;
             let mut out = BufWriter::new(file);
-            let written = opened.store.export(&mut out);
+            let written = store::export(dir, &mut out);
             out.flush().map_err(|e| failed(&e))?;
             written
         }
     };
-    let summary = written.map_err(|e| store_failed(&e))?;
+    let summary = written.map_err(open_failed)?;
     console.err_line(&format!(
         "exported {} log records and {} versions of the CIB",
         summary.records, summary.versions
@@ -141,7 +140,11 @@ fn open_failed(error: OpenError) -> Failure {
         OpenError::Exists { .. } => Exit::Exists,
         _ => Exit::Unavailable,
     };
-    Failure::new(exit, error.to_string())
+    Failure {
+        exit,
+        text: error.to_string(),
+        cure: Some(error.cure().to_owned()),
+    }
 }
 
 fn store_failed(error: &StoreError) -> Failure {

@@ -69,6 +69,11 @@ impl World {
             ..AddressSpec::new(eth0, ip, prefix)
         };
         peer.add_address(&spec).unwrap();
+        // The kernel joins the group that is asked a moment after it has the address.
+        let groups = || std::fs::read_to_string("/proc/thread-self/net/igmp6").unwrap();
+        until("the group is joined", || {
+            ip.is_ipv4() || self.far.run(groups).unwrap().contains("1ff000100")
+        });
     }
 }
 
@@ -146,12 +151,15 @@ fn a_silent_second_holder_is_found_after_the_start() {
     for params in [&[("ip", VIP), ("nic", "eth0")][..], &six()] {
         world.hold_at_the_peer(params[0].1);
         until("eth0 has its own IPv6 address", || {
-            let addresses = Kernel::open_in(&world.near).unwrap().addresses().unwrap();
-            let usable = |a: &Address| a.ip.is_ipv6() && !a.is_tentative() && !a.ip.is_loopback();
-            addresses.iter().any(usable)
+            let mut kernel = Kernel::open_in(&world.near).unwrap();
+            let eth0 = kernel.link("eth0").unwrap().index;
+            let usable = |a: &Address| a.index == eth0 && a.ip.is_ipv6() && !a.is_tentative();
+            kernel.addresses().unwrap().iter().any(usable)
         });
         assert_eq!(world.run("start", params), OK, "nobody waits for an answer");
-        until("the other answered", || world.vip.list()[0].conflicts > 0);
+        until(&format!("{} answered", params[0].1), || {
+            world.vip.list()[0].conflicts > 0
+        });
         assert_eq!(world.vip.list()[0].foreign, mac.to_string());
         assert_eq!(world.run("stop", params), OK);
     }

@@ -1,6 +1,7 @@
 //! The native agents on a real kernel, in throw-away namespaces.
 
 mod agents;
+mod batch;
 mod conflicts;
 mod guard;
 #[path = "../../../netlink/src/rights.rs"]

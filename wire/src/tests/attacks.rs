@@ -364,7 +364,8 @@ fn clone_and_rolled_back_store_are_refused_and_told() {
             Some(known),
             "the session stays"
         );
-        let refusal = Refusal::StaleIncarnation { known: 5 };
+        // The known process is alive: whoever claims its node must not try to outdo it.
+        let refusal = Refusal::InUse { known: 5 };
         let told = net.diagnosis(2, 1);
         assert_eq!(told.trouble, Some(Trouble::RefusesUs(refusal)));
         assert_ne!(told.state, PeerState::Up);
@@ -375,6 +376,19 @@ fn clone_and_rolled_back_store_are_refused_and_told() {
         net.run_for(1_000_000);
         net.assert_all_talk(1);
     }
+}
+
+#[test]
+fn a_node_that_lost_its_store_learns_what_is_known_of_it() {
+    let mut net = Net::new(1, 2, 1);
+    net.nodes.get_mut(&1).unwrap().learn(identity(2, 7));
+    net.connect(2, 1);
+    net.run_for(1_000_000);
+    let refusal = Refusal::StaleIncarnation { known: 7 };
+    assert_eq!(
+        net.diagnosis(2, 1).trouble,
+        Some(Trouble::RefusesUs(refusal))
+    );
 }
 
 #[test]

@@ -2,7 +2,15 @@
 //! named after what went wrong. Every one must end well with the production core, and is what a
 //! seeded bug is shown to first.
 
+/// A family's list: each scenario under its function's name.
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        pub const ALL: &[Scenario] = &[$((stringify!($name), $name)),*];
+    };
+}
+
 mod coordinator;
+mod found;
 mod leases;
 mod stores;
 mod two_nodes;
@@ -26,6 +34,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         two_nodes::ALL,
         stores::ALL,
         coordinator::ALL,
+        found::ALL,
         voters::ALL,
         leases::ALL,
     ];

@@ -5,6 +5,7 @@ use crate::cli::backend;
 use crate::cli::crm::configure;
 use crate::cli::crm::session::{Session, describe};
 use crate::cli::crm::words::Joiner;
+use crate::cli::diff;
 use crate::cli::exit::{Exit, Failure};
 use crate::view;
 use cib::Cib;
@@ -197,13 +198,8 @@ impl Shell<'_> {
             return Ok(());
         }
         self.apply_text(session, &after, true, "the edited text")?;
-        let (old, new) = (before, configure::show(session.cib(), &[])?);
-        for line in old.lines().filter(|l| !new.lines().any(|n| n == *l)) {
-            self.context.console.line(&format!("-{line}"));
-        }
-        for line in new.lines().filter(|l| !old.lines().any(|o| o == *l)) {
-            self.context.console.line(&format!("+{line}"));
-        }
+        let now = configure::show(session.cib(), &[])?;
+        self.context.console.print(&diff::unified(&before, &now));
         Ok(())
     }
 

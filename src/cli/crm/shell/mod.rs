@@ -324,8 +324,20 @@ impl<'a> Shell<'a> {
             match word.as_str() {
                 "bynode" => options.by_node = true,
                 "failcounts" => options.failcounts = true,
-                "inactive" | "ops" | "timing" | "verbose" | "quiet" | "noheaders" | "detail"
-                | "full" | "tickets" | "brief" => {}
+                "ops" => options.operations = true,
+                "timing" => options.timing = true,
+                "noheaders" => options.no_headers = true,
+                "full" => {
+                    options.attributes = true;
+                    options.operations = true;
+                    options.failcounts = true;
+                }
+                // Inactive resources are always shown, and there are no tickets.
+                "inactive" | "verbose" | "quiet" | "tickets" => {}
+                "detail" | "brief" => {
+                    let text = format!("status {word} is not offered: use `crm status xml`");
+                    return Err(Failure::new(Exit::Unimplemented, text));
+                }
                 "xml" => {
                     let status = backend::status(self.context.backend)?;
                     self.context

@@ -1,0 +1,84 @@
+//! Operations, attributes and bans as `crm_mon` writes them (`-o`, `-t`, `-A`, `-L`).
+
+use super::model::{OperationResult, ResourceHistory, Status};
+use super::tell::{asctime, ocf_code, score};
+use std::fmt::Write as _;
+
+/// `Node Attributes:`.
+pub(super) fn attributes(status: &Status) -> String {
+    let mut text = String::from("\nNode Attributes:\n");
+    for node in status.details.iter().filter(|n| !n.attributes.is_empty()) {
+        let _ = writeln!(text, "  * Node: {}:", node.node);
+        for (name, value) in &node.attributes {
+            let _ = writeln!(text, "    * {name:<32}\t: {value:<10}");
+        }
+    }
+    text
+}
+
+/// `Operations:`, with times and results where asked for.
+pub(super) fn operations(status: &Status, timing: bool) -> String {
+    let mut text = String::from("\nOperations:\n");
+    for node in status.details.iter().filter(|n| !n.history.is_empty()) {
+        let _ = writeln!(text, "  * Node: {}:", node.node);
+        for history in &node.history {
+            let _ = writeln!(text, "    * {}:", heading(history));
+            for result in &history.operations {
+                let _ = writeln!(text, "      * {}", operation(result, timing));
+            }
+        }
+    }
+    text
+}
+
+fn heading(history: &ResourceHistory) -> String {
+    let mut line = format!(
+        "{}: migration-threshold={}",
+        history.resource, history.threshold
+    );
+    if let Some(count) = history.fail_count {
+        let _ = write!(line, " fail-count={}", score(count.unsigned_abs()));
+    }
+    if let Some(last) = history.last_failure {
+        let _ = write!(line, " last-failure='{}'", asctime(last));
+    }
+    line
+}
+
+fn operation(result: &OperationResult, timing: bool) -> String {
+    let mut notes = Vec::new();
+    if result.interval_ms > 0 {
+        notes.push(format!("interval=\"{}ms\"", result.interval_ms));
+    }
+    if timing {
+        if let Some(at) = result.last_rc_change {
+            notes.push(format!("last-rc-change=\"{}\"", asctime(at)));
+        }
+        notes.push(format!("exec-time=\"{}ms\"", result.exec_time_ms));
+        notes.push(format!("queue-time=\"{}ms\"", result.queue_time_ms));
+        notes.push(format!("rc={} ({})", result.rc, ocf_code(result.rc)));
+    }
+    let head = format!("({}) {}", result.call_id, result.task);
+    match notes.as_slice() {
+        [] => head,
+        notes => format!("{head}: {}", notes.join(" ")),
+    }
+}
+
+/// `Negative Location Constraints:`.
+pub(super) fn bans(status: &Status) -> String {
+    let mut text = String::from("\nNegative Location Constraints:\n");
+    for ban in &status.bans {
+        let role = if ban.promoted_only {
+            "as Promoted "
+        } else {
+            ""
+        };
+        let _ = writeln!(
+            text,
+            "  * {}\tprevents {} from running {role}on {}",
+            ban.id, ban.resource, ban.node
+        );
+    }
+    text
+}
