@@ -18,7 +18,7 @@ mod mutants;
 mod net;
 #[path = "../tests/sim/node.rs"]
 mod node;
-#[path = "../tests/sim/oracle.rs"]
+#[path = "../tests/sim/oracle/mod.rs"]
 mod oracle;
 #[path = "../tests/sim/rng.rs"]
 mod rng;

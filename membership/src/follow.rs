@@ -185,13 +185,8 @@ impl Core {
         self.notice("conflict", Some(from), text);
         // What was written with the other and not acknowledged by it stands before the lone view.
         self.hand_out_conflict(first_unsafe.min(seq));
-        let keep = self.log.snapshot.at.seq < first_unsafe;
-        let snapshot = if keep {
-            self.log.snapshot.clone()
-        } else {
-            Snapshot::default()
-        };
-        self.roll_back(snapshot);
+        let shared = seq > self.log.snapshot.at.seq;
+        self.roll_back(shared.then_some(seq));
     }
 
     /// What is about to leave the log from here on and may have been acknowledged without quorum.
@@ -204,15 +199,29 @@ impl Core {
         }
     }
 
-    fn roll_back(&mut self, snapshot: Snapshot) {
+    /// Back to the newest snapshot; what follows it before `fork` is in both logs and stays, not
+    /// committed. `None`: the snapshot itself is not in the other log, and nothing stays.
+    fn roll_back(&mut self, fork: Option<u64>) {
+        let mut snapshot = Snapshot::default();
+        let mut shared = Vec::new();
+        if let Some(fork) = fork {
+            snapshot = self.log.snapshot.clone();
+            let after = self.log.iter_after(snapshot.at.seq);
+            let before_fork = after.take_while(|l| l.record.seq < fork);
+            shared = before_fork.map(|l| l.record.clone()).collect();
+        }
         let at = snapshot.at;
         self.log = log::Log::from_snapshot(snapshot);
+        for record in shared {
+            self.log.append(record);
+        }
+        let kept = self.log.head().seq;
         self.commit = at.seq;
         self.applied = at.seq;
         self.committed = self.log.snapshot.state.clone();
-        self.matched.1 = 0;
+        self.matched.1 = self.matched.1.min(kept);
         self.lease.forget_ends();
-        self.writes.pend(DurableOp::TruncateLog { seq: at.seq + 1 });
+        self.writes.pend(DurableOp::TruncateLog { seq: kept + 1 });
         if at.seq == 0 {
             let state = self.log.snapshot_bytes.clone();
             self.writes.pend(DurableOp::Snapshot { seq: 0, state });

@@ -13,6 +13,7 @@ mod claim;
 mod error;
 pub mod gate;
 mod kernel;
+mod label;
 mod link;
 mod ndp;
 mod neighbour;
@@ -24,6 +25,7 @@ pub mod probe;
 #[cfg(test)]
 mod rights;
 mod route;
+mod route_edit;
 mod socket;
 mod sys;
 pub mod sysctl;
@@ -44,5 +46,8 @@ pub use neighbour::Neighbour;
 pub use netns::NetNs;
 pub use place::{Broadcast, NoPlace, Picture, Place, Wanted};
 pub use route::{Route, RouteSpec};
-pub use sys::{close_inherited_on_exec, lock_memory, make_thread_realtime};
+pub use route_edit::WholeRoute;
+pub use sys::{
+    close_inherited_on_exec, lock_memory, make_offspring_realtime, make_thread_realtime,
+};
 pub use watch::{Change, Watch};

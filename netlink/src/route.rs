@@ -166,7 +166,7 @@ fn describe(spec: &RouteSpec) -> String {
     text
 }
 
-fn family(ip: IpAddr) -> AddressFamily {
+pub(crate) fn family(ip: IpAddr) -> AddressFamily {
     if ip.is_ipv4() {
         AddressFamily::Inet
     } else {

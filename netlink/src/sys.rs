@@ -106,10 +106,21 @@ pub fn lock_memory() -> io::Result<()> {
 /// # Errors
 /// What the kernel says: without CAP_SYS_NICE the limit RLIMIT_RTPRIO counts.
 pub fn make_thread_realtime(priority: i32) -> io::Result<()> {
+    set_scheduler(libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, priority)
+}
+
+/// The same for the calling thread and every process that it starts from now on.
+///
+/// # Errors
+/// As [`make_thread_realtime`].
+pub fn make_offspring_realtime(priority: i32) -> io::Result<()> {
+    set_scheduler(libc::SCHED_RR, priority)
+}
+
+fn set_scheduler(policy: libc::c_int, priority: i32) -> io::Result<()> {
     let param = libc::sched_param {
         sched_priority: priority,
     };
-    let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
     // JUSTIFICATION: neither std nor nix offers scheduling policies.
     // SAFETY: pid 0 is the calling thread, and `param` is a whole sched_param that outlives the
     // call.

@@ -44,6 +44,14 @@ pub fn set(key: &str, value: &str) -> Set {
     }
 }
 
+/// Writes a switch that only triggers something and cannot be read (`net/ipv4/route/flush`).
+///
+/// # Errors
+/// As from the file system.
+pub fn trigger(key: &str, value: &str) -> io::Result<()> {
+    std::fs::write(path(key), value)
+}
+
 fn path(key: &str) -> PathBuf {
     let separator = if key.contains('/') { '/' } else { '.' };
     let mut path = PathBuf::from("/proc/sys");

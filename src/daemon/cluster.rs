@@ -123,6 +123,7 @@ impl App {
         self.local.executor.promise((counter, view_no));
         self.standing.view = view;
         self.check_leases();
+        self.give_up_unused();
         self.grants_moved();
         self.publish_ready();
         self.absence_changed();
@@ -230,6 +231,7 @@ impl App {
         let name = self.peers.name(self.me.node);
         self.local.configuration_changed(self.replica.cib(), &name);
         self.configure_leases();
+        self.nonlocal_bind_changed();
         self.input(Input::Fencing {
             configured: self.fencing_enabled(),
         });
@@ -392,6 +394,7 @@ impl App {
             }
             NodeTell::Confirmed { step, ok } => self.confirm(step, ok),
             NodeTell::Changed { why, items: _ } => self.control(controller::Input::Changed { why }),
+            NodeTell::GiveUp { vip } => self.give_up_if_unused(&vip),
             NodeTell::Cleanup { resource } => self.cleanup(resource.as_deref()),
             NodeTell::Fence {
                 target,

@@ -10,7 +10,7 @@
 //! no longer say so, the protocol refuses the grant until A's lease has run out for certain.
 
 use super::app::{App, now_s};
-use super::peer::{Item, NodeCommand};
+use super::peer::{Item, NodeCommand, NodeTell};
 use crate::controller;
 use crate::executor::{OpRequest, ocf_rc, op_status};
 use crate::transport::boottime_ms;
@@ -80,13 +80,17 @@ impl App {
     /// Starts an address on a node as soon as the log says that it may hold it.
     pub(super) fn start_leased(&mut self, to: NodeId, request: Box<OpRequest>) {
         let Some(holder) = self.replica.standings().identity(to.0) else {
-            // It is no member: the controller learns that by itself.
-            return;
+            let why = format!("{} is no member any more", self.peers.name(to));
+            let transition_key = request.transition_key;
+            return self.control(controller::Input::Withdrawn {
+                transition_key,
+                why,
+            });
         };
         self.note_move(to, &request);
         let standing = self.replica.grants().of(&request.rsc);
         if standing.is_some_and(|g| g.holder == holder) {
-            return self.command_to(to, NodeCommand::Run(request));
+            return self.start_now(to, request);
         }
         let now = boottime_ms();
         let start = Start {
@@ -102,6 +106,13 @@ impl App {
         let vip = start.request.rsc.clone();
         self.grants.starts.insert(vip.clone(), start);
         self.ask_grant(&vip);
+    }
+
+    /// From here on the node may use its grant: what it said of having given it up is void, until
+    /// it says so again.
+    fn start_now(&mut self, to: NodeId, request: Box<OpRequest>) {
+        self.reports.forget_freed(to, &request.rsc);
+        self.command_to(to, NodeCommand::Run(request));
     }
 
     /// Proposes the grant that a start waits for, and before it the end of the one that its holder
@@ -140,7 +151,7 @@ impl App {
         };
         self.notices.clear(WAITS);
         if start.holder == grant.holder {
-            return self.command_to(start.to, NodeCommand::Run(start.request));
+            return self.start_now(start.to, start.request);
         }
         // Its holder came back in time and keeps it: the plan to start it elsewhere is void.
         let why = format!(
@@ -169,6 +180,13 @@ impl App {
             _ => None,
         };
         start.retry_at_ms = now + free_in_ms.unwrap_or(RETRY_MS).clamp(1, RETRY_MS_MAX);
+        if let Refusal::Held { vip, holder, .. } = refusal
+            && free_in_ms.is_none()
+        {
+            // It may be granted to a node that never came to use it.
+            let vip = vip.clone();
+            self.tell(*holder, NodeTell::GiveUp { vip });
+        }
         true
     }
 

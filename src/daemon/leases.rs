@@ -2,15 +2,24 @@
 //! asks to be granted anew, and what it gives up because another node has it now.
 
 use super::app::App;
+use super::local::is_active;
 use super::peer::{Items, free_key};
 use crate::executor::{OpFinished, OpRequest, ocf_rc};
-use crate::transport::boottime_ms;
-use crate::vip::lease::{End, LeaseEvent, LeaseHandle, Standing, address_of, is_leased};
+use crate::transport::Peers;
+use crate::transport::{boottime_ms, boottime_us};
+use crate::vip::lease::{
+    BELT_HOLD_US, End, GateOptions, Keeper, LeaseEvent, LeaseHandle, LeaseTimes, RealDoor,
+    Standing, address_of, is_leased,
+};
+use crate::vip::{Conflict, Referee, Ruling};
 use cib::Cib;
 use cib::config::{Config, Kind, Resource};
-use membership::{EntryBody, Grant, Input, OpId, Refusal};
+use membership::{EntryBody, Grant, Input, OpId, Refusal, Timing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use wire::NodeId;
 
 /// What this node knows of the floating addresses and of those it holds.
 #[derive(Debug)]
@@ -22,8 +31,6 @@ pub(super) struct Leases {
     requests: BTreeMap<String, OpRequest>,
     /// Found here by this process before any probe.
     adopted: BTreeSet<String>,
-    /// The kernel was looked at when the configuration was first known.
-    looked: bool,
     /// Re-grants under way.
     asked: BTreeMap<OpId, String>,
     retry_at_ms: Option<u64>,
@@ -42,7 +49,6 @@ impl Leases {
             configured: BTreeMap::new(),
             requests: BTreeMap::new(),
             adopted: BTreeSet::new(),
-            looked: false,
             asked: BTreeMap::new(),
             retry_at_ms: None,
             refusals: 0,
@@ -70,13 +76,11 @@ impl App {
     /// The configuration is another one, or the links are: what is gated where.
     pub(super) fn configure_leases(&mut self) {
         let configured = leased_in(self.replica.cib());
-        let first = !self.leases.looked && !configured.is_empty();
         if configured != self.leases.configured {
             self.leases.configured = configured;
             self.gate_everything();
         }
-        if first {
-            self.leases.looked = true;
+        if !self.named_in_view() {
             self.adopt_what_is_here();
         }
         self.check_leases();
@@ -90,14 +94,18 @@ impl App {
         self.leases.handle.configure(ips, links.collect());
     }
 
+    /// The log names this very process: everything that was written before it came is known here.
+    /// Until then grants are history that is being read.
+    fn named_in_view(&self) -> bool {
+        self.standing.view.names(&self.me)
+    }
+
     /// A process that was started over running addresses takes them over before any probe: their
     /// elements, which its predecessor renewed, will not stand for long.
     fn adopt_what_is_here(&mut self) {
         let mut found = Vec::new();
         for (vip, request) in &self.leases.configured {
-            let grant = self.replica.grants().of(vip);
-            let mine = grant.is_none_or(|g| g.node() == self.me.node);
-            if mine && self.local.vip.adopt(request) {
+            if !self.leases.adopted.contains(vip) && self.local.vip.adopt(request) {
                 found.push(vip.clone());
             }
         }
@@ -130,6 +138,9 @@ impl App {
             match self.replica.grants().of(&vip) {
                 Some(g) if g.holder == self.me && Some(g.grant_no) > used => {}
                 Some(g) if g.node() != self.me.node => {
+                    if !self.named_in_view() {
+                        continue;
+                    }
                     let (node, grant_no) = (self.peers.name(g.node()), g.grant_no);
                     self.surrender(&vip, &node, grant_no);
                 }
@@ -166,6 +177,8 @@ impl App {
             self.leases.retry_at_ms = Some(boottime_ms() + pause_ms);
         } else {
             self.leases.refusals = 0;
+            // It may have gone while the log was asked.
+            self.give_up_if_unused(&vip);
         }
         true
     }
@@ -213,7 +226,7 @@ impl App {
         self.leases.requests.insert(rsc.clone(), request.clone());
         if request.operation == "start" {
             // Before anything is added: from now on this node has not given it up.
-            self.publish_free(&rsc, None);
+            self.publish(vec![(free_key(&rsc), None)]);
         }
     }
 
@@ -247,15 +260,41 @@ impl App {
         let grant_no = mine
             .filter(|g| g.node() == self.me.node)
             .map(|g| g.grant_no);
-        self.publish_free(&vip, grant_no)
+        match grant_no {
+            Some(grant_no) => self.publish_free(&vip, grant_no),
+            None => Items::new(),
+        }
     }
 
-    fn publish_free(&mut self, vip: &str, grant_no: Option<u64>) -> Items {
-        let known = self.reports.of(self.me.node).and_then(|r| r.freed(vip));
-        if known == grant_no {
-            return Items::new();
+    /// A new view: commands of an earlier one are refused from now on, so that a grant whose start
+    /// never came here will not be used any more.
+    pub(super) fn give_up_unused(&mut self) {
+        let grants = self.replica.grants().all();
+        let vips: Vec<String> = grants.map(|g| g.vip.clone()).collect();
+        for vip in vips {
+            self.give_up_if_unused(&vip);
         }
-        let items = vec![(free_key(vip), grant_no.map(|no| super::peer::encode(&no)))];
+    }
+
+    /// Says that a grant of this node is free, if nothing of its address is here or under way.
+    pub(super) fn give_up_if_unused(&mut self, vip: &str) {
+        let busy = self.local.executor.in_flight();
+        let known = self.local.history.element(vip);
+        let here = self.leases.handle.view().standings.contains_key(vip)
+            || self.leases.adopted.contains(vip)
+            || busy.iter().any(|op| op.rsc == vip)
+            || known.is_none_or(is_active);
+        let grant = self.replica.grants().of(vip);
+        let mine = grant.filter(|g| g.holder.machine_boot == self.me.machine_boot);
+        if let Some(g) = mine.filter(|g| g.node() == self.me.node && !here) {
+            let grant_no = g.grant_no;
+            self.publish_free(vip, grant_no);
+        }
+    }
+
+    /// Said again each time, even if it stands already: the DC forgets it with every start.
+    fn publish_free(&mut self, vip: &str, grant_no: u64) -> Items {
+        let items = vec![(free_key(vip), Some(super::peer::encode(&grant_no)))];
         self.publish(items.clone());
         items
     }
@@ -272,7 +311,11 @@ impl App {
         match event {
             LeaseEvent::Opened { vip, grant_no } => {
                 tracing::info!(vip, grant_no, "the kernel lets the address speak");
-                self.notices.clear(&lapsed_code(&vip));
+                if self.notices.clear(&lapsed_code(&vip)) {
+                    // The neighbours may have given it up meanwhile.
+                    let vips = Arc::clone(&self.local.vip);
+                    tokio::task::spawn_blocking(move || vips.announce_again("a lapsed lease"));
+                }
             }
             LeaseEvent::Lapsed { vip, grant_no, why } => {
                 let text = format!(
@@ -320,6 +363,69 @@ impl App {
         if let Err(why) = self.leases.handle.finish(end) {
             tracing::warn!("the gates were not left in order: {why}");
         }
+    }
+}
+
+/// Raises the gates, or takes those of a predecessor over, before anything else is done: what they
+/// hold back must not get through for a moment.
+///
+/// # Errors
+/// The system gives no socket or thread.
+pub(super) fn keep(
+    gates: &GateOptions,
+    timing: &Timing,
+    events: mpsc::Sender<LeaseEvent>,
+) -> Result<Keeper, String> {
+    let door = RealDoor::open(gates).map_err(|e| format!("netlink: {e}"))?;
+    let times = LeaseTimes {
+        lease_us: timing.lease_us,
+        kernel_us: timing.kernel_us,
+        late_write_us: membership::LATE_WRITE_US,
+        heartbeat_us: timing.heartbeat_us,
+    };
+    Keeper::start(Box::new(door), times, boottime_us, events)
+        .map_err(|e| format!("the lease thread: {e}"))
+}
+
+/// Where the lifetime of an address is the only belt, every survivor has to wait for it (R16).
+pub(super) fn hold_us(leases: &LeaseHandle, timing: &Timing) -> Option<u64> {
+    let gates = leases.view().belts.gates;
+    (!gates).then_some(timing.hold_us.max(BELT_HOLD_US))
+}
+
+/// Rules about claims of others to an address that is held here: whose lease stands is its holder,
+/// and defends it. Without one it is another member's, who is right.
+pub(super) struct ClusterReferee {
+    members: Vec<(String, Vec<IpAddr>)>,
+    leases: LeaseHandle,
+}
+
+impl ClusterReferee {
+    pub(super) fn new(peers: &Peers, leases: LeaseHandle) -> Self {
+        let of = |node: &NodeId| {
+            let links = peers.links.iter();
+            let addresses = links.filter_map(|l| l.peers.get(node).map(|a| a.ip()));
+            (peers.name(*node), addresses.collect())
+        };
+        Self {
+            members: peers.others().iter().map(of).collect(),
+            leases,
+        }
+    }
+}
+
+impl Referee for ClusterReferee {
+    fn members(&self) -> Vec<(String, Vec<IpAddr>)> {
+        self.members.clone()
+    }
+
+    fn ruling(&self, conflict: &Conflict) -> Ruling {
+        let held = self.leases.is_open(&conflict.resource);
+        if held || conflict.member.is_none() || self.leases.may_speak_for(conflict.ip) {
+            return Ruling::Defend;
+        }
+        // The gate is closed already: all that is left to do is to take the address away.
+        Ruling::Yield
     }
 }
 

@@ -30,5 +30,9 @@ mod supervise;
 mod turn;
 mod watch;
 
+/// Real-time priority of what an address waits for when it moves (1 to 99): the parent, the loop and
+/// the store thread. Below protocol and leases, above everything ordinary.
+const REALTIME_PRIORITY: i32 = 5;
+
 pub use log::Log;
 pub use start::{Args, main_from_args};

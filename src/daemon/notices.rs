@@ -26,9 +26,11 @@ impl Notices {
         self.0.iter().any(|n| n.code == code && n.text == text)
     }
 
-    /// Forgets everything of a kind.
-    pub(super) fn clear(&mut self, code: &str) {
+    /// Forgets everything of a kind; true when there was any.
+    pub(super) fn clear(&mut self, code: &str) -> bool {
+        let before = self.0.len();
         self.0.retain(|n| n.code != code);
+        self.0.len() != before
     }
 
     /// All, oldest first.

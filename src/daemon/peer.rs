@@ -63,6 +63,8 @@ pub(super) enum NodeTell {
     Confirmed { step: Step, ok: bool },
     /// To the DC: something changed here that no command asked for.
     Changed { why: String, items: Items },
+    /// To the holder of a grant: say that it is free ([`Item::Free`]) if its address is not there.
+    GiveUp { vip: String },
     /// To any node: forget failures and history of a resource (or of all), by hand.
     Cleanup { resource: Option<String> },
     /// To the DC: fence a node, by hand.

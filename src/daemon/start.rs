@@ -2,6 +2,7 @@
 
 use super::app::{App, EXIT_STORE, Inbox, Own, Standing};
 use super::disk::{self, Disk, Done};
+use super::leases;
 use super::local::Local;
 use super::notices::Notices;
 use super::watch::{self, Watcher};
@@ -16,9 +17,8 @@ use crate::transport::{
     boottime_us,
 };
 use crate::vip::NativeVip;
-use crate::vip::lease::{
-    BELT_HOLD_US, GateOptions, Keeper, LeaseEvent, LeaseHandle, LeaseTimes, RealDoor,
-};
+use crate::vip::lease::{GateOptions, LeaseHandle};
+use crate::vip::nonlocal::NonlocalBind;
 use clap::Parser;
 use membership::{Core, NodeState, PeerConfig, Recovered, Time, Timing, VoterSet};
 use sha2::{Digest, Sha256};
@@ -53,12 +53,37 @@ pub struct Args {
     /// Start although the store that was in use here holds nothing now; see mainstay(8)
     #[arg(long)]
     accept_lost_store: bool,
+    /// Do without this means of the kernel, as on an older one (for tests and labs; repeatable)
+    #[arg(long, value_enum, value_name = "MEANS")]
+    kernel_without: Vec<Means>,
     /// Stay in the foreground (always done; accepted for compatibility with corosync)
     #[arg(short = 'f', long)]
     foreground: bool,
     /// The daemon itself, below its parent
     #[arg(long, hide = true)]
     worker: bool,
+}
+
+/// What the leases of floating addresses use where the kernel has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Means {
+    /// Gates at all.
+    NfTables,
+    /// Tables that belong to the daemon (Linux 6.9).
+    Owner,
+    /// Gates for announcements from packet sockets (Linux 5.16).
+    Egress,
+}
+
+impl Args {
+    fn gates(&self) -> GateOptions {
+        let has = |means| !self.kernel_without.contains(&means);
+        GateOptions {
+            owner: has(Means::Owner),
+            egress: has(Means::Egress),
+            nf_tables: has(Means::NfTables),
+        }
+    }
 }
 
 /// Why the daemon did not start: an exit code and what to tell.
@@ -173,6 +198,8 @@ fn other_daemon(pid_file: &Path) -> Option<u32> {
 
 fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
     supervise::unblock_signals();
+    // What is started from here, agents above all, runs as everything else does.
+    let _ = netlink::make_thread_realtime(super::REALTIME_PRIORITY);
     harden();
     let strictness = if args.lenient {
         Strictness::Lenient
@@ -222,6 +249,7 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
         timing,
         ring,
         left_behind,
+        gates: args.gates(),
     };
     runtime.block_on(serve(parts, disk))
 }
@@ -237,6 +265,7 @@ struct Parts {
     ring: KeyRing,
     /// What the daemon before this one left, in words.
     left_behind: Vec<String>,
+    gates: GateOptions,
 }
 
 /// A store that is open, and what it said.
@@ -258,6 +287,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         timing,
         ring,
         left_behind,
+        gates,
     } = parts;
     let trust_store = disk.trusted;
     let me = identity(&paths, &peers, &disk.recovered)?;
@@ -279,11 +309,11 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     })
     .map_err(|e| refuse(EX_OSERR, e))?;
     let (lease_sink, lease_events) = mpsc::channel(OWN_MAX);
-    let keeper = keep_leases(&timing, lease_sink)?;
-    let leases = keeper.handle();
+    let keeper = leases::keep(&gates, &timing, lease_sink).map_err(|e| refuse(EX_OSERR, e))?;
+    let lease_handle = keeper.handle();
     let core = Core::start(
         membership::Config {
-            hold_us: hold_us(&leases, &timing),
+            hold_us: leases::hold_us(&lease_handle, &timing),
             ..core_config(&conf, &peers, me, timing, trust_store)
         },
         disk.recovered,
@@ -313,7 +343,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         (*peers).clone(),
         disk_handle.clone(),
         stream_handle,
-        leases.clone(),
+        lease_handle.clone(),
         event_sink,
         protocol.clone(),
         seed,
@@ -329,7 +359,16 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     let ipc = tokio::spawn(crate::ipc::serve(listener, calls_sink));
     let (executor_sink, executor) = mpsc::channel(EVENTS_MAX);
     let (alert_sink, alert_failures) = mpsc::channel(OWN_MAX);
-    let local = local(&paths, &peers, leases.clone(), executor_sink, alert_sink)?;
+    let boot = me.machine_boot.0.map(|b| format!("{b:02x}")).concat();
+    let nonlocal = NonlocalBind::open(&paths.state_dir(), &boot);
+    let local = local(
+        &paths,
+        &peers,
+        lease_handle.clone(),
+        executor_sink,
+        alert_sink,
+        nonlocal,
+    )?;
     let (words, mishaps) = mpsc::channel(watch::WORDS_MAX);
     let watcher = Watcher::start(Arc::clone(&local.vip), words);
     let mut app = App {
@@ -354,7 +393,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         },
         duty: super::duty::Duty::new(),
         grants: super::grants::Grants::default(),
-        leases: super::leases::Leases::new(leases),
+        leases: leases::Leases::new(lease_handle),
         silence: super::silence::Silence::default(),
         silence_round: 0,
         t_fail_us: timing.t_fail_us,
@@ -570,27 +609,6 @@ fn digest(conf: &ClusterConf, peers: &Peers) -> [u8; 32] {
     Sha256::digest(format!("{nodes:?} {quorum:?} {}", conf.cluster_name)).into()
 }
 
-/// Raises the gates, or takes those of a predecessor over, before anything else is done: what they
-/// hold back must not get through for a moment.
-fn keep_leases(timing: &Timing, events: mpsc::Sender<LeaseEvent>) -> Result<Keeper, Refusal> {
-    let door = RealDoor::open(&GateOptions::default())
-        .map_err(|e| refuse(EX_OSERR, format!("netlink: {e}")))?;
-    let times = LeaseTimes {
-        lease_us: timing.lease_us,
-        kernel_us: timing.kernel_us,
-        late_write_us: membership::LATE_WRITE_US,
-        heartbeat_us: timing.heartbeat_us,
-    };
-    Keeper::start(Box::new(door), times, boottime_us, events)
-        .map_err(|e| refuse(EX_OSERR, format!("the lease thread: {e}")))
-}
-
-/// Where the lifetime of an address is the only belt, every survivor has to wait for it (R16).
-fn hold_us(leases: &LeaseHandle, timing: &Timing) -> Option<u64> {
-    let gates = leases.view().belts.gates;
-    (!gates).then_some(timing.hold_us.max(BELT_HOLD_US))
-}
-
 fn open_socket(paths: &Paths) -> Result<tokio::net::UnixListener, Refusal> {
     let socket = paths.socket();
     crate::ipc::bind(&socket)
@@ -600,12 +618,14 @@ fn open_socket(paths: &Paths) -> Result<tokio::net::UnixListener, Refusal> {
 fn local(
     paths: &Paths,
     peers: &Peers,
-    leases: LeaseHandle,
+    handle: LeaseHandle,
     events: mpsc::Sender<crate::executor::ExecutorEvent>,
     alert_failures: mpsc::Sender<String>,
+    nonlocal: NonlocalBind,
 ) -> Result<Local, Refusal> {
     let vip = NativeVip::new().map_err(|e| refuse(EX_OSERR, format!("netlink: {e}")))?;
-    let vip = Arc::new(vip.with_leases(leases));
+    let vip = Arc::new(vip.with_leases(handle.clone()));
+    vip.set_referee(Arc::new(leases::ClusterReferee::new(peers, handle)));
     let node_name = peers.name(peers.me);
     let environment = read_environment_files(paths);
     let fencer = Fencer::new(FencerConfig::new(paths, &node_name, &environment));
@@ -621,6 +641,7 @@ fn local(
         Arc::new(fencer),
         vip,
         alerter,
+        nonlocal,
         &node_name,
     ))
 }

@@ -3,8 +3,8 @@
 use super::app::{App, now_s};
 use crate::ipc::{Check, CheckLevel, Response};
 use crate::transport::Report;
-use crate::view::{FailCount, PeerStatus, Status, VipStatus};
-use crate::vip::lease::Standing;
+use crate::view::{PeerStatus, Status, SwitchStatus, VipStatus};
+use crate::vip::lease::{BELT_HOLD_US, Standing};
 use membership::PeerState;
 use scheduler::{Options, Plan};
 use std::sync::Arc;
@@ -21,10 +21,7 @@ impl App {
         let mut status = Box::new(self.status(report));
         let cib = self.cib_now();
         self.plan_for_client(cib, reply, |cib, plan| {
-            status.failcounts = fail_counts(cib, &plan);
-            (status.details, status.bans) = crate::view::details(cib);
-            status.nodes = plan.nodes;
-            status.resources = plan.resources;
+            status.take_cib(cib, plan);
             Response::Status(status)
         });
     }
@@ -56,9 +53,6 @@ impl App {
     /// Everything but what a plan tells.
     fn status(&self, report: Option<&Report>) -> Status {
         let dc = self.dc();
-        let version = self.replica.cib().version();
-        let root = self.replica.cib().root();
-        let stamp = |name: &str| root.attr(name).unwrap_or_default().to_owned();
         Status {
             cluster_name: self.conf.cluster_name.clone(),
             local_node: self.peers.name(self.me.node),
@@ -71,22 +65,13 @@ impl App {
             ),
             votes: report.map(votes).unwrap_or_default(),
             view_no: self.standing.view.view_no,
-            cib_version: (version.admin_epoch, version.epoch, version.num_updates),
-            last_change: root.attr("cib-last-written").map(|when| {
-                (
-                    when.to_owned(),
-                    stamp("update-user"),
-                    stamp("update-client"),
-                    stamp("update-origin"),
-                )
-            }),
             now: now_s(),
-            options: self.options(),
             peers: self.peer_statuses(report),
             transition: dc.and_then(|n| self.reports.of(n)?.dc()?.progress),
             vips: self.vip_statuses(),
             notices: self.notices.all(),
-            timers: report.map(timers).unwrap_or_default(),
+            timers: report.map(|r| self.timers(r)).unwrap_or_default(),
+            switches: self.local.nonlocal.status(),
             ..Status::default()
         }
     }
@@ -110,18 +95,32 @@ impl App {
             }
             if let Some(held) = held.iter().find(|h| h.resource == vip.resource) {
                 vip.announces = held.announces;
+                vip.conflicts = held.conflicts;
+                vip.foreign.clone_from(&held.foreign);
             }
         }
         all
     }
 
-    fn options(&self) -> Vec<(String, String)> {
-        let config = cib::config::Config::new(self.replica.cib());
-        config
-            .properties()
-            .into_iter()
-            .map(|(n, v)| (n.to_owned(), v.to_owned()))
-            .collect()
+    /// Times in force, milliseconds.
+    fn timers(&self, report: &Report) -> Vec<(String, u64)> {
+        let t = &report.core.timing;
+        let gates = self.leases.handle.view().belts.gates;
+        let hold_us = if gates {
+            t.hold_us
+        } else {
+            t.hold_us.max(BELT_HOLD_US)
+        };
+        let named = [
+            ("token", t.t_fail_us),
+            ("heartbeat", t.heartbeat_us),
+            ("hold", hold_us),
+            ("lease", t.lease_us),
+            ("kernel-lease", t.kernel_us),
+            ("authority", t.authority_us),
+        ];
+        let ms = |(name, us): &(&str, u64)| ((*name).to_owned(), us / 1000);
+        named.iter().map(ms).collect()
     }
 
     fn peer_statuses(&self, report: Option<&Report>) -> Vec<PeerStatus> {
@@ -195,6 +194,7 @@ impl App {
         checks.extend(others.map(|(id, name)| self.check_peer(*id, name)));
         checks.extend(self.check_fencing());
         checks.extend(self.check_belts());
+        checks.extend(self.check_switches());
         let findings = cib::check::verify(self.replica.cib());
         checks.extend(findings.into_iter().map(|fault| {
             let level = match fault.severity {
@@ -263,6 +263,29 @@ impl App {
             .collect()
     }
 
+    /// Kernel switches that floating addresses want.
+    fn check_switches(&self) -> Vec<Check> {
+        let about = |level, text: String, cure| check("floating addresses", level, text, cure);
+        let judge = |switch: SwitchStatus| {
+            let now = format!("{} is {}", switch.key, switch.value);
+            if !switch.trouble.is_empty() {
+                let cure =
+                    "set it with sysctl on the host, or give the container a writable /proc/sys";
+                return Some(about(CheckLevel::Warning, switch.trouble, Some(cure)));
+            }
+            if !switch.wanted_by.is_empty() && switch.value != "1" {
+                let text = format!("{now}, and {} wants it set", switch.wanted_by);
+                let cure =
+                    "somebody has changed it since: restart mainstayd, or set it with sysctl";
+                return Some(about(CheckLevel::Warning, text, Some(cure)));
+            }
+            let text = format!("{now}, set by {}", switch.set_by);
+            (!switch.set_by.is_empty()).then(|| about(CheckLevel::Ok, text, None))
+        };
+        let switches = self.local.nonlocal.status().into_iter();
+        switches.filter_map(judge).collect()
+    }
+
     /// What keeps a floating address silent when this node may not answer for it.
     fn check_belts(&self) -> Vec<Check> {
         let belts = self.leases.handle.view().belts;
@@ -324,78 +347,4 @@ fn link_state(report: &Report, node: NodeId, link: u8) -> Option<(bool, u32)> {
         link.up,
         link.rtt_us.unwrap_or(0).try_into().unwrap_or(u32::MAX),
     ))
-}
-
-/// Times in force, milliseconds.
-fn timers(report: &Report) -> Vec<(String, u64)> {
-    let t = &report.core.timing;
-    let named = [
-        ("token", t.t_fail_us),
-        ("heartbeat", t.heartbeat_us),
-        ("hold", t.hold_us),
-        ("lease", t.lease_us),
-        ("kernel-lease", t.kernel_us),
-        ("authority", t.authority_us),
-    ];
-    named
-        .into_iter()
-        .map(|(name, us)| (name.to_owned(), us / 1000))
-        .collect()
-}
-
-/// Fail counts from the transient attributes `fail-count-RSC#OP_INTERVAL`.
-fn fail_counts(cib: &cib::Element, plan: &Plan) -> Vec<FailCount> {
-    let mut counts = Vec::new();
-    let Some(status) = cib.first("status") else {
-        return counts;
-    };
-    for state in &status.children {
-        let node = state.attr("uname").unwrap_or_default();
-        let sets = state.all("transient_attributes").flat_map(|t| &t.children);
-        let pairs: Vec<_> = sets
-            .flat_map(|s| &s.children)
-            .filter_map(|nv| Some((nv.attr("name")?, nv.attr("value")?)))
-            .collect();
-        for (name, value) in &pairs {
-            let Some((resource, operation)) = name
-                .strip_prefix("fail-count-")
-                .and_then(|n| n.rsplit_once('#'))
-            else {
-                continue;
-            };
-            let last = format!("last-failure-{resource}#{operation}");
-            let last = pairs
-                .iter()
-                .find(|(n, _)| *n == last)
-                .and_then(|(_, v)| v.parse().ok());
-            counts.push(FailCount {
-                resource: resource.to_owned(),
-                node: node.to_owned(),
-                operation: operation.to_owned(),
-                count: count_of(value),
-                threshold: threshold(plan, resource),
-                last_failure: last,
-            });
-        }
-    }
-    counts
-}
-
-/// `INFINITY` = 1 000 000.
-fn count_of(value: &str) -> u32 {
-    match value {
-        "INFINITY" => 1_000_000,
-        number => number.parse().unwrap_or(0),
-    }
-}
-
-/// `migration-threshold` as the plan's reasons name it; 0 = none reached.
-fn threshold(plan: &Plan, resource: &str) -> u32 {
-    let of = |r: &scheduler::Reason| match &r.because {
-        scheduler::Because::FailedTooOften { threshold, .. } if r.resource == resource => {
-            Some(*threshold)
-        }
-        _ => None,
-    };
-    plan.reasons.iter().find_map(of).unwrap_or(0)
 }

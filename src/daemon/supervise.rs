@@ -16,6 +16,9 @@ pub(super) fn run(args: &[OsString]) -> ExitCode {
         eprintln!("mainstayd: cannot block signals: {error}");
         return ExitCode::FAILURE;
     }
+    // A daemon that died has some hundred milliseconds until its addresses fall silent: on a busy
+    // machine it may not stand in line behind everything else. Without the right it has to.
+    let _ = netlink::make_offspring_realtime(super::REALTIME_PRIORITY);
     let mut starts = VecDeque::new();
     let mut ran = false;
     loop {

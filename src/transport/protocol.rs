@@ -374,7 +374,7 @@ impl Loop {
         let cure = "make the nodelist in corosync.conf the same on all nodes, every nodeid once, and restart mainstayd where it was wrong";
         match (listed, claims) {
             (Some(listed), Some(claims)) => format!(
-                "{} ({from}) says it is node {claims}, which the node list has as {}: its packets are refused; {cure}",
+                "{} ({from}) says that it has nodeid {claims}, which the node list gives to {}: its packets are refused; {cure}",
                 self.peers.name(*listed),
                 self.peers.name(*claims),
             ),

@@ -1,9 +1,10 @@
 //! What is changed in the kernel: an address comes, an address goes.
 
 use super::params::{Refusal, Settings, Target, rc};
-use super::{NativeVip, Outcome, refused};
+use super::{NativeVip, Outcome, lock, refused};
 use crate::executor::OpRequest;
-use netlink::{Address, AddressSpec, ArpListener, Broadcast, Kernel, Link, Place, sysctl};
+use netlink::{Address, AddressSpec, Asked, Broadcast, ClaimListener, Kernel, Link, Place, sysctl};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,36 @@ impl NativeVip {
         Ok(addresses)
     }
 
+    /// Finds out what is in the way before anything is changed.
+    pub(super) fn admit(&self, settings: &Settings, place: &Place) -> Outcome {
+        let (ip, nic) = (settings.target.ip, &place.link.name);
+        if ip.is_ipv6() {
+            let key = format!("net/ipv6/conf/{nic}/disable_ipv6");
+            if sysctl::read(&key).is_ok_and(|value| value == "1") {
+                let reason = format!("IPv6 is switched off on {nic}: set {key} to 0 (sysctl)");
+                return Err(Refusal::new(rc::GENERIC, reason));
+            }
+        }
+        let links = self.kernel().links().map_err(refused)?;
+        let addresses = self.kernel().addresses().map_err(refused)?;
+        let elsewhere = addresses.iter().filter(|a| a.ip == ip).find_map(|a| {
+            let link = links.iter().find(|l| l.index == a.index)?;
+            let other = link.index != place.link.index && !link.loopback;
+            other.then_some((a.prefix, &link.name))
+        });
+        let Some((prefix, other)) = elsewhere else {
+            return Ok(());
+        };
+        Err(Refusal::new(
+            rc::GENERIC,
+            format!(
+                "{ip}/{prefix} is on {other} already and would have two places on this node: ip \
+                 address delete {ip}/{prefix} dev {other}, or set nic={other}"
+            ),
+        ))
+    }
+
+    /// Sets a link up and waits for its carrier; one that has none is left as it was.
     pub(super) fn bring_up(&self, link: &Link) -> Result<Link, Refusal> {
         if link.up {
             return Ok(link.clone());
@@ -43,7 +74,11 @@ impl NativeVip {
         let until = Instant::now() + NEGOTIATION_WAIT_MAX;
         loop {
             let link = kernel.link_by_index(link.index).map_err(refused)?;
-            if link.carrier || Instant::now() >= until {
+            if link.carrier {
+                return Ok(link);
+            }
+            if Instant::now() >= until {
+                kernel.set_up(link.index, false).map_err(refused)?;
                 return Ok(link);
             }
             drop(kernel);
@@ -52,7 +87,101 @@ impl NativeVip {
         }
     }
 
+    /// Asks the network whether somebody else has the address, where that is wanted: as the agent
+    /// does (`arping -D -c 2`), or as long as it takes where nobody knows whether the former
+    /// holder is gone.
+    pub(super) fn ask_for_a_second_owner(
+        &self,
+        resource: &str,
+        settings: &Settings,
+        link: &Link,
+    ) -> Outcome {
+        let ordered = lock(&self.asks).remove(resource);
+        let listen = match ordered {
+            Some(listen) => listen,
+            None if settings.arping => ARPING_WAIT,
+            None => return Ok(()),
+        };
+        if link.loopback || link.noarp {
+            return Ok(());
+        }
+        let own = self.kernel().links().unwrap_or_default();
+        let asked = Asked {
+            tries: ASK_TRIES,
+            listen,
+            own: own.iter().filter_map(|link| link.mac).collect(),
+        };
+        let ip = settings.target.ip;
+        let claims = ClaimListener::new(link).and_then(|mut ear| {
+            ear.watch(&BTreeSet::from([ip]))?;
+            ear.ask(&asked)
+        });
+        match claims.map(|claims| claims.into_iter().next()) {
+            Ok(None) => Ok(()),
+            Ok(Some(claim)) => Err(collision(ip, &link.name, &claim.mac.to_string())),
+            // Nobody asked for it in so many words: as in the agent, a check that cannot be made
+            // does not keep the address away.
+            Err(error) if ordered.is_none() => {
+                tracing::warn!(%ip, %error, "could not ask for a second owner");
+                Ok(())
+            }
+            Err(error) => Err(refused(error)),
+        }
+    }
+
+    /// Adds the address and what belongs to it; all of it or nothing.
     pub(super) fn add(
+        &self,
+        request: &OpRequest,
+        settings: &Settings,
+        place: &Place,
+        label: Option<String>,
+    ) -> Outcome {
+        if settings.lvs {
+            self.clear_loopback(settings)?;
+        }
+        if let (IpAddr::V6(six), Some(value)) = (settings.target.ip, settings.address_label) {
+            self.label_address(six, value);
+        }
+        let added = self.add_alone(request, settings, place, label);
+        if added.is_err() {
+            // What is told is why the address could not be added.
+            let undone = self.after_stop(settings);
+            undone.unwrap_or_else(|refusal| tracing::warn!(reason = refusal.reason, "not undone"));
+        }
+        added
+    }
+
+    /// What is to be done when the address is gone.
+    pub(super) fn after_stop(&self, settings: &Settings) -> Outcome {
+        let ip = settings.target.ip;
+        if let (IpAddr::V6(six), Some(value)) = (ip, settings.address_label) {
+            // As in the agent: an error means that there was none.
+            let _ = self.kernel().delete_address_label(six, value);
+        }
+        if settings.flush_routes {
+            let family = if ip.is_ipv4() { "ipv4" } else { "ipv6" };
+            if let Err(error) = sysctl::trigger(&format!("net/{family}/route/flush"), "-1") {
+                tracing::warn!(%ip, %error, "the route cache was not flushed");
+            }
+        }
+        if settings.lvs {
+            self.restore_loopback(&settings.target)?;
+        }
+        Ok(())
+    }
+
+    /// As in the agent: an address without its label is better than none.
+    fn label_address(&self, ip: std::net::Ipv6Addr, value: u32) {
+        match self.kernel().add_address_label(ip, value) {
+            Err(error) if !error.is_exists() => {
+                tracing::warn!(%ip, %error, "the address may be chosen as a source");
+            }
+            _ => {}
+        }
+    }
+
+    fn add_alone(
         &self,
         request: &OpRequest,
         settings: &Settings,
@@ -114,24 +243,6 @@ impl NativeVip {
     }
 }
 
-/// RFC 5227 section 2.1 with the agent's numbers (`arping -D -c 2 -w 3`).
-pub(super) fn refuse_second_owner(link: &Link, ip: IpAddr) -> Outcome {
-    let IpAddr::V4(four) = ip else { return Ok(()) };
-    if link.loopback || link.noarp {
-        return Ok(());
-    }
-    let asked = ArpListener::open(link).and_then(|ear| ear.owner(four, ARPINGS, ARPING_WAIT));
-    match asked {
-        Ok(None) => Ok(()),
-        Ok(Some(owner)) => Err(collision(ip, &link.name, &owner.to_string())),
-        Err(error) => {
-            // As in the agent: a check that cannot be made does not keep the address away.
-            tracing::warn!(%ip, %error, "could not ask for a second owner");
-            Ok(())
-        }
-    }
-}
-
 pub(super) fn collision(ip: IpAddr, nic: &str, owner: &str) -> Refusal {
     Refusal::new(
         rc::GENERIC,
@@ -176,5 +287,6 @@ const DETECTION_WAIT_MAX: Duration = Duration::from_secs(10);
 const DETECTION_LOOK: Duration = Duration::from_millis(20);
 /// How long a link that was just brought up may take to find its carrier.
 const NEGOTIATION_WAIT_MAX: Duration = Duration::from_secs(3);
-const ARPINGS: u32 = 2;
-const ARPING_WAIT: Duration = Duration::from_millis(1_000);
+const ARPING_WAIT: Duration = Duration::from_secs(2);
+/// RFC 5227 section 1.1, PROBE_NUM.
+const ASK_TRIES: u32 = 3;

@@ -1,5 +1,8 @@
-//! What the two agents say about themselves: names, types and defaults are the agents'.
+//! What the agents say about themselves: names, types and defaults are the agents'.
 
+mod others;
+
+use others::{IPSRCADDR, IPV6ADDR, ROUTE};
 use std::fmt::Write;
 
 /// One parameter.
@@ -7,6 +10,7 @@ struct Parameter {
     name: &'static str,
     kind: &'static str,
     default: Option<&'static str>,
+    required: bool,
     short: &'static str,
     long: &'static str,
 }
@@ -17,13 +21,24 @@ struct Description {
     short: &'static str,
     long: &'static str,
     parameters: &'static [Parameter],
+    /// For start, stop and monitor.
+    timeout: &'static str,
     monitor_interval: &'static str,
+    /// Operations beside start, stop, monitor, meta-data and validate-all.
     status: bool,
+    reload: bool,
 }
 
 /// The XML that `meta-data` prints.
-pub(super) fn xml(kind: &str) -> String {
-    render(if kind == "IPaddr" { &IPADDR } else { &IPADDR2 })
+pub(super) fn xml(kind: &str) -> Option<String> {
+    Some(render(match kind {
+        "IPaddr2" => &IPADDR2,
+        "IPaddr" => &IPADDR,
+        "IPv6addr" => &IPV6ADDR,
+        "IPsrcaddr" => &IPSRCADDR,
+        "Route" => &ROUTE,
+        _ => return None,
+    }))
 }
 
 fn render(agent: &Description) -> String {
@@ -38,7 +53,7 @@ fn render(agent: &Description) -> String {
     describe(&mut xml, agent.short, agent.long);
     xml.push_str("\n<parameters>\n");
     for parameter in agent.parameters {
-        let required = if parameter.name == "ip" {
+        let required = if parameter.required {
             " unique=\"1\" required=\"1\""
         } else {
             ""
@@ -56,26 +71,29 @@ fn render(agent: &Description) -> String {
         );
     }
     xml.push_str("</parameters>\n\n<actions>\n");
-    xml.push_str(
-        "<action name=\"start\" timeout=\"20s\"/>\n<action name=\"stop\" timeout=\"20s\"/>\n",
-    );
-    let recurring: &[&str] = if agent.status {
-        &["status", "monitor"]
-    } else {
-        &["monitor"]
-    };
+    actions(&mut xml, agent);
+    xml.push_str("</actions>\n</resource-agent>\n");
+    xml
+}
+
+fn actions(xml: &mut String, agent: &Description) {
+    let timeout = agent.timeout;
+    let mut once = vec!["start", "stop"];
+    once.extend(agent.reload.then_some("reload"));
+    for name in once {
+        let _ = writeln!(xml, "<action name=\"{name}\" timeout=\"{timeout}\"/>");
+    }
+    let mut recurring = vec!["monitor"];
+    recurring.extend(agent.status.then_some("status"));
     for name in recurring {
         let interval = agent.monitor_interval;
         let _ = writeln!(
             xml,
-            "<action name=\"{name}\" depth=\"0\" timeout=\"20s\" interval=\"{interval}\"/>"
+            "<action name=\"{name}\" depth=\"0\" timeout=\"{timeout}\" interval=\"{interval}\"/>"
         );
     }
     xml.push_str("<action name=\"meta-data\" timeout=\"5s\"/>\n");
-    xml.push_str(
-        "<action name=\"validate-all\" timeout=\"20s\"/>\n</actions>\n</resource-agent>\n",
-    );
-    xml
+    xml.push_str("<action name=\"validate-all\" timeout=\"20s\"/>\n");
 }
 
 fn describe(xml: &mut String, short: &str, long: &str) {
@@ -94,8 +112,17 @@ const fn parameter(
         name,
         kind,
         default: Some(default),
+        required: false,
         short,
         long,
+    }
+}
+
+/// A parameter that must be set, and that tells resources apart.
+const fn required(parameter: Parameter) -> Parameter {
+    Parameter {
+        required: true,
+        ..parameter
     }
 }
 
@@ -103,6 +130,7 @@ const NIC: Parameter = Parameter {
     name: "nic",
     kind: "string",
     default: None,
+    required: false,
     short: "Network interface",
     long: "Interface that gets the address. Without it the interface whose directly connected\n\
            network holds the address is taken, the narrowest network first. The old form\n\
@@ -114,15 +142,15 @@ static IPADDR2: Description = Description {
     short: "Floating IPv4 or IPv6 address",
     long: "Keeps an IPv4 or IPv6 address on an interface of the node the resource runs on and tells\n\
            the neighbours where it is. Served inside mainstayd through netlink, no program is run.\n\
-           Parameters marked so are handed to the agent of the resource-agents package.",
+           What only that agent can do is handed to it.",
     parameters: &[
-        parameter(
+        required(parameter(
             "ip",
             "string",
             "",
             "The floating address",
             "IPv4 address in dotted notation or IPv6 address, without prefix length.",
-        ),
+        )),
         NIC,
         parameter(
             "cidr_netmask",
@@ -153,14 +181,16 @@ static IPADDR2: Description = Description {
             "boolean",
             "false",
             "Keep the address on lo when stopped",
-            "For direct routing behind an LVS director. Handed to the packaged agent.",
+            "For direct routing behind an LVS director: the loopback's copy of an IPv4 address makes\n\
+             room at the start and comes back at the stop.",
         ),
         parameter(
             "lvs_ipv6_addrlabel",
             "boolean",
             "false",
             "Label the IPv6 address against use as source",
-            "For direct routing behind an LVS director. Handed to the packaged agent.",
+            "For direct routing behind an LVS director: the address gets a label of its own, so that it\n\
+             is not chosen as a source.",
         ),
         parameter(
             "lvs_ipv6_addrlabel_value",
@@ -174,7 +204,7 @@ static IPADDR2: Description = Description {
             "string",
             "",
             "Hardware address of a shared address",
-            "Only for an address shared by clone instances. Handed to the packaged agent.",
+            "Only for an address shared by clone instances, which is handed to the packaged agent.",
         ),
         parameter(
             "clusterip_hash",
@@ -188,7 +218,7 @@ static IPADDR2: Description = Description {
             "boolean",
             "false",
             "One address per clone instance",
-            "Adds the instance number to the address. Handed to the packaged agent.",
+            "Adds the instance number to the last part of an IPv4 address; needs globally-unique=true.",
         ),
         parameter(
             "arp_interval",
@@ -233,21 +263,22 @@ static IPADDR2: Description = Description {
             "string",
             "",
             "Options of that program",
-            "A resource that sets it is handed to the packaged agent.",
+            "-A announces in reply form, -U in request form, as ever; a resource with other options is\n\
+             handed to the packaged agent.",
         ),
         parameter(
             "flush_routes",
             "boolean",
             "false",
             "Flush the route cache on stop",
-            "Handed to the packaged agent.",
+            "For programs on the same node that would go on over the loopback for a while.",
         ),
         parameter(
             "run_arping",
             "string",
             "false",
             "Ask for a second owner before start",
-            "Probes the network twice for an IPv4 address and refuses to start when somebody\n\
+            "Probes the network for an IPv4 address and refuses to start when somebody\n\
              answers.",
         ),
         parameter(
@@ -266,6 +297,14 @@ static IPADDR2: Description = Description {
             "The address brings no route to its network (noprefixroute of ip-address).",
         ),
         parameter(
+            "ip_nonlocal_bind",
+            "boolean",
+            "false",
+            "Let services listen on the address before it is here",
+            "Sets ip_nonlocal_bind of the address's family on every node, as the cluster property\n\
+             ip-nonlocal-bind does for both families. It gets its old value back at a clean stop.",
+        ),
+        parameter(
             "preferred_lft",
             "string",
             "forever",
@@ -277,11 +316,13 @@ static IPADDR2: Description = Description {
             "string",
             "",
             "Network namespace",
-            "Name of an existing namespace to work in. Handed to the packaged agent.",
+            "Name of an existing namespace to work in; the interface must be in it.",
         ),
     ],
+    timeout: "20s",
     monitor_interval: "10s",
     status: true,
+    reload: false,
 };
 
 static IPADDR: Description = Description {
@@ -291,13 +332,13 @@ static IPADDR: Description = Description {
            kept for configurations that use it. Served inside mainstayd through netlink. New\n\
            configurations use IPaddr2.",
     parameters: &[
-        parameter(
+        required(parameter(
             "ip",
             "string",
             "",
             "The floating address",
             "IPv4 address in dotted notation, without prefix length.",
-        ),
+        )),
         NIC,
         parameter(
             "cidr_netmask",
@@ -326,7 +367,8 @@ static IPADDR: Description = Description {
             "boolean",
             "false",
             "Keep the address on lo when stopped",
-            "For direct routing behind an LVS director. Handed to the packaged agent.",
+            "For direct routing behind an LVS director: the loopback's copy of the address makes room\n\
+             at the start and comes back at the stop.",
         ),
         parameter(
             "local_stop_script",
@@ -371,8 +413,10 @@ static IPADDR: Description = Description {
             "Accepted and ignored.",
         ),
     ],
+    timeout: "20s",
     monitor_interval: "5s",
     status: false,
+    reload: false,
 };
 
 #[cfg(test)]
@@ -400,9 +444,10 @@ mod tests {
     }
 
     #[test]
-    fn both_agents_describe_themselves() {
+    fn the_agents_describe_themselves() {
+        let xml = |kind| super::xml(kind).unwrap();
         let two = defaults(&xml("IPaddr2"));
-        assert_eq!(two.len(), 23);
+        assert_eq!(two.len(), 24);
         assert_eq!(
             (two["arp_count"].as_str(), two["arp_interval"].as_str()),
             ("5", "200")
@@ -417,8 +462,8 @@ mod tests {
 
     #[test]
     fn the_text_is_clean_xml() {
-        for kind in ["IPaddr2", "IPaddr"] {
-            let xml = xml(kind);
+        for kind in ["IPaddr2", "IPaddr", "IPv6addr", "IPsrcaddr", "Route"] {
+            let xml = xml(kind).unwrap();
             assert!(!xml.contains('&'), "no entities are needed");
             let tags = [
                 "parameter",

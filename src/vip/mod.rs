@@ -1,4 +1,5 @@
-//! The native floating IP: IPaddr2 and IPaddr served in-process through `netlink`.
+//! The native floating IP: IPaddr2, IPaddr and IPv6addr served in-process through `netlink`, and
+//! with them IPsrcaddr and Route.
 //!
 //! Exit codes and meaning are the agents'; what they do in some hundred milliseconds of shell
 //! takes well under one here, and a stop takes the address away even where the agents' search
@@ -13,28 +14,36 @@ mod held;
 pub mod lease;
 pub mod listen;
 mod lookout;
+mod lvs;
 mod metadata;
+pub mod nonlocal;
 mod params;
+mod route;
 mod see;
+mod source;
+mod space;
 mod speak;
 
 pub use conflict::{Conflict, Referee, Ruling};
+pub(crate) use guard::NO_CARRIER;
 pub use guard::{Guard, Mishap};
 pub use held::HeldVip;
 
 use crate::executor::{NativeAgent, OpRequest};
 use burst::{Announcers, Bursts, Permit};
-use change::refuse_second_owner;
 use held::{Held, HeldTable};
 use lease::LeaseHandle;
 use lookout::Lookout;
 use netlink::{Error, Kernel, Place};
 use params::{Agent, Refusal, Settings, Target, rc};
-use see::{judge, no_carrier};
-use std::collections::BTreeSet;
+use see::{check_answer, judge, no_carrier};
+use space::Spaces;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// Serves `ocf:heartbeat:IPaddr2` and `ocf:heartbeat:IPaddr` without a process.
+/// Serves `ocf:heartbeat:IPaddr2`, `IPaddr`, `IPv6addr`, `IPsrcaddr` and `Route` without a process.
 ///
 /// It works on the network namespace of the thread that made it; operations must run on threads
 /// of the same namespace (the daemon has only one).
@@ -50,6 +59,34 @@ pub struct NativeVip {
     lookout: Lookout,
     /// Without leases (tests, single tools) an address is held for ever.
     leases: Option<LeaseHandle>,
+    spaces: Spaces,
+    /// How long the next start of a resource asks for another holder first.
+    asks: Mutex<BTreeMap<String, Duration>>,
+    /// Where notes are kept that outlive this process.
+    notes: PathBuf,
+}
+
+/// What a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    Address(Agent),
+    /// IPsrcaddr.
+    Source,
+    Route,
+}
+
+impl Served {
+    fn of(request: &OpRequest) -> Option<Self> {
+        if let Some(agent) = Agent::of(request) {
+            return Some(Self::Address(agent));
+        }
+        let heartbeat = request.class == "ocf" && request.provider.as_deref() == Some("heartbeat");
+        match request.kind.as_str() {
+            "IPsrcaddr" if heartbeat => Some(Self::Source),
+            "Route" if heartbeat => Some(Self::Route),
+            _ => None,
+        }
+    }
 }
 
 /// An operation's end as the agents tell it: nothing, or exit code and reason.
@@ -76,6 +113,9 @@ impl NativeVip {
             bursts,
             permit: Arc::default(),
             leases: None,
+            spaces: Spaces::default(),
+            asks: Mutex::default(),
+            notes: PathBuf::from(lvs::NOTES),
         })
     }
 
@@ -84,27 +124,56 @@ impl NativeVip {
     /// # Errors
     /// Why this request of an address agent must go to the real agent.
     pub fn handles(&self, request: &OpRequest) -> Result<bool, String> {
-        let Some(agent) = Agent::of(request) else {
+        let Some(served) = Served::of(request) else {
             return Ok(false);
         };
         if request.operation == "meta-data" {
             return Ok(true);
         }
-        match params::unserved(agent, request) {
-            Some(reason) => Err(reason),
-            None => Ok(true),
-        }
+        let unserved = match served {
+            Served::Address(agent) => {
+                params::unserved(agent, request).or_else(|| self.infiniband(request))
+            }
+            Served::Source => source::unserved(request),
+            Served::Route => route::unserved(request),
+        };
+        unserved.map_or(Ok(true), Err)
+    }
+
+    /// Its neighbours are told in another form of ARP.
+    fn infiniband(&self, request: &OpRequest) -> Option<String> {
+        let nic = params::text(&request.params, "nic")?;
+        let link = self.kernel().link(nic).ok()?;
+        let infiniband = link.hardware_type == nix::libc::ARPHRD_INFINIBAND;
+        infiniband.then(|| format!("{nic} is InfiniBand"))
     }
 
     /// Runs one operation to its end: OCF exit code and reason (empty when all is well).
     /// `meta-data` returns its XML in place of the reason.
     pub fn run(&self, request: &OpRequest) -> (i32, String) {
-        let Some(agent) = Agent::of(request) else {
-            let reason = format!("{} is not a native address agent", request.kind);
+        let Some(served) = Served::of(request) else {
+            let reason = format!("{} is not a native agent", request.kind);
             return (rc::UNIMPLEMENTED, reason);
         };
-        let outcome = match request.operation.as_str() {
-            "meta-data" => return (rc::OK, metadata::xml(&request.kind)),
+        if request.operation == "meta-data" {
+            return (rc::OK, metadata::xml(&request.kind).unwrap_or_default());
+        }
+        let outcome = match served {
+            Served::Address(agent) => match params::namespace(request) {
+                Some(name) => return self.spaces.run(name, request),
+                None => self.run_address(agent, &params::resolved(request)),
+            },
+            Served::Source => self.run_source(request),
+            Served::Route => self.run_route(request),
+        };
+        match outcome {
+            Ok(()) => (rc::OK, String::new()),
+            Err(refusal) => (refusal.rc, refusal.reason),
+        }
+    }
+
+    fn run_address(&self, agent: Agent, request: &OpRequest) -> Outcome {
+        match request.operation.as_str() {
             "start" => self.start(agent, request),
             "stop" => self.stop(request),
             "monitor" => self.monitor(agent, request),
@@ -115,35 +184,34 @@ impl NativeVip {
                 rc::UNIMPLEMENTED,
                 format!("an address has no operation {other}"),
             )),
-        };
-        match outcome {
-            Ok(()) => (rc::OK, String::new()),
-            Err(refusal) => (refusal.rc, refusal.reason),
         }
     }
 
     /// The addresses this node holds for resources, by resource.
     pub fn list(&self) -> Vec<HeldVip> {
-        self.held.list()
+        let mut held = self.held.list();
+        held.extend(self.spaces.list());
+        held
     }
 
     /// The agent's meta-data, for answering without a request; nothing for other agents.
     pub fn meta_data(kind: &str) -> Option<String> {
-        matches!(kind, "IPaddr2" | "IPaddr").then(|| metadata::xml(kind))
+        metadata::xml(kind)
     }
 
     fn start(&self, agent: Agent, request: &OpRequest) -> Outcome {
         let (settings, place) = self.validate(agent, request)?;
         let label = settings.label_on(&place.link.name)?;
         let there = self.is_on(settings.target.ip, place.prefix, place.link.index)?;
+        if !there {
+            self.admit(&settings, &place)?;
+        }
         let link = self.bring_up(&place.link)?;
         if !link.carrier {
             return Err(Refusal::new(rc::GENERIC, no_carrier(&link.name)));
         }
         if !there {
-            if settings.arping {
-                refuse_second_owner(&link, settings.target.ip)?;
-            }
+            self.ask_for_a_second_owner(&request.rsc, &settings, &link)?;
         }
         self.open_gate(request, settings.target.ip, &place)?;
         if there {
@@ -178,7 +246,11 @@ impl NativeVip {
         }
         outcome?;
         self.held.forget(&request.rsc);
-        Ok(())
+        // Only what can be read asked for more than an address.
+        let settings = Agent::of(request).map(|a| Settings::read(a, &request.params));
+        settings
+            .and_then(Result::ok)
+            .map_or(Ok(()), |s| self.after_stop(&s))
     }
 
     fn monitor(&self, agent: Agent, request: &OpRequest) -> Outcome {
@@ -200,6 +272,7 @@ impl NativeVip {
             }
         };
         self.adopt_gate(request, &settings, &place);
+        check_answer(agent, request, target.ip)?;
         let held = self.hold(request, target, &place);
         self.watch(request, &place.link, &held);
         if settings.refreshes > 0 && request.interval_ms > 0 {
@@ -231,6 +304,9 @@ impl NativeVip {
 
     /// Parameters and place are right; nothing is changed.
     fn validate(&self, agent: Agent, request: &OpRequest) -> Result<(Settings, Place), Refusal> {
+        if let Some(refusal) = params::contradiction(agent, request) {
+            return Err(refusal);
+        }
         let settings = Settings::read(agent, &request.params)?;
         let wanted = settings.target.wanted(settings.broadcast);
         let place = self.kernel().find_place(&wanted).map_err(refused)?;
@@ -254,7 +330,7 @@ impl NativeVip {
                 prefix: place.prefix,
                 index: place.link.index,
                 device: place.link.name.clone(),
-                reply: false,
+                reply: params::replies(request),
                 tally: Arc::default(),
                 request: Arc::new(request.clone()),
                 leaving: false,

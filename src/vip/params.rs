@@ -1,10 +1,18 @@
 //! The agents' parameters, read and checked as the agents do.
 
+mod values;
+
 use crate::executor::OpRequest;
 use netlink::{AddressSpec, Broadcast, Lifetime, Place, Wanted};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
+use values::{
+    base, broadcast, check_sender, count, is_true, label, netmask, preferred, prefix, reply_form,
+    unusable,
+};
+pub(super) use values::{prefix as dotted_or_bits, text};
 
 /// OCF exit codes the two agents use (OCF resource agent API 1.1, "exit status").
 pub(super) mod rc {
@@ -13,6 +21,7 @@ pub(super) mod rc {
     pub(in crate::vip) const ARGS: i32 = 2;
     pub(in crate::vip) const UNIMPLEMENTED: i32 = 3;
     pub(in crate::vip) const PERM: i32 = 4;
+    pub(in crate::vip) const INSTALLED: i32 = 5;
     pub(in crate::vip) const CONFIGURED: i32 = 6;
     pub(in crate::vip) const NOT_RUNNING: i32 = 7;
 }
@@ -37,19 +46,24 @@ impl Refusal {
     }
 }
 
-/// The agents served here.
+/// The address agents served here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Agent {
     IPaddr2,
     IPaddr,
+    IPv6addr,
 }
 
 impl Agent {
     pub(super) fn of(request: &OpRequest) -> Option<Self> {
         let heartbeat = request.provider.as_deref() == Some("heartbeat");
+        if request.class != "ocf" || !heartbeat {
+            return None;
+        }
         match request.kind.as_str() {
-            "IPaddr2" if request.class == "ocf" && heartbeat => Some(Self::IPaddr2),
-            "IPaddr" if request.class == "ocf" && heartbeat => Some(Self::IPaddr),
+            "IPaddr2" => Some(Self::IPaddr2),
+            "IPaddr" => Some(Self::IPaddr),
+            "IPv6addr" => Some(Self::IPv6addr),
             _ => None,
         }
     }
@@ -58,43 +72,107 @@ impl Agent {
 /// Why this request needs the real agent, if it does.
 pub(super) fn unserved(agent: Agent, request: &OpRequest) -> Option<String> {
     let params = &request.params;
-    let (switches, texts): (&[&str], &[&str]) = match agent {
-        Agent::IPaddr2 => (
-            &[
-                "lvs_support",
-                "lvs_ipv6_addrlabel",
-                "unique_clone_address",
-                "flush_routes",
-            ],
-            &["mac", "network_namespace", "send_arp_opts"],
-        ),
-        Agent::IPaddr => (
-            &["lvs_support"],
-            &["local_start_script", "local_stop_script"],
-        ),
+    match agent {
+        Agent::IPaddr2 => {
+            if clones(request) > 1 && !is_true(params.get("unique_clone_address")) {
+                return Some(
+                    "clone instances share the address (clusterip_hash, mac): that is iptables' \
+                     CLUSTERIP, which the agent sets up"
+                        .into(),
+                );
+            }
+            let options = text(params, "send_arp_opts")?;
+            reply_form(options)
+                .is_none()
+                .then(|| format!("parameter send_arp_opts={options} is for the agent's program"))
+        }
+        Agent::IPaddr => {
+            let mut scripts = ["local_start_script", "local_stop_script"].into_iter();
+            let script = scripts.find(|name| text(params, name).is_some())?;
+            Some(format!(
+                "parameter {script} names a program, which the agent runs"
+            ))
+        }
+        Agent::IPv6addr => None,
+    }
+}
+
+/// The network namespace the address belongs to, where it is not the daemon's.
+pub(super) fn namespace(request: &OpRequest) -> Option<&str> {
+    let two = Agent::of(request) == Some(Agent::IPaddr2);
+    two.then(|| text(&request.params, "network_namespace"))
+        .flatten()
+}
+
+/// The request with the address that this clone instance has: the instance's number is added to
+/// the last part (`unique_clone_address`).
+pub(super) fn resolved(request: &OpRequest) -> Cow<'_, OpRequest> {
+    let number: u32 = meta(request, "clone").parse().unwrap_or(0);
+    if Agent::of(request) != Some(Agent::IPaddr2)
+        || !is_true(request.params.get("unique_clone_address"))
+    {
+        return Cow::Borrowed(request);
+    }
+    let Some((head, last)) = request.params.get("ip").and_then(|ip| ip.rsplit_once('.')) else {
+        return Cow::Borrowed(request);
     };
-    let switched = switches.iter().find(|name| is_true(params.get(**name)));
-    let written = || texts.iter().find(|name| text(params, name).is_some());
-    if let Some(name) = switched.or_else(written) {
-        return Some(format!("parameter {name} is not served natively"));
+    let Ok(last) = last.trim().parse::<u32>() else {
+        return Cow::Borrowed(request);
+    };
+    let mut own = request.clone();
+    let ip = format!("{head}.{}", last.saturating_add(number));
+    own.params.insert("ip".to_owned(), ip);
+    Cow::Owned(own)
+}
+
+/// Announcements in reply form are wanted (`send_arp_opts=-A`).
+pub(super) fn replies(request: &OpRequest) -> bool {
+    text(&request.params, "send_arp_opts").and_then(reply_form) == Some(true)
+}
+
+/// More is to be done than to add or remove one address in this namespace.
+pub(super) fn is_special(request: &OpRequest) -> bool {
+    let switches = [
+        "lvs_support",
+        "lvs_ipv6_addrlabel",
+        "unique_clone_address",
+        "flush_routes",
+    ];
+    let switched = switches
+        .iter()
+        .any(|name| is_true(request.params.get(*name)));
+    switched || namespace(request).is_some()
+}
+
+/// What the agent refuses before it looks at the address (exit code 6).
+pub(super) fn contradiction(agent: Agent, request: &OpRequest) -> Option<Refusal> {
+    let params = &request.params;
+    let on = |name: &str| is_true(params.get(name));
+    if agent != Agent::IPaddr2 {
+        return None;
     }
-    if agent == Agent::IPaddr2 && clones(request) > 1 {
-        return Some("an address shared by several clone instances is not served natively".into());
-    }
-    let deep = text(params, "OCF_CHECK_LEVEL").is_some_and(|level| level != "0");
-    if agent == Agent::IPaddr && deep && request.operation == "monitor" {
-        return Some("a monitor with OCF_CHECK_LEVEL is not served natively".into());
-    }
-    None
+    let reason = if on("unique_clone_address") && !is_true(Some(&meta(request, "globally_unique")))
+    {
+        "parameter unique_clone_address needs meta globally-unique=true"
+    } else if on("lvs_support") && clones(request) > 1 {
+        "parameter lvs_support does not go with clone instances"
+    } else {
+        return None;
+    };
+    Some(Refusal::configured(reason))
 }
 
 fn clones(request: &OpRequest) -> u32 {
-    let meta = request
-        .meta
-        .get("clone_max")
-        .or_else(|| request.meta.get("clone-max"));
-    meta.and_then(|value| value.trim().parse().ok())
-        .unwrap_or(1)
+    meta(request, "clone_max").parse().unwrap_or(1)
+}
+
+/// A meta attribute, by the agents' spelling or the configuration's; empty when it is not set.
+fn meta(request: &OpRequest, name: &str) -> String {
+    let found = request.meta.get(name);
+    let found = found.or_else(|| request.meta.get(&name.replace('_', "-")));
+    found
+        .map(|value| value.trim().to_owned())
+        .unwrap_or_default()
 }
 
 /// Which address it is about.
@@ -127,18 +205,33 @@ pub(super) struct Settings {
     pub(super) nodad: bool,
     pub(super) noprefixroute: bool,
     pub(super) preferred: Lifetime,
+    /// The loopback's copy of the address makes room for it and comes back after it.
+    pub(super) lvs: bool,
+    /// Label of the address in the table that chooses source addresses (RFC 6724).
+    pub(super) address_label: Option<u32>,
+    pub(super) flush_routes: bool,
 }
 
 impl Target {
     /// What of the address can be made out; a stop must not fail over the rest.
     pub(super) fn lenient(params: &BTreeMap<String, String>) -> Option<Self> {
-        let ip = text(params, "ip")?.parse().ok()?;
-        let prefix = netmask(params).and_then(|mask| prefix(ip, mask).ok());
+        let (given, bits) = match (text(params, "ip"), text(params, "ipv6addr")) {
+            (None, Some(six)) => six
+                .split_once('/')
+                .map_or((six, None), |(a, b)| (a, Some(b))),
+            (ip, _) => (ip?, None),
+        };
+        let ip = given.parse().ok()?;
+        let mask = netmask(params).or(bits);
+        let prefix = mask.and_then(|mask| prefix(ip, mask).ok());
         let nic = text(params, "nic").map(|nic| base(nic).to_owned());
         Some(Self { ip, prefix, nic })
     }
 
     fn read(agent: Agent, params: &BTreeMap<String, String>) -> Result<Self, Refusal> {
+        if agent == Agent::IPv6addr {
+            return Self::of_ipv6addr(params);
+        }
         let Some(given) = text(params, "ip") else {
             return Err(Refusal::configured(
                 "parameter ip is missing: set it to the floating address, as in ip=192.0.2.10",
@@ -172,6 +265,42 @@ impl Target {
             )));
         }
         Ok(Self { ip, prefix, nic })
+    }
+
+    /// IPv6addr takes the prefix length behind the address, too; `cidr_netmask` wins.
+    fn of_ipv6addr(params: &BTreeMap<String, String>) -> Result<Self, Refusal> {
+        let Some(given) = text(params, "ipv6addr") else {
+            return Err(Refusal::configured(
+                "parameter ipv6addr is missing: set it to the floating address, as in \
+                 ipv6addr=2001:db8::10",
+            ));
+        };
+        let (address, bits) = match given.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (given, None),
+        };
+        let wrong = |what: &str| {
+            Refusal::new(
+                rc::ARGS,
+                format!("parameter ipv6addr={given} is not {what}"),
+            )
+        };
+        let six: Ipv6Addr = address
+            .parse()
+            .map_err(|_| wrong("an IPv6 address, with or without prefix length"))?;
+        if unusable(six.into()) {
+            return Err(wrong("an address an interface can have"));
+        }
+        let mask = text(params, "cidr_netmask").or(bits);
+        let prefix = mask.map(|mask| prefix(six.into(), mask)).transpose();
+        Ok(Self {
+            ip: six.into(),
+            prefix: prefix.map_err(|refusal| Refusal {
+                rc: rc::ARGS,
+                ..refusal
+            })?,
+            nic: text(params, "nic").map(str::to_owned),
+        })
     }
 
     pub(super) fn wanted(&self, broadcast: Broadcast) -> Wanted<'_> {
@@ -211,16 +340,37 @@ impl Settings {
             nodad: true,
             noprefixroute: false,
             preferred: Lifetime::Forever,
+            lvs: agent != Agent::IPv6addr && is_true(params.get("lvs_support")),
+            address_label: None,
+            flush_routes: false,
             target,
         };
         match agent {
             Agent::IPaddr2 => common.for_ipaddr2(params),
             Agent::IPaddr => common.for_ipaddr(params),
+            Agent::IPv6addr => Ok(Self {
+                announces: 5,
+                interval: Duration::from_millis(200),
+                ..common
+            }),
         }
     }
 
     fn for_ipaddr2(self, params: &BTreeMap<String, String>) -> Result<Self, Refusal> {
         check_sender(params)?;
+        let six = self.target.ip.is_ipv6();
+        if self.lvs && six {
+            return Err(Refusal::configured(
+                "parameter lvs_support is for IPv4: use lvs_ipv6_addrlabel",
+            ));
+        }
+        let labelled = is_true(params.get("lvs_ipv6_addrlabel"));
+        if labelled && !six {
+            return Err(Refusal::configured(
+                "parameter lvs_ipv6_addrlabel is for IPv6: use lvs_support",
+            ));
+        }
+        let label = || count(params, "lvs_ipv6_addrlabel_value", 99, 0, rc::CONFIGURED);
         let interval_ms = count(params, "arp_interval", 200, 1, rc::CONFIGURED)?;
         Ok(Self {
             announces: count(params, "arp_count", 5, 1, rc::CONFIGURED)?,
@@ -237,6 +387,8 @@ impl Settings {
                 .is_none_or(|v| v.is_empty() || is_true(Some(v))),
             noprefixroute: is_true(params.get("noprefixroute")),
             preferred: preferred(self.target.ip, params)?,
+            address_label: labelled.then(label).transpose()?,
+            flush_routes: is_true(params.get("flush_routes")),
             ..self
         })
     }
@@ -270,294 +422,10 @@ impl Settings {
     }
 }
 
-/// A parameter that says something.
-fn text<'a>(params: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
-    params
-        .get(name)
-        .map(|value| value.trim())
-        .filter(|value| !value.is_empty())
-}
-
-/// As the agents' shell library reads a boolean (`ocf_is_true`).
-fn is_true(value: Option<&String>) -> bool {
-    const WORDS: [&str; 5] = ["yes", "true", "1", "ja", "on"];
-    value.is_some_and(|value| {
-        WORDS
-            .iter()
-            .any(|word| value.trim().eq_ignore_ascii_case(word))
-    })
-}
-
-/// `netmask` is the name old configurations use.
-fn netmask(params: &BTreeMap<String, String>) -> Option<&str> {
-    text(params, "cidr_netmask").or_else(|| text(params, "netmask"))
-}
-
-fn prefix(ip: IpAddr, mask: &str) -> Result<u8, Refusal> {
-    let bits_max = if ip.is_ipv4() { 32 } else { 128 };
-    let bits = match mask.parse::<u8>() {
-        Ok(bits) => Some(bits),
-        Err(_) if ip.is_ipv4() => mask.parse().ok().and_then(dotted),
-        Err(_) => None,
-    };
-    bits.filter(|bits| (1..=bits_max).contains(bits))
-        .ok_or_else(|| {
-            Refusal::configured(format!(
-                "parameter cidr_netmask={mask} is not a prefix length from 1 to {bits_max}"
-            ))
-        })
-}
-
-/// 255.255.255.0 -> 24; nothing when ones and zeros are mixed.
-fn dotted(mask: Ipv4Addr) -> Option<u8> {
-    let bits = u32::from(mask);
-    (bits.leading_ones() + bits.trailing_zeros() >= 32).then(|| bits.leading_ones() as u8)
-}
-
-/// `eth0` of `eth0:label`.
-fn base(nic: &str) -> &str {
-    nic.split_once(':').map_or(nic, |(nic, _)| nic)
-}
-
-/// A label in `nic` wins over `iflabel`, as in the agent.
-fn label(params: &BTreeMap<String, String>) -> Option<String> {
-    let in_nic = text(params, "nic")
-        .and_then(|nic| nic.split_once(':'))
-        .map(|(_, label)| label);
-    let label = in_nic.or_else(|| text(params, "iflabel"))?;
-    (!label.is_empty()).then(|| label.to_owned())
-}
-
-fn broadcast(
-    agent: Agent,
-    ip: IpAddr,
-    params: &BTreeMap<String, String>,
-) -> Result<Broadcast, Refusal> {
-    match text(params, "broadcast") {
-        _ if ip.is_ipv6() => Ok(Broadcast::Inherit),
-        None if agent == Agent::IPaddr => Ok(Broadcast::Ones),
-        None => Ok(Broadcast::Inherit),
-        Some("+") => Ok(Broadcast::Ones),
-        Some("-") => Ok(Broadcast::Zeros),
-        Some(given) => given.parse().map(Broadcast::Exact).map_err(|_| {
-            Refusal::configured(format!(
-                "parameter broadcast={given} is not an IPv4 address, + or -"
-            ))
-        }),
-    }
-}
-
-fn count(
-    params: &BTreeMap<String, String>,
-    name: &str,
-    default: u32,
-    least: u32,
-    code: i32,
-) -> Result<u32, Refusal> {
-    let Some(given) = text(params, name) else {
-        return Ok(default);
-    };
-    let number = given
-        .parse()
-        .ok()
-        .filter(|number| (least..=COUNT_MAX).contains(number));
-    number.ok_or_else(|| {
-        let reason =
-            format!("parameter {name}={given} is not a number from {least} to {COUNT_MAX}");
-        Refusal::new(code, reason)
-    })
-}
-
-fn check_sender(params: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    const SENDERS: [&str; 4] = ["send_arp", "ipoibarping", "iputils_arping", "libnet_arping"];
-    match text(params, "arp_sender") {
-        Some(given) if !SENDERS.contains(&given) => Err(Refusal::configured(format!(
-            "parameter arp_sender={given} is none of {}",
-            SENDERS.join(", ")
-        ))),
-        _ => Ok(()),
-    }
-}
-
-fn preferred(ip: IpAddr, params: &BTreeMap<String, String>) -> Result<Lifetime, Refusal> {
-    let Some(given) = params.get("preferred_lft").map(|value| value.trim()) else {
-        return Ok(Lifetime::Forever);
-    };
-    let seconds = given.strip_suffix("sec").unwrap_or(given).parse().ok();
-    match seconds {
-        _ if given == "forever" => Ok(Lifetime::Forever),
-        // The agent hands it over for IPv6 only.
-        Some(seconds) if ip.is_ipv6() => Ok(Lifetime::Seconds(seconds)),
-        Some(_) => Ok(Lifetime::Forever),
-        None => Err(Refusal::configured(format!(
-            "parameter preferred_lft={given} is neither a number of seconds nor forever"
-        ))),
-    }
-}
-
-fn unusable(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(four) => four.is_unspecified() || four.is_multicast() || four.is_broadcast(),
-        IpAddr::V6(six) => six == Ipv6Addr::UNSPECIFIED || six.is_multicast(),
-    }
-}
-
 /// `IFNAMSIZ` less the closing zero.
 const LABEL_BYTES_MAX: usize = 15;
 /// Largest count or interval (milliseconds) taken for meant.
 const COUNT_MAX: u32 = 1_000_000;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn params(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()))
-            .collect()
-    }
-
-    fn read(pairs: &[(&str, &str)]) -> Result<Settings, Refusal> {
-        Settings::read(Agent::IPaddr2, &params(pairs))
-    }
-
-    #[test]
-    fn the_agents_defaults() {
-        let two = read(&[("ip", "10.0.2.10")]).unwrap();
-        assert_eq!(
-            (two.announces, two.interval.as_millis(), two.refreshes),
-            (5, 200, 0)
-        );
-        assert!(two.background && !two.noprefixroute && !two.arping);
-        assert_eq!(two.broadcast, Broadcast::Inherit);
-        let one = Settings::read(Agent::IPaddr, &params(&[("ip", "10.0.2.10")])).unwrap();
-        assert_eq!((one.announces, one.interval.as_millis()), (10, 500));
-        assert_eq!(one.broadcast, Broadcast::Ones);
-    }
-
-    #[test]
-    fn netmasks_come_as_numbers_and_dotted() {
-        let table = [
-            ("24", Some(24)),
-            ("255.255.255.0", Some(24)),
-            ("255.255.255.255", Some(32)),
-            ("128.0.0.0", Some(1)),
-            ("0", None),
-            ("33", None),
-            ("255.0.255.0", None),
-            ("0.0.0.0", None),
-            ("banana", None),
-        ];
-        for (mask, expect) in table {
-            let read = read(&[("ip", "10.0.2.10"), ("cidr_netmask", mask)]);
-            assert_eq!(read.ok().and_then(|s| s.target.prefix), expect, "{mask}");
-        }
-        let old = read(&[("ip", "10.0.2.10"), ("netmask", "16")]).unwrap();
-        assert_eq!(old.target.prefix, Some(16));
-    }
-
-    #[test]
-    fn a_label_may_sit_in_the_nic() {
-        let both = read(&[("ip", "10.0.2.10"), ("nic", "eth0:web"), ("iflabel", "x")]).unwrap();
-        assert_eq!(both.target.nic.as_deref(), Some("eth0"));
-        assert_eq!(both.label_on("eth0"), Ok(Some("eth0:web".to_owned())));
-        let long = read(&[("ip", "10.0.2.10"), ("iflabel", "a-long-label")]).unwrap();
-        assert_eq!(long.label_on("eth0").unwrap_err().rc, rc::CONFIGURED);
-        assert!(long.label_on("e0").is_ok());
-    }
-
-    #[test]
-    fn wrong_values_name_the_parameter_and_the_cure() {
-        let ip = ("ip", "10.0.2.10");
-        let table: &[(&[(&str, &str)], &str)] = &[
-            (&[], "parameter ip is missing"),
-            (&[("ip", " ")], "parameter ip is missing"),
-            (
-                &[("ip", "10.0.2.10/24")],
-                "write ip=10.0.2.10 cidr_netmask=24",
-            ),
-            (
-                &[("ip", "10.0.2.300")],
-                "ip=10.0.2.300 is not an IP address",
-            ),
-            (&[("ip", "0.0.0.0")], "cannot be an interface's address"),
-            (&[("ip", "fe80::1")], "name one with nic"),
-            (
-                &[ip, ("arp_count", "0")],
-                "arp_count=0 is not a number from 1",
-            ),
-            (&[ip, ("arp_interval", "fast")], "arp_interval=fast"),
-            (
-                &[ip, ("arp_sender", "pigeon")],
-                "arp_sender=pigeon is none of send_arp",
-            ),
-            (&[ip, ("broadcast", "x")], "broadcast=x"),
-            (&[ip, ("preferred_lft", "")], "preferred_lft= is neither"),
-        ];
-        for (pairs, expect) in table {
-            let refusal = read(pairs).unwrap_err();
-            assert_eq!(refusal.rc, rc::CONFIGURED, "{expect}");
-            assert!(
-                refusal.reason.contains(expect),
-                "{} lacks {expect}",
-                refusal.reason
-            );
-        }
-        let old = params(&[ip, ("ARP_REPEAT", "0")]);
-        assert_eq!(
-            Settings::read(Agent::IPaddr, &old).unwrap_err().rc,
-            rc::ARGS
-        );
-        let six = params(&[("ip", "fd00::1")]);
-        assert!(
-            Settings::read(Agent::IPaddr, &six)
-                .unwrap_err()
-                .reason
-                .contains("IPaddr2")
-        );
-    }
-
-    #[test]
-    fn booleans_are_the_shell_librarys() {
-        for (word, expect) in [
-            ("true", true),
-            ("YES", true),
-            ("1", true),
-            ("ja", true),
-            ("no", false),
-            ("2", false),
-        ] {
-            assert_eq!(is_true(Some(&word.to_owned())), expect, "{word}");
-        }
-    }
-
-    #[test]
-    fn what_needs_the_real_agent_is_said() {
-        let request = |pairs: &[(&str, &str)], meta: &[(&str, &str)]| OpRequest {
-            class: "ocf".into(),
-            provider: Some("heartbeat".into()),
-            kind: "IPaddr2".into(),
-            operation: "start".into(),
-            params: params(pairs),
-            meta: params(meta),
-            ..OpRequest::default()
-        };
-        let check = |pairs: &[(&str, &str)], meta: &[(&str, &str)]| {
-            unserved(Agent::IPaddr2, &request(pairs, meta))
-        };
-        assert_eq!(check(&[("lvs_support", "false"), ("mac", "")], &[]), None);
-        for (name, value) in [
-            ("lvs_support", "yes"),
-            ("unique_clone_address", "true"),
-            ("flush_routes", "1"),
-            ("mac", "01:02:03:04:05:06"),
-            ("network_namespace", "blue"),
-        ] {
-            let why = check(&[(name, value)], &[]).unwrap_or_default();
-            assert!(why.contains(name), "{name}: {why}");
-        }
-        assert!(check(&[], &[("clone_max", "2")]).is_some());
-        assert_eq!(check(&[], &[("clone_max", "1")]), None);
-    }
-}
+mod tests;

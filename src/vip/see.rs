@@ -5,8 +5,10 @@ use super::held::Held;
 use super::params::{Agent, Refusal, Settings, Target, rc};
 use super::{NativeVip, Outcome, guard, refused};
 use crate::executor::OpRequest;
+use netlink::probe::EchoProbe;
 use netlink::{Address, Error, Place};
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 impl NativeVip {
     /// Where a running address is: where it was put, even if the routes say otherwise since.
@@ -90,6 +92,24 @@ impl NativeVip {
     }
 }
 
+/// What `OCF_CHECK_LEVEL` above 0 asks of the older agents: does the address answer itself?
+pub(super) fn check_answer(agent: Agent, request: &OpRequest, ip: IpAddr) -> Outcome {
+    let level = request
+        .params
+        .get("OCF_CHECK_LEVEL")
+        .map(|level| level.trim());
+    if agent == Agent::IPaddr2 || matches!(level, None | Some("" | "0")) {
+        return Ok(());
+    }
+    let start = Instant::now();
+    let probe = EchoProbe::start(None, ip, ECHO_STEP).map_err(refused)?;
+    if probe.wait_for_answer(start, ECHO_WAIT_MAX).is_some() {
+        return Ok(());
+    }
+    let reason = format!("{ip} is in place but does not answer an echo request");
+    Err(Refusal::new(rc::GENERIC, reason))
+}
+
 /// Is the address where it belongs, on a link that is up?
 pub(super) fn judge(
     agent: Agent,
@@ -126,3 +146,6 @@ pub(super) fn judge(
 pub(super) fn no_carrier(nic: &str) -> String {
     format!("{nic} {}: see to cable, port and switch", guard::NO_CARRIER)
 }
+
+const ECHO_STEP: Duration = Duration::from_millis(100);
+const ECHO_WAIT_MAX: Duration = Duration::from_secs(5);

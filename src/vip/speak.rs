@@ -1,10 +1,10 @@
 //! Telling the neighbours, and hearing who contradicts.
 
-use super::NativeVip;
 use super::burst::Voice;
 use super::conflict::{Referee, Sentry};
 use super::held::Held;
 use super::params::Settings;
+use super::{NativeVip, lock};
 use crate::executor::OpRequest;
 use netlink::Link;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ impl NativeVip {
     /// neighbours may have missed or forgotten it: the carrier came back, a network split healed.
     /// Returns at once; the number of addresses that will be announced.
     pub fn announce_again(&self, reason: &str) -> usize {
-        self.announce_again_where(reason, |_| true)
+        self.announce_again_where(reason, |_| true) + self.spaces.announce_again(reason)
     }
 
     /// The same for the addresses on one device.
@@ -64,6 +64,14 @@ impl NativeVip {
     /// frame, so it must be quick. Set once.
     pub fn announce_only_if(&self, allowed: Box<dyn Fn(IpAddr) -> bool + Send + Sync>) {
         self.permit.set(allowed);
+    }
+
+    /// The next start of the resource asks the network for another holder first (RFC 5227 section
+    /// 2.1, RFC 4862 section 5.4) and listens that long; somebody who answers fails the start. For
+    /// when nobody knows whether the former holder is gone; otherwise nothing is asked, and
+    /// nothing waits. Without the right to ask the start fails, too.
+    pub fn ask_before_start(&self, resource: &str, listen: Duration) {
+        lock(&self.asks).insert(resource.to_owned(), listen);
     }
 
     /// Who rules about conflicts from now on; until then every address is defended.

@@ -236,7 +236,7 @@ fn two_machines_with_one_id_are_told_apart() {
     c.poweron("node3").unwrap();
     c.wait_for("node1", "a word about the two with number 2", |s| {
         let said: Vec<_> = s.notices.iter().map(|n| n.text.clone()).collect();
-        let words = ["node3", "is node 2", "corosync.conf"];
+        let words = ["node3", "nodeid 2", "node2", "corosync.conf"];
         let told = said.iter().any(|t| words.iter().all(|w| t.contains(w)));
         match told {
             true => Ok(()),

@@ -5,7 +5,7 @@
 
 use crate::cluster::{Cluster, PATIENCE, STILLNESS, brief, is_online, started_on};
 use crate::config::{Primitive, add, plain, properties};
-use mainstay::lab::VIP;
+use mainstay::lab::{Options, VIP};
 use netlink::probe::longest_silence;
 use netlink::{ArpListener, Kernel, Mac, NetNs};
 use std::net::{IpAddr, Ipv4Addr};
@@ -105,7 +105,21 @@ fn tables(c: &Cluster, node: &str) -> Vec<String> {
 
 /// Three nodes and one floating IP; its holder.
 fn with_address(test: &str, nodes: u8, two_node: bool) -> Option<(Cluster, String)> {
-    let c = Cluster::up(test, nodes, |o| o.two_node = two_node)?;
+    with_daemon(test, nodes, |o| o.two_node = two_node)
+}
+
+/// The same on a kernel that lacks something.
+fn on_older_kernel(test: &str, lacks: &str) -> Option<(Cluster, String)> {
+    let daemon = ["mainstayd", "--kernel-without", lacks];
+    with_daemon(test, 3, |o| o.daemon = daemon.map(str::to_owned).to_vec())
+}
+
+fn with_daemon(
+    test: &str,
+    nodes: u8,
+    change: impl FnOnce(&mut Options),
+) -> Option<(Cluster, String)> {
+    let c = Cluster::up(test, nodes, change)?;
     c.must_edit("node1", |cib| {
         plain(cib);
         let ip = Primitive::new("ip", "ocf:heartbeat:IPaddr2");
@@ -361,6 +375,73 @@ fn a_lease_is_shown_with_its_grant_belts_and_last_move() {
     let vips: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(vips[0]["lease"], "open", "{json}");
     assert_eq!(vips[0]["last_move"]["to"], holder.as_str(), "{json}");
+}
+
+/// Nobody can tell this from a death (ruling 11): both hold the address until the cable is mended.
+#[test]
+fn two_that_were_hidden_from_each_other_agree_on_one_holder() {
+    let test = "two_that_were_hidden_from_each_other_agree_on_one_holder";
+    let Some((c, holder)) = with_address(test, 2, true) else {
+        return;
+    };
+    let other = c.other_than(&[&holder]);
+    c.cut(&holder).unwrap();
+    assert_eq!(c.wait_started(&other, "ip", Some(&holder)), other);
+    c.heal(&holder).unwrap();
+    c.wait_online();
+    let last = c.wait_started(&other, "ip", None);
+    c.wait_until("one holder in the kernels", &last, || {
+        match c.holders(VIP).unwrap() {
+            one if one == [last.as_str()] => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+}
+
+#[test]
+fn without_nf_tables_the_lifetime_of_the_address_keeps_two_from_answering() {
+    let test = "without_nf_tables_the_lifetime_of_the_address_keeps_two_from_answering";
+    let Some((c, holder)) = on_older_kernel(test, "nf-tables") else {
+        return;
+    };
+    assert_eq!(tables(&c, &holder), [""; 0]);
+    let text = c.run(&holder, "mainstay vip");
+    assert!(
+        text.contains("belts: lifetime") && text.contains("weaker: "),
+        "{text}"
+    );
+    let hold = |name: &(String, u64)| name == &("hold".to_owned(), 2_300);
+    assert!(c.status(&holder).timers.iter().any(hold));
+    let (first, witness) = (mac_of(&c, &holder), Witness::start(&c));
+    c.wait_answer(&c.probe(VIP, ASK_EVERY).unwrap(), PATIENCE)
+        .unwrap();
+    c.freeze(&holder).unwrap();
+    let taker = wait_taken(&c, &holder);
+    c.thaw(&holder).unwrap();
+    c.wait_online();
+    std::thread::sleep(STILLNESS);
+    let turns = holders_in_turn(&c, &witness.stop());
+    assert_eq!(turns, [first, mac_of(&c, &taker)]);
+}
+
+#[test]
+fn a_table_that_somebody_flushed_is_put_up_again_and_told() {
+    let test = "a_table_that_somebody_flushed_is_put_up_again_and_told";
+    let Some((c, holder)) = on_older_kernel(test, "owner") else {
+        return;
+    };
+    c.run(&holder, "nft flush ruleset");
+    c.wait_for(&holder, "the flush to be told", |s| {
+        match s.notices.iter().any(|n| n.code == "vip-table-changed") {
+            true => Ok(()),
+            false => Err(brief(s)),
+        }
+    });
+    assert_eq!(tables(&c, &holder).len(), 3);
+    c.wait_answer(&c.probe(VIP, ASK_EVERY).unwrap(), PATIENCE)
+        .unwrap();
+    c.wait_idle(&holder);
+    assert_eq!(started_on(&c.status(&holder), "ip"), [holder.as_str()]);
 }
 
 /// Time between two questions of a client.

@@ -10,6 +10,7 @@ mod bad_input;
 mod cluster;
 mod commands;
 mod config;
+mod events;
 mod failover;
 mod fencing;
 mod hang;
@@ -17,6 +18,8 @@ mod lease;
 mod quorum;
 mod replay;
 mod restart;
+#[path = "../skip/mod.rs"]
+mod skip;
 mod stale;
 mod stop;
 mod terminal;

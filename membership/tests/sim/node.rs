@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use membership::message::Hash;
-use membership::{Core, DurableOp, Effect, Entry, EntryBody, Recovered, SafetyRecord, Time};
+use membership::{
+    Ballot, Core, DurableOp, Effect, Entry, EntryBody, Recovered, SafetyRecord, Time,
+};
 use wire::{Identity, MachineBoot, NodeId, ProcessBoot};
 
 use crate::rng::Rng;
@@ -81,6 +83,9 @@ const PPM: i64 = 1_000_000;
 pub struct App {
     pub through: u64,
     pub digest: u64,
+    /// `(epoch, num_updates)` as the CIB counts them: a new ballot is a new epoch (R2).
+    pub version: (u64, u64),
+    ballot: Ballot,
 }
 
 impl App {
@@ -92,20 +97,41 @@ impl App {
             }
         }
         self.digest = self.digest.rotate_left(1) ^ entry.seq;
+        let (epoch, updates) = self.version;
+        let same = self.ballot == entry.ballot;
+        self.version = if same {
+            (epoch, updates + 1)
+        } else {
+            (epoch + 1, 0)
+        };
+        self.ballot = entry.ballot;
     }
 
     pub fn bytes(&self) -> Vec<u8> {
-        [self.through.to_be_bytes(), self.digest.to_be_bytes()].concat()
+        let (epoch, updates) = self.version;
+        let ballot = [self.ballot.counter, u64::from(self.ballot.node)];
+        let words = [self.through, self.digest, epoch, updates]
+            .into_iter()
+            .chain(ballot);
+        words.flat_map(u64::to_be_bytes).collect()
     }
 
     pub fn restore(seq: u64, bytes: &[u8]) -> Option<Self> {
         if bytes.is_empty() {
             return Some(Self::default());
         }
-        let (through, digest) = bytes.split_at_checked(8)?;
-        let through = u64::from_be_bytes(through.try_into().ok()?);
-        let digest = u64::from_be_bytes(digest.try_into().ok()?);
-        (through == seq).then_some(Self { through, digest })
+        let (words, rest) = bytes.as_chunks::<8>();
+        let words: Vec<u64> = words.iter().map(|w| u64::from_be_bytes(*w)).collect();
+        let [through, digest, epoch, updates, counter, node] = words[..] else {
+            return None;
+        };
+        let node = u32::try_from(node).ok()?;
+        (through == seq && rest.is_empty()).then_some(Self {
+            through,
+            digest,
+            version: (epoch, updates),
+            ballot: Ballot { counter, node },
+        })
     }
 }
 

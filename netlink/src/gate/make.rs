@@ -174,6 +174,13 @@ pub(super) fn push_no_element(batch: &mut Batch, family: Family, set: &str, ip: 
     push_element_message(batch, Kind::DelElement, family, set, &[(ip, None)])
 }
 
+/// Removes all elements of a set (`nf_tables_api.c:nf_tables_delsetelem`: none named means all).
+pub(super) fn push_flushed(batch: &mut Batch, family: Family, set: &str) {
+    batch.push(Kind::DelElement, family, 0, |attrs| {
+        write_set_name(attrs, set);
+    });
+}
+
 /// The attributes of a message about elements; the number is a timeout in milliseconds.
 pub(super) fn write_elements(attrs: &mut Attrs<'_>, set: &str, list: &[(IpAddr, Option<u64>)]) {
     write_set_name(attrs, set);

@@ -46,9 +46,13 @@ fn described(vip: &VipStatus) -> String {
     for why in &vip.weaker {
         let _ = writeln!(text, "  weaker: {why}");
     }
+    let foreign = match vip.foreign.as_str() {
+        "" => String::new(),
+        foreign => format!(" (claimed just now by {foreign})"),
+    };
     let _ = writeln!(
         text,
-        "  announcements: {}, conflicts: {}",
+        "  announcements: {}, conflicts: {}{foreign}",
         vip.announces, vip.conflicts
     );
     if let Some(moved) = &vip.last_move {
@@ -88,6 +92,7 @@ mod tests {
             belts: vec!["nf_tables".to_owned(), "lifetime".to_owned()],
             weaker: vec!["no egress".to_owned()],
             conflicts: 0,
+            foreign: String::new(),
             last_move: Some(VipMove {
                 resource: "ip".to_owned(),
                 from: "node1".to_owned(),

@@ -1,22 +1,19 @@
-//! The thread that keeps the leases, and its handle.
+//! The thread that keeps the leases.
 
 use super::door::Door;
+use super::handle::{Clock, End, LeaseHandle, Order, Shared};
 use super::machine::{Batch, Fresh, LeaseEvent, LeaseTimes, Machine, Standing, Written};
 use super::mortal;
-use netlink::{AddressSpec, Belts, Lifetime};
+use netlink::{AddressSpec, Lifetime};
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc;
-
-/// Microseconds of CLOCK_BOOTTIME.
-pub(super) type Clock = fn() -> u64;
 
 /// The running thread. Dropped without [`LeaseHandle::finish`] it leaves the kernel as it is: the
 /// gates stand and close by themselves.
@@ -24,77 +21,6 @@ pub(super) type Clock = fn() -> u64;
 pub struct Keeper {
     handle: LeaseHandle,
     thread: Option<JoinHandle<()>>,
-}
-
-/// Speaks to the keeper from any thread.
-#[derive(Clone, Debug)]
-pub struct LeaseHandle(Arc<Shared>);
-
-/// How things stand with the leases.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LeaseView {
-    /// Belts in force.
-    pub belts: Belts,
-    /// Every address that is wanted here, by resource.
-    pub standings: BTreeMap<String, Standing>,
-    /// Why the kernel refused the last write; empty when all is well.
-    pub trouble: String,
-}
-
-/// How the keeper is to leave the kernel behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// No address is held any more: every rule goes.
-    Clean,
-    /// Addresses stay for ever and unguarded: the administrator detaches (maintenance mode).
-    Detach,
-    /// Something is still held, or another daemon follows: the gates stay and close by themselves.
-    Leave,
-}
-
-#[derive(Debug)]
-struct Shared {
-    inbox: Mutex<Inbox>,
-    wake: EventFd,
-    view: Mutex<Seen>,
-    changed: Condvar,
-    clock: Clock,
-    times: LeaseTimes,
-}
-
-#[derive(Debug, Default)]
-struct Inbox {
-    fresh: Option<Vec<Fresh>>,
-    orders: VecDeque<Order>,
-    /// Orders ever given.
-    given: u64,
-}
-
-/// What others may see of the keeper's state.
-#[derive(Debug, Default)]
-struct Seen {
-    view: LeaseView,
-    /// Until when each address that needs a lease may speak; 0 = not now.
-    leased: BTreeMap<IpAddr, u64>,
-    /// Orders carried out.
-    done: u64,
-    /// Why an order could not be carried out, by its number.
-    refused: BTreeMap<u64, String>,
-    ended: bool,
-}
-
-#[derive(Debug)]
-enum Order {
-    Configure(BTreeSet<IpAddr>, BTreeSet<String>),
-    Want {
-        vip: String,
-        ip: IpAddr,
-        link: Option<String>,
-    },
-    Address(String, Box<AddressSpec>),
-    Close(String, Option<IpAddr>),
-    Check,
-    Finish(End),
 }
 
 impl Keeper {
@@ -108,15 +34,7 @@ impl Keeper {
         clock: Clock,
         events: mpsc::Sender<LeaseEvent>,
     ) -> std::io::Result<Self> {
-        let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
-        let shared = Arc::new(Shared {
-            inbox: Mutex::default(),
-            wake: EventFd::from_value_and_flags(0, flags)?,
-            view: Mutex::default(),
-            changed: Condvar::new(),
-            clock,
-            times,
-        });
+        let shared = Arc::new(Shared::new(clock, times)?);
         shared.seen().view.belts = door.belts();
         let work = Work {
             shared: Arc::clone(&shared),
@@ -162,186 +80,6 @@ impl Drop for Keeper {
     }
 }
 
-impl LeaseHandle {
-    /// The protocol's newest word, whole. Never waits.
-    pub fn feed(&self, fresh: Vec<Fresh>) {
-        self.0.inbox().fresh = Some(fresh);
-        self.0.wake();
-    }
-
-    /// Addresses that are gated here whether held or not, and the devices they would be on.
-    pub fn configure(&self, ips: BTreeSet<IpAddr>, links: BTreeSet<String>) {
-        self.give(Order::Configure(ips, links));
-    }
-
-    /// A stamp that is newer by less than this, in microseconds, is not worth a renewal.
-    #[must_use]
-    pub fn renewal_step_us(&self) -> u64 {
-        self.0.times.heartbeat_us / 2
-    }
-
-    /// An address is up here already (a restarted daemon finds it): its gate opens as soon as this
-    /// process is granted it.
-    pub fn adopt(&self, vip: &str, ip: IpAddr, link: Option<String>) {
-        self.give(Order::Want {
-            vip: vip.to_owned(),
-            ip,
-            link,
-        });
-    }
-
-    /// Opens the gate of an address and waits until it is open. The gates stand before that, so
-    /// that the address may be added afterwards (R15).
-    ///
-    /// # Errors
-    /// Why it did not open within `wait`; it is closed again then.
-    pub fn open(&self, vip: &str, ip: IpAddr, link: &str, wait: Duration) -> Result<(), String> {
-        let until = Instant::now() + wait;
-        let number = self.give(Order::Want {
-            vip: vip.to_owned(),
-            ip,
-            link: Some(link.to_owned()),
-        });
-        let result = self.await_open(vip, number, until);
-        if result.is_err() {
-            self.give(Order::Close(vip.to_owned(), Some(ip)));
-        }
-        result
-    }
-
-    fn await_open(&self, vip: &str, number: u64, until: Instant) -> Result<(), String> {
-        let mut seen = self.0.seen();
-        loop {
-            if let Some(why) = seen.refused.remove(&number) {
-                return Err(why);
-            }
-            if seen.done >= number && self.is_open_in(&seen.view, vip) {
-                return Ok(());
-            }
-            let now = Instant::now();
-            if now >= until || seen.ended {
-                return Err(why_shut(&seen.view, vip));
-            }
-            let waited = self.0.changed.wait_timeout(seen, until - now);
-            seen = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    /// The address as it was added, so that its lifetime is renewed with the lease.
-    pub fn address(&self, vip: &str, spec: AddressSpec) {
-        self.give(Order::Address(vip.to_owned(), Box::new(spec)));
-    }
-
-    /// Closes the gate of an address; when this returns without an error nothing leaves or enters
-    /// for it any more, and nobody renews its lifetime.
-    ///
-    /// # Errors
-    /// What the kernel said. The gate closes by itself within the lease then.
-    pub fn close(&self, vip: &str, ip: Option<IpAddr>) -> Result<(), String> {
-        let number = self.give(Order::Close(vip.to_owned(), ip));
-        self.await_done(number)
-    }
-
-    /// Something changed the kernel's tables or links: look at once.
-    pub fn check(&self) {
-        self.give(Order::Check);
-    }
-
-    /// Ends the keeper and leaves the kernel as said.
-    ///
-    /// # Errors
-    /// What the kernel said.
-    pub fn finish(&self, end: End) -> Result<(), String> {
-        let number = self.give(Order::Finish(end));
-        self.await_done(number)
-    }
-
-    /// How things stand.
-    #[must_use]
-    pub fn view(&self) -> LeaseView {
-        self.0.seen().view.clone()
-    }
-
-    /// The address may speak now, as far as leases are concerned: those that need none may.
-    #[must_use]
-    pub fn may_speak_for(&self, ip: IpAddr) -> bool {
-        let seen = self.0.seen();
-        let until_us = seen.leased.get(&ip).copied();
-        until_us.is_none_or(|until_us| (self.0.clock)() < until_us)
-    }
-
-    /// The address may speak now.
-    #[must_use]
-    pub fn is_open(&self, vip: &str) -> bool {
-        self.is_open_in(&self.0.seen().view, vip)
-    }
-
-    /// Microseconds of CLOCK_BOOTTIME, as the ends in [`Standing`] count.
-    #[must_use]
-    pub fn now_us(&self) -> u64 {
-        (self.0.clock)()
-    }
-
-    fn is_open_in(&self, view: &LeaseView, vip: &str) -> bool {
-        let now_us = (self.0.clock)();
-        matches!(view.standings.get(vip), Some(Standing::Open { until_us, .. }) if now_us < *until_us)
-    }
-
-    fn give(&self, order: Order) -> u64 {
-        let mut inbox = self.0.inbox();
-        inbox.orders.push_back(order);
-        inbox.given += 1;
-        let number = inbox.given;
-        drop(inbox);
-        self.0.wake();
-        number
-    }
-
-    fn await_done(&self, number: u64) -> Result<(), String> {
-        let until = Instant::now() + ORDER_WAIT_MAX;
-        let mut seen = self.0.seen();
-        loop {
-            if let Some(why) = seen.refused.remove(&number) {
-                return Err(why);
-            }
-            if seen.done >= number {
-                return Ok(());
-            }
-            let now = Instant::now();
-            if now >= until || seen.ended {
-                return Err("the lease thread does not answer".to_owned());
-            }
-            let waited = self.0.changed.wait_timeout(seen, until - now);
-            seen = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
-
-fn why_shut(view: &LeaseView, vip: &str) -> String {
-    match view.standings.get(vip) {
-        _ if !view.trouble.is_empty() => format!("the kernel refuses the gate: {}", view.trouble),
-        Some(Standing::Lapsed { grant_no }) => {
-            format!("the lease of grant {grant_no} ran out and no new one has come")
-        }
-        _ => "no quorum confirms that this node may hold the address: is it cut off?".to_owned(),
-    }
-}
-
-impl Shared {
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.view.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wake(&self) {
-        // The counter is full only when the thread has not looked for 2^64 words.
-        let _ = self.wake.write(1);
-    }
-}
-
 /// What the thread works on.
 struct Work {
     shared: Arc<Shared>,
@@ -382,15 +120,27 @@ impl Work {
             let first = given - orders.len() as u64;
             let mut refused = Vec::new();
             let mut end = None;
+            // What is wanted together is guarded together.
+            let mut wanted = Vec::new();
             for (at, order) in orders.into_iter().enumerate() {
                 let number = first + at as u64 + 1;
-                if let Order::Finish(how) = order {
-                    end = Some(how);
+                match order {
+                    Order::Want { vip, ip, link } => {
+                        self.want(vip, ip, link);
+                        wanted.push(number);
+                        continue;
+                    }
+                    Order::Finish(how) => end = Some(how),
+                    _ => {}
+                }
+                if !matches!(order, Order::Address(..)) {
+                    self.guard_wanted(&mut wanted, &mut refused);
                 }
                 if let Err(why) = self.obey(order) {
                     refused.push((number, why));
                 }
             }
+            self.guard_wanted(&mut wanted, &mut refused);
             if let Some(fresh) = fresh {
                 self.machine.feed(fresh);
             }
@@ -443,12 +193,7 @@ impl Work {
                 self.guard()
             }
             Order::Want { vip, ip, link } => {
-                self.machine.want(&vip, ip);
-                if let Some(link) = link {
-                    self.own_links.insert(vip, link);
-                    // It may have gone and come again since.
-                    self.attached = None;
-                }
+                self.want(vip, ip, link);
                 self.guard()
             }
             Order::Address(vip, spec) => {
@@ -469,6 +214,25 @@ impl Work {
             }
             Order::Finish(end) => self.finish(end),
         }
+    }
+
+    fn want(&mut self, vip: String, ip: IpAddr, link: Option<String>) {
+        self.machine.want(&vip, ip);
+        if let Some(link) = link {
+            self.own_links.insert(vip, link);
+            // It may have gone and come again since.
+            self.attached = None;
+        }
+    }
+
+    fn guard_wanted(&mut self, wanted: &mut Vec<u64>, refused: &mut Vec<(u64, String)>) {
+        if wanted.is_empty() {
+            return;
+        }
+        if let Err(why) = self.guard() {
+            refused.extend(wanted.iter().map(|number| (*number, why.clone())));
+        }
+        wanted.clear();
     }
 
     /// Everything configured or wanted is gated, on the devices where it is or would be.
@@ -762,8 +526,6 @@ const CHECK_EVERY_US: u64 = 1_000_000;
 const CHECK_OWNED_EVERY_US: u64 = 30_000_000;
 /// So long after the start a detached address goes on without a lease, in microseconds.
 const DETACHED_US_MAX: u64 = 5_000_000;
-/// Longest wait for an order to be carried out; the kernel answers within a millisecond.
-const ORDER_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Refusals kept for who may still ask.
 const REFUSED_MAX: usize = 64;
 

@@ -11,13 +11,15 @@
 //! the kernel falls silent for the address by itself, before another node may have it (R14).
 
 mod door;
+mod handle;
 mod hooks;
 mod keeper;
 mod machine;
 
 pub use door::{Door, RealDoor};
+pub use handle::{End, LeaseHandle, LeaseView};
 pub use hooks::{address_of, is_leased};
-pub use keeper::{End, Keeper, LeaseHandle, LeaseView};
+pub use keeper::Keeper;
 pub use machine::{Fresh, LeaseEvent, LeaseTimes, Standing};
 
 use netlink::{AddressSpec, Lifetime};

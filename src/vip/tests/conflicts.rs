@@ -69,10 +69,10 @@ impl World {
             ..AddressSpec::new(eth0, ip, prefix)
         };
         peer.add_address(&spec).unwrap();
-        // The kernel joins the group that is asked a moment after it has the address.
-        let groups = || std::fs::read_to_string("/proc/thread-self/net/igmp6").unwrap();
-        until("the group is joined", || {
-            ip.is_ipv4() || self.far.run(groups).unwrap().contains("1ff000100")
+        // The kernel answers for an IPv6 address a moment after it has it.
+        until("the address is in use", || {
+            let addresses = peer.addresses().unwrap();
+            addresses.iter().any(|a| a.ip == ip && !a.is_tentative())
         });
     }
 }

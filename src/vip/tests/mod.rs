@@ -1,11 +1,13 @@
 //! The native agents on a real kernel, in throw-away namespaces.
 
 mod agents;
+mod bad_input;
 mod batch;
 mod conflicts;
 mod guard;
 #[path = "../../../netlink/src/rights.rs"]
 mod rights;
+mod special;
 
 use super::*;
 use netlink::{Address, AddressSpec, ArpListener, NetNs, VethEnd};
@@ -545,12 +547,12 @@ fn only_the_two_agents_are_handled() {
         ..request("start", &[])
     };
     assert_eq!(handles(&foreign), Ok(false));
-    let lvs = request("start", &[("ip", VIP), ("lvs_support", "true")]);
+    let options = request("start", &[("ip", VIP), ("send_arp_opts", "-b")]);
     assert_eq!(
-        handles(&lvs),
-        Err("parameter lvs_support is not served natively".to_owned())
+        handles(&options),
+        Err("parameter send_arp_opts=-b is for the agent's program".to_owned())
     );
-    let described = request("meta-data", &[("lvs_support", "true")]);
+    let described = request("meta-data", &[("send_arp_opts", "-b")]);
     assert_eq!(handles(&described), Ok(true));
     assert!(
         world

@@ -5,10 +5,11 @@
 //! three ideas of what a disk keeps, and each is opened: nothing acknowledged may be missing, and
 //! none may refuse to open or come up degraded.
 //!
-//! `STORE_CRASH_STATES`, `STORE_CRASH_KILLS` and `STORE_CRASH_SEED` make the runs longer or other;
-//! with `STORE_CRASH_JITTER_US` the child's threads are held up at random before each call, up to
-//! that long, as on a loaded machine. What fails is kept, and the message says where: the order of
-//! calls differs from run to run, so that a seed alone does not bring a failing state back.
+//! `STORE_CRASH_COMMITS`, `STORE_CRASH_STATES`, `STORE_CRASH_KILLS` and `STORE_CRASH_SEED` make the
+//! runs longer or other; with `STORE_CRASH_JITTER_US` the child's threads are held up at random
+//! before each call, up to that long, as on a loaded machine. What fails is kept, and the message
+//! says where: the order of calls differs from run to run, so that a seed alone does not bring a
+//! failing state back.
 
 mod disk;
 mod random;
@@ -190,10 +191,11 @@ impl Recording {
         let place = scratch();
         let dir = place.path().join("store");
         fs::create_dir(&dir).expect("directory");
-        let raw = record(&dir, COMMITS, skip_barrier)?;
+        let commits = number("STORE_CRASH_COMMITS", COMMITS);
+        let raw = record(&dir, commits, skip_barrier)?;
         let events = record::parse(&raw);
         let acks = events.iter().filter(|e| matches!(e, Event::Ack { .. }));
-        assert_eq!(acks.count() as u64, COMMITS + 1, "the child did not finish");
+        assert_eq!(acks.count() as u64, commits + 1, "the child did not finish");
         Some(Self {
             before: scratch(),
             dir,

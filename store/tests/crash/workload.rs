@@ -109,7 +109,10 @@ pub(crate) fn run(dir: &Path, commits: u64, skip_barrier: bool) -> Result<(), st
             Trouble::Hangs { text } => say(&format!("watch hangs {text}")),
             _ => {}
         }
-        std::process::exit(0);
+        // A sound disk may be slow, on a machine with other things to do.
+        if std::env::var_os("STORE_SHIM_FAULT").is_some() {
+            std::process::exit(0);
+        }
     });
     watched.expect("a thread");
     say(&format!("ack {}", store.last_seq()));

@@ -169,6 +169,11 @@ fn what_a_lone_half_loses_is_kept(seed: u64) -> Result<(), Violation> {
         let mut world = founded(setup);
         let a = dc_of(&world);
         let b = 3 - a;
+        // What both have: nothing much, or more than one packet.
+        for _ in 0..variant * 20 {
+            world.write_at(a);
+        }
+        world.run(100 * MS);
         let until = world.now + 3 * SECOND;
         world.net.cut_both(a, b, until);
         for _ in 0..3 {

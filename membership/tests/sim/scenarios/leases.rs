@@ -5,38 +5,20 @@ use membership::{Config, Grant};
 
 use super::*;
 
-pub const ALL: &[Scenario] = &[
-    (
-        "r12_a_revoke_the_holder_never_hears_of",
-        r12_a_revoke_the_holder_never_hears_of,
-    ),
-    (
-        "r12_a_frozen_holder_is_revoked",
-        r12_a_frozen_holder_is_revoked,
-    ),
-    (
-        "r12_the_coordinator_dies_during_a_hold",
-        r12_the_coordinator_dies_during_a_hold,
-    ),
-    ("r12_a_new_boot_has_no_grant", r12_a_new_boot_has_no_grant),
-    ("r12_a_restart_keeps_the_vip", r12_a_restart_keeps_the_vip),
-    ("r12_a_member_again", r12_a_member_again),
-    ("r12_the_longest_hold_counts", r12_the_longest_hold_counts),
-    (
-        "r14_a_lease_counts_from_the_send_time",
-        r14_a_lease_counts_from_the_send_time,
-    ),
-    ("r13_a_frozen_process", r13_a_frozen_process),
-    ("r11_a_paused_machine_of_two", r11_a_paused_machine_of_two),
-    ("r11_who_is_alone_keeps_it", r11_who_is_alone_keeps_it),
-    (
-        "a_healthy_member_never_lapses",
-        a_healthy_member_never_lapses,
-    ),
-    (
-        "r3_a_holder_behind_a_reconfiguration",
-        r3_a_holder_behind_a_reconfiguration,
-    ),
+scenarios![
+    r12_a_revoke_the_holder_never_hears_of,
+    r12_a_frozen_holder_is_revoked,
+    r12_the_coordinator_dies_during_a_hold,
+    r12_a_new_boot_has_no_grant,
+    r12_a_restart_keeps_the_vip,
+    r12_a_member_again,
+    r12_the_longest_hold_counts,
+    r14_a_lease_counts_from_the_send_time,
+    r13_a_frozen_process,
+    r11_a_paused_machine_of_two,
+    r11_who_is_alone_keeps_it,
+    a_healthy_member_never_lapses,
+    r3_a_holder_behind_a_reconfiguration,
 ];
 
 const VIP: &str = "v1";

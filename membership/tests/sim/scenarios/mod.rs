@@ -35,8 +35,8 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         stores::ALL,
         coordinator::ALL,
         found::ALL,
-        voters::ALL,
         leases::ALL,
+        voters::ALL,
     ];
     families.into_iter().flatten()
 }

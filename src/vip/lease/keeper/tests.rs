@@ -1,5 +1,7 @@
 use super::*;
 use crate::transport::boottime_us;
+use netlink::Belts;
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// A kernel that writes down what it is asked.
@@ -7,7 +9,7 @@ struct Fake {
     log: Sender<String>,
     gates: bool,
     forever: BTreeSet<IpAddr>,
-    changed: Option<String>,
+    changed: Arc<Mutex<Option<String>>>,
 }
 
 impl Fake {
@@ -57,7 +59,7 @@ impl Door for Fake {
         Ok(())
     }
     fn mend(&mut self) -> Result<Option<String>, String> {
-        Ok(self.changed.take())
+        Ok(self.changed.lock().unwrap().take())
     }
     fn lower(&mut self) -> Result<(), String> {
         self.note("lower".to_owned());
@@ -104,7 +106,7 @@ fn bench(change: impl FnOnce(&mut Fake)) -> Bench {
         log,
         gates: true,
         forever: BTreeSet::new(),
-        changed: None,
+        changed: Arc::default(),
     };
     change(&mut fake);
     let (sink, events) = mpsc::channel(64);
@@ -220,9 +222,11 @@ fn what_a_detached_daemon_left_is_not_silenced_before_it_could_be_granted() {
 
 #[test]
 fn a_changed_table_is_told_and_armed_again() {
-    let mut b = bench(|f| f.changed = Some("table inet mainstay was deleted".to_owned()));
+    let changed = Arc::default();
+    let mut b = bench(|f| f.changed = Arc::clone(&changed));
     b.grant(3);
     b.handle.open("ip", ip(), "eth0", LONG).unwrap();
+    *changed.lock().unwrap() = Some("table inet mainstay was deleted".to_owned());
     b.handle.check();
     let told = std::iter::repeat_with(|| b.event())
         .take(3)

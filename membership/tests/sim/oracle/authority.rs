@@ -1,0 +1,195 @@
+//! One coordinator, and who may become one: I2, I3, I5, I8, I18, R0, R5, R6.
+
+use super::quorum::{needed, regime, votes};
+use super::*;
+
+impl Oracle {
+    /// R0: an echo promises its member that no view without it is accepted for the hold.
+    pub(super) fn accepts_view(&mut self, id: u32, core: &membership::Core) {
+        let view = core.probe().view;
+        let seen = self.seen.entry(id).or_default();
+        if (seen.accepted.ballot, seen.accepted.view_no) == (view.ballot, view.view_no) {
+            return;
+        }
+        let old = std::mem::replace(&mut seen.accepted, view.clone());
+        let two = core.log_state().config.current.two_node;
+        let newer = view.view_no > old.view_no && old.view_no > 0;
+        // Taken with a snapshot, a view was committed by others before: this node's consent was not
+        // counted, and only consent is bound by an echo. Example: C is cut off from A, and echoes
+        // B, which dies; A and D go on without B and without C's word. Within B's hold C hears A
+        // again, is too far behind for the log, and gets a snapshot whose view lacks B.
+        let by_snapshot = !logged_view(core, view.view_no)
+            && self
+                .committed
+                .iter()
+                .any(|f| f.view.view_no == view.view_no && f.view == *view);
+        if !newer || two || self.class_u || by_snapshot {
+            return;
+        }
+        for gone in old.members.iter().map(|m| m.identity) {
+            let node = gone.node.0;
+            let bound = self.echoes.get(&(id, node)).map_or(0, |(_, until)| *until);
+            // A proof that only stands in this log, not committed, is enough: the view comes after
+            // it in the same log, so wherever the view is committed, the proof is. Example: the
+            // result of fencing B and the view without B arrive in one packet.
+            let proved = self.certified.contains(&(gone.node, gone.machine_boot))
+                || self.left.contains(&gone.process_boot)
+                || proof_in_log(core, &gone);
+            let kept = view.member(gone.node).is_some() || node == id;
+            let now = self.now;
+            self.check(kept || proved || now + MARGIN_US >= bound, "R0", || {
+                format!(
+                    "node {id} accepts a view without {node}, bound by its echo for {} us",
+                    bound - now
+                )
+            });
+        }
+    }
+
+    /// Repeating an echo promises nothing new.
+    pub(super) fn echoed(&mut self, node: &Node, to: &Node, echo: membership::message::Echo) {
+        let until = self.now + to.t_fail_us;
+        let given = self
+            .echoes
+            .entry((node.id, to.id))
+            .or_insert_with(|| (echo.clone(), until));
+        if given.0 != echo {
+            *given = (echo, until);
+        }
+    }
+
+    /// R6: which answers reached a node that lost its store.
+    pub fn answered(&mut self, id: u32, from: NodeId) {
+        self.answers.entry(id).or_default().insert(from);
+    }
+
+    pub(super) fn recovers(&mut self, id: u32) {
+        let answers = self.answers.remove(&id).unwrap_or_default();
+        let Some(config) = self.committed.last().map(|f| f.config.clone()) else {
+            return;
+        };
+        let enough = votes(&config.current, &answers) >= needed(&config.current);
+        self.check(enough || self.class_u, "R6", || {
+            format!("node {id} votes again after the answers of {answers:?} alone")
+        });
+    }
+
+    /// I2: one process per ballot; I8: it has everything committed; I18: wait_for_all.
+    pub(super) fn dc_begins(
+        &mut self,
+        nodes: &[Node],
+        id: u32,
+        core: &membership::Core,
+        let_in: bool,
+    ) {
+        let Some(ballot) = core.probe().acting else {
+            return;
+        };
+        let probe = core.probe();
+        let process = probe.me.process_boot;
+        let leader = *self.leaders.entry(ballot).or_insert(process);
+        self.check(leader == process, "I2", || {
+            format!("two processes act as DC under {ballot:?}")
+        });
+        if self.class_u {
+            return;
+        }
+        if let Some(last) = self.committed.last().cloned() {
+            let seq = last.entry.seq;
+            let point = core.point(seq);
+            let has = point.is_some_and(|p| p.hash == last.hash) || probe.base.seq > seq;
+            let lost = format!("{:?}", last.entry);
+            self.check(has, "I8", || {
+                format!("DC {id} of {ballot:?} lacks committed {lost}")
+            });
+            self.promised_by_quorum(nodes, id, ballot, &last.config);
+            let config = &last.config;
+            let waits =
+                config.current.wait_for_all || config.next.as_ref().is_some_and(|n| n.wait_for_all);
+            self.check(!waits || let_in, "I18", || {
+                format!("DC {id} acts after a cold start in which not all nodes were seen")
+            });
+        }
+    }
+
+    /// I5: the ballot stands on the disks of a quorum of every set in force, so that it met every
+    /// quorum that committed before.
+    fn promised_by_quorum(
+        &mut self,
+        nodes: &[Node],
+        id: u32,
+        ballot: Ballot,
+        config: &ConfigEntry,
+    ) {
+        let promised = |n: &&Node| {
+            let disks = [&n.disk, &n.lost].into_iter();
+            disks
+                .filter_map(|d| d.safety.as_ref())
+                .any(|s| s.promised >= ballot)
+        };
+        let promisers: BTreeSet<NodeId> = nodes
+            .iter()
+            .filter(promised)
+            .map(|n| NodeId(n.id))
+            .collect();
+        for set in regime(config) {
+            let (have, need) = (votes(&set, &promisers), needed(&set));
+            self.check(have >= need, "I5", || {
+                format!("DC {id} acts under {ballot:?} promised on the disks of {promisers:?}: {have} of {need} votes of {set:?}")
+            });
+        }
+    }
+
+    /// I3: at one true instant at most one node acts. Of two nodes with `two_node` a lone one may
+    /// act beside the other, restricted (R11); what it may not do is commit (I5).
+    pub(super) fn one_dc(&mut self, id: u32) {
+        let two = self
+            .committed
+            .last()
+            .is_some_and(|f| f.config.current.two_node);
+        if self.class_u || two {
+            return;
+        }
+        let now = self.now;
+        let acting = |s: &&Seen| s.acting.is_some() && !s.restricted && now >= s.paused_until;
+        let Some(mine) = self.seen.get(&id).filter(acting) else {
+            return;
+        };
+        let mine = mine.acting;
+        let other = self.seen.iter().find(|(n, s)| **n != id && acting(s));
+        if let Some((other, s)) = other {
+            let text = format!(
+                "nodes {id} ({mine:?}) and {other} ({:?}) act as DC at once",
+                s.acting
+            );
+            self.fail("I3", text);
+        }
+    }
+}
+
+fn logged_view(core: &membership::Core, view_no: u64) -> bool {
+    let probe = core.probe();
+    (probe.base.seq + 1..=probe.head.seq)
+        .filter_map(|seq| core.logged(seq))
+        .any(|(r, _)| matches!(&r.body, EntryBody::View(v) if v.view_no == view_no))
+}
+
+/// A proof that this very process is gone stands in the log or was folded into its state.
+fn proof_in_log(core: &membership::Core, gone: &Identity) -> bool {
+    let folded = core.log_state().certificates.get(&gone.node);
+    let probe = core.probe();
+    let after = probe.base.seq + 1..=probe.head.seq;
+    let mut logged = after.filter_map(|seq| core.logged(seq));
+    folded.is_some_and(|c| c.covers(gone))
+        || logged.any(|(record, _)| match &record.body {
+            EntryBody::CleanLeft { identity } => {
+                identity.node == gone.node && identity.incarnation >= gone.incarnation
+            }
+            EntryBody::FenceResult(result) => {
+                result.target == gone.node
+                    && result.outcome.is_ok()
+                    && result.machine_boot == Some(gone.machine_boot)
+            }
+            _ => false,
+        })
+}

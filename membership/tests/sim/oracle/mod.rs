@@ -1,0 +1,284 @@
+//! What must always hold, whatever happens: the invariants of the protocol, checked against the
+//! truth that only a simulator knows (every disk, every process, one true time).
+
+mod authority;
+mod disk;
+mod log;
+mod quorum;
+mod told;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use membership::message::{Hash, Message};
+use membership::{
+    Ballot, ConfigEntry, Entry, EntryBody, Event, NodeState, OpId, Refusal, SafetyRecord, Token,
+    View, VoterSet,
+};
+use wire::{Identity, MachineBoot, NodeId, ProcessBoot};
+
+use crate::node::{App, Node};
+
+/// A broken invariant.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    pub rule: String,
+    pub at_us: u64,
+    pub text: String,
+}
+
+/// A committed entry, as it was when any node first called it committed.
+#[derive(Clone, Debug)]
+pub struct Fact {
+    pub hash: Hash,
+    pub entry: Entry,
+    pub config: ConfigEntry,
+    pub view: View,
+    pub app: App,
+}
+
+/// What became of an operation.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fate {
+    pub proposals: u32,
+    pub acked: Option<u64>,
+    refused: bool,
+    committed: Option<u64>,
+}
+
+/// What was checked of a running process.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    head: (u64, Hash),
+    commit: u64,
+    applied: u64,
+    acting: Option<Ballot>,
+    restricted: bool,
+    paused_until: u64,
+    accepted: View,
+    view_no: u64,
+    token: Option<(Ballot, u64, u64)>,
+    met: BTreeSet<u32>,
+    /// R5: it has met everybody, or was let in by somebody who had.
+    let_in: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Oracle {
+    pub violation: Option<Violation>,
+    pub committed: Vec<Fact>,
+    pub ops: BTreeMap<OpId, Fate>,
+    pub acked: u64,
+    /// Class U: where an acknowledged operation stood, to be found there or in a conflict.
+    unsafe_acks: BTreeMap<OpId, (u64, Hash)>,
+    conflicts: BTreeSet<OpId>,
+    /// Two nodes without fencing: lone halves commit class U, and one of them may lose it.
+    pub class_u: bool,
+    hashes: BTreeMap<(Ballot, u64), Hash>,
+    leaders: BTreeMap<Ballot, ProcessBoot>,
+    /// Ballots that had their quorum of promises.
+    led: BTreeSet<Ballot>,
+    /// I9: what each version of the application names.
+    versions: BTreeMap<(u64, u64), Hash>,
+    /// Until when a node's echo of a member binds it, by node and member.
+    echoes: BTreeMap<(u32, u32), (membership::message::Echo, u64)>,
+    /// Who answered a recovering process.
+    answers: BTreeMap<u32, BTreeSet<NodeId>>,
+    spoken: BTreeMap<(NodeId, u64), ProcessBoot>,
+    certified: BTreeSet<(NodeId, MachineBoot)>,
+    left: BTreeSet<ProcessBoot>,
+    left_clean: BTreeMap<NodeId, Identity>,
+    last_seen: BTreeMap<NodeId, Identity>,
+    seen: BTreeMap<u32, Seen>,
+    nodes: usize,
+    pub now: u64,
+}
+
+impl Oracle {
+    pub fn new(nodes: usize, class_u: bool) -> Self {
+        Self {
+            nodes,
+            class_u,
+            ..Self::default()
+        }
+    }
+
+    pub fn fail(&mut self, rule: &str, text: String) {
+        if self.violation.is_none() {
+            self.violation = Some(Violation {
+                rule: rule.to_owned(),
+                at_us: self.now,
+                text,
+            });
+        }
+    }
+
+    fn check(&mut self, ok: bool, rule: &str, text: impl FnOnce() -> String) {
+        if !ok {
+            self.fail(rule, text());
+        }
+    }
+
+    /// A process starts or ends: what is known of the old one is void.
+    pub fn process(&mut self, node: &Node) {
+        let safety = node.disk.safety.as_ref();
+        let survivor = safety.is_some_and(|s| {
+            let alone = s.sole_survivor.as_ref();
+            alone.is_some_and(|alone| alone.view_no == s.view_no)
+        });
+        let seen = Seen {
+            let_in: survivor || self.nodes == 1,
+            ..Seen::default()
+        };
+        self.seen.insert(node.id, seen);
+    }
+
+    /// A disk was lost whole: what it promised not to forget is forgotten.
+    pub fn disk_lost(&mut self, id: u32) {
+        self.spoken.retain(|(node, _), _| node.0 != id);
+    }
+
+    pub fn paused(&mut self, id: u32, until: u64) {
+        self.seen.entry(id).or_default().paused_until = until;
+    }
+
+    pub fn heard(&mut self, id: u32, from: u32) {
+        let nodes = self.nodes;
+        let seen = self.seen.entry(id).or_default();
+        if seen.met.insert(from) && seen.met.len() + 1 >= nodes {
+            seen.let_in = true;
+        }
+    }
+
+    /// A packet leaves: whatever it relies on is on this very disk (I1, I10, I12, R1).
+    pub fn sent(&mut self, node: &Node, to: &Node, payload: &[u8], deferred: bool) {
+        let id = node.id;
+        let Some(safety) = node.disk.safety.clone() else {
+            self.fail(
+                "I10",
+                format!("node {id} speaks before its incarnation is on disk"),
+            );
+            return;
+        };
+        let me = node.me;
+        self.check(safety.incarnation >= me.incarnation, "I10", || {
+            format!(
+                "node {id} speaks as incarnation {}, on disk is {}",
+                me.incarnation, safety.incarnation
+            )
+        });
+        let key = (me.node, me.incarnation);
+        let spoken = *self.spoken.entry(key).or_insert(me.process_boot);
+        self.check(spoken == me.process_boot, "I10", || {
+            format!(
+                "two processes of node {id} speak as incarnation {}",
+                me.incarnation
+            )
+        });
+        let message = match Message::decode(payload) {
+            Ok(message) => message,
+            Err(e) => {
+                self.fail("format", format!("node {id} sent what cannot be read: {e}"));
+                return;
+            }
+        };
+        match &message {
+            Message::Beat(beat) => {
+                if let Some(echo) = beat.echo.clone().filter(|e| e.member) {
+                    self.echoed(node, to, echo);
+                }
+            }
+            Message::Bye { .. } => {
+                self.left.insert(me.process_boot);
+            }
+            _ => {}
+        }
+        let recovering = match &node.core {
+            Some(core) if !deferred => core.probe().recovering,
+            _ => safety.recovering,
+        };
+        self.promises(node, &safety, &message, recovering);
+    }
+
+    /// After every input of a node, before its outputs are carried out: I4, I6, I7.
+    pub fn log_step(&mut self, nodes: &[Node], id: u32) {
+        let Some(core) = nodes
+            .iter()
+            .find(|n| n.id == id)
+            .and_then(|n| n.core.as_ref())
+        else {
+            return;
+        };
+        let probe = core.probe();
+        self.led.extend(probe.leads);
+        let head = (probe.head.seq, probe.head.hash);
+        let seen = self.seen.entry(id).or_default();
+        let old_head = std::mem::replace(&mut seen.head, head);
+        let old_commit = std::mem::replace(&mut seen.commit, probe.commit);
+        if old_head != head {
+            self.log_matches(id, core);
+        }
+        self.accepts_view(id, core);
+        if probe.commit > old_commit {
+            self.commits(nodes, id, core, old_commit);
+        }
+    }
+
+    /// After the outputs of a step: I2, I3, I8, I18.
+    pub fn authority_step(&mut self, nodes: &[Node], id: u32) {
+        let Some(core) = nodes
+            .iter()
+            .find(|n| n.id == id)
+            .and_then(|n| n.core.as_ref())
+        else {
+            return;
+        };
+        let probe = core.probe();
+        let seen = self.seen.entry(id).or_default();
+        let began = probe.acting.is_some() && seen.acting != probe.acting;
+        seen.acting = probe.acting;
+        seen.restricted = probe.restricted;
+        let let_in = seen.let_in;
+        if probe.acting.is_some() {
+            if began {
+                self.dc_begins(nodes, id, core, let_in);
+            }
+            self.one_dc(id);
+        }
+    }
+
+    /// What the application of a node was told.
+    pub fn event(&mut self, node: &Node, event: &Event) {
+        let id = node.id;
+        match event {
+            Event::Committed(entry) => self.delivered(node, entry),
+            Event::Restored { seq, state } => self.restored(node, *seq, state),
+            Event::Outcome { op, result } => {
+                self.outcome(id, *op, result);
+                self.acked_unsafely(node, *op, result);
+            }
+            Event::Conflict { lost } => {
+                let ops = lost.iter().filter_map(|e| match &e.body {
+                    EntryBody::App { op, .. } => Some(*op),
+                    _ => None,
+                });
+                self.conflicts.extend(ops);
+            }
+            Event::Command { token, from, .. } => self.command(node, token, *from),
+            Event::View(view) => self.view(node, view),
+            Event::State {
+                state: NodeState::Poisoned,
+                ..
+            } => {
+                let mine = (node.me.node, node.me.machine_boot);
+                let named = self.certified.contains(&mine) || self.class_u;
+                self.check(named, "I15", || {
+                    format!("node {id} is poisoned, no certificate names its boot")
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Rounding and drift between a node's clock and true time, in microseconds.
+const MARGIN_US: u64 = 4_000;
