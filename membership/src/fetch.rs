@@ -195,6 +195,11 @@ impl Core {
             .as_ref()
             .is_some_and(|t| t.nonce == nonce && t.from == from);
         let unasked = nonce == 0 && self.transfer.is_none() && self.dc_alive() == Some(from);
+        // A node that has its state back from elsewhere has matched nothing of this ballot yet.
+        let same = self.matched.0.node == from.0 && at.ballot <= self.matched.0;
+        if at.seq <= self.commit && same && self.log.has(&at) {
+            self.matched.1 = self.matched.1.max(at.seq);
+        }
         let here = at.seq <= self.commit && self.matched.1 >= at.seq && nonce == 0;
         if here && !mutant::on(Mutant::SnapshotWordLost) {
             // It is here already; the word of that was lost.
