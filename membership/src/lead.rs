@@ -165,7 +165,8 @@ impl Core {
     /// Views, configuration steps and fences that follow from what is known now.
     pub(crate) fn dc_duties(&mut self) {
         let Role::Dc(dc) = &self.role else { return };
-        let settled = dc.confirmed && (self.last_view_seq() <= self.commit || self.restricted());
+        let settled =
+            dc.confirmed && (self.last_view_seq() <= self.commit || self.alone_unproved());
         if !(settled || self.view_is_stale()) || self.writes.durable < dc.first_seq {
             return;
         }
@@ -463,7 +464,7 @@ impl Core {
             }
         }
         let confirmed_here = self.writes.durable >= first_seq;
-        if self.restricted() && self.cfg.fencing {
+        if self.alone_unproved() && self.cfg.fencing {
             // R11: local durable records until a certificate stands.
             if confirmed_here && self.last_view_seq() <= self.writes.durable {
                 self.install_restricted();

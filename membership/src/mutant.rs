@@ -82,11 +82,13 @@ pub enum Mutant {
     AloneBeforeItsView,
     /// What a lone node of two may have acknowledged is dropped without a word (I20).
     ConflictForgotten,
+    /// A lone node of two is free as soon as it names the other in a view (R11, I3).
+    FreeBeforeTheOtherAgrees,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -126,6 +128,7 @@ impl Mutant {
         Self::ViewGoesBack,
         Self::AloneBeforeItsView,
         Self::ConflictForgotten,
+        Self::FreeBeforeTheOtherAgrees,
     ];
 }
 

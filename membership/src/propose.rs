@@ -184,7 +184,7 @@ impl Core {
             return Ok(seq);
         }
         let fence = matches!(body, EntryBody::FenceIntent(_) | EntryBody::FenceResult(_));
-        if self.restricted() && self.cfg.fencing && !fence {
+        if self.alone_unproved() && self.cfg.fencing && !fence {
             return Err(Refusal::Restricted);
         }
         let held = self.log.bytes() >= LOG_BYTES_MAX;

@@ -169,9 +169,25 @@ impl Core {
 
     /// A lone node of two without proof that the other is gone (R11); a proof counts once it is on
     /// disk (R1).
-    pub(crate) fn restricted(&self) -> bool {
+    pub(crate) fn alone_unproved(&self) -> bool {
         matches!(self.role, core::Role::Dc(_))
             && (self.tip.uncertified() || self.proof_in_memory_only())
+    }
+
+    /// Its authority is restricted (R11): it was alone without proof, and the other has not yet
+    /// acknowledged the view that has both. Before that the other may still act under an older
+    /// ballot (I3).
+    pub(crate) fn restricted(&self) -> bool {
+        self.alone_unproved() || (matches!(self.role, core::Role::Dc(_)) && self.rejoining())
+    }
+
+    fn rejoining(&self) -> bool {
+        let lone =
+            |l: &log::Logged| matches!(&l.record.body, EntryBody::View(v) if v.members.len() == 1);
+        self.tip.config.current.two_node
+            && self.tip.view.members.len() > 1
+            && !mutant::on(Mutant::FreeBeforeTheOtherAgrees)
+            && self.log.iter_after(self.commit).any(lone)
     }
 
     fn proof_in_memory_only(&self) -> bool {

@@ -141,13 +141,9 @@ impl Oracle {
     }
 
     /// I3: at one true instant at most one node acts. Of two nodes with `two_node` a lone one may
-    /// act beside the other, restricted (R11); what it may not do is commit (I5).
+    /// act beside the other, but only restricted (R11): it may fence, and commits nothing (I5).
     pub(super) fn one_dc(&mut self, id: u32) {
-        let two = self
-            .committed
-            .last()
-            .is_some_and(|f| f.config.current.two_node);
-        if self.class_u || two {
+        if self.class_u {
             return;
         }
         let now = self.now;

@@ -3,6 +3,7 @@
 use super::*;
 
 scenarios![
+    r11_free_only_when_the_other_agrees,
     r5_wait_for_all_across_restarts,
     r5_sole_survivor,
     r10_a_certificate_names_its_boot,
@@ -190,6 +191,21 @@ fn r10_an_open_intent_blocks_nobody(seed: u64) -> Result<(), Violation> {
         world.run(3 * SECOND);
         world.start(a);
         world.start(b);
+        ends_well(world)?;
+    }
+    Ok(())
+}
+
+/// B does not hear A, which hears B and goes on: B acts alone, restricted. When B hears A again and
+/// names it in a view, A acts until it has seen that view: B is free only then.
+fn r11_free_only_when_the_other_agrees(seed: u64) -> Result<(), Violation> {
+    for cut_ms in [530, 560, 600, 700] {
+        let mut world = founded(two_with_fencing(seed + cut_ms));
+        let a = dc_of(&world);
+        let b = 3 - a;
+        let until = world.now + cut_ms * MS;
+        world.net.cut(a, b, until);
+        world.run(cut_ms * MS + SECOND);
         ends_well(world)?;
     }
     Ok(())
