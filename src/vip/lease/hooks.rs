@@ -11,8 +11,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// Does the address of this resource need a grant and a lease? Those of the native agents do, one
-/// holder at a time; a clone's instances share an address on purpose, and what the real agent
-/// serves is not gated.
+/// holder at a time; a clone's instances share an address on purpose, targets of a load balancer
+/// answer for it on their loopbacks, other namespaces have tables of their own, and what the real
+/// agent serves is not gated.
 #[must_use]
 pub fn is_leased(request: &OpRequest) -> bool {
     let Some(agent) = Agent::of(request) else {
@@ -23,7 +24,7 @@ pub fn is_leased(request: &OpRequest) -> bool {
         ..request.clone()
     };
     let cloned = request.meta.contains_key("clone") || request.instance.contains(':');
-    params::unserved(agent, &start).is_none() && !cloned
+    params::unserved(agent, &start).is_none() && !cloned && !params::is_out_of_reach(request)
 }
 
 /// The address of such a resource, where its parameters name one.
@@ -267,8 +268,18 @@ mod tests {
         let mut clone = request("IPaddr2");
         clone.instance = "ip:1".to_owned();
         assert!(!is_leased(&clone));
-        let mut lvs = request("IPaddr2");
-        lvs.params.insert("mac".to_owned(), "auto".to_owned());
-        assert!(!is_leased(&lvs), "the real agent serves it");
+        for (name, value, leased) in [
+            ("lvs_support", "true", false),
+            ("lvs_ipv6_addrlabel", "1", false),
+            ("network_namespace", "blue", false),
+            ("send_arp_opts", "-b", false),
+            ("send_arp_opts", "-A", true),
+            ("flush_routes", "true", true),
+            ("mac", "auto", true),
+        ] {
+            let mut special = request("IPaddr2");
+            special.params.insert(name.to_owned(), value.to_owned());
+            assert_eq!(is_leased(&special), leased, "{name}={value}");
+        }
     }
 }
