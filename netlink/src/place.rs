@@ -124,6 +124,11 @@ impl Picture {
         self.links.iter().find(|link| link.index == index)
     }
 
+    /// All addresses, in the kernel's order.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
     /// Where an address is, on whatever interfaces.
     pub fn with_ip(&self, ip: IpAddr) -> impl Iterator<Item = &Address> {
         let at = self.by_ip.get(&ip).into_iter().flatten();

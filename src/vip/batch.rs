@@ -11,8 +11,10 @@ use super::change::keep_secondaries;
 use super::params::{Agent, Settings, Target};
 use super::see::judge;
 use crate::executor::OpRequest;
-use netlink::{Address, AddressSpec, Broadcast, Picture, Place};
+use netlink::{Address, AddressFlag, AddressSpec, Broadcast, Picture, Place};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
 
 /// Result of an operation; `None`: it has to run by itself.
 type Result = Option<(i32, String)>;
@@ -44,13 +46,11 @@ impl NativeVip {
         for request in requests.iter().filter(|r| r.operation == "stop") {
             self.held.leave(&request.rsc);
             self.fall_silent(&request.rsc);
-            let target = Target::lenient(&request.params);
-            self.close_gate(request, target.map(|t| t.ip));
         }
         let Ok(picture) = self.kernel().picture() else {
             return results;
         };
-        let (mut starts, mut stops) = (Vec::new(), Vec::new());
+        let (mut starts, mut stops, mut adopted) = (Vec::new(), Vec::new(), Vec::new());
         for (at, request) in requests.iter().enumerate() {
             let Some(agent) = Agent::of(request) else {
                 continue;
@@ -58,54 +58,108 @@ impl NativeVip {
             match request.operation.as_str() {
                 "start" => starts.extend(plan_start(&picture, agent, at, request)),
                 "stop" => stops.extend(self.plan_stop(&picture, at, request)),
-                "monitor" => results[at] = self.monitor_on(&picture, agent, request),
+                "monitor" => results[at] = self.monitor_on(&picture, agent, request, &mut adopted),
                 _ => {}
             }
         }
         self.stop_all(stops, &mut results);
-        self.start_all(starts, &mut results);
+        self.start_all(&picture, starts, &mut results);
+        self.keep_all(adopted);
         results
     }
 
-    fn start_all(&self, mut starts: Vec<Start<'_>>, results: &mut [Result]) {
-        // First the gates, then the addresses (R15).
-        starts.retain_mut(|start| {
-            let ip = start.settings.target.ip;
-            if let Err(refusal) = self.open_gate(start.request, ip, &start.place) {
-                results[start.at] = Some((refusal.rc, refusal.reason));
-                return false;
-            }
-            if start.there {
-                self.adopt_gate(start.request, &start.settings, &start.place);
-            } else {
-                start.spec = self.mortal(start.request, start.spec.clone());
-            }
-            true
-        });
+    /// Gates first, then addresses, then announcements (R15). A gate that does not open soon is
+    /// waited for by its start alone.
+    fn start_all(&self, picture: &Picture, starts: Vec<Start<'_>>, results: &mut [Result]) {
+        let starts = self.with_open_gates(starts);
+        let mut others: Vec<_> = picture.addresses().iter().map(place_of).collect();
         let new: Vec<&Start<'_>> = starts.iter().filter(|s| !s.there).collect();
-        let specs: Vec<AddressSpec> = new.iter().map(|s| s.spec.clone()).collect();
+        let mut specs = Vec::with_capacity(new.len());
+        for start in &new {
+            let spec = start.spec.clone();
+            let spec = match self.leases_for(start.request) {
+                Some(_) => self.mortal_among(&others, spec),
+                None => spec,
+            };
+            others.push((spec.index, spec.ip, spec.prefix));
+            specs.push(spec);
+        }
         let added = self.kernel().add_addresses(&specs);
         let came = |result: &netlink::Result<()>| match result {
             Ok(()) => true,
             Err(error) => error.is_exists(),
         };
-        let refused: BTreeSet<usize> = new
-            .iter()
-            .zip(&added)
-            .filter(|(_, result)| !came(result))
-            .map(|(start, _)| start.at)
-            .collect();
+        let mut refused = BTreeSet::new();
+        let mut kept = Vec::new();
+        for ((start, spec), result) in new.iter().zip(specs).zip(&added) {
+            if came(result) {
+                kept.push((start.request, None, spec));
+            } else {
+                refused.insert(start.at);
+                self.close_gate(start.request, Some(spec.ip));
+            }
+        }
+        let there = starts.iter().filter(|s| s.there);
+        kept.extend(there.filter_map(|s| adopted(picture, s.request, &s.settings, &s.place)));
+        self.keep_all(kept);
         // The first word for each goes out before the second for any.
         for start in starts.iter().filter(|s| !refused.contains(&s.at)) {
-            if !start.there {
-                self.keep_alive(start.request, start.spec.clone());
-            }
             let held = self.hold(start.request, &start.settings.target, &start.place);
             if !start.there {
                 self.proclaim(start.request, &start.settings, &start.place.link, &held);
             }
             self.watch(start.request, &start.place.link, &held);
             results[start.at] = DONE;
+        }
+    }
+
+    fn with_open_gates<'a>(&self, starts: Vec<Start<'a>>) -> Vec<Start<'a>> {
+        let is_new = |s: &&Start<'_>| self.leases_for(s.request).is_some();
+        let gated: Vec<_> = starts
+            .iter()
+            .filter(is_new)
+            .map(|s| {
+                let (ip, link) = (s.settings.target.ip, s.place.link.name.clone());
+                (s.request.rsc.clone(), ip, link)
+            })
+            .collect();
+        let Some(leases) = starts.iter().find_map(|s| self.leases_for(s.request)) else {
+            return starts;
+        };
+        let results = leases.open_all(&gated, GATES_WAIT);
+        let shut: BTreeSet<String> = gated
+            .into_iter()
+            .zip(results)
+            .filter(|(_, result)| result.is_err())
+            .map(|((vip, ..), _)| vip)
+            .collect();
+        let open = starts.into_iter();
+        open.filter(|s| !shut.contains(&s.request.rsc)).collect()
+    }
+
+    /// Their lifetimes go with their leases from now on.
+    fn keep_all(&self, kept: Vec<Kept<'_>>) {
+        let leased = |(request, ..): &&Kept<'_>| self.leases_for(request).is_some();
+        let leased: Vec<&Kept<'_>> = kept.iter().filter(leased).collect();
+        let Some(leases) = leased.iter().find_map(|(r, ..)| self.leases_for(r)) else {
+            return;
+        };
+        let order =
+            |(request, link, spec): &&Kept<'_>| (request.rsc.clone(), link.clone(), spec.clone());
+        leases.addresses(leased.iter().map(order).collect());
+        let new = leased.iter().filter(|(_, adopted, _)| adopted.is_none());
+        let new: BTreeSet<_> = new.map(|(.., spec)| (spec.index, spec.ip)).collect();
+        if new.is_empty() {
+            return;
+        }
+        // The kernel may remove them by itself one day, and must not take others along.
+        let mut kernel = self.kernel();
+        let all = kernel.addresses().unwrap_or_default();
+        let mut done = BTreeSet::new();
+        for own in all.iter().filter(|a| new.contains(&(a.index, a.ip))) {
+            if !own.is_secondary() && done.insert(own.index) {
+                keep_secondaries(&mut kernel, own);
+            }
         }
     }
 
@@ -137,6 +191,7 @@ impl NativeVip {
     }
 
     fn stop_all(&self, stops: Vec<Stop<'_>>, results: &mut [Result]) {
+        self.close_gates(&stops);
         let all: Vec<(usize, &Address)> = stops
             .iter()
             .flat_map(|s| s.addresses.iter().map(|a| (s.at, a)))
@@ -163,8 +218,33 @@ impl NativeVip {
         }
     }
 
+    fn close_gates(&self, stops: &[Stop<'_>]) {
+        let leased = stops.iter().map(|s| s.request);
+        let leased: Vec<_> = leased.filter(|r| self.leases_for(r).is_some()).collect();
+        let Some(leases) = leased.iter().find_map(|r| self.leases_for(r)) else {
+            return;
+        };
+        let gate = |r: &&OpRequest| {
+            let target = Target::lenient(&r.params);
+            (r.rsc.clone(), target.map(|t| t.ip))
+        };
+        let gates: Vec<_> = leased.iter().map(gate).collect();
+        for ((rsc, _), result) in gates.iter().zip(leases.close_all(&gates)) {
+            if let Err(why) = result {
+                // It closes by itself within the lease, and the address goes now.
+                tracing::warn!(rsc, "the gate was not closed: {why}");
+            }
+        }
+    }
+
     /// A monitor that finds everything in order.
-    fn monitor_on(&self, picture: &Picture, agent: Agent, request: &OpRequest) -> Result {
+    fn monitor_on<'a>(
+        &self,
+        picture: &Picture,
+        agent: Agent,
+        request: &'a OpRequest,
+        kept: &mut Vec<Kept<'a>>,
+    ) -> Result {
         let settings = Settings::read(agent, &request.params).ok()?;
         let target = &settings.target;
         let held = self.held.get(&request.rsc).filter(|h| h.ip == target.ip);
@@ -181,7 +261,7 @@ impl NativeVip {
         if settings.refreshes > 0 && request.interval_ms > 0 && !settings.background {
             return None;
         }
-        self.adopt_gate(request, &settings, &place);
+        kept.extend(adopted(picture, request, &settings, &place));
         let held = self.hold(request, target, &place);
         self.watch(request, &place.link, &held);
         if settings.refreshes > 0 && request.interval_ms > 0 {
@@ -193,6 +273,32 @@ impl NativeVip {
         }
         DONE
     }
+}
+
+/// An address that is up, to be kept alive: its resource, its device when a process that has just
+/// started did not put it there, and how it is to be renewed.
+type Kept<'a> = (&'a OpRequest, Option<String>, AddressSpec);
+
+/// As the address of a running resource is kept alive.
+fn adopted<'a>(
+    picture: &Picture,
+    request: &'a OpRequest,
+    settings: &Settings,
+    place: &Place,
+) -> Option<Kept<'a>> {
+    let ip = settings.target.ip;
+    let here = |a: &&Address| (a.prefix, a.index) == (place.prefix, place.link.index);
+    let address = picture.with_ip(ip).find(here)?;
+    let spec = AddressSpec {
+        noprefixroute: address.flags.contains(AddressFlag::Noprefixroute),
+        preferred: settings.preferred,
+        ..AddressSpec::new(address.index, ip, address.prefix)
+    };
+    Some((request, Some(place.link.name.clone()), spec))
+}
+
+fn place_of(address: &Address) -> (u32, IpAddr, u8) {
+    (address.index, address.ip, address.prefix)
 }
 
 /// A start that needs nothing but the address and its announcement.
@@ -238,4 +344,7 @@ fn fitting<'a>(picture: &'a Picture, target: &Target) -> Option<Vec<&'a Address>
     Some(picture.with_ip(target.ip).filter(fits).collect())
 }
 
+/// How long a round of starts waits for gates: where the grant is here and the quorum fresh, they open
+/// at once. The others wait by themselves.
+const GATES_WAIT: Duration = Duration::from_millis(20);
 const DONE: Result = Some((super::params::rc::OK, String::new()));

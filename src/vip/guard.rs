@@ -255,14 +255,19 @@ impl Guard {
             ..AddressSpec::from(address)
         };
         let (vip, kernel) = (Arc::clone(&self.vip), &mut self.kernel);
-        vip.held.while_held(resource, |held| {
+        let keep = |held: &Held| held.tally.given_up_to().is_none();
+        let put_back = |held: &Held| {
             match kernel.add_address(&spec) {
                 Err(error) if !error.is_exists() => return Err(error),
                 _ => {}
             }
             vip.announce_anew(held, link);
             Ok(())
-        })
+        };
+        let done = vip
+            .held
+            .while_held(resource, |held| keep(held).then(|| put_back(held)));
+        done.flatten()
     }
 
     /// Fighting for ever helps nobody: beyond this rate it is a failure like any other.

@@ -43,7 +43,7 @@ impl NativeVip {
         self
     }
 
-    fn leases_for(&self, request: &OpRequest) -> Option<&LeaseHandle> {
+    pub(in crate::vip) fn leases_for(&self, request: &OpRequest) -> Option<&LeaseHandle> {
         self.leases.as_ref().filter(|_| is_leased(request))
     }
 
@@ -116,34 +116,25 @@ impl NativeVip {
         if self.leases_for(request).is_none() {
             return spec;
         }
-        let noprefixroute = spec.noprefixroute || self.shares_network(&spec);
+        let all = match spec.ip {
+            IpAddr::V6(_) => self.kernel().addresses().unwrap_or_default(),
+            IpAddr::V4(_) => Vec::new(),
+        };
+        let others: Vec<_> = all.iter().map(|a| (a.index, a.ip, a.prefix)).collect();
+        self.mortal_among(&others, spec)
+    }
+
+    /// The same for an address that needs a lease, beside these: index, address, prefix length.
+    pub(in crate::vip) fn mortal_among(
+        &self,
+        others: &[(u32, IpAddr, u8)],
+        spec: AddressSpec,
+    ) -> AddressSpec {
+        let noprefixroute = spec.noprefixroute || shares_network(others, &spec);
         super::mortal(AddressSpec {
             noprefixroute,
             ..spec
         })
-    }
-
-    /// IPv6: the route to the network belongs to all addresses in it. One with an end would give
-    /// the route that end, too (addrconf.c, `modify_prefix_route`).
-    fn shares_network(&self, spec: &AddressSpec) -> bool {
-        let IpAddr::V6(six) = spec.ip else {
-            return false;
-        };
-        let network = |ip: u128| {
-            let shift = 128 - u32::from(spec.prefix);
-            ip.checked_shr(shift).unwrap_or(0)
-        };
-        let same = |a: &Address| match a.ip {
-            IpAddr::V6(other) => {
-                other != six
-                    && a.index == spec.index
-                    && a.prefix == spec.prefix
-                    && network(other.to_bits()) == network(six.to_bits())
-            }
-            IpAddr::V4(_) => false,
-        };
-        let all = self.kernel().addresses().unwrap_or_default();
-        all.iter().any(same)
     }
 
     /// The address is up: its lifetime goes with the lease from now on.
@@ -198,6 +189,26 @@ impl NativeVip {
             tracing::warn!(rsc = request.rsc, "the gate was not closed: {why}");
         }
     }
+}
+
+/// IPv6: the route to the network belongs to all addresses in it. One with an end would give the route
+/// that end, too (addrconf.c, `modify_prefix_route`).
+fn shares_network(others: &[(u32, IpAddr, u8)], spec: &AddressSpec) -> bool {
+    let IpAddr::V6(six) = spec.ip else {
+        return false;
+    };
+    let network = |ip: u128| {
+        let shift = 128 - u32::from(spec.prefix);
+        ip.checked_shr(shift).unwrap_or(0)
+    };
+    others.iter().any(|(index, ip, prefix)| match ip {
+        IpAddr::V6(other) => {
+            *other != six
+                && (*index, *prefix) == (spec.index, spec.prefix)
+                && network(other.to_bits()) == network(six.to_bits())
+        }
+        IpAddr::V4(_) => false,
+    })
 }
 
 /// How long a start waits for its grant to arrive and for a fresh quorum.

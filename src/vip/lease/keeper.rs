@@ -209,6 +209,57 @@ impl LeaseHandle {
         result
     }
 
+    /// As [`LeaseHandle::open`] for many, each a resource, its address and device: one write for
+    /// all that may speak already. `wait` is for all of them together.
+    pub fn open_all(
+        &self,
+        wanted: &[(String, IpAddr, String)],
+        wait: Duration,
+    ) -> Vec<Result<(), String>> {
+        let until = Instant::now() + wait;
+        let want = |(vip, ip, link): &(String, IpAddr, String)| Order::Want {
+            vip: vip.clone(),
+            ip: *ip,
+            link: Some(link.clone()),
+        };
+        let last = self.give_all(wanted.iter().map(want));
+        let first = last + 1 - wanted.len() as u64;
+        let numbers = first..=last;
+        let results: Vec<_> = wanted
+            .iter()
+            .zip(numbers)
+            .map(|((vip, ..), number)| self.await_open(vip, number, until))
+            .collect();
+        let shut = wanted.iter().zip(&results).filter(|(_, r)| r.is_err());
+        self.give_all(shut.map(|((vip, ip, _), _)| Order::Close(vip.clone(), Some(*ip))));
+        results
+    }
+
+    /// As [`LeaseHandle::adopt`] and [`LeaseHandle::address`] for many; those with a device are
+    /// adopted.
+    pub fn addresses(&self, all: Vec<(String, Option<String>, AddressSpec)>) {
+        let orders = all.into_iter().flat_map(|(vip, link, spec)| {
+            let want = link.map(|link| Order::Want {
+                vip: vip.clone(),
+                ip: spec.ip,
+                link: Some(link),
+            });
+            want.into_iter()
+                .chain([Order::Address(vip, Box::new(spec))])
+        });
+        self.give_all(orders);
+    }
+
+    /// As [`LeaseHandle::close`] for many.
+    pub fn close_all(&self, all: &[(String, Option<IpAddr>)]) -> Vec<Result<(), String>> {
+        let close = |(vip, ip): &(String, Option<IpAddr>)| Order::Close(vip.clone(), *ip);
+        let last = self.give_all(all.iter().map(close));
+        let first = last + 1 - all.len() as u64;
+        (first..=last)
+            .map(|number| self.await_done(number))
+            .collect()
+    }
+
     fn await_open(&self, vip: &str, number: u64, until: Instant) -> Result<(), String> {
         let mut seen = self.0.seen();
         loop {
@@ -288,12 +339,21 @@ impl LeaseHandle {
     }
 
     fn give(&self, order: Order) -> u64 {
+        self.give_all([order])
+    }
+
+    /// Returns the number of the last one; they are numbered without a gap.
+    fn give_all(&self, orders: impl IntoIterator<Item = Order>) -> u64 {
         let mut inbox = self.0.inbox();
-        inbox.orders.push_back(order);
-        inbox.given += 1;
+        let before = inbox.orders.len();
+        inbox.orders.extend(orders);
+        let new = inbox.orders.len() - before;
+        inbox.given += new as u64;
         let number = inbox.given;
         drop(inbox);
-        self.0.wake();
+        if new > 0 {
+            self.0.wake();
+        }
         number
     }
 
@@ -382,15 +442,27 @@ impl Work {
             let first = given - orders.len() as u64;
             let mut refused = Vec::new();
             let mut end = None;
+            // What is wanted together is guarded together.
+            let mut wanted = Vec::new();
             for (at, order) in orders.into_iter().enumerate() {
                 let number = first + at as u64 + 1;
-                if let Order::Finish(how) = order {
-                    end = Some(how);
+                match order {
+                    Order::Want { vip, ip, link } => {
+                        self.want(vip, ip, link);
+                        wanted.push(number);
+                        continue;
+                    }
+                    Order::Finish(how) => end = Some(how),
+                    _ => {}
+                }
+                if !matches!(order, Order::Address(..)) {
+                    self.guard_wanted(&mut wanted, &mut refused);
                 }
                 if let Err(why) = self.obey(order) {
                     refused.push((number, why));
                 }
             }
+            self.guard_wanted(&mut wanted, &mut refused);
             if let Some(fresh) = fresh {
                 self.machine.feed(fresh);
             }
@@ -443,12 +515,7 @@ impl Work {
                 self.guard()
             }
             Order::Want { vip, ip, link } => {
-                self.machine.want(&vip, ip);
-                if let Some(link) = link {
-                    self.own_links.insert(vip, link);
-                    // It may have gone and come again since.
-                    self.attached = None;
-                }
+                self.want(vip, ip, link);
                 self.guard()
             }
             Order::Address(vip, spec) => {
@@ -469,6 +536,25 @@ impl Work {
             }
             Order::Finish(end) => self.finish(end),
         }
+    }
+
+    fn want(&mut self, vip: String, ip: IpAddr, link: Option<String>) {
+        self.machine.want(&vip, ip);
+        if let Some(link) = link {
+            self.own_links.insert(vip, link);
+            // It may have gone and come again since.
+            self.attached = None;
+        }
+    }
+
+    fn guard_wanted(&mut self, wanted: &mut Vec<u64>, refused: &mut Vec<(u64, String)>) {
+        if wanted.is_empty() {
+            return;
+        }
+        if let Err(why) = self.guard() {
+            refused.extend(wanted.iter().map(|number| (*number, why.clone())));
+        }
+        wanted.clear();
     }
 
     /// Everything configured or wanted is gated, on the devices where it is or would be.
