@@ -167,7 +167,10 @@ impl App {
         self.local.executor.shutdown().await;
         let code = self.exit.unwrap_or(0);
         self.end_leases(code != 0);
-        self.exit.unwrap_or(0)
+        if code == 0 && !self.keeps_resources() {
+            self.local.nonlocal.restore();
+        }
+        code
     }
 
     fn until_next_timeout(&self) -> Duration {
@@ -227,7 +230,7 @@ impl App {
         }
     }
 
-    fn protocol_ended(&mut self, ended: &Ended) {
+    pub(super) fn protocol_ended(&mut self, ended: &Ended) {
         if let Ended::Failed(why) = ended {
             self.notice("protocol-failed", why.clone());
         }

@@ -38,7 +38,8 @@ impl App {
             } => self.on_command(token, from, &payload),
             Event::CommandUnsent { to, payload, why } => self.command_unsent(to, &payload, &why),
             Event::CommandRefused { payload, .. } => {
-                if let Some(command) = peer::decode::<NodeCommand>(&payload) {
+                let commands = peer::decode::<Vec<NodeCommand>>(&payload);
+                for command in commands.unwrap_or_default() {
                     self.refuse(command);
                 }
             }
@@ -230,6 +231,7 @@ impl App {
         let name = self.peers.name(self.me.node);
         self.local.configuration_changed(self.replica.cib(), &name);
         self.configure_leases();
+        self.nonlocal_bind_changed();
         self.input(Input::Fencing {
             configured: self.fencing_enabled(),
         });

@@ -12,6 +12,7 @@ use crate::executor::{
 use crate::fencing::Fencer;
 use crate::view::VipStatus;
 use crate::vip::lease::{LeaseView, Standing};
+use crate::vip::nonlocal::NonlocalBind;
 use crate::vip::{HeldVip, NativeVip};
 use cib::Cib;
 use cib::config::{Config, Kind};
@@ -24,6 +25,7 @@ pub(super) struct Local {
     pub(super) fencer: Arc<Fencer>,
     pub(super) history: History,
     pub(super) vip: Arc<NativeVip>,
+    pub(super) nonlocal: NonlocalBind,
     vips: BTreeSet<String>,
     start_failure_is_fatal: bool,
     pub(super) alerter: Alerter,
@@ -36,6 +38,7 @@ impl Local {
         fencer: Arc<Fencer>,
         vip: Arc<NativeVip>,
         alerter: Alerter,
+        nonlocal: NonlocalBind,
         node_name: &str,
     ) -> Self {
         Self {
@@ -43,6 +46,7 @@ impl Local {
             fencer,
             history: History::new(node_name),
             vip,
+            nonlocal,
             vips: BTreeSet::new(),
             start_failure_is_fatal: true,
             alerter,

@@ -19,6 +19,7 @@ use crate::vip::NativeVip;
 use crate::vip::lease::{
     BELT_HOLD_US, GateOptions, Keeper, LeaseEvent, LeaseHandle, LeaseTimes, RealDoor,
 };
+use crate::vip::nonlocal::NonlocalBind;
 use clap::Parser;
 use membership::{Core, NodeState, PeerConfig, Recovered, Time, Timing, VoterSet};
 use sha2::{Digest, Sha256};
@@ -329,7 +330,16 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     let ipc = tokio::spawn(crate::ipc::serve(listener, calls_sink));
     let (executor_sink, executor) = mpsc::channel(EVENTS_MAX);
     let (alert_sink, alert_failures) = mpsc::channel(OWN_MAX);
-    let local = local(&paths, &peers, leases.clone(), executor_sink, alert_sink)?;
+    let boot = me.machine_boot.0.map(|b| format!("{b:02x}")).concat();
+    let nonlocal = NonlocalBind::open(&paths.state_dir(), &boot);
+    let local = local(
+        &paths,
+        &peers,
+        leases.clone(),
+        executor_sink,
+        alert_sink,
+        nonlocal,
+    )?;
     let (words, mishaps) = mpsc::channel(watch::WORDS_MAX);
     let watcher = Watcher::start(Arc::clone(&local.vip), words);
     let mut app = App {
@@ -603,6 +613,7 @@ fn local(
     leases: LeaseHandle,
     events: mpsc::Sender<crate::executor::ExecutorEvent>,
     alert_failures: mpsc::Sender<String>,
+    nonlocal: NonlocalBind,
 ) -> Result<Local, Refusal> {
     let vip = NativeVip::new().map_err(|e| refuse(EX_OSERR, format!("netlink: {e}")))?;
     let vip = Arc::new(vip.with_leases(leases));
@@ -621,6 +632,7 @@ fn local(
         Arc::new(fencer),
         vip,
         alerter,
+        nonlocal,
         &node_name,
     ))
 }

@@ -3,7 +3,7 @@
 use super::app::{App, now_s};
 use crate::ipc::{Check, CheckLevel, Response};
 use crate::transport::Report;
-use crate::view::{FailCount, PeerStatus, Status, VipStatus};
+use crate::view::{FailCount, PeerStatus, Status, SwitchStatus, VipStatus};
 use crate::vip::lease::Standing;
 use membership::PeerState;
 use scheduler::{Options, Plan};
@@ -87,6 +87,7 @@ impl App {
             vips: self.vip_statuses(),
             notices: self.notices.all(),
             timers: report.map(timers).unwrap_or_default(),
+            switches: self.local.nonlocal.status(),
             ..Status::default()
         }
     }
@@ -187,6 +188,8 @@ impl App {
     /// What only the daemon can check, for `mainstay doctor`.
     pub(super) fn checks(&self) -> Vec<Check> {
         let mut checks = vec![self.check_quorum()];
+        let switches = self.local.nonlocal.status();
+        checks.extend(switches.into_iter().filter_map(check_of_switch));
         let others = self
             .peers
             .names
@@ -300,6 +303,23 @@ impl App {
             .and_then(|v| cib::value::parse_bool(&v).ok())
             .unwrap_or(true)
     }
+}
+
+/// A switch that nobody wants and nobody has set is not worth a line.
+fn check_of_switch(switch: SwitchStatus) -> Option<Check> {
+    let now = format!("{} is {}", switch.key, switch.value);
+    if !switch.trouble.is_empty() {
+        let cure = "set it with sysctl on the host, or give the container a writable /proc/sys";
+        let level = CheckLevel::Warning;
+        return Some(check("vip", level, switch.trouble, Some(cure)));
+    }
+    if !switch.wanted_by.is_empty() && switch.value != "1" {
+        let text = format!("{now}, and {} wants it set", switch.wanted_by);
+        let cure = "somebody has changed it since: restart mainstayd, or set it with sysctl";
+        return Some(check("vip", CheckLevel::Warning, text, Some(cure)));
+    }
+    let text = format!("{now}, set by {}", switch.set_by);
+    (!switch.set_by.is_empty()).then(|| check("vip", CheckLevel::Ok, text, None))
 }
 
 fn check(group: &str, level: CheckLevel, text: String, cure: Option<&str>) -> Check {

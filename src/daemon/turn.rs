@@ -47,10 +47,13 @@ impl App {
         for _ in 0..EVENTS_PER_TURN_MAX {
             if let Ok(event) = inbox.executor.try_recv() {
                 self.on_executor(event);
-            } else if let Ok(Ok(event)) = inbox.events.try_recv() {
-                self.on_event(event);
-            } else {
-                return;
+                continue;
+            }
+            match inbox.events.try_recv() {
+                Ok(Ok(event)) => self.on_event(event),
+                Ok(Err(ended)) => return self.protocol_ended(&ended),
+                // Nothing more, for now or for ever: the loop will see which.
+                Err(_) => return,
             }
         }
     }

@@ -8,7 +8,8 @@
 use super::app::{App, now_s};
 use super::peer::NodeTell;
 use crate::executor::{OpFinished, OpOutcome, OpRequest, ocf_rc};
-use crate::vip::{Guard, Mishap, NativeVip};
+use crate::view::SwitchStatus;
+use crate::vip::{Guard, Mishap, NativeVip, nonlocal};
 use cib::Cib;
 use cib::config::{Config, Kind, Op, Resource};
 use std::collections::{BTreeMap, BTreeSet};
@@ -178,6 +179,19 @@ impl App {
             why: format!("{resource}: {cause}"),
             items,
         });
+    }
+
+    /// Sets the kernel's switches as the configuration wants them.
+    pub(super) fn nonlocal_bind_changed(&mut self) {
+        let wants = nonlocal::wants(self.replica.cib());
+        let news = self.local.nonlocal.want(wants);
+        let in_order = |s: &SwitchStatus| s.trouble.is_empty();
+        if self.local.nonlocal.status().iter().all(in_order) {
+            self.notices.clear(nonlocal::PROPERTY);
+        }
+        for why in news {
+            self.notice(nonlocal::PROPERTY, why);
+        }
     }
 
     /// The monitor that stands for a resource, with its call id.

@@ -16,7 +16,7 @@ pub mod xml;
 pub use details::details;
 pub use model::{
     Ban, FailCount, NodeDetails, Notice, OperationResult, PeerStatus, ResourceHistory, Status,
-    VipMove, VipStatus,
+    SwitchStatus, VipMove, VipStatus,
 };
 pub use only::{only_node, only_resource};
 pub use tell::{

@@ -50,6 +50,8 @@ pub struct Status {
     pub details: Vec<NodeDetails>,
     /// Constraints that keep resources away from nodes.
     pub bans: Vec<Ban>,
+    /// Kernel switches of the answering node that floating addresses may want set.
+    pub switches: Vec<SwitchStatus>,
 }
 
 /// What a node told of itself.
@@ -188,6 +190,21 @@ pub struct VipMove {
     pub at: i64,
     /// Milliseconds from the event to the answer that it is up and announced, on the DC's clock.
     pub took_ms: u64,
+}
+
+/// A kernel switch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwitchStatus {
+    /// As sysctl(8) names it.
+    pub key: String,
+    /// What stands there now; `absent` where the kernel has no such switch.
+    pub value: String,
+    /// Who in the configuration wants it set; empty when nobody does.
+    pub wanted_by: String,
+    /// Who has set it; empty when it is not set.
+    pub set_by: String,
+    /// Why it is not as wanted; empty when it is.
+    pub trouble: String,
 }
 
 /// A notice with its age.

@@ -266,6 +266,14 @@ static IPADDR2: Description = Description {
             "The address brings no route to its network (noprefixroute of ip-address).",
         ),
         parameter(
+            "ip_nonlocal_bind",
+            "boolean",
+            "false",
+            "Let services listen on the address before it is here",
+            "Sets ip_nonlocal_bind of the address's family on every node, as the cluster property\n\
+             ip-nonlocal-bind does for both families. It gets its old value back at a clean stop.",
+        ),
+        parameter(
             "preferred_lft",
             "string",
             "forever",

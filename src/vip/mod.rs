@@ -14,6 +14,7 @@ pub mod lease;
 pub mod listen;
 mod lookout;
 mod metadata;
+pub mod nonlocal;
 mod params;
 mod see;
 mod speak;

@@ -263,10 +263,11 @@ const ON_FAIL: [&str; 10] = [
     "default",
 ];
 /// Cluster options by what they take (Pacemaker Explained, "Cluster Options").
-const BOOLEANS: [&str; 14] = [
+const BOOLEANS: [&str; 15] = [
     "concurrent-fencing",
     "enable-acl",
     "enable-startup-probes",
+    "ip-nonlocal-bind",
     "is-managed-default",
     "have-watchdog",
     "maintenance-mode",
