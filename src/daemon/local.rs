@@ -239,7 +239,7 @@ impl App {
     }
 
     /// Publishes what changed, and returns it.
-    fn publish_changed(&mut self, changed: &Changed) -> Items {
+    pub(super) fn publish_changed(&mut self, changed: &Changed) -> Items {
         let mut items = Vec::new();
         for rsc in &changed.resources {
             let xml = self

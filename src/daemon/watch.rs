@@ -9,7 +9,7 @@ use super::app::{App, now_s};
 use super::peer::NodeTell;
 use crate::executor::{OpFinished, OpOutcome, OpRequest, ocf_rc};
 use crate::view::SwitchStatus;
-use crate::vip::{Guard, Mishap, NativeVip, nonlocal};
+use crate::vip::{Guard, Mishap, NO_CARRIER, NativeVip, nonlocal};
 use cib::Cib;
 use cib::config::{Config, Kind, Op, Resource};
 use std::collections::{BTreeMap, BTreeSet};
@@ -146,6 +146,31 @@ impl App {
                 tracing::info!(rsc = resource, "{cause}: announced anew");
                 self.local.executor.poke(&resource, &cause);
             }
+            Mishap::LinkWorks { link } => self.forgive_starts_on(&link),
+        }
+    }
+
+    /// Starts that failed here for want of a carrier count no longer. Else a switch that is switched
+    /// off and on would leave an address down everywhere until somebody cleans up.
+    fn forgive_starts_on(&mut self, link: &str) {
+        let reason = format!("{link} {NO_CARRIER}");
+        let wanted_carrier = |op: &cib::Element| {
+            op.attr("operation") == Some("start")
+                && op.attr("rc-code") != Some("0")
+                && op
+                    .attr("exit-reason")
+                    .is_some_and(|r| r.starts_with(&reason))
+        };
+        let elements = self.local.history.elements().into_iter();
+        let elements = elements.filter(|lrm| lrm.children.iter().any(wanted_carrier));
+        let resources: Vec<String> = elements.filter_map(|e| e.id().map(str::to_owned)).collect();
+        for resource in resources {
+            let why = format!("{link} has its carrier again: {resource} may be started here");
+            tracing::info!("{why}");
+            let start = Some(("start", 0));
+            let changed = self.local.history.clear_failures(&resource, start);
+            let items = self.publish_changed(&changed);
+            self.tell_dc(NodeTell::Changed { why, items });
         }
     }
 

@@ -46,6 +46,11 @@ pub enum Mishap {
         /// What happened, in words.
         cause: String,
     },
+    /// A link that did not work works now, whatever is on it.
+    LinkWorks {
+        /// Its name.
+        link: String,
+    },
 }
 
 impl NativeVip {
@@ -296,6 +301,10 @@ impl Guard {
             _ => return Vec::new(),
         };
         let better = works(&link);
+        let was_dead = old.as_ref().is_some_and(|old| !works(old));
+        let news = (better && was_dead).then(|| Mishap::LinkWorks {
+            link: link.name.clone(),
+        });
         let on_it = |(_, held): &(String, Held)| held.index == link.index;
         let held = self.vip.held.all().into_iter().filter(on_it);
         held.map(|(resource, _)| {
@@ -309,6 +318,7 @@ impl Guard {
             let cause = cause.clone();
             Mishap::Better { resource, cause }
         })
+        .chain(news)
         .collect()
     }
 

@@ -410,7 +410,7 @@ mod tests {
     #[test]
     fn both_agents_describe_themselves() {
         let two = defaults(&xml("IPaddr2"));
-        assert_eq!(two.len(), 23);
+        assert_eq!(two.len(), 24);
         assert_eq!(
             (two["arp_count"].as_str(), two["arp_interval"].as_str()),
             ("5", "200")

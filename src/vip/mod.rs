@@ -20,6 +20,7 @@ mod see;
 mod speak;
 
 pub use conflict::{Conflict, Referee, Ruling};
+pub(crate) use guard::NO_CARRIER;
 pub use guard::{Guard, Mishap};
 pub use held::HeldVip;
 

@@ -10,6 +10,7 @@ mod bad_input;
 mod cluster;
 mod commands;
 mod config;
+mod events;
 mod failover;
 mod fencing;
 mod hang;
