@@ -206,7 +206,7 @@ impl Guard {
         let what = match address.valid {
             // Its time was over: whoever gives it its time has stopped doing so.
             Lifetime::Seconds(0) => "went at the end of its lifetime",
-            _ => "was removed",
+            _ => "was removed by somebody else",
         };
         self.missed(&resource, address, what).into_iter().collect()
     }
@@ -240,7 +240,7 @@ impl Guard {
             None => None,
             Some(Ok(())) => Some(Mishap::Restored {
                 resource: resource.to_owned(),
-                cause: format!("{cause} by somebody else and put back"),
+                cause: format!("{cause} and put back"),
                 took: noticed.elapsed(),
             }),
             Some(Err(error)) => Some(trouble(&format!(" and could not be put back: {error}"))),
@@ -260,19 +260,14 @@ impl Guard {
             ..AddressSpec::from(address)
         };
         let (vip, kernel) = (Arc::clone(&self.vip), &mut self.kernel);
-        let keep = |held: &Held| held.tally.given_up_to().is_none();
-        let put_back = |held: &Held| {
+        vip.held.while_held(resource, |held| {
             match kernel.add_address(&spec) {
                 Err(error) if !error.is_exists() => return Err(error),
                 _ => {}
             }
             vip.announce_anew(held, link);
             Ok(())
-        };
-        let done = vip
-            .held
-            .while_held(resource, |held| keep(held).then(|| put_back(held)));
-        done.flatten()
+        })
     }
 
     /// Fighting for ever helps nobody: beyond this rate it is a failure like any other.
