@@ -9,6 +9,8 @@
 mod app;
 #[path = "../tests/sim/faults.rs"]
 mod faults;
+#[path = "../tests/sim/kernel.rs"]
+mod kernel;
 #[cfg(feature = "mutants")]
 #[path = "../tests/sim/mutants.rs"]
 mod mutants;
@@ -29,7 +31,7 @@ mod world;
 
 use std::time::Instant;
 
-use run::{Run, run};
+use run::{Run, run, run_with_leases};
 use world::{SECOND, Stats};
 
 struct Options {
@@ -40,12 +42,16 @@ struct Options {
     trace: bool,
     keep_going: bool,
     mutants: bool,
+    /// How many random runs a bug that no scenario catches is shown.
+    hunt_seeds: u64,
     scenarios: bool,
     /// Only scenarios whose name contains this.
     only: String,
     /// A seeded bug, by its name; needs the feature `mutants`.
     bug: Option<String>,
     two_node: bool,
+    /// With VIPs that are granted, moved and answered for.
+    leases: bool,
 }
 
 fn main() {
@@ -56,8 +62,11 @@ fn main() {
             std::process::exit(2);
         }
     };
+    if !seed_bug(options.bug.as_deref()) {
+        std::process::exit(2);
+    }
     let good = if options.mutants {
-        hunt_all()
+        hunt_all(options.hunt_seeds)
     } else if options.scenarios {
         play_all(&options)
     } else {
@@ -67,7 +76,7 @@ fn main() {
 }
 
 fn play_all(options: &Options) -> bool {
-    let mut good = seed_bug(options.bug.as_deref());
+    let mut good = true;
     for (name, scenario) in scenarios::all().filter(|(name, _)| name.contains(&options.only)) {
         let began = Instant::now();
         let outcome = run::guarded(|| scenario(options.seeds.start));
@@ -104,14 +113,14 @@ fn seed_bug(bug: Option<&str>) -> bool {
 }
 
 #[cfg(not(feature = "mutants"))]
-fn hunt_all() -> bool {
+fn hunt_all(_seeds: u64) -> bool {
     eprintln!("sim: built without the feature `mutants`");
     false
 }
 
 /// A table of seeded bugs: what noticed each, by which invariant, after how many seeds.
 #[cfg(feature = "mutants")]
-fn hunt_all() -> bool {
+fn hunt_all(seeds: u64) -> bool {
     std::panic::set_hook(Box::new(|_| {}));
     let mut escaped = 0;
     println!(
@@ -119,7 +128,7 @@ fn hunt_all() -> bool {
         "mutant", "caught by", "in", "seed", "seeds"
     );
     for bug in membership::mutant::Mutant::ALL {
-        match mutants::hunt(bug, 300) {
+        match mutants::hunt(bug, seeds) {
             Some(c) => println!(
                 "{:<26}{:<12}{:<50}{:>6}{:>7}",
                 format!("{bug:?}"),
@@ -146,10 +155,12 @@ fn parse() -> Result<Options, String> {
         trace: false,
         keep_going: false,
         mutants: false,
+        hunt_seeds: 0,
         scenarios: false,
         only: String::new(),
         bug: None,
         two_node: false,
+        leases: false,
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -176,6 +187,8 @@ fn parse() -> Result<Options, String> {
             "--minutes" => options.minutes = Some(number(value()?)?),
             "--trace" => options.trace = true,
             "--mutants" => options.mutants = true,
+            "--leases" => options.leases = true,
+            "--hunt" => options.hunt_seeds = number(value()?)?,
             "--two-node" => options.two_node = true,
             "--scenarios" => options.scenarios = true,
             "--only" => options.only = value()?,
@@ -189,7 +202,8 @@ fn parse() -> Result<Options, String> {
 
 const USAGE: &str = "usage: sim [--seed S | --seeds A..B] [--nodes N[,N...]] [--seconds SIMULATED] \
                      [--minutes REAL | --hours REAL] [--trace] [--keep-going] \
-                     [--two-node] | --scenarios [--only PART] [--bug MUTANT] [--seed S] | --mutants";
+                     [--two-node] [--leases] | --scenarios [--only PART] [--bug MUTANT] [--seed S] | --mutants \
+                     [--hunt SEEDS]";
 
 fn soak(options: &Options) -> bool {
     let began = Instant::now();
@@ -203,13 +217,18 @@ fn soak(options: &Options) -> bool {
         }
         for nodes in &options.nodes {
             runs += 1;
-            let outcome = run(Run {
+            let this = Run {
                 seed,
                 nodes: *nodes,
                 fault_us: options.seconds * SECOND,
                 trace: options.trace,
                 two_node: options.two_node,
-            });
+            };
+            let outcome = if options.leases {
+                run_with_leases(this)
+            } else {
+                run(this)
+            };
             match outcome {
                 Ok(stats) => total.add(&stats),
                 Err(v) => {
@@ -223,9 +242,10 @@ fn soak(options: &Options) -> bool {
                     );
                     println!(
                         "replay: cargo run --release --example sim -p membership -- --seed {seed} \
-                         --nodes {nodes} --seconds {}{} --trace",
+                         --nodes {nodes} --seconds {}{}{} --trace",
                         options.seconds,
-                        if options.two_node { " --two-node" } else { "" }
+                        if options.two_node { " --two-node" } else { "" },
+                        if options.leases { " --leases" } else { "" }
                     );
                 }
             }

@@ -271,6 +271,14 @@ pub enum Input {
         /// The peer's process.
         peer: Identity,
     },
+    /// Where the log of a process ended on its disk, as it said when it opened a session; right
+    /// after the first [`Input::SessionUp`] of that process (R8).
+    PeerHead {
+        /// The process.
+        of: Identity,
+        /// Last entry on its disk.
+        head: u64,
+    },
     /// An authenticated payload made by some peer's [`Effect::Send`].
     Packet {
         /// The session's peer.
@@ -486,7 +494,7 @@ pub enum Event {
         /// Why, in a sentence.
         why: String,
     },
-    /// Quorum gained or lost.
+    /// Quorum gained or lost, or missing for another reason than before.
     Quorum {
         /// Now.
         quorate: bool,
@@ -540,6 +548,23 @@ pub enum Event {
         /// As given to [`Input::Command`].
         payload: Vec<u8>,
     },
+    /// A command that was given here did not go out: whoever waits for it waits in vain.
+    CommandUnsent {
+        /// For whom it was.
+        to: NodeId,
+        /// As given to [`Input::Command`].
+        payload: Vec<u8>,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// A command that came here was not handed over: its token is not, or no longer, the acting
+    /// DC's.
+    CommandRefused {
+        /// Who sent it.
+        from: NodeId,
+        /// As given to its [`Input::Command`].
+        payload: Vec<u8>,
+    },
     /// As given to a peer's [`Input::Tell`].
     Told {
         /// Sender.
@@ -575,10 +600,12 @@ pub enum Event {
     /// An uncertified one-node view of a two-node cluster: the intent is on this disk and the agent
     /// may run (R11). When its result is certified the same intent arrives as committed, too.
     FenceIntentLocal(FenceIntent),
-    /// Entries this node had applied under class U lost against another lineage: to be kept in
-    /// `conflicts/` and alerted, never dropped (I20). An [`Event::Restored`] follows.
+    /// Entries written here under class U lost against another lineage: to be kept in `conflicts/`
+    /// and alerted, never dropped (I20). If this process had applied them an [`Event::Restored`]
+    /// follows.
     Conflict {
-        /// What was applied here and is no longer part of the log.
+        /// What somebody asked for, what this node may have acknowledged without quorum, and what
+        /// is no longer part of the log.
         lost: Vec<Entry>,
     },
     /// This process can never be a member: its incarnation is not above what its peers know. End

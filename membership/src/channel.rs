@@ -31,7 +31,7 @@ struct Waiting {
 impl Channel {
     /// Queues a parcel; `false` when the queue is full.
     pub(crate) fn push(&mut self, parcel: Parcel) -> bool {
-        if self.queue.len() >= PARCELS_QUEUED_MAX {
+        if self.full() {
             return false;
         }
         self.next_no += 1;
@@ -42,6 +42,11 @@ impl Channel {
             tries: 0,
         });
         true
+    }
+
+    /// Nothing more can be queued.
+    pub(crate) fn full(&self) -> bool {
+        self.queue.len() >= PARCELS_QUEUED_MAX
     }
 
     /// Room for soft state: only as much as is in flight anyway.

@@ -210,6 +210,7 @@ impl Core {
             Input::SessionUp { peer } => {
                 self.session(peer);
             }
+            Input::PeerHead { of, head } => self.on_peer_head(of, head),
             Input::Packet {
                 from,
                 link,

@@ -71,6 +71,7 @@ impl Core {
             self.heed_view(&beat);
             let blank_among_logs = self.blank() && beat.head.seq > 0;
             if let Some(peer) = self.peers.get_mut(&node) {
+                peer.forgot &= beat.head.seq < peer.durable_known;
                 peer.beat = Some(beat);
             }
             if blank_among_logs && !mutant::on(Mutant::StoreLostVotes) {
@@ -97,6 +98,27 @@ impl Core {
             self.notice("older-store", Some(self.me.node), why.clone());
             self.begin_recovery(&why);
         }
+    }
+
+    /// A new process of a peer says how far its disk is (R8). One that has forgotten what it had
+    /// acknowledged learns so from the next beat, recovers, and is not counted meanwhile: its
+    /// promises and echoes are those of a disk that may have forgotten a promise, too.
+    pub(crate) fn on_peer_head(&mut self, of: wire::Identity, head: u64) {
+        let node = of.node;
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return;
+        };
+        let known = peer.durable_known;
+        if peer.identity != Some(of) || head >= known || mutant::on(Mutant::IncarnationUnchecked) {
+            return;
+        }
+        peer.forgot = true;
+        let text = format!(
+            "node {node} had acknowledged entry {known}, its disk ends at {head}: a restored image \
+             or a clone; it is not counted before it has fetched what it lacks"
+        );
+        self.notice("older-store", Some(node), text);
+        self.beat_to(node, None, false);
     }
 
     /// A peer knows this node with an incarnation that is not below ours: this disk is older than

@@ -118,13 +118,15 @@ impl Core {
                 Err("no quorum to found a cluster".into())
             };
         }
+        let missing = self.peers.keys().filter(|n| !consenting.contains(n));
+        let missing: Vec<String> = missing.map(|n| format!("node {n}")).collect();
+        if !missing.is_empty() {
+            return Err(format!(
+                "a new cluster needs all its nodes, not there yet: {}",
+                missing.join(", ")
+            ));
+        }
         for peer in self.peers.values() {
-            if !consenting.contains(&peer.node) {
-                let node = peer.node;
-                return Err(format!(
-                    "a new cluster needs all its nodes, {node} is not there"
-                ));
-            }
             let Some(beat) = &peer.beat else { continue };
             if beat.head.seq > 0 {
                 return Err(format!("node {} has a log", peer.node));
@@ -351,7 +353,8 @@ impl Core {
         let Role::Candidate(candidate) = &mut self.role else {
             return;
         };
-        if candidate.ballot == ballot && view_no < message::NUMBER_MAX {
+        let forgot = self.peers.get(&from.node).is_some_and(|p| p.forgot);
+        if candidate.ballot == ballot && view_no < message::NUMBER_MAX && !forgot {
             candidate.promises.insert(from.node, (from, head, view_no));
             self.check_promises();
         }

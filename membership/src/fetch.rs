@@ -195,7 +195,8 @@ impl Core {
             .as_ref()
             .is_some_and(|t| t.nonce == nonce && t.from == from);
         let unasked = nonce == 0 && self.transfer.is_none() && self.dc_alive() == Some(from);
-        if at.seq <= self.commit && self.matched.1 >= at.seq && nonce == 0 {
+        let here = at.seq <= self.commit && self.matched.1 >= at.seq && nonce == 0;
+        if here && !mutant::on(Mutant::SnapshotWordLost) {
             // It is here already; the word of that was lost.
             self.ack(from);
             return;
@@ -334,10 +335,15 @@ impl Core {
         self.writes.pend(DurableOp::Snapshot { seq: at.seq, state });
         self.writes.pend(DurableOp::CommitHint { seq: at.seq });
         // Not before it is on disk: the application must not be ahead of what a crash leaves (I10).
-        self.writes.then(Effect::Event(Event::Restored {
+        let restored = Event::Restored {
             seq: at.seq,
             state: app,
-        }));
+        };
+        if mutant::on(Mutant::SnapshotToldUnwritten) {
+            self.event(restored);
+        } else {
+            self.writes.then(Effect::Event(restored));
+        }
         self.restored_view_due = true;
     }
 

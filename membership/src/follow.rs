@@ -5,6 +5,7 @@ use wire::NodeId;
 
 use crate::log::{Record, Snapshot};
 use crate::message::{self, Beat, Blob, Message, Point};
+use crate::mutant::{self, Mutant};
 use crate::*;
 
 impl Core {
@@ -26,7 +27,7 @@ impl Core {
             }
             return;
         }
-        if self.blank() && prev.seq > 0 && !mutant::on(mutant::Mutant::StoreLostVotes) {
+        if self.blank() && prev.seq > 0 && !mutant::on(Mutant::StoreLostVotes) {
             self.begin_recovery(&format!("it has no log, but node {from} has"));
             return;
         }
@@ -62,7 +63,14 @@ impl Core {
             return;
         }
         if prev.seq <= self.commit && self.log.point(prev.seq).is_some() {
-            self.forked(from, prev.seq);
+            let base = self.log.base();
+            if self.committed.class_u.is_some() && prev.seq > base.seq {
+                // Where the logs part, and so what is lost, shows only from a point both have.
+                let commit = base;
+                self.send(from, &Message::Mismatch { ballot, commit });
+            } else {
+                self.forked(from, prev.seq);
+            }
             return;
         }
         let commit = self.point_or_base(self.commit);
@@ -87,7 +95,8 @@ impl Core {
             !self.safety.recovering && !self.poisoned,
             "I12: no ACK in this state"
         );
-        if self.writes.durable < self.log.base().seq {
+        let unwritten = self.writes.durable < self.log.base().seq;
+        if unwritten && !mutant::on(Mutant::SnapshotAckedUnwritten) {
             // A snapshot is still on its way to the disk: there is no durable point to name (R1).
             return;
         }
@@ -149,6 +158,11 @@ impl Core {
     /// Drops an uncommitted suffix.
     fn drop_from(&mut self, seq: u64) {
         assert!(seq > self.commit, "I7: a committed entry never changes");
+        if self.tip.class_u.is_some() && !self.cfg.fencing && !mutant::on(Mutant::ConflictForgotten)
+        {
+            // Alone, one disk was enough to acknowledge them; a crash may have taken the note of it.
+            self.hand_out_conflict(seq);
+        }
         self.log.truncate(seq);
         self.writes.pend(DurableOp::TruncateLog { seq });
         self.refold();
@@ -169,7 +183,8 @@ impl Core {
              of node {from}; it is kept as a conflict"
         );
         self.notice("conflict", Some(from), text);
-        self.hand_out_conflict(first_unsafe);
+        // What was written with the other and not acknowledged by it stands before the lone view.
+        self.hand_out_conflict(first_unsafe.min(seq));
         let keep = self.log.snapshot.at.seq < first_unsafe;
         let snapshot = if keep {
             self.log.snapshot.clone()
@@ -179,13 +194,14 @@ impl Core {
         self.roll_back(snapshot);
     }
 
-    pub(crate) fn hand_out_conflict(&mut self, first_unsafe: u64) {
-        let lost = self.log.iter_after(first_unsafe.saturating_sub(1));
-        let lost: Vec<Entry> = lost
-            .filter(|l| l.record.seq <= self.applied)
-            .map(|l| l.entry())
-            .collect();
-        self.event(Event::Conflict { lost });
+    /// What is about to leave the log from here on and may have been acknowledged without quorum.
+    pub(crate) fn hand_out_conflict(&mut self, first: u64) {
+        let lost = self.log.iter_after(first.saturating_sub(1));
+        let asked_for = lost.filter(|l| l.record.op.is_some());
+        let lost: Vec<Entry> = asked_for.map(|l| l.entry()).collect();
+        if !lost.is_empty() {
+            self.event(Event::Conflict { lost });
+        }
     }
 
     fn roll_back(&mut self, snapshot: Snapshot) {

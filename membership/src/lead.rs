@@ -70,6 +70,13 @@ impl Core {
         if view.view_no <= view_no && view.ballot <= ballot {
             return false;
         }
+        if mutant::on(Mutant::ViewGoesBack) {
+            let newer = (view.ballot, view.view_no) > (ballot, view_no);
+            if newer {
+                (self.safety.view_ballot, self.safety.view_no) = (view.ballot, view.view_no);
+            }
+            return newer;
+        }
         // A survivor's view may have a higher number under a lower ballot than this node went
         // through alone, and the reverse: neither ever goes back.
         self.safety.view_no = view.view_no.max(view_no);
@@ -448,6 +455,12 @@ impl Core {
                 .map(|m| acked.get(&m.identity.node).copied().unwrap_or(0))
                 .min();
             reached = reached.min(all.unwrap_or(0));
+            let alone = self.tip.view.members.len() == 1;
+            if alone && reached < self.last_view_seq() && !mutant::on(Mutant::AloneBeforeItsView) {
+                // What stands before the view that says so commits with it, never before: else a
+                // crash in between leaves a commit that nothing calls class U.
+                return;
+            }
         }
         let confirmed_here = self.writes.durable >= first_seq;
         if self.restricted() && self.cfg.fencing {

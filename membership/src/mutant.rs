@@ -56,13 +56,37 @@ pub enum Mutant {
     LeaseFromReceipt,
     /// A grant to another process, or another boot, of the node is taken for this one's (R12).
     OldProcessGrantHonoured,
+    /// Echoes of nodes that know newer voter sets than the holder count for its leases (R3).
+    LeaseBehindConfig,
     /// A late tick is not taken for a pause: a lone holder goes on as if nothing had been (R9, R11).
     LeaseAcrossPause,
+    /// A snapshot on its way to the disk is acknowledged as durable (R1).
+    SnapshotAckedUnwritten,
+    /// The application is told of a snapshot that is not on disk yet (I10).
+    SnapshotToldUnwritten,
+    /// A follower that has the offered snapshot does not say so again.
+    SnapshotWordLost,
+    /// A command that waited for the disk is not checked again (I13).
+    CommandCheckedOnce,
+    /// A certificate frees a lone node of two before it is on disk (R1, R11).
+    ProofInMemory,
+    /// A session that stands after the view carries no soft state of before (R2).
+    SoftStateOnce,
+    /// An open fence intent keeps out even whom nothing can be committed without (R10).
+    IntentKeepsOut,
+    /// A second coordinator's refusal is taken for the first one's, too.
+    RefusalForgetsDoubt,
+    /// Number and ballot of the newest view are compared as one (I10).
+    ViewGoesBack,
+    /// A lone node of two commits what precedes its lone view before that view (class U).
+    AloneBeforeItsView,
+    /// What a lone node of two may have acknowledged is dropped without a word (I20).
+    ConflictForgotten,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 39] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -89,7 +113,19 @@ impl Mutant {
         Self::RevokeWithoutHold,
         Self::LeaseFromReceipt,
         Self::OldProcessGrantHonoured,
+        Self::LeaseBehindConfig,
         Self::LeaseAcrossPause,
+        Self::SnapshotAckedUnwritten,
+        Self::SnapshotToldUnwritten,
+        Self::SnapshotWordLost,
+        Self::CommandCheckedOnce,
+        Self::ProofInMemory,
+        Self::SoftStateOnce,
+        Self::IntentKeepsOut,
+        Self::RefusalForgetsDoubt,
+        Self::ViewGoesBack,
+        Self::AloneBeforeItsView,
+        Self::ConflictForgotten,
     ];
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Peer {
     pub(crate) left: bool,
     /// Committed position it acknowledged as durable, over all its processes (R8).
     pub(crate) durable_known: u64,
+    /// Its disk went back behind that: it is not counted before it has caught up (R8).
+    pub(crate) forgot: bool,
     pub(crate) progress: Progress,
     pub(crate) channel: Channel,
     pub(crate) next_beat_no: u64,
@@ -89,6 +91,7 @@ impl Peer {
             reported: PeerState::Unknown,
             left: false,
             durable_known: 0,
+            forgot: false,
             progress: Progress::default(),
             channel: Channel::default(),
             next_beat_no: 0,
@@ -113,12 +116,13 @@ impl Peer {
         self.channel = Channel::default();
         self.next_beat_no = 0;
         self.poisoned_sent = None;
+        self.forgot = false;
     }
 
     /// Heard on some link within T and able to work: what the hears-row says, and what is echoed.
     pub(crate) fn hears(&self, now: Time, t_fail_us: u64) -> bool {
         let fit = self.beat.as_ref().is_some_and(|b| b.fit);
-        fit && !self.left && self.fresh(now, t_fail_us)
+        fit && !self.left && !self.forgot && self.fresh(now, t_fail_us)
     }
 
     /// An authentic packet arrived within T, whatever it said.

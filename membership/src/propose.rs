@@ -151,7 +151,8 @@ impl Core {
             }
             Err(refusal) => {
                 // What this coordinator refuses, an earlier one may have appended.
-                let doubtful = self.proposals.own.get(&op).is_some_and(|own| own.doubtful);
+                let doubtful = self.proposals.own.get(&op).is_some_and(|own| own.doubtful)
+                    && !mutant::on(mutant::Mutant::RefusalForgetsDoubt);
                 let refusal = if doubtful { Refusal::InDoubt } else { refusal };
                 self.end(op, Err(refusal));
             }

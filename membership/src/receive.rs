@@ -39,8 +39,10 @@ impl Core {
         }
         peer.new_process(identity);
         // It may be in the view already, and then hears of our soft state only now (R2).
-        peer.channel.dirty = self.soft.keys().cloned().collect();
-        peer.channel.reset_due = true;
+        if !mutant::on(Mutant::SoftStateOnce) {
+            peer.channel.dirty = self.soft.keys().cloned().collect();
+            peer.channel.reset_due = true;
+        }
         true
     }
 

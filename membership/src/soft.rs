@@ -178,21 +178,16 @@ impl Core {
     pub(crate) fn on_command(&mut self, to: NodeId, payload: Vec<u8>) {
         let view_no = self.installed_view;
         let known = self.tip.view.member(to).is_some();
-        let Role::Dc(dc) = &mut self.role else {
-            let text = format!("a command for node {to} was not sent: this node is no coordinator");
-            self.notice("command-refused", Some(to), text);
-            return;
+        let dc = match &mut self.role {
+            Role::Dc(dc) if dc.acting && known => dc,
+            Role::Dc(dc) if dc.acting => {
+                return self.unsent(to, payload, "it is not in the view");
+            }
+            Role::Dc(_) => {
+                return self.unsent(to, payload, "this coordinator's authority is not fresh");
+            }
+            _ => return self.unsent(to, payload, "this node is no coordinator"),
         };
-        if !dc.acting || !known {
-            let why = if known {
-                "authority is not fresh"
-            } else {
-                "target is not in the view"
-            };
-            let text = format!("a command for node {to} was not sent: its {why}");
-            self.notice("command-refused", Some(to), text);
-            return;
-        }
         dc.act_no += 1;
         let token = Token {
             ballot: dc.ballot,
@@ -202,9 +197,16 @@ impl Core {
         };
         if to == self.me.node {
             self.take_command(to, token, payload);
+        } else if self.peers.get(&to).is_none_or(|p| p.channel.full()) {
+            self.unsent(to, payload, "its queue is full");
         } else {
             self.push_parcel(to, Parcel::Command { token, payload });
         }
+    }
+
+    fn unsent(&mut self, to: NodeId, payload: Vec<u8>, why: &str) {
+        let why = format!("a command for node {to} was not sent: {why}");
+        self.event(Event::CommandUnsent { to, payload, why });
     }
 
     fn push_parcel(&mut self, to: NodeId, parcel: Parcel) {
@@ -232,6 +234,7 @@ impl Core {
             && self.token_seen.is_none_or(|seen| key > seen)
             && sender.is_some_and(|s| s.process_boot == token.dc)
             && self.in_view()
+            && !self.overtaken(&token)
             && !self.safety.recovering
             && !self.poisoned;
         if !good && !mutant::on(Mutant::TokenUnchecked) {
@@ -243,6 +246,7 @@ impl Core {
                 self.safety.promised.node
             );
             self.notice("command-refused", Some(from), text);
+            self.event(Event::CommandRefused { from, payload });
             return;
         }
         self.token_seen = Some(key);
@@ -254,14 +258,26 @@ impl Core {
         self.release_commands();
     }
 
+    /// Somebody who is heard has accepted a newer view than the one the command was given in. It may
+    /// have lain in a queue while this node was out, and its DC may have given up on this node.
+    fn overtaken(&self, token: &Token) -> bool {
+        let t_fail_us = self.cfg.timing.t_fail_us;
+        let heard = self.peers.values().filter(|p| p.fresh(self.now, t_fail_us));
+        let mut beats = heard.filter_map(|p| p.beat.as_ref());
+        beats.any(|b| b.view_no > token.view_no) && !mutant::on(Mutant::TokenUnchecked)
+    }
+
     /// Hands over commands whose token is on disk. A newer ballot may have been promised while it
     /// was on its way there: such a command is refused now (I13).
     pub(crate) fn release_commands(&mut self) {
         for (token, from, payload) in std::mem::take(&mut self.commands_due) {
-            let stale = token.ballot < self.safety.promised && !mutant::on(Mutant::TokenUnchecked);
+            let unchecked = [Mutant::TokenUnchecked, Mutant::CommandCheckedOnce];
+            let stale = (token.ballot < self.safety.promised || self.overtaken(&token))
+                && !unchecked.into_iter().any(mutant::on);
             if stale || self.safety.recovering || self.poisoned {
                 let text = format!("a command of node {from} came too late: a newer ballot stands");
                 self.notice("command-refused", Some(from), text);
+                self.event(Event::CommandRefused { from, payload });
             } else if token.ballot > self.safe.token_ballot {
                 self.commands_due.push((token, from, payload));
             } else {

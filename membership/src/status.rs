@@ -138,6 +138,11 @@ impl Reports {
 }
 
 impl Core {
+    /// Last log entry on this node's disk: what the driver has its handshakes tell (R8).
+    pub fn durable_head(&self) -> u64 {
+        self.writes.durable
+    }
+
     /// Tells what changed: state, quorum, restriction, peers.
     pub(crate) fn report(&mut self) {
         self.report_peers();
@@ -146,7 +151,8 @@ impl Core {
             self.set_state(state, why);
         }
         let (quorate, why) = self.judge_quorum();
-        if quorate != self.reports.quorate {
+        let news = quorate != self.reports.quorate || !quorate && why != self.reports.why;
+        if news {
             self.event(Event::Quorum {
                 quorate,
                 why: why.clone(),

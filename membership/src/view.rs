@@ -46,7 +46,7 @@ impl Core {
         let rules = self.predicates();
         // Of two nodes every member has to acknowledge, and a process that is gone never will.
         let whole = !rules.two_node() || live.len() == members.len();
-        if whole && rules.quorate(&live) {
+        if (whole && rules.quorate(&live)) || mutant::on(Mutant::IntentKeepsOut) {
             members
         } else {
             self.desired_members(true)
@@ -177,6 +177,7 @@ impl Core {
     fn proof_in_memory_only(&self) -> bool {
         let two_node = self.tip.config.current.two_node;
         two_node
+            && !mutant::on(Mutant::ProofInMemory)
             && self.tip.view.members.len() == 1
             && self.log.iter_after(self.writes.durable).any(|l| {
                 matches!(

@@ -527,6 +527,27 @@ fn a_clean_leave_is_quick_for_member_and_dc() {
 }
 
 #[test]
+fn a_disk_that_went_back_is_noticed_by_what_its_process_says_of_it() {
+    let mut c = Cluster::running(3, 23);
+    let dc = c.dc().unwrap();
+    let other = other_than(&c, dc);
+    for n in 0..3 {
+        c.propose(1, 9 + n, b"kept");
+        everywhere(&mut c, b"kept");
+    }
+    let told = |c: &Cluster| c.nodes[&dc].notice("older-store");
+    let of = c.nodes[&other].config.as_ref().unwrap().me;
+    c.input(dc, Input::PeerHead { of, head: 1_000 });
+    assert!(!told(&c), "it is ahead");
+    c.input(dc, Input::PeerHead { of, head: 1 });
+    assert!(told(&c), "{}", c.picture());
+    // It was a lie: the next beat shows the log, and the node counts again.
+    c.run(200 * MS);
+    c.propose(1, 20, b"more");
+    everywhere(&mut c, b"more");
+}
+
+#[test]
 fn a_wiped_node_recovers_from_a_quorum_before_it_votes() {
     let mut c = Cluster::running(3, 20);
     c.propose(1, 9, b"kept");
@@ -613,7 +634,46 @@ fn commands_carry_tokens_and_arrive_in_order() {
             payload: vec![1],
         },
     );
-    assert!(c.nodes[&target].notice("command-refused"));
+    // Whoever waits for it must learn that it did not go out.
+    let unsent = |e: &Event| matches!(e, Event::CommandUnsent { to, payload, .. } if to.0 == dc && *payload == [1]);
+    assert!(c.nodes[&target].saw(unsent));
+}
+
+#[test]
+fn a_command_that_lay_in_a_queue_while_its_node_was_out_is_known_as_such() {
+    for seed in 0..10 {
+        let mut c = Cluster::running(3, 40 + seed);
+        let dc = c.dc().unwrap();
+        let target = other_than(&c, dc);
+        c.isolate(target);
+        c.run(20 * MS);
+        let command = Input::Command {
+            to: NodeId(target),
+            payload: b"start it".to_vec(),
+        };
+        c.input(dc, command);
+        c.until("a view without it", 2_000 * MS, |c| {
+            c.nodes[&dc].saw(|e| matches!(e, Event::View(v) if v.members.len() == 2))
+        });
+        c.heal();
+        c.settle();
+        c.run(500 * MS);
+        // Refused, or handed over after a view that shows its age: never in the view it is of.
+        let mut view_no = 0;
+        let mut came = false;
+        for (_, event) in &c.nodes[&target].events {
+            match event {
+                Event::View(view) => view_no = view.view_no,
+                Event::Command { token, .. } => {
+                    assert!(view_no > token.view_no, "seed {seed}: {}", c.picture());
+                    came = true;
+                }
+                Event::CommandRefused { .. } => came = true,
+                _ => {}
+            }
+        }
+        assert!(came, "seed {seed}: it never came; {}", c.picture());
+    }
 }
 
 #[test]

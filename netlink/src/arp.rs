@@ -117,6 +117,15 @@ impl ArpListener {
         self.next_until(Instant::now() + wait)
     }
 
+    /// Asks once whether somebody has `ip`; the answer is heard by [`ArpListener::next`].
+    ///
+    /// # Errors
+    /// When the interface is down or gone.
+    pub fn ask(&self, ip: Ipv4Addr) -> Result<()> {
+        let question = ArpPacket::probe(self.mac, ip).to_bytes();
+        self.socket.send(BROADCAST, &question)
+    }
+
     /// Asks `tries` times, `gap` apart, whether somebody else has `ip`, and listens `gap` after
     /// each; returns who answers first. The address must not be ours yet.
     ///
@@ -134,6 +143,18 @@ impl ArpListener {
             }
         }
         Ok(None)
+    }
+
+    /// As [`ArpListener::ask`], in the name of the owner of `asker`.
+    ///
+    /// # Errors
+    /// When the interface is down or gone.
+    pub fn ask_as(&self, asker: Ipv4Addr, ip: Ipv4Addr) -> Result<()> {
+        let question = ArpPacket {
+            sender_ip: asker,
+            ..ArpPacket::announcement(self.mac, ip)
+        };
+        self.socket.send(BROADCAST, &question.to_bytes())
     }
 
     fn next_until(&self, until: Instant) -> Result<Option<ArpPacket>> {

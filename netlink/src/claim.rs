@@ -85,7 +85,7 @@ impl ClaimListener {
         (self.link.index, Some(self.mac)) == (link.index, link.mac)
     }
 
-    /// The next claim that waits, without waiting for one; reads at most [`FRAMES_MAX`] frames.
+    /// The next claim that waits, without waiting for one; reads at most 64 frames.
     ///
     /// # Errors
     /// When the interface went down or away; told once, then what comes is heard again.
@@ -338,9 +338,9 @@ fn instruction(code: u32, k: u32) -> libc::sock_filter {
 
 /// Addresses of one family that one interface is watched for; a filter may have 4096 instructions
 /// and takes four for each.
-pub const WATCHED_MAX: usize = 1_000;
+const WATCHED_MAX: usize = 1_000;
 /// Frames read in one go.
-pub const FRAMES_MAX: usize = 64;
+const FRAMES_MAX: usize = 64;
 /// Longer frames are cut: an advertisement with one option has 72 bytes.
 const FRAME_BYTES_MAX: usize = 128;
 /// Offsets from the network header.

@@ -6,7 +6,8 @@ use crate::{Error, Kernel, NetNs, Result};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+    InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute,
+    LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
 };
 use std::fmt;
 use std::os::fd::AsRawFd;
@@ -199,6 +200,26 @@ impl Kernel {
             None => format!("take link #{index} out of its bridge"),
         };
         self.set_link(&what, message)
+    }
+
+    /// Keeps a bridge port from the other isolated ones of its bridge, or no longer: they hear
+    /// nothing of each other, the ports that are not isolated hear all (bridge(8), `isolated`).
+    ///
+    /// # Errors
+    /// When the link is no bridge port.
+    pub fn set_isolated(&mut self, index: u32, isolated: bool) -> Result<()> {
+        let port = InfoBridgePort::Isolated(isolated);
+        let message = with(
+            indexed(index),
+            LinkAttribute::LinkInfo(vec![
+                LinkInfo::PortKind(InfoPortKind::Bridge),
+                LinkInfo::PortData(InfoPortData::BridgePort(vec![port])),
+            ]),
+        );
+        // What belongs to the port's kind is changed by the request that makes links (rtnetlink(7)).
+        let what = format!("isolate bridge port #{index}: {isolated}");
+        self.socket
+            .request(&what, RouteNetlinkMessage::NewLink(message), 0)
     }
 
     /// Moves the link to another network namespace; it arrives down and without addresses.

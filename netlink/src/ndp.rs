@@ -78,7 +78,7 @@ impl NdPacket {
         let option = if self.advertisement {
             packet[40] = NEIGHBOUR_ADVERTISEMENT;
             packet[44] =
-                FLAG_ROUTER * u8::from(self.router) | FLAG_OVERRIDE * u8::from(self.overrides);
+                (FLAG_ROUTER * u8::from(self.router)) | (FLAG_OVERRIDE * u8::from(self.overrides));
             OPTION_TARGET_ADDRESS
         } else {
             packet[40] = NEIGHBOUR_SOLICITATION;

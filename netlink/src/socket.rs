@@ -15,7 +15,7 @@ use netlink_sys::{
 use nix::errno::Errno;
 use nix::sys::socket::{
     setsockopt,
-    sockopt::{RcvBufForce, ReceiveTimeout, SndBufForce},
+    sockopt::{RcvBuf, RcvBufForce, ReceiveTimeout, SndBuf, SndBufForce},
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 use std::io::ErrorKind;
@@ -68,13 +68,16 @@ impl Socket {
         Ok(socket)
     }
 
-    /// For nfnetlink, with room for a batch of so many bytes and for the answers to it.
+    /// For nfnetlink, with room for batches of so many bytes and for the answers to them; in a
+    /// user namespace of its own only as much as the system allows everybody.
     pub(crate) fn open_netfilter(send_bytes: usize, receive_bytes: usize) -> Result<Self> {
-        let failed =
-            |errno: Errno| Error::io("raise a netlink buffer (needs CAP_NET_ADMIN)", errno);
         let socket = Self::open_protocol(NETLINK_NETFILTER)?;
-        setsockopt(&socket.inner, SndBufForce, &send_bytes).map_err(failed)?;
-        setsockopt(&socket.inner, RcvBufForce, &receive_bytes).map_err(failed)?;
+        let inner = &socket.inner;
+        setsockopt(inner, SndBufForce, &send_bytes)
+            .or_else(|_| setsockopt(inner, SndBuf, &send_bytes))
+            .and_then(|()| setsockopt(inner, RcvBufForce, &receive_bytes))
+            .or_else(|_| setsockopt(inner, RcvBuf, &receive_bytes))
+            .map_err(|errno| Error::io("raise the buffers of a netlink socket", errno))?;
         Ok(socket)
     }
 

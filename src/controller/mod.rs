@@ -39,6 +39,14 @@ pub enum Input {
         /// PCMK_EXEC status, 0 = done.
         op_status: i32,
     },
+    /// A [`Command::Execute`] was not carried out and will not be: what it was planned for is no
+    /// longer so. No failure, but the plan is void.
+    Withdrawn {
+        /// As of [`Input::OpDone`].
+        transition_key: String,
+        /// Why, in words.
+        why: String,
+    },
     /// The answer to any other command, by action number.
     Confirmed {
         /// Number of the transition.
@@ -142,6 +150,15 @@ impl Controller {
                 op_status,
             } => {
                 self.op_done(&transition_key, rc, op_status, &mut out);
+            }
+            Input::Withdrawn {
+                transition_key,
+                why,
+            } => {
+                if let Phase::Running(running) = &mut self.phase {
+                    running.withdraw(&transition_key);
+                }
+                self.note_change(why);
             }
             Input::Confirmed {
                 transition,

@@ -105,6 +105,21 @@ fn actions_fire_in_the_order_of_their_inputs() {
 }
 
 #[test]
+fn an_action_that_was_taken_back_is_no_failure_and_nothing_follows_it() {
+    let mut c = acting();
+    let steps = vec![
+        (action(1, ActionKind::Rsc, "start", "b"), vec![]),
+        (action(2, ActionKind::Rsc, "monitor", "b"), vec![1]),
+    ];
+    assert_eq!(fired(&c.step(1, plan(steps))), ["b:start"]);
+    let withdrawn = Input::Withdrawn {
+        transition_key: format!("1:1:0:{UUID}"),
+        why: "it stays where it is".to_owned(),
+    };
+    assert_eq!(c.step(2, withdrawn), [Command::Schedule]);
+}
+
+#[test]
 fn a_change_lets_flying_actions_land_and_plans_anew() {
     let mut c = acting();
     c.step(
@@ -219,6 +234,18 @@ fn fencing_of_a_lost_node_stays_in_flight_until_its_result() {
         ok: true,
     };
     assert_eq!(c.step(3, ok), [Command::Schedule]);
+}
+
+#[test]
+fn a_fencing_has_the_time_that_the_cluster_gives_it() {
+    let mut c = acting();
+    let Input::Planned(mut plan) = plan(vec![(action(1, ActionKind::Crm, "stonith", "a"), vec![])])
+    else {
+        unreachable!()
+    };
+    plan.graph.fencing_timeout_ms = 300_000;
+    c.step(1, Input::Planned(plan));
+    assert_eq!(c.next_timeout_ms(), Some(1 + 300_000 + 60_000));
 }
 
 #[test]

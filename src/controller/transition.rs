@@ -22,6 +22,7 @@ pub struct Transition {
     in_flight: BTreeSet<usize>,
     in_flight_max: usize,
     cluster_delay_ms: u64,
+    fencing_timeout_ms: u64,
     aborted: Option<String>,
 }
 
@@ -35,9 +36,13 @@ struct Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Waiting,
-    InFlight { deadline_ms: u64 },
+    InFlight {
+        deadline_ms: u64,
+    },
     Done,
     Failed,
+    /// Taken back before it was begun.
+    Withdrawn,
 }
 
 /// Place of an action among those that are ready: nodes go last, then by priority, then by the
@@ -103,6 +108,7 @@ impl Transition {
                 batch.min(IN_FLIGHT_MAX)
             },
             cluster_delay_ms: graph.cluster_delay_ms,
+            fencing_timeout_ms: graph.fencing_timeout_ms,
             aborted: None,
         }
     }
@@ -157,7 +163,12 @@ impl Transition {
                 self.settle(at, State::Done);
                 continue;
             }
-            let own_ms = action.timeout_ms + action.start_delay_ms;
+            // A fencing has no timeout of its own (controld_execute_fence_action takes the graph's).
+            let fencing_ms = match action.operation.as_str() {
+                "stonith" => self.fencing_timeout_ms,
+                _ => 0,
+            };
+            let own_ms = action.timeout_ms.max(fencing_ms) + action.start_delay_ms;
             let deadline_ms = now_ms + own_ms + self.cluster_delay_ms.max(ANSWER_GRACE_MS_MIN);
             self.synapses[at].state = State::InFlight { deadline_ms };
             self.ready.remove(&self.synapses[at].turn(at));
@@ -210,6 +221,16 @@ impl Transition {
             (false, _) => Answer::Failed(what),
             (true, true) => Answer::Surprise(what),
             (true, false) => Answer::Expected,
+        }
+    }
+
+    /// An action in flight was taken back: nothing that follows it may be done.
+    pub(super) fn withdraw(&mut self, key: &str) {
+        let found = self.action_of(key).and_then(|id| self.index.get(&id));
+        if let Some(&at) = found
+            && matches!(self.synapses[at].state, State::InFlight { .. })
+        {
+            self.settle(at, State::Withdrawn);
         }
     }
 

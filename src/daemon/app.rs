@@ -3,13 +3,17 @@
 use super::attributes::Attributes;
 use super::disk::DiskHandle;
 use super::duty::{Duty, PlanFor};
+use super::grants::Grants;
+use super::leases::Leases;
 use super::local::Local;
 use super::log::Log;
 use super::notices::Notices;
 use super::notify::notify;
 use super::reports::Reports;
 use super::requests::Clients;
+use super::silence::Silence;
 use super::stop::Stopping;
+use super::turn::Turn;
 use crate::conf::ClusterConf;
 use crate::controller;
 use crate::executor::ExecutorEvent;
@@ -19,9 +23,11 @@ use crate::paths::Paths;
 use crate::replica::Replica;
 use crate::transport::{Ended, Message, Peers, ProtocolHandle, boottime_ms};
 use crate::vip::Mishap;
+use crate::vip::lease::LeaseEvent;
 use membership::{Ballot, ConfigEntry, Event, Input, NodeState, OpId, PeerState, VoterSet};
 use scheduler::Plan;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::Signal;
@@ -43,12 +49,21 @@ pub(super) struct App {
     pub(super) standing: Standing,
     pub(super) local: Local,
     pub(super) duty: Duty,
+    pub(super) grants: Grants,
+    pub(super) leases: Leases,
+    pub(super) silence: Silence,
+    /// Number of the newest question to the wire.
+    pub(super) silence_round: u64,
+    /// The detection timeout.
+    pub(super) t_fail_us: u64,
     pub(super) clients: Clients,
     pub(super) attributes: Attributes,
     pub(super) notices: Notices,
     /// Voter set in force, as the log has it; `None` before it is known and during a step.
     pub(super) voters: Option<VoterSet>,
     pub(super) stopping: Option<Stopping>,
+    /// What this turn of the loop has to say to the others.
+    pub(super) turn: Turn,
     /// Where spawned work reports to.
     pub(super) own: mpsc::Sender<Own>,
     /// The process may end, with this code.
@@ -78,12 +93,18 @@ pub(super) enum Own {
     /// A fence agent ended.
     Fenced {
         fence_no: u64,
+        run: OpId,
         outcome: FenceOutcome,
     },
     /// The store thread gave up.
     StoreFailed(String),
     /// For a person: code and text.
     Notice(&'static str, String),
+    /// The wire was asked whether the silent node lives.
+    Silence {
+        round: u64,
+        heard: Result<Option<(String, IpAddr)>, String>,
+    },
     /// Voter sets in force, asked for when this node became the DC.
     Voters(Option<Box<ConfigEntry>>),
     /// A status was put together from the protocol thread's report.
@@ -100,6 +121,8 @@ pub(super) struct Inbox {
     pub(super) calls: mpsc::Receiver<Call>,
     /// Something happened to a floating address.
     pub(super) mishaps: mpsc::Receiver<Mishap>,
+    /// What happens to the leases of this node's floating addresses.
+    pub(super) leases: mpsc::Receiver<LeaseEvent>,
     /// Alert agents that failed, in words.
     pub(super) alert_failures: mpsc::Receiver<String>,
     pub(super) own: mpsc::Receiver<Own>,
@@ -112,8 +135,10 @@ impl App {
     /// Runs until the process may end; returns its exit code.
     pub(super) async fn run(mut self, mut inbox: Inbox) -> u8 {
         self.publish_ready();
+        self.end_turn();
         notify("READY=1");
         while self.exit.is_none() {
+            self.protocol.main_turned();
             let sleep = tokio::time::sleep(self.until_next_timeout());
             tokio::select! {
                 biased;
@@ -122,6 +147,7 @@ impl App {
                     Some(Err(ended)) => self.protocol_ended(&ended),
                     None => self.protocol_ended(&Ended::Stopped),
                 },
+                Some(event) = inbox.leases.recv() => self.on_lease(event),
                 Some(event) = inbox.executor.recv() => self.on_executor(event),
                 Some(mishap) = inbox.mishaps.recv() => self.on_mishap(mishap),
                 Some(text) = inbox.alert_failures.recv() => self.notice("alert", text),
@@ -132,10 +158,15 @@ impl App {
                 Some(()) = inbox.hangup.recv() => drop(self.reload()),
                 () = sleep => {}
             }
+            self.take_more(&mut inbox);
             self.on_time();
+            self.end_turn();
         }
+        self.protocol.main_rests();
         notify("STOPPING=1");
         self.local.executor.shutdown().await;
+        let code = self.exit.unwrap_or(0);
+        self.end_leases(code != 0);
         self.exit.unwrap_or(0)
     }
 
@@ -146,6 +177,9 @@ impl App {
             self.duty.lone.next_timeout_ms(),
             self.clients.next_timeout_ms(),
             self.attributes.next_timeout_ms(),
+            self.grants.next_timeout_ms(),
+            self.leases.next_timeout_ms(),
+            self.silence_timeout_ms(),
             self.stopping.as_ref().map(|s| s.next_step_ms),
             self.await_notice_ms(),
             self.duty.lone_since_ms.filter(|at| *at > now),
@@ -169,6 +203,9 @@ impl App {
         }
         self.clients_on_time(now);
         self.attributes_on_time(now);
+        self.grants_on_time(now);
+        self.leases_on_time(now);
+        self.silence_on_time(now);
         self.awaiting_on_time(now);
         self.stopping_on_time(now);
     }
@@ -176,7 +213,12 @@ impl App {
     fn on_own(&mut self, own: Own) {
         match own {
             Own::Planned { wanted, plan } => self.planned(wanted, plan),
-            Own::Fenced { fence_no, outcome } => self.fence_agent_ended(fence_no, outcome),
+            Own::Fenced {
+                fence_no,
+                run,
+                outcome,
+            } => self.fence_agent_ended(fence_no, run, outcome),
+            Own::Silence { round, heard } => self.wire_heard(round, heard),
             Own::Voters(Some(config)) => self.voters_moved(&config),
             Own::Voters(None) => {}
             Own::StoreFailed(why) => self.store_failed(why),
@@ -195,8 +237,14 @@ impl App {
         });
     }
 
-    /// Feeds the core.
+    /// Feeds the core, after everything that this turn had to say before.
     pub(super) fn input(&mut self, input: Input) {
+        self.end_turn();
+        self.send(input);
+    }
+
+    /// Feeds the core at once.
+    pub(super) fn send(&mut self, input: Input) {
         let is_report = matches!(input, Input::Publish { .. });
         if let Err(why) = self.protocol.send(Message::Input(input)) {
             self.notice("protocol-busy", format!("{why}: an input was lost"));
@@ -208,10 +256,18 @@ impl App {
         }
     }
 
-    /// Tells a person, now in the log and later in `status`.
+    /// Tells a person, now in the log and later in `status`; nodes by their names.
     pub(super) fn notice(&mut self, code: &str, text: String) {
+        let text = self.peers.named(&text);
         tracing::warn!(code, "{text}");
         self.notices.add(now_s(), code, text);
+    }
+
+    /// As [`App::notice`], of what is found again and again as long as it lasts.
+    pub(super) fn notice_once(&mut self, code: &str, text: String) {
+        if !self.notices.has(code, &self.peers.named(&text)) {
+            self.notice(code, text);
+        }
     }
 
     /// The acting DC, as the newest view tells; none while it is not heard.
@@ -242,7 +298,7 @@ impl App {
             (true, true) => members
                 .filter(|id| view.members.iter().all(|m| m.identity.node.0 != *id))
                 .collect(),
-            (true, false) => BTreeSet::new(),
+            (true, false) => self.being_fenced(),
         }
     }
 
@@ -267,8 +323,9 @@ pub(super) fn now_s() -> i64 {
         .map_or(0, |d| d.as_secs() as i64)
 }
 
-/// Longest sleep of the loop, in milliseconds.
-const SLEEP_MS_MAX: u64 = 60_000;
+/// Longest sleep of the loop, in milliseconds: the protocol thread counts its turns
+/// ([`crate::transport::MAIN_TURN_US_MAX`]).
+const SLEEP_MS_MAX: u64 = 1_000;
 /// Exit code after a failure that a restart may cure (CRM_EX_ERROR).
 pub(super) const EXIT_FAILED: u8 = 1;
 /// Exit code of a node that the cluster has certified dead (CRM_EX_FATAL: do not respawn): every

@@ -2,6 +2,7 @@
 
 use super::app::{App, EXIT_POISONED, EXIT_STORE, Own, now_s};
 use super::disk::Job;
+use super::local::refusal_of;
 use super::peer::{self, NodeCommand, NodeTell};
 use super::start::voters;
 use crate::controller;
@@ -9,6 +10,7 @@ use crate::ipc::Response;
 use crate::replica::{NewVersion, Replica};
 use crate::transport::{Message, Report};
 use membership::{ConfigEntry, Entry, EntryBody, Event, Input, NodeState, Token};
+use std::path::{Path, PathBuf};
 use store::CibVersion;
 use tokio::sync::oneshot;
 use wire::{Identity, NodeId};
@@ -18,10 +20,10 @@ impl App {
         match event {
             Event::View(view) => self.on_view(view),
             Event::State { state, why } => {
-                tracing::info!(?state, "{why}");
+                tracing::info!(?state, "{}", self.peers.named(&why));
                 self.state_changed(state);
             }
-            Event::Quorum { quorate, why } => self.on_quorum(quorate, why),
+            Event::Quorum { quorate, why } => self.on_quorum(quorate, &why),
             Event::DcActing { ballot } => self.begin_duty(ballot),
             Event::DcEnded { why } => self.end_duty(&why),
             Event::Committed(entry) => self.on_committed(&entry),
@@ -34,6 +36,12 @@ impl App {
                 from,
                 payload,
             } => self.on_command(token, from, &payload),
+            Event::CommandUnsent { to, payload, why } => self.command_unsent(to, &payload, &why),
+            Event::CommandRefused { payload, .. } => {
+                if let Some(command) = peer::decode::<NodeCommand>(&payload) {
+                    self.refuse(command);
+                }
+            }
             Event::Told { from, payload } => self.on_told(from, &payload),
             Event::Peer { node, state, why } => {
                 tracing::info!(node = self.peers.name(node), ?state, "{why}");
@@ -56,10 +64,11 @@ impl App {
                 if restricted {
                     self.notice("restricted", why);
                 }
+                self.silence_changed();
                 self.absence_changed();
             }
             Event::FenceIntentLocal(intent) => self.fence_intended(&intent),
-            Event::Conflict { lost } => self.keep_conflict(&lost),
+            Event::Conflict { lost } => self.keep_conflict(lost),
             Event::RestartNeeded { why } => {
                 self.notice("restart-needed", why);
                 self.exit = Some(super::app::EXIT_FAILED);
@@ -113,16 +122,18 @@ impl App {
         let (counter, view_no) = (view.ballot.counter, view.view_no);
         self.local.executor.promise((counter, view_no));
         self.standing.view = view;
+        self.check_leases();
+        self.grants_moved();
         self.publish_ready();
         self.absence_changed();
     }
 
     /// Alone of two: the loss of the other is not in the log, and has to be acted upon (fencing).
-    fn absence_changed(&mut self) {
+    pub(super) fn absence_changed(&mut self) {
         if !self.standing.restricted {
             return;
         }
-        for gone in self.absent() {
+        for gone in self.absent_for_plan() {
             let node = self.peers.name(NodeId(gone));
             self.control(controller::Input::NodeGone { node });
         }
@@ -131,13 +142,17 @@ impl App {
         });
     }
 
-    fn on_quorum(&mut self, quorate: bool, why: String) {
-        if quorate != self.standing.quorate {
+    fn on_quorum(&mut self, quorate: bool, why: &str) {
+        let why = self.peers.named(why);
+        if quorate != self.standing.quorate || why != self.standing.quorum_why {
             tracing::info!(quorate, "{why}");
         }
+        let changed = quorate != self.standing.quorate;
         self.standing.quorate = quorate;
         self.standing.quorum_why = why;
-        self.quorum_changed();
+        if changed {
+            self.quorum_changed();
+        }
     }
 
     fn on_committed(&mut self, entry: &Entry) {
@@ -156,6 +171,9 @@ impl App {
         if let EntryBody::FenceResult(result) = &entry.body {
             self.fence_certified(result);
         }
+        if let Some(vip) = &applied.grant {
+            self.grant_changed(vip);
+        }
         if applied.standing || applied.configuration.is_some() {
             self.duty.note_change(entry.seq);
         }
@@ -167,6 +185,15 @@ impl App {
             self.configuration_changed();
         }
         self.publish_progress();
+    }
+
+    /// The log gave or ended a grant.
+    fn grant_changed(&mut self, vip: &str) {
+        match self.replica.grants().of(vip).cloned() {
+            Some(grant) => self.granted(&grant),
+            None => self.grants_moved(),
+        }
+        self.check_leases();
     }
 
     /// Voter sets of the log; a joint step has no set of its own yet.
@@ -182,6 +209,7 @@ impl App {
         for gone in before.iter().filter(|id| !after.contains(id)) {
             let node = self.peers.name(gone.node);
             self.alert_node(gone.node, false);
+            self.grants.node_gone(gone.node);
             self.control(controller::Input::NodeGone { node });
         }
         for new in after.iter().filter(|id| !before.contains(id)) {
@@ -201,9 +229,11 @@ impl App {
         });
         let name = self.peers.name(self.me.node);
         self.local.configuration_changed(self.replica.cib(), &name);
+        self.configure_leases();
         self.input(Input::Fencing {
             configured: self.fencing_enabled(),
         });
+        self.silence_changed();
         self.adapt_voters();
     }
 
@@ -289,25 +319,48 @@ impl App {
 
     fn on_command(&mut self, token: Token, from: NodeId, payload: &[u8]) {
         let who = self.peers.name(from);
-        let Some(command) = peer::decode::<NodeCommand>(payload) else {
+        let Some(commands) = peer::decode::<Vec<NodeCommand>>(payload) else {
             let text =
                 format!("{who} sent a command that this version does not know: upgrade this node");
             return self.notice("unknown-command", text);
         };
         if is_outdated(&token, &self.standing.view) {
             tracing::info!(dc = who, view = token.view_no, "a command came too late");
-            return self.refuse(command);
+            for command in commands {
+                self.refuse(command);
+            }
+            return;
         }
-        self.obey(Some((token.ballot.counter, token.view_no)), command);
+        for command in commands {
+            self.obey(Some((token.ballot.counter, token.view_no)), command);
+        }
+    }
+
+    /// A command of this DC did not go out: for the graph that waits for it the action has failed,
+    /// and the next plan asks again where it still matters.
+    fn command_unsent(&mut self, to: NodeId, payload: &[u8], why: &str) {
+        tracing::warn!(node = self.peers.name(to), "{}", self.peers.named(why));
+        let Some(command) = peer::decode::<NodeCommand>(payload) else {
+            return;
+        };
+        match refusal_of(command) {
+            Some(answer) => self.told(answer),
+            None => self.control(controller::Input::Changed {
+                why: self.peers.named(why),
+            }),
+        }
     }
 
     fn on_told(&mut self, from: Identity, payload: &[u8]) {
-        match peer::decode::<NodeTell>(payload) {
-            Some(tell) => {
-                self.take_items(from, &tell);
-                self.told(tell);
-            }
-            None => tracing::warn!(node = %from.node, "unknown message of another version"),
+        let Some(tells) = peer::decode::<Vec<NodeTell>>(payload) else {
+            return tracing::warn!(node = %from.node, "unknown message of another version");
+        };
+        // First what they say of their sender's state: a plan made in between would see half of it.
+        for tell in &tells {
+            self.take_items(from, tell);
+        }
+        for tell in tells {
+            self.told(tell);
         }
     }
 
@@ -330,6 +383,7 @@ impl App {
                 op_status,
                 items: _,
             } => {
+                self.move_ended(&transition_key, rc == 0 && op_status == 0);
                 self.control(controller::Input::OpDone {
                     transition_key,
                     rc,
@@ -356,10 +410,7 @@ impl App {
         if to == self.me.node {
             self.told(tell);
         } else {
-            self.input(Input::Tell {
-                to,
-                payload: peer::encode(&tell),
-            });
+            self.turn.tell(to, tell);
         }
     }
 
@@ -374,27 +425,23 @@ impl App {
         }
     }
 
-    /// Work that the protocol took back is kept and told, never dropped (I20).
-    fn keep_conflict(&mut self, lost: &[Entry]) {
+    /// Work that the protocol took back is kept and told, never dropped (I20). The disk is waited
+    /// for beside the loop.
+    fn keep_conflict(&mut self, lost: Vec<Entry>) {
         let dir = self.paths.state_dir().join("conflicts");
-        let file = dir.join(format!(
-            "{}-{}.json",
-            now_s(),
-            lost.first().map_or(0, |e| e.seq)
-        ));
-        let kept = std::fs::create_dir_all(&dir)
-            .map_err(|e| e.to_string())
-            .and_then(|()| serde_json::to_vec_pretty(lost).map_err(|e| e.to_string()))
-            .and_then(|json| std::fs::write(&file, json).map_err(|e| e.to_string()));
-        let place = match kept {
-            Ok(()) => format!("they are kept in {}", file.display()),
-            Err(error) => format!("and could not be kept in {}: {error}", file.display()),
-        };
-        let text = format!(
-            "{} changes made here without quorum lost against the other side's: {place}",
-            lost.len()
-        );
-        self.notice("conflict", text);
+        let own = self.own.clone();
+        tokio::task::spawn_blocking(move || {
+            let place = match keep(&dir, &lost) {
+                Ok(file) => format!("they are kept in {}", file.display()),
+                Err(error) => format!("and could not be kept in {}: {error}", dir.display()),
+            };
+            let text = format!(
+                "{} changes made here without quorum lost against the other side's: {place}",
+                lost.len()
+            );
+            // The loop has ended: the file is there.
+            let _ = own.blocking_send(Own::Notice("conflict", text));
+        });
     }
 
     /// Asks the protocol thread how things stand; the answer arrives as [`Own::Report`].
@@ -420,6 +467,16 @@ impl App {
             let _ = own.send(to_own(report)).await;
         });
     }
+}
+
+/// Writes taken-back entries to a file of their own in `dir`.
+fn keep(dir: &Path, lost: &[Entry]) -> Result<PathBuf, String> {
+    let first = lost.first().map_or(0, |e| e.seq);
+    let file = dir.join(format!("{}-{first}.json", now_s()));
+    std::fs::create_dir_all(dir).map_err(|e| e.to_string())?;
+    let json = serde_json::to_vec_pretty(lost).map_err(|e| e.to_string())?;
+    std::fs::write(&file, json).map_err(|e| e.to_string())?;
+    Ok(file)
 }
 
 /// The core's word for a store that it gave up.

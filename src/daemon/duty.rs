@@ -8,6 +8,7 @@ use crate::controller::{self, Command, Controller};
 use crate::ipc::Edit;
 use crate::replica::LoggedChange;
 use crate::transport::{OsEntropy, boottime_ms};
+use crate::vip::lease::is_leased;
 use cib::edit;
 use membership::{Ballot, EntryBody, Input};
 use scheduler::{Action, ActionKind, Options, Plan};
@@ -46,6 +47,8 @@ pub(super) struct Duty {
     pub(super) fences: Fences,
     /// Since when this node has been without quorum.
     pub(super) lone_since_ms: Option<u64>,
+    /// What ended the last rest of the DC's controller, and when: why addresses move.
+    cause: (String, u64),
 }
 
 /// Which plan was asked for.
@@ -78,6 +81,25 @@ impl Duty {
             published: DcReport::default(),
             fences: Fences::default(),
             lone_since_ms: None,
+            cause: (String::new(), 0),
+        }
+    }
+
+    /// What set off the work under way, and when (milliseconds since boot).
+    pub(super) fn cause(&self) -> (String, u64) {
+        self.cause.clone()
+    }
+
+    fn note_cause(&mut self, input: &controller::Input) {
+        let why = match input {
+            controller::Input::Changed { why } => why.clone(),
+            controller::Input::NodeGone { node } => format!("{node} left the cluster"),
+            controller::Input::Acting { .. } => "a DC took over".to_owned(),
+            _ => return,
+        };
+        let loss = matches!(input, controller::Input::NodeGone { .. });
+        if loss || self.controller.is_idle() || self.cause.1 == 0 {
+            self.cause = (why, boottime_ms());
         }
     }
 
@@ -109,6 +131,7 @@ impl App {
     pub(super) fn end_duty(&mut self, why: &str) {
         tracing::info!("this node is no longer the DC: {why}");
         self.standing.acting = None;
+        self.grants.clear();
         self.duty.fences.clear();
         self.duty.wanted[0] = 0;
         self.duty.published = DcReport::default();
@@ -123,6 +146,7 @@ impl App {
         if self.standing.acting.is_none() && input != controller::Input::Ended {
             return;
         }
+        self.duty.note_cause(&input);
         self.feed(false, input);
         self.resume_scheduling();
         self.publish_progress();
@@ -170,7 +194,7 @@ impl App {
     /// plan made on silence could start a second copy.
     fn schedule(&mut self, lone: bool) {
         let absent = self.absent_for_plan();
-        if !lone && !self.all_reported() {
+        if !lone && !self.may_plan() {
             self.duty.awaiting_since_ms.get_or_insert_with(boottime_ms);
             return;
         }
@@ -201,9 +225,9 @@ impl App {
     }
 
     /// Members that a plan counts as lost. Alone of two, that leads to fencing; where there is
-    /// none, nothing may be taken over on mere silence (R11).
-    fn absent_for_plan(&self) -> BTreeSet<u32> {
-        if self.standing.restricted && !self.fencing_enabled() {
+    /// none, nothing may be taken over before the wire was asked, too (R11).
+    pub(super) fn absent_for_plan(&self) -> BTreeSet<u32> {
+        if self.needs_silence() && !self.is_silent() {
             return BTreeSet::new();
         }
         self.absent()
@@ -220,9 +244,13 @@ impl App {
         self.standing.acting == Some(self.standing.view.ballot) && self.awaited().is_empty()
     }
 
+    fn may_plan(&self) -> bool {
+        self.all_reported() && self.plan_waits_for().is_empty()
+    }
+
     /// Schedules at last when every member has reported.
     fn resume_scheduling(&mut self) {
-        if self.duty.awaiting_since_ms.is_some() && self.all_reported() {
+        if self.duty.awaiting_since_ms.is_some() && self.may_plan() {
             self.forget_awaiting();
             self.schedule(false);
         }
@@ -247,15 +275,23 @@ impl App {
         };
         if now_ms >= since + AWAIT_NOTICE_MS && !self.duty.awaiting_told {
             self.duty.awaiting_told = true;
-            let silent = self.awaited();
-            let names: Vec<_> = silent
-                .iter()
-                .map(|id| self.peers.name(NodeId(*id)))
-                .collect();
-            let text = format!(
-                "{} did not report what runs there; nothing is started or moved before that (is mainstayd there busy or frozen?)",
+            let names = |ids: &mut dyn Iterator<Item = u32>| {
+                let names: Vec<_> = ids.map(|id| self.peers.name(NodeId(id))).collect();
                 names.join(", ")
-            );
+            };
+            let silent = names(&mut self.awaited().into_iter());
+            let text = if silent.is_empty() {
+                let doomed = names(&mut self.plan_waits_for().into_iter());
+                // The log may have refused it the first time.
+                self.close_old_intents();
+                format!(
+                    "a fencing of {doomed} is not over; nothing is started or moved before that"
+                )
+            } else {
+                format!(
+                    "{silent} did not report what runs there; nothing is started or moved before that (is mainstayd there busy or frozen?)"
+                )
+            };
             self.notice("awaiting-reports", text);
         }
     }
@@ -271,6 +307,9 @@ impl App {
         }
         if self.standing.acting.is_none() {
             return;
+        }
+        if self.needs_silence() && !self.is_silent() {
+            super::silence::withhold(&mut plan, &self.active_on_the_absent());
         }
         for line in &plan.summary {
             tracing::info!("plan: {line}");
@@ -314,15 +353,22 @@ impl App {
             // A node may always stop its own: it needs no DC's authority, and none can object.
             return self.obey(None, command);
         }
+        match command {
+            NodeCommand::Run(request) if request.operation == "start" && is_leased(&request) => {
+                self.start_leased(to, request);
+            }
+            command => self.command_to(to, command),
+        }
+    }
+
+    /// Sends a command by this DC's authority.
+    pub(super) fn command_to(&mut self, to: NodeId, command: NodeCommand) {
         if to == self.me.node {
             let view_no = self.standing.view.view_no;
             let token = self.standing.acting.map(|b| (b.counter, view_no));
             return self.obey(Some(token.unwrap_or_default()), command);
         }
-        self.input(Input::Command {
-            to,
-            payload: peer::encode(&command),
-        });
+        self.turn.command(to, command);
     }
 
     /// The controller's own actions.

@@ -6,7 +6,7 @@ use super::peer::Step;
 use crate::fencing::{FenceOutcome, FenceRequest};
 use crate::transport::OsEntropy;
 use membership::{EntryBody, FenceIntent, FenceResult, Input, OpId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use wire::NodeId;
 
@@ -24,8 +24,10 @@ struct Fencing {
     /// lone node of two commits nothing before the certificate stands: the intent of a slow device
     /// comes back as in doubt, and that ends nothing.
     proposal: Option<OpId>,
-    /// The agents were set off.
-    begun: bool,
+    /// The agents were set off; names this very run. An intent that was never committed leaves its
+    /// number free, so that another fencing may have the number by the time its agents end: their
+    /// success must not be taken for that one's.
+    run: Option<OpId>,
 }
 
 impl Fences {
@@ -38,6 +40,16 @@ impl Fences {
     fn next_no(&self, logged: u64) -> u64 {
         let own = self.0.keys().next_back().copied().unwrap_or(0);
         own.max(logged) + 1
+    }
+
+    /// Whom the run was to kill, if it is still waited for.
+    fn target_of(&self, fence_no: u64, run: OpId) -> Option<NodeId> {
+        let fencing = self.0.get(&fence_no)?;
+        (fencing.run == Some(run)).then_some(fencing.target)
+    }
+
+    fn is_target(&self, node: NodeId) -> bool {
+        self.0.values().any(|f| f.target == node)
     }
 
     /// An action that waits for a fencing under way.
@@ -81,7 +93,7 @@ impl App {
                 steps: step.into_iter().collect(),
                 target,
                 proposal: Some(op),
-                begun: false,
+                run: None,
             },
         );
         let machine_boot = self
@@ -105,9 +117,10 @@ impl App {
 
     /// The intent is on a quorum's disks: the agents may run.
     pub(super) fn fence_intended(&mut self, intent: &FenceIntent) {
+        let run = Self::new_op();
         match self.duty.fences.0.get_mut(&intent.fence_no) {
-            Some(f) if !f.begun && f.target == intent.target => {
-                f.begun = true;
+            Some(f) if f.run.is_none() && f.target == intent.target => {
+                f.run = Some(run);
                 f.proposal = None;
             }
             None if self.standing.acting.is_some() && !self.standing.restricted => {
@@ -140,12 +153,18 @@ impl App {
                 // A failing device must not be hammered.
                 tokio::time::sleep(FENCE_RETRY_WAIT).await;
             }
-            let _ = own.send(Own::Fenced { fence_no, outcome }).await;
+            let ended = Own::Fenced {
+                fence_no,
+                run,
+                outcome,
+            };
+            // The loop has ended: the intent is the next DC's to close.
+            let _ = own.send(ended).await;
         });
     }
 
-    pub(super) fn fence_agent_ended(&mut self, fence_no: u64, outcome: FenceOutcome) {
-        let Some(target) = self.duty.fences.0.get(&fence_no).map(|f| f.target) else {
+    pub(super) fn fence_agent_ended(&mut self, fence_no: u64, run: OpId, outcome: FenceOutcome) {
+        let Some(target) = self.duty.fences.target_of(fence_no, run) else {
             return;
         };
         let outcome = match outcome {
@@ -227,13 +246,53 @@ impl App {
 
     /// Intents of an earlier DC: whether its agents did anything is not known, so each ends as
     /// failed, and the scheduler asks again where it still matters.
+    ///
+    /// That DC may live on, out of office, with its agents still at work; as in Pacemaker nobody
+    /// ends them, because a reboot cut short between `off` and `on` leaves a node without power. So
+    /// a late agent may kill its target after the intent was closed and the target let in again.
+    /// That costs a failover and nothing else:
+    /// - "failed" certifies nothing, and nothing is started on the strength of it;
+    /// - what the late agent reports is dropped: the old DC's list was cleared with its reign, and
+    ///   in a later reign of the same process the run is another ([`Fences::target_of`]);
+    /// - the target's death is a loss like any other, and needs a fencing with an intent of its own
+    ///   before anything is taken over.
+    ///
+    /// Agents of a daemon that was killed are ended by its successor
+    /// ([`crate::executor::end_survivors`]).
     pub(super) fn close_old_intents(&mut self) {
         let intents = self.replica.standings().intents();
-        let open: Vec<(u64, u32)> = intents.map(|(no, target, _)| (no, target)).collect();
+        let old = intents.filter(|(no, ..)| !self.duty.fences.0.contains_key(no));
+        let open: Vec<(u64, u32)> = old.map(|(no, target, _)| (no, target)).collect();
         for (fence_no, target) in open {
             let why = "the DC that asked for it went away".to_owned();
             self.propose_fence_result(fence_no, NodeId(target), Err(why));
         }
+    }
+
+    /// Members that this DC's own agents may be about to kill. They count as lost (R10,
+    /// MEMBERSHIP.md "An open fence intent"): nothing is given to them, what they run is taken over
+    /// with the certificate, and the plan's own wish to kill them waits for the agents that run.
+    /// Where fencing is switched off a lost node would count as dead, and a DC that has itself killed
+    /// plans nothing any more ([`App::plan_waits_for`]).
+    pub(super) fn being_fenced(&self) -> BTreeSet<u32> {
+        if !self.fencing_enabled() {
+            return BTreeSet::new();
+        }
+        let doomed = self.replica.standings().doomed().into_iter();
+        doomed
+            .filter(|id| self.duty.fences.is_target(NodeId(*id)) && *id != self.me.node.0)
+            .collect()
+    }
+
+    /// Members with an open intent that [`App::being_fenced`] does not name: fenced by hand while
+    /// fencing is switched off, or by an earlier DC, whose intent this one is about to close. To
+    /// count them as lost would start a copy, or kill a node that is well again; so no plan is made
+    /// until the intent is closed.
+    pub(super) fn plan_waits_for(&self) -> BTreeSet<u32> {
+        let counted = self.being_fenced();
+        let mut doomed = self.replica.standings().doomed();
+        doomed.retain(|id| !counted.contains(id));
+        doomed
     }
 
     /// Permanent attributes of a node.
@@ -261,8 +320,26 @@ mod tests {
             steps: Vec::new(),
             target: NodeId(target),
             proposal: None,
-            begun: false,
+            run: None,
         }
+    }
+
+    #[test]
+    fn the_end_of_an_earlier_run_under_the_same_number_is_nobodys() {
+        let mut fences = Fences::default();
+        let run = |n| OpId([n; 16]);
+        fences.0.insert(7, fencing(2));
+        assert_eq!(fences.target_of(7, run(1)), None, "no agent of it runs");
+        fences.0.insert(
+            7,
+            Fencing {
+                run: Some(run(2)),
+                ..fencing(2)
+            },
+        );
+        assert_eq!(fences.target_of(7, run(2)), Some(NodeId(2)));
+        assert_eq!(fences.target_of(7, run(1)), None, "of an earlier reign");
+        assert_eq!(fences.target_of(8, run(2)), None);
     }
 
     #[test]

@@ -11,11 +11,11 @@ use crate::executor::{
 };
 use crate::fencing::Fencer;
 use crate::view::VipStatus;
+use crate::vip::lease::{LeaseView, Standing};
 use crate::vip::{HeldVip, NativeVip};
 use cib::Cib;
 use cib::config::{Config, Kind};
-use membership::Input;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// This node's executor and what it knows.
@@ -74,6 +74,10 @@ impl App {
     /// This node's report is whole as of its newest view: every command taken before stands in it.
     /// At the start it is empty, because nothing is known here until it has been probed.
     pub(super) fn publish_ready(&mut self) {
+        if self.leases.is_surrendering() {
+            self.leases.ready_due = true;
+            return;
+        }
         let item = Item::Ready(self.standing.view.view_no);
         self.publish(vec![(item.key(), Some(item.value()))]);
     }
@@ -84,7 +88,7 @@ impl App {
             return;
         }
         self.reports.apply(self.me, false, &items);
-        self.input(Input::Publish { items });
+        self.turn.publish(&items);
     }
 
     /// Carries out a command of the DC that `token` names, or this node's own without one.
@@ -130,6 +134,12 @@ impl App {
             );
             return;
         }
+        if token.is_some() && !harmless && !self.standing.quorate {
+            // I17. It lay in a queue while this node was cut off: its DC may have given up on this
+            // node, and have another one do it.
+            return self.refuse(NodeCommand::Run(Box::new(request)));
+        }
+        self.lease_operation(&request);
         let executor = &self.local.executor;
         let taken = match token {
             Some(token) => executor.run_under(token, request.clone()),
@@ -150,22 +160,8 @@ impl App {
 
     /// A command is not carried out: whoever waits for it is told, and its history stays as it was.
     pub(super) fn refuse(&mut self, command: NodeCommand) {
-        match command {
-            NodeCommand::Run(request) => {
-                let refused = NodeTell::OpDone {
-                    transition_key: request.transition_key,
-                    rc: ocf_rc::UNKNOWN,
-                    op_status: op_status::CANCELLED,
-                    items: Vec::new(),
-                };
-                self.tell_dc(refused);
-            }
-            NodeCommand::Cancel { step, .. }
-            | NodeCommand::Forget { step, .. }
-            | NodeCommand::ClearFailures { step, .. } => {
-                self.tell_dc(NodeTell::Confirmed { step, ok: false });
-            }
-            NodeCommand::Shutdown => {}
+        if let Some(answer) = refusal_of(command) {
+            self.tell_dc(answer);
         }
     }
 
@@ -209,8 +205,9 @@ impl App {
                 "operation done"
             );
         }
-        let items = self.record(finished);
-        self.publish_vips();
+        let mut items = self.record(finished);
+        items.extend(self.lease_operation_ended(finished));
+        self.turn.vips_changed();
         self.alert_operation(finished);
         let (transition_key, rc, op_status) = (
             request.transition_key.clone(),
@@ -255,19 +252,25 @@ impl App {
         items
     }
 
-    fn publish_vips(&mut self) {
+    pub(super) fn publish_vips(&mut self) {
         let node = self.peers.name(self.me.node);
-        let status = |v: HeldVip| VipStatus {
-            resource: v.resource,
-            address: v.address,
-            device: v.device,
-            node: node.clone(),
-            announces: v.announces,
+        let leases = self.leases.handle.view();
+        let status = |v: HeldVip| {
+            let mut status = VipStatus {
+                resource: v.resource,
+                address: v.address,
+                device: v.device,
+                node: node.clone(),
+                announces: v.announces,
+                ..VipStatus::default()
+            };
+            describe_lease(&mut status, &leases);
+            status
         };
         let held = self.local.vip.list();
         for vip in &held {
             if !vip.trouble.is_empty() {
-                self.notice(
+                self.notice_once(
                     "vip-announce",
                     format!("{} ({}): {}", vip.resource, vip.address, vip.trouble),
                 );
@@ -279,9 +282,11 @@ impl App {
         for gone in self.local.vips.difference(&now) {
             items.push((vip_key(gone), None));
         }
-        let known: Vec<_> = self.reports.vips(&[self.me.node.0]).cloned().collect();
+        let me = [self.me.node.0];
+        let known = self.reports.vips(&me).cloned();
+        let known: BTreeMap<_, _> = known.map(|v| (v.resource.clone(), v)).collect();
         for vip in &held {
-            if !known.contains(vip) {
+            if known.get(&vip.resource) != Some(vip) {
                 let item = Item::Vip(Box::new(vip.clone()));
                 items.push((item.key(), Some(item.value())));
             }
@@ -326,6 +331,47 @@ impl App {
     }
 }
 
+/// What a status says of an address's lease; what passes by itself is left out.
+fn describe_lease(status: &mut VipStatus, leases: &LeaseView) {
+    let (lease, grant_no) = match leases.standings.get(&status.resource) {
+        Some(Standing::Open { grant_no, .. }) => ("open", *grant_no),
+        Some(Standing::Lapsed { grant_no }) => ("lapsed", *grant_no),
+        Some(Standing::Waiting) => ("waiting", 0),
+        None => ("unleased", 0),
+    };
+    status.lease = lease.to_owned();
+    status.grant_no = grant_no;
+    if lease == "unleased" {
+        return;
+    }
+    let belts = &leases.belts;
+    let all = [
+        (belts.gates, "nf_tables"),
+        (belts.owned, "owned"),
+        (belts.egress, "egress"),
+        (true, "lifetime"),
+    ];
+    let worn = all.iter().filter(|b| b.0);
+    status.belts = worn.map(|b| b.1.to_owned()).collect();
+    status.weaker.clone_from(&belts.weaker);
+}
+
+/// The answer to a command that is not carried out; `None` where none is waited for.
+pub(super) fn refusal_of(command: NodeCommand) -> Option<NodeTell> {
+    match command {
+        NodeCommand::Run(request) => Some(NodeTell::OpDone {
+            transition_key: request.transition_key,
+            rc: ocf_rc::UNKNOWN,
+            op_status: op_status::CANCELLED,
+            items: Vec::new(),
+        }),
+        NodeCommand::Cancel { step, .. }
+        | NodeCommand::Forget { step, .. }
+        | NodeCommand::ClearFailures { step, .. } => Some(NodeTell::Confirmed { step, ok: false }),
+        NodeCommand::Shutdown => None,
+    }
+}
+
 /// A resource's primitives: itself, or what a group or clone contains.
 fn primitives_of(cib: &Cib, id: &str) -> BTreeSet<String> {
     let config = Config::new(cib);
@@ -340,7 +386,7 @@ fn primitives_of(cib: &Cib, id: &str) -> BTreeSet<String> {
 }
 
 /// The newest result that speaks of the resource's state says that it runs (or may run).
-fn is_active(lrm: &cib::Element) -> bool {
+pub(super) fn is_active(lrm: &cib::Element) -> bool {
     let call = |op: &cib::Element| {
         op.attr("call-id")
             .and_then(|c| c.parse::<i64>().ok())

@@ -21,6 +21,11 @@ impl Notices {
         });
     }
 
+    /// This very one is there already.
+    pub(super) fn has(&self, code: &str, text: &str) -> bool {
+        self.0.iter().any(|n| n.code == code && n.text == text)
+    }
+
     /// Forgets everything of a kind.
     pub(super) fn clear(&mut self, code: &str) {
         self.0.retain(|n| n.code != code);
@@ -42,12 +47,14 @@ mod tests {
     #[test]
     fn the_newest_are_kept_and_repetitions_count_once() {
         let mut notices = Notices::default();
+        assert!(!notices.has("x", "19"));
         for n in 0..100 {
             notices.add(n, "x", format!("{}", n % 80));
         }
         let all = notices.all();
         assert_eq!(all.len(), NOTICES_MAX);
         assert_eq!(all.last().unwrap().text, "19");
+        assert!(notices.has("x", "19") && !notices.has("y", "19"));
         notices.clear("x");
         assert!(notices.all().is_empty());
     }

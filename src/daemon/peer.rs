@@ -2,10 +2,11 @@
 
 use crate::executor::OpRequest;
 use crate::ipc::AttributeChange;
-use crate::view::VipStatus;
+use crate::view::{VipMove, VipStatus};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// A command of the acting DC to a node's executor; travels with the DC's token.
+/// A command of the acting DC to a node's executor; travels with the DC's token, in a list: what one
+/// turn of the DC's loop has for a node goes in one message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum NodeCommand {
     /// Run an operation; answered by [`NodeTell::OpDone`].
@@ -46,7 +47,7 @@ pub(super) struct DutyId(pub(super) u64);
 /// Changes of a report: key to value, `None` = gone.
 pub(super) type Items = Vec<(String, Option<Vec<u8>>)>;
 
-/// Anything else one daemon tells another.
+/// Anything else one daemon tells another; travels in a list, as commands do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum NodeTell {
     /// To the DC: an operation ended. The report items that it changed come along, because the
@@ -119,6 +120,10 @@ pub(super) enum Item {
     Private { name: String, value: String },
     /// A floating address held there.
     Vip(Box<VipStatus>),
+    /// A floating address that is gone from there for certain: the grant that its holder gives up.
+    Free { vip: String, grant_no: u64 },
+    /// The last move of a floating address that this DC has made.
+    Move(Box<VipMove>),
     /// The DC's own work.
     Dc(DcReport),
 }
@@ -134,6 +139,8 @@ impl Item {
             Self::Dampened { name, .. } => dampened_key(name),
             Self::Private { name, .. } => private_key(name),
             Self::Vip(vip) => vip_key(&vip.resource),
+            Self::Free { vip, .. } => free_key(vip),
+            Self::Move(moved) => format!("move/{}", moved.resource),
             Self::Dc(_) => DC_KEY.to_owned(),
         }
     }
@@ -151,6 +158,8 @@ impl Item {
                 value, dampen_ms, ..
             } => encode(&(value, dampen_ms)),
             Self::Vip(vip) => encode(vip),
+            Self::Free { grant_no, .. } => encode(grant_no),
+            Self::Move(moved) => encode(moved),
             Self::Dc(report) => encode(report),
         }
     }
@@ -183,6 +192,11 @@ impl Item {
                 value: text()?,
             },
             Some(("vip", _)) => Self::Vip(decode(value)?),
+            Some(("free", vip)) => Self::Free {
+                vip: vip.to_owned(),
+                grant_no: decode(value)?,
+            },
+            Some(("move", _)) => Self::Move(decode(value)?),
             _ => return None,
         })
     }
@@ -206,6 +220,10 @@ pub(super) fn private_key(name: &str) -> String {
 
 pub(super) fn vip_key(rsc: &str) -> String {
     format!("vip/{rsc}")
+}
+
+pub(super) fn free_key(rsc: &str) -> String {
+    format!("free/{rsc}")
 }
 
 /// Key of [`Item::Ready`]: after every history's, because the protocol sends in the order of keys.
@@ -265,6 +283,11 @@ mod tests {
                 resource: "ip".to_owned(),
                 ..VipStatus::default()
             })),
+            Item::Free {
+                vip: "ip".to_owned(),
+                grant_no: 300,
+            },
+            Item::Move(Box::default()),
             Item::Dc(DcReport {
                 idle: true,
                 seq: 9,

@@ -1,10 +1,11 @@
 //! What every node reports of itself, and the CIB's status made of it.
 
+use super::local::is_active;
 use super::peer::{DcReport, Item};
 use crate::controller::{Presence, StatusNode, compose};
 use crate::replica::{Replica, Standing};
 use crate::transport::Peers;
-use crate::view::VipStatus;
+use crate::view::{VipMove, VipStatus};
 use cib::Element;
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{Identity, NodeId};
@@ -22,6 +23,9 @@ pub(super) struct NodeReport {
     dampened: BTreeMap<String, Option<String>>,
     private: BTreeMap<String, String>,
     vips: BTreeMap<String, VipStatus>,
+    /// Grants given up, by resource.
+    freed: BTreeMap<String, u64>,
+    moves: BTreeMap<String, VipMove>,
     dc: Option<DcReport>,
 }
 
@@ -108,6 +112,12 @@ impl Reports {
     ) -> impl Iterator<Item = &'a VipStatus> + 'a {
         let of_members = self.nodes.iter().filter(|(id, _)| members.contains(&id.0));
         of_members.flat_map(|(_, n)| n.vips.values())
+    }
+
+    /// The newest move of a floating address that any DC has told of.
+    pub(super) fn last_move(&self, vip: &str) -> Option<&VipMove> {
+        let moves = self.nodes.values().filter_map(|n| n.moves.get(vip));
+        moves.max_by_key(|m| m.at)
     }
 
     /// Members whose report is not whole as of view `view_no`, besides those that are not there at
@@ -234,6 +244,17 @@ impl NodeReport {
         self.private.contains_key(name)
     }
 
+    /// Resources that run there, by this report.
+    pub(super) fn active(&self) -> impl Iterator<Item = String> + '_ {
+        let active = self.history.iter().filter(|(_, lrm)| is_active(lrm));
+        active.map(|(rsc, _)| rsc.clone())
+    }
+
+    /// The grant of an address that the node says it has given up.
+    pub(super) fn freed(&self, vip: &str) -> Option<u64> {
+        self.freed.get(vip).copied()
+    }
+
     fn set(&mut self, item: Item, change: &mut ReportChange) {
         match item {
             Item::Ready(view_no) => {
@@ -266,6 +287,8 @@ impl NodeReport {
             }
             Item::Private { name, value } => drop(self.private.insert(name, value)),
             Item::Vip(vip) => drop(self.vips.insert(vip.resource.clone(), *vip)),
+            Item::Free { vip, grant_no } => drop(self.freed.insert(vip, grant_no)),
+            Item::Move(moved) => drop(self.moves.insert(moved.resource.clone(), *moved)),
             Item::Dc(report) => {
                 self.dc = Some(report);
                 change.dc = true;
@@ -277,6 +300,8 @@ impl NodeReport {
         match key.split_once('/') {
             Some(("lrm", rsc)) => drop(self.history.remove(rsc)),
             Some(("vip", rsc)) => drop(self.vips.remove(rsc)),
+            Some(("free", rsc)) => drop(self.freed.remove(rsc)),
+            Some(("move", rsc)) => drop(self.moves.remove(rsc)),
             Some(("attr", name)) if self.attributes.remove(name).is_some() => {
                 change.plan = Some(format!("attribute {name} was cleared"));
                 change.settled.push(name.to_owned());

@@ -193,13 +193,16 @@ impl App {
     /// A proposal ended. Success shows in the entry itself, which answers the client, unless this
     /// node has it already.
     pub(super) fn proposal_ended(&mut self, op: OpId, result: Result<u64, Refusal>) {
+        if self.regrant_ended(op, &result) {
+            return;
+        }
         let Err(refusal) = result else {
             if let Some(outcome) = self.replica.outcome(op).cloned() {
                 self.change_ended(op, &outcome);
             }
             return;
         };
-        if self.fencing_refused(op, &refusal_text(&refusal).1) {
+        if self.start_refused(op, &refusal) || self.fencing_refused(op, &refusal_text(&refusal).1) {
             return;
         }
         match self.clients.changes.remove(&op) {
@@ -479,7 +482,7 @@ fn held_text(vip: &str, holder: wire::NodeId, grant_no: u64, free_in_us: Option<
     }
 }
 
-fn refusal_text(refusal: &Refusal) -> (ErrorKind, String) {
+pub(super) fn refusal_text(refusal: &Refusal) -> (ErrorKind, String) {
     match refusal {
         Refusal::NoQuorum => (ErrorKind::NoQuorum, "this partition has no quorum: nothing was changed; make the change on the side that has it, or bring the other nodes back".to_owned()),
         Refusal::NoDc => (ErrorKind::NotReady, "no DC is elected yet: nothing was changed; try again in a few seconds".to_owned()),

@@ -5,7 +5,7 @@ use super::disk::{self, Disk, Done};
 use super::local::Local;
 use super::notices::Notices;
 use super::watch::{self, Watcher};
-use super::{Log, supervise};
+use super::{Log, last_words, supervise};
 use crate::alert::Alerter;
 use crate::conf::{self, ClusterConf, Hosts, Strictness};
 use crate::executor::{Executor, ExecutorConfig, read_environment_files};
@@ -16,6 +16,9 @@ use crate::transport::{
     boottime_us,
 };
 use crate::vip::NativeVip;
+use crate::vip::lease::{
+    BELT_HOLD_US, GateOptions, Keeper, LeaseEvent, LeaseHandle, LeaseTimes, RealDoor,
+};
 use clap::Parser;
 use membership::{Core, NodeState, PeerConfig, Recovered, Time, Timing, VoterSet};
 use sha2::{Digest, Sha256};
@@ -96,10 +99,13 @@ pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn conclude(result: Result<u8, Refusal>) -> ExitCode {
+    if let Err(refusal) = &result {
+        tracing::error!("{}", refusal.text);
+    }
+    super::log::flush(LOG_WAIT_MAX);
     match result {
         Ok(code) => ExitCode::from(code),
         Err(refusal) => {
-            tracing::error!("{}", refusal.text);
             eprintln!("mainstayd: {}", refusal.text);
             ExitCode::from(refusal.code)
         }
@@ -198,6 +204,9 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
     }
     let peers = find_peers(&conf, &paths)?;
     let disk = open_store(&paths, args)?;
+    // The store's lock proves that no other daemon runs: what an earlier one left is nobody's.
+    let mut left_behind = Vec::from_iter(last_words::take(&paths));
+    left_behind.extend(crate::executor::end_survivors(&paths.run_dir()));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_stack_size(STACK_BYTES)
@@ -212,6 +221,7 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
         peers: Arc::new(peers),
         timing,
         ring,
+        left_behind,
     };
     runtime.block_on(serve(parts, disk))
 }
@@ -225,6 +235,8 @@ struct Parts {
     peers: Arc<Peers>,
     timing: Timing,
     ring: KeyRing,
+    /// What the daemon before this one left, in words.
+    left_behind: Vec<String>,
 }
 
 /// A store that is open, and what it said.
@@ -245,6 +257,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         peers,
         timing,
         ring,
+        left_behind,
     } = parts;
     let trust_store = disk.trusted;
     let me = identity(&paths, &peers, &disk.recovered)?;
@@ -265,8 +278,14 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         report.send_waiting(Message::Disk(done));
     })
     .map_err(|e| refuse(EX_OSERR, e))?;
+    let (lease_sink, lease_events) = mpsc::channel(OWN_MAX);
+    let keeper = keep_leases(&timing, lease_sink)?;
+    let leases = keeper.handle();
     let core = Core::start(
-        core_config(&conf, &peers, me, timing, trust_store),
+        membership::Config {
+            hold_us: hold_us(&leases, &timing),
+            ..core_config(&conf, &peers, me, timing, trust_store)
+        },
         disk.recovered,
         Time(boottime_us()),
     )
@@ -294,9 +313,11 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         (*peers).clone(),
         disk_handle.clone(),
         stream_handle,
+        leases.clone(),
         event_sink,
         protocol.clone(),
         seed,
+        last_words::on_hang(&paths),
     )
     .map_err(|e| {
         refuse(
@@ -308,7 +329,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     let ipc = tokio::spawn(crate::ipc::serve(listener, calls_sink));
     let (executor_sink, executor) = mpsc::channel(EVENTS_MAX);
     let (alert_sink, alert_failures) = mpsc::channel(OWN_MAX);
-    let local = local(&paths, &peers, executor_sink, alert_sink)?;
+    let local = local(&paths, &peers, leases.clone(), executor_sink, alert_sink)?;
     let (words, mishaps) = mpsc::channel(watch::WORDS_MAX);
     let watcher = Watcher::start(Arc::clone(&local.vip), words);
     let mut app = App {
@@ -332,12 +353,18 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
             peers: std::collections::BTreeMap::new(),
         },
         duty: super::duty::Duty::new(),
+        grants: super::grants::Grants::default(),
+        leases: super::leases::Leases::new(leases),
+        silence: super::silence::Silence::default(),
+        silence_round: 0,
+        t_fail_us: timing.t_fail_us,
         clients: super::requests::Clients::new(),
         attributes: super::attributes::Attributes::default(),
         notices: Notices::default(),
         peers,
         voters: None,
         stopping: None,
+        turn: super::turn::Turn::default(),
         own,
         exit: None,
     };
@@ -348,12 +375,16 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         let text = format!("a removed address is seen at its next monitor only: {error}");
         app.notice("vip-watch", text);
     });
+    for text in left_behind {
+        app.notice("earlier-daemon", text);
+    }
     app.quorum_changed();
     let failed = |e: std::io::Error| refuse(EX_OSERR, format!("signals: {e}"));
     let inbox = Inbox {
         events,
         executor,
         calls,
+        leases: lease_events,
         alert_failures,
         mishaps,
         own: own_inbox,
@@ -366,9 +397,11 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
     if code == EXIT_STORE {
         // A failed store's thread may hang in the kernel for ever: nobody waits for it.
         std::mem::forget(disk_thread);
+        super::log::flush(LOG_WAIT_MAX);
         std::process::exit(i32::from(code));
     }
     ipc.abort();
+    drop(keeper);
     // Gone before us is as good.
     let _ = std::fs::remove_file(socket);
     Ok(code)
@@ -537,6 +570,27 @@ fn digest(conf: &ClusterConf, peers: &Peers) -> [u8; 32] {
     Sha256::digest(format!("{nodes:?} {quorum:?} {}", conf.cluster_name)).into()
 }
 
+/// Raises the gates, or takes those of a predecessor over, before anything else is done: what they
+/// hold back must not get through for a moment.
+fn keep_leases(timing: &Timing, events: mpsc::Sender<LeaseEvent>) -> Result<Keeper, Refusal> {
+    let door = RealDoor::open(&GateOptions::default())
+        .map_err(|e| refuse(EX_OSERR, format!("netlink: {e}")))?;
+    let times = LeaseTimes {
+        lease_us: timing.lease_us,
+        kernel_us: timing.kernel_us,
+        late_write_us: membership::LATE_WRITE_US,
+        heartbeat_us: timing.heartbeat_us,
+    };
+    Keeper::start(Box::new(door), times, boottime_us, events)
+        .map_err(|e| refuse(EX_OSERR, format!("the lease thread: {e}")))
+}
+
+/// Where the lifetime of an address is the only belt, every survivor has to wait for it (R16).
+fn hold_us(leases: &LeaseHandle, timing: &Timing) -> Option<u64> {
+    let gates = leases.view().belts.gates;
+    (!gates).then_some(timing.hold_us.max(BELT_HOLD_US))
+}
+
 fn open_socket(paths: &Paths) -> Result<tokio::net::UnixListener, Refusal> {
     let socket = paths.socket();
     crate::ipc::bind(&socket)
@@ -546,11 +600,12 @@ fn open_socket(paths: &Paths) -> Result<tokio::net::UnixListener, Refusal> {
 fn local(
     paths: &Paths,
     peers: &Peers,
+    leases: LeaseHandle,
     events: mpsc::Sender<crate::executor::ExecutorEvent>,
     alert_failures: mpsc::Sender<String>,
 ) -> Result<Local, Refusal> {
     let vip = NativeVip::new().map_err(|e| refuse(EX_OSERR, format!("netlink: {e}")))?;
-    let vip = Arc::new(vip);
+    let vip = Arc::new(vip.with_leases(leases));
     let node_name = peers.name(peers.me);
     let environment = read_environment_files(paths);
     let fencer = Fencer::new(FencerConfig::new(paths, &node_name, &environment));
@@ -583,6 +638,8 @@ const TOKEN_MS_DEFAULT: u64 = 500;
 const ADDRESS_WAIT: Duration = Duration::from_secs(10);
 /// Pause between two looks.
 const ADDRESS_RETRY: Duration = Duration::from_millis(100);
+/// Longest wait at the end for the log's destinations.
+const LOG_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Stack of blocking threads, in bytes.
 const STACK_BYTES: usize = 1024 * 1024;
 /// Blocking threads: schedulers and native agents.

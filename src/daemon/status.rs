@@ -3,7 +3,8 @@
 use super::app::{App, now_s};
 use crate::ipc::{Check, CheckLevel, Response};
 use crate::transport::Report;
-use crate::view::{PeerStatus, Status};
+use crate::view::{PeerStatus, Status, VipStatus};
+use crate::vip::lease::Standing;
 use membership::PeerState;
 use scheduler::{Options, Plan};
 use std::sync::Arc;
@@ -60,22 +61,42 @@ impl App {
             quorate: self.standing.quorate,
             quorum_why: report.map_or_else(
                 || self.standing.quorum_why.clone(),
-                |r| r.core.quorate_why.clone(),
+                |r| self.peers.named(&r.core.quorate_why),
             ),
             votes: report.map(votes).unwrap_or_default(),
             view_no: self.standing.view.view_no,
             now: now_s(),
             peers: self.peer_statuses(report),
             transition: dc.and_then(|n| self.reports.of(n)?.dc()?.progress),
-            vips: self
-                .reports
-                .vips(self.replica.standings().members())
-                .cloned()
-                .collect(),
+            vips: self.vip_statuses(),
             notices: self.notices.all(),
             timers: report.map(timers).unwrap_or_default(),
             ..Status::default()
         }
+    }
+
+    /// Floating addresses of every member; what only their own node knows is that of this one.
+    fn vip_statuses(&self) -> Vec<VipStatus> {
+        let leases = self.leases.handle.view();
+        let now_us = self.leases.handle.now_us();
+        let here = self.peers.name(self.me.node);
+        let held = self.local.vip.list();
+        let members = self.replica.standings().members();
+        let mut all: Vec<VipStatus> = self.reports.vips(members).cloned().collect();
+        for vip in &mut all {
+            vip.last_move = self.reports.last_move(&vip.resource).cloned();
+            let standing = leases.standings.get(&vip.resource);
+            if vip.node != here {
+                continue;
+            }
+            if let Some(Standing::Open { until_us, .. }) = standing {
+                vip.lease_left_ms = Some(until_us.saturating_sub(now_us) / 1_000);
+            }
+            if let Some(held) = held.iter().find(|h| h.resource == vip.resource) {
+                vip.announces = held.announces;
+            }
+        }
+        all
     }
 
     fn peer_statuses(&self, report: Option<&Report>) -> Vec<PeerStatus> {
@@ -96,10 +117,8 @@ impl App {
                 .get(&id)
                 .cloned()
                 .unwrap_or((PeerState::Unknown, String::new()));
-            (
-                format!("{state:?}").to_lowercase(),
-                self.diagnosed(id, state, why, report),
-            )
+            let why = self.peers.named(&self.diagnosed(id, state, why, report));
+            (format!("{state:?}").to_lowercase(), why)
         };
         let links = self.peers.links.iter().filter_map(|link| {
             let address = if id == self.me.node {
@@ -134,9 +153,7 @@ impl App {
         }
         let diagnosis = report.and_then(|r| r.peers.iter().find(|(n, _)| *n == id));
         match diagnosis.and_then(|(_, d)| d.evidence.as_ref()) {
-            Some(trouble) => trouble
-                .describe(id)
-                .replace(&format!("node {id}"), &self.peers.name(id)),
+            Some(trouble) => trouble.describe(id),
             None if why.is_empty() => "no answer since mainstayd started here: does it run there, with the same authkey and cluster_name, and is port 5405 open?".to_owned(),
             None => why,
         }
@@ -144,65 +161,64 @@ impl App {
 
     /// What only the daemon can check, for `mainstay doctor`.
     pub(super) fn checks(&self) -> Vec<Check> {
-        let mut checks = Vec::new();
-        let mut add = |group: &str, level, text: String, cure: Option<&str>| {
-            checks.push(Check {
-                group: group.to_owned(),
-                level,
-                text,
-                cure: cure.map(str::to_owned),
-            });
-        };
-        match self.standing.quorate {
-            true => add(
-                "quorum",
-                CheckLevel::Ok,
-                self.standing.quorum_why.clone(),
-                None,
-            ),
-            false => add(
-                "quorum",
-                CheckLevel::Error,
-                format!("no quorum: {}", self.standing.quorum_why),
-                Some(
-                    "start mainstayd on the other nodes and check that UDP and TCP port 5405 are open between them",
-                ),
-            ),
-        }
-        for (id, name) in self
+        let mut checks = vec![self.check_quorum()];
+        let others = self
             .peers
             .names
             .iter()
-            .filter(|(id, _)| **id != self.me.node)
-        {
-            let (state, why) = self
-                .standing
-                .peers
-                .get(id)
-                .cloned()
-                .unwrap_or((PeerState::Unknown, "never heard".to_owned()));
-            match state {
-                PeerState::Up => add("network", CheckLevel::Ok, format!("{name} is heard"), None),
-                _ => add(
-                    "network",
-                    CheckLevel::Error,
-                    format!("{name} is not heard: {why}"),
-                    Some("is mainstayd running there, with the same authkey, and the port open?"),
-                ),
-            }
+            .filter(|(id, _)| **id != self.me.node);
+        checks.extend(others.map(|(id, name)| self.check_peer(*id, name)));
+        checks.extend(self.check_fencing());
+        checks.extend(self.check_belts());
+        let findings = cib::check::verify(self.replica.cib());
+        checks.extend(findings.into_iter().map(|fault| {
+            let level = match fault.severity {
+                cib::check::Severity::Error => CheckLevel::Error,
+                _ => CheckLevel::Warning,
+            };
+            check("configuration", level, fault.to_string(), None)
+        }));
+        checks
+    }
+
+    fn check_quorum(&self) -> Check {
+        let why = &self.standing.quorum_why;
+        if self.standing.quorate {
+            return check("quorum", CheckLevel::Ok, why.clone(), None);
         }
-        let fencing = self.fencing_enabled();
+        let cure = "start mainstayd on the other nodes and check that UDP and TCP port 5405 are open between them";
+        check(
+            "quorum",
+            CheckLevel::Error,
+            format!("no quorum: {why}"),
+            Some(cure),
+        )
+    }
+
+    fn check_peer(&self, id: NodeId, name: &str) -> Check {
+        let why = match self.standing.peers.get(&id) {
+            Some((PeerState::Up, _)) => {
+                return check("network", CheckLevel::Ok, format!("{name} is heard"), None);
+            }
+            Some((_, why)) => why,
+            None => "never heard",
+        };
+        let text = format!("{name} is not heard: {why}");
+        let cure = "is mainstayd running there, with the same authkey, and the port open?";
+        check("network", CheckLevel::Error, text, Some(cure))
+    }
+
+    fn check_fencing(&self) -> Vec<Check> {
         let (devices, faults) = crate::fencing::devices(self.replica.cib().root());
-        match (fencing, devices.len()) {
-            (false, _) => add(
-                "fencing",
+        let about = |level, text: String, cure| check("fencing", level, text, cure);
+        let state = match (self.fencing_enabled(), devices.len()) {
+            (false, _) => about(
                 CheckLevel::Warning,
                 "stonith-enabled=false: a node that is silent is only assumed to be dead"
                     .to_owned(),
                 Some("configure a fence device and set stonith-enabled=true"),
             ),
-            (true, 0) => add(
-                "fencing",
+            (true, 0) => about(
                 CheckLevel::Error,
                 "stonith-enabled=true, but no fence device is configured: no resource will start"
                     .to_owned(),
@@ -210,25 +226,43 @@ impl App {
                     "configure a stonith primitive, or set stonith-enabled=false if nothing shares data",
                 ),
             ),
-            (true, n) => add(
-                "fencing",
+            (true, n) => about(
                 CheckLevel::Ok,
                 format!("{n} fence devices are configured"),
                 None,
             ),
-        }
-        for fault in faults {
-            add("fencing", CheckLevel::Error, fault, None);
-        }
-        let findings = cib::check::verify(self.replica.cib());
-        for fault in findings {
-            let level = if fault.severity == cib::check::Severity::Error {
-                CheckLevel::Error
-            } else {
-                CheckLevel::Warning
-            };
-            add("configuration", level, fault.to_string(), None);
-        }
+        };
+        let faults = faults.into_iter();
+        std::iter::once(state)
+            .chain(faults.map(|fault| about(CheckLevel::Error, fault, None)))
+            .collect()
+    }
+
+    /// What keeps a floating address silent when this node may not answer for it.
+    fn check_belts(&self) -> Vec<Check> {
+        let belts = self.leases.handle.view().belts;
+        let about =
+            |level, text: &str, cure| check("floating addresses", level, text.to_owned(), cure);
+        let mut checks = vec![match belts.gates {
+            true => about(
+                CheckLevel::Ok,
+                "the kernel silences an address whose lease runs out (nf_tables)",
+                None,
+            ),
+            false => about(
+                CheckLevel::Warning,
+                "nf_tables cannot be used: only the lifetime of an address silences it, and after the loss of a node its addresses move after 2.3 s, not 0.5 s",
+                Some(
+                    "load the module nf_tables and give mainstayd CAP_NET_ADMIN, then restart mainstayd",
+                ),
+            ),
+        }];
+        checks.extend(
+            belts
+                .weaker
+                .iter()
+                .map(|why| about(CheckLevel::Warning, why, None)),
+        );
         checks
     }
 
@@ -240,6 +274,15 @@ impl App {
         value
             .and_then(|v| cib::value::parse_bool(&v).ok())
             .unwrap_or(true)
+    }
+}
+
+fn check(group: &str, level: CheckLevel, text: String, cure: Option<&str>) -> Check {
+    Check {
+        group: group.to_owned(),
+        level,
+        text,
+        cure: cure.map(str::to_owned),
     }
 }
 

@@ -168,8 +168,13 @@ impl App {
         self.stopping.as_ref().is_some_and(ending)
     }
 
+    /// This node is on its way out, and its resources with it.
+    pub(super) fn stopping_resources(&self) -> bool {
+        self.stopping.is_some() && !self.keeps_resources()
+    }
+
     /// In maintenance mode the resources stay as they are (detach).
-    fn keeps_resources(&self) -> bool {
+    pub(super) fn keeps_resources(&self) -> bool {
         self.option("maintenance-mode")
             .is_some_and(|v| parse_bool(&v).unwrap_or(false))
     }

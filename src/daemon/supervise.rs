@@ -17,20 +17,41 @@ pub(super) fn run(args: &[OsString]) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let mut starts = VecDeque::new();
+    let mut ran = false;
     loop {
         pause_after(&mut starts);
+        let started = Instant::now();
         let child = match spawn(args) {
             Ok(child) => child,
             Err(error) => {
                 eprintln!("mainstayd: cannot start itself: {error}");
+                silence(ran);
                 return ExitCode::FAILURE;
             }
         };
         let (ended, asked_to_stop) = watch(child, &signals);
+        ran |= started.elapsed() >= RAN_MIN;
         match verdict(ended, asked_to_stop) {
-            Some(code) => return ExitCode::from(code),
+            Some(0) => return ExitCode::SUCCESS,
+            Some(code) => {
+                silence(ran);
+                return ExitCode::from(code);
+            }
             None => eprintln!("mainstayd: the daemon died ({ended:?}); starting it again"),
         }
+    }
+}
+
+/// The daemon is dead and nobody will start it again: floating addresses that it left fall silent
+/// now, not at the end of their leases. Its rules stay, so that they remain silent.
+fn silence(ran: bool) {
+    if !ran {
+        // It refused to start: there is nothing of it in the kernel, and nothing shall come.
+        return;
+    }
+    let raised = netlink::Gates::raise(&netlink::GateOptions::default());
+    if let Err(error) = raised.and_then(|(mut gates, _)| gates.close_all()) {
+        eprintln!("mainstayd: floating addresses fall silent by themselves: {error}");
     }
 }
 
@@ -107,6 +128,8 @@ fn pause_after(starts: &mut VecDeque<Instant>) {
     starts.push_back(Instant::now());
 }
 
+/// A daemon that ended sooner than this had held no address.
+const RAN_MIN: Duration = Duration::from_secs(1);
 /// Exit codes from here on are refusals that a restart does not cure (sysexits, CRM_EX).
 const REFUSAL_CODE_MIN: i32 = 64;
 /// Restarts without any pause within [`CRASH_WINDOW`].

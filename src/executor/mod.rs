@@ -19,6 +19,8 @@ pub(crate) mod outcome;
 pub(crate) mod process;
 mod queue;
 mod recurring;
+mod survivors;
+mod together;
 mod worker;
 
 pub use api::{OpFinished, OpOutcome, OpRequest};
@@ -26,6 +28,7 @@ pub use environment::{BaseEnvironment, FEATURE_SET, read_environment_files};
 pub use history::{Changed, History};
 pub use outcome::{ocf_rc, op_status};
 pub use queue::InFlight;
+pub use survivors::end_survivors;
 
 use crate::fencing::{ActiveDevices, FencerConfig};
 use crate::paths::Paths;
@@ -34,6 +37,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use together::Together;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -53,6 +57,13 @@ pub trait NativeAgent: Send + Sync {
     /// operation that outlives its timeout is reported as timed out, and its resource waits a
     /// little longer ([`NATIVE_OVERTIME_MAX`]).
     fn run(&self, request: &OpRequest) -> (i32, String);
+
+    /// Runs operations of different resources together, where that is cheaper than one by one, and
+    /// returns a result for each, in their order. `None` in its place: it has to run by itself.
+    /// Called on one thread, which serves all resources: nothing here may wait or sleep.
+    fn run_together(&self, requests: &[OpRequest]) -> Vec<Option<(i32, String)>> {
+        vec![None; requests.len()]
+    }
 }
 
 /// What an executor is made of.
@@ -136,6 +147,7 @@ struct Shared {
     cwd: PathBuf,
     state: Mutex<State>,
     permits: Semaphore,
+    together: Vec<Together>,
     events: mpsc::Sender<ExecutorEvent>,
     /// Fence devices started on this node, and how their agents are run.
     fencing: FencerConfig,
@@ -159,6 +171,9 @@ impl Executor {
             cwd: prepare_directories(&config.paths),
             state: Mutex::default(),
             permits: Semaphore::new(PROCESSES_MAX),
+            together: (config.natives.iter().cloned())
+                .filter_map(Together::start)
+                .collect(),
             events,
             fencing: FencerConfig::new(&config.paths, &config.node_name, &config.environment),
             devices: ActiveDevices::default(),
@@ -318,6 +333,8 @@ fn prepare_directories(paths: &Paths) -> PathBuf {
 pub const PROCESSES_MAX: usize = 64;
 /// How long a resource waits, after the timeout, for a native operation that is still running.
 pub const NATIVE_OVERTIME_MAX: Duration = Duration::from_secs(5);
+/// Operations of native agents that run together in one round; more wait for the next one.
+pub const ROUND_MAX: usize = 1024;
 /// Operations of one resource that may wait for their turn.
 pub const LANE_QUEUE_MAX: usize = queue::LANE_QUEUE_MAX;
 /// Longest wait for killed operations at shutdown.

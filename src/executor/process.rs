@@ -4,6 +4,7 @@
 //! the whole group is killed on timeout, cancellation and when the future is dropped; a background
 //! child that keeps a pipe open cannot hold up the result; nothing printed is kept beyond a bound.
 
+use super::survivors::Note;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::io;
@@ -71,7 +72,10 @@ pub(crate) async fn run(spec: ProcessSpec, stop: Arc<Notify>) -> ProcessResult {
     let began = Instant::now();
     let mut capture = Capture::new(spec.stdout_bytes_max);
     let ended = match spawn(&spec).await {
-        Ok(child) => supervise(child, spec, began, &stop, &mut capture).await,
+        Ok(child) => {
+            let note = Note::write(child.id(), &spec.program);
+            supervise(child, spec, began, &stop, &mut capture, note).await
+        }
         Err(error) => Ended::NotStarted(error),
     };
     let (stdout, tail, exit_reason) = capture.finish();
@@ -120,6 +124,7 @@ async fn supervise(
     began: Instant,
     stop: &Notify,
     capture: &mut Capture,
+    note: Note,
 ) -> Ended {
     // Not reaped yet, so the id is ours.
     let group = Group::of(child.id());
@@ -136,6 +141,7 @@ async fn supervise(
             () = &mut feed, if !fed => fed = true,
             status = child.wait() => {
                 group.release();
+                note.remove();
                 streams.drain(capture).await;
                 return match status {
                     Ok(status) => end_of(status),
@@ -151,6 +157,7 @@ async fn supervise(
     // runtime reaps it whenever it goes.
     if timeout(KILLED_WAIT_MAX, child.wait()).await.is_ok() {
         group.release();
+        note.remove();
         streams.drain(capture).await;
     }
     cut_short

@@ -7,7 +7,7 @@ use super::queue::{Job, Step};
 use super::{ExecutorEvent, NATIVE_OVERTIME_MAX, NativeAgent, Shared, lsb, ocf};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -43,7 +43,7 @@ async fn run_job(shared: &Arc<Shared>, job: Job, stop: Arc<Notify>) {
     let started = Instant::now();
     let started_at = epoch_seconds();
     let verdict = match native {
-        Some(agent) => run_native(agent, &job.request).await,
+        Some(agent) => run_native(shared, agent, &job.request).await,
         None => run_program(shared, &job.request, stop).await,
     };
     drop(permit);
@@ -136,8 +136,23 @@ async fn native_for(shared: &Shared, request: &OpRequest) -> Option<Arc<dyn Nati
     None
 }
 
-async fn run_native(agent: Arc<dyn NativeAgent>, request: &OpRequest) -> Option<Verdict> {
+async fn run_native(
+    shared: &Shared,
+    agent: Arc<dyn NativeAgent>,
+    request: &OpRequest,
+) -> Option<Verdict> {
     let allowed = ocf::timeout_of(request);
+    let together = shared.together.iter().find(|t| t.is_of(&agent));
+    if let Some(answer) = together.and_then(|t| t.hand_in(request)) {
+        match timeout(allowed, answer).await {
+            Ok(Ok(Some((rc, reason)))) => {
+                return Some(Verdict::refused(rc, op_status::DONE, reason));
+            }
+            // It needs a thread of its own, or the common one has panicked.
+            Ok(Ok(None) | Err(_)) => {}
+            Err(_) => return Some(too_late(allowed)),
+        }
+    }
     let for_thread = request.clone();
     let mut thread = tokio::task::spawn_blocking(move || agent.run(&for_thread));
     let verdict = match timeout(allowed, &mut thread).await {
@@ -150,11 +165,15 @@ async fn run_native(agent: Arc<dyn NativeAgent>, request: &OpRequest) -> Option<
         Err(_) => {
             // It cannot be killed; the resource's next operation should not meet it half-way.
             let _ = timeout(NATIVE_OVERTIME_MAX, thread).await;
-            let reason = format!("native agent did not complete within {}", readable(allowed));
-            Verdict::refused(ocf_rc::GENERIC, op_status::TIMEOUT, reason)
+            too_late(allowed)
         }
     };
     Some(verdict)
+}
+
+fn too_late(allowed: Duration) -> Verdict {
+    let reason = format!("native agent did not complete within {}", readable(allowed));
+    Verdict::refused(ocf_rc::GENERIC, op_status::TIMEOUT, reason)
 }
 
 /// `None` = cancelled.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
 /// A request with the place for its answer.
 #[derive(Debug)]
@@ -44,6 +45,11 @@ pub fn bind(socket: &Path) -> std::io::Result<UnixListener> {
 
 /// Accepts for ever; every connection is served by a task of its own.
 pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) {
+    serve_looking(listener, calls, IDLE_LOOK).await;
+}
+
+/// As [`serve`], with another pause between two looks at idle connections.
+async fn serve_looking(listener: UnixListener, calls: mpsc::Sender<Call>, look: Duration) {
     let places = Arc::new(Semaphore::new(CLIENTS_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -52,8 +58,9 @@ pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let calls = calls.clone();
+                let all = Arc::clone(&places);
                 tokio::spawn(async move {
-                    if let Err(error) = converse(stream, calls).await {
+                    if let Err(error) = converse(stream, calls, &all, look).await {
                         tracing::debug!(%error, "command connection ended");
                     }
                     drop(place);
@@ -68,9 +75,16 @@ pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) {
     }
 }
 
-async fn converse(mut stream: UnixStream, calls: mpsc::Sender<Call>) -> Result<(), FrameError> {
+async fn converse(
+    mut stream: UnixStream,
+    calls: mpsc::Sender<Call>,
+    places: &Semaphore,
+    look: Duration,
+) -> Result<(), FrameError> {
     let uid = stream.peer_cred()?.uid();
-    while let Some(body) = read_frame(&mut stream).await? {
+    while wait_for_request(&stream, places, look).await?
+        && let Some(body) = read_frame(&mut stream).await?
+    {
         let response = match frame::decode(&body) {
             Ok(request) => tokio::select! {
                 response = ask(&calls, request, uid) => response,
@@ -125,10 +139,29 @@ async fn hung_up(stream: &UnixStream) {
     }
 }
 
+/// Waits until the client has something to say, or is gone; false when it was silent for too long.
+/// A shell may sit there while its user thinks, as long as others find a place.
+async fn wait_for_request(
+    stream: &UnixStream,
+    places: &Semaphore,
+    look: Duration,
+) -> Result<bool, FrameError> {
+    let since = Instant::now();
+    loop {
+        match tokio::time::timeout(look, stream.readable()).await {
+            Ok(ready) => return Ok(ready.map(|()| true)?),
+            Err(_) if places.available_permits() == 0 => return Ok(false),
+            Err(_) if since.elapsed() >= IDLE_WAIT_MAX => return Ok(false),
+            Err(_) => {}
+        }
+    }
+}
+
 /// Next frame's body; `None` when the client is done.
 async fn read_frame(stream: &mut UnixStream) -> Result<Option<Vec<u8>>, FrameError> {
     let mut length = [0; LENGTH_BYTES];
-    match stream.read_exact(&mut length).await {
+    let header = tokio::time::timeout(READ_WAIT_MAX, stream.read_exact(&mut length));
+    match header.await.map_err(|_| FrameError::Closed)? {
         Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
         other => other?,
     };
@@ -143,7 +176,11 @@ async fn read_frame(stream: &mut UnixStream) -> Result<Option<Vec<u8>>, FrameErr
 const ADMIN_GROUP: &str = "haclient";
 /// Command connections at once.
 const CLIENTS_MAX: usize = 128;
-/// A request's body must follow its length within this time.
+/// How often an idle connection is asked whether it may stay: not while nobody else finds a place.
+const IDLE_LOOK: Duration = Duration::from_secs(5);
+/// Longest silence of a client between two requests.
+const IDLE_WAIT_MAX: Duration = Duration::from_secs(3600);
+/// A request must be whole within this time from its first byte, and once more from its length.
 const READ_WAIT_MAX: Duration = Duration::from_secs(10);
 /// A client must take its answer within this time.
 const WRITE_WAIT_MAX: Duration = Duration::from_secs(30);
@@ -209,6 +246,32 @@ mod tests {
             let mut call = inbox.recv().await.unwrap();
             drop(client);
             call.reply.closed().await;
+        });
+    }
+
+    #[test]
+    fn silent_clients_make_room_for_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::below(dir.path());
+        std::fs::create_dir_all(paths.run_dir()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let (calls, mut inbox) = mpsc::channel(1);
+        let socket = paths.socket();
+        runtime.block_on(async move {
+            let listener = bind(&socket).unwrap();
+            tokio::spawn(serve_looking(listener, calls, Duration::from_millis(20)));
+            let mut silent = Vec::new();
+            for _ in 0..CLIENTS_MAX {
+                silent.push(UnixStream::connect(&socket).await.unwrap());
+            }
+            let mut client = UnixStream::connect(&socket).await.unwrap();
+            let request = frame::encode(&Request::Reload).unwrap();
+            client.write_all(&request).await.unwrap();
+            let call = inbox.recv().await.unwrap();
+            assert_eq!(call.request, Request::Reload);
         });
     }
 

@@ -35,6 +35,7 @@ impl Lab {
                 address: switch::node_address(index),
                 init: None,
                 cut: false,
+                apart: false,
                 frozen: false,
             })
             .collect();
@@ -118,12 +119,14 @@ impl Lab {
                 Ok(init) => {
                     let node = state.node_mut(name)?;
                     (node.init, node.cut, node.frozen) = (Some(init), false, false);
+                    node.apart = false;
                     started.push(name);
                 }
                 Err(e) => failed = failed.or(Some(e)),
             }
         }
         state.save(&self.dir)?;
+        switch::arrange(state.switch, &state.nodes)?;
         match failed {
             Some(error) => Err(error),
             // Only now, so that the daemons of a cold start begin together.

@@ -64,6 +64,11 @@ enum Action {
         /// The node
         node: String,
     },
+    /// Let a node hear no other node, while the client hears all
+    Apart {
+        /// The node
+        node: String,
+    },
     /// Mend a node's cable, or all
     Heal {
         /// The node; all when not given
@@ -200,6 +205,7 @@ fn run(arguments: Arguments) -> Result<i32, LabError> {
         Action::Poweroff { node } => open()?.poweroff(&node).map(|_| ())?,
         Action::Poweron { node } => open()?.poweron(&node)?,
         Action::Cut { node } => open()?.cut(&node)?,
+        Action::Apart { node } => open()?.apart(&node)?,
         Action::Heal { node: Some(node) } => open()?.heal(&node)?,
         Action::Heal { node: None } => open()?.heal_all()?,
         Action::Freeze { node } => open()?.freeze(&node)?,
@@ -275,6 +281,9 @@ fn describe(lab: &Lab, node: &Node) -> String {
     let mut words = vec!["on".to_owned()];
     if node.cut {
         words.push("cut".to_owned());
+    }
+    if node.apart {
+        words.push("apart".to_owned());
     }
     if node.frozen {
         // A frozen pid 1 does not answer.

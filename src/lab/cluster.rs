@@ -188,6 +188,7 @@ impl Lab {
         self.wait_dead(init, node)?;
         let entry = state.node_mut(node)?;
         (entry.init, entry.cut, entry.frozen) = (None, false, false);
+        entry.apart = false;
         state.save(&self.dir)?;
         Ok(moment)
     }
@@ -237,34 +238,43 @@ impl Lab {
     /// # Errors
     /// [`LabError::NodeOff`], or the kernel's refusal.
     pub fn cut(&self, node: &str) -> Result<(), LabError> {
-        self.set_cut(node, true)
+        self.rewire(node, |n| n.cut = true)
     }
 
-    /// Undoes [`Lab::cut`].
+    /// Sets a node apart: it hears no other node and none hears it, while the others hear each
+    /// other and the client hears all, as behind a switch whose links between nodes broke.
+    ///
+    /// # Errors
+    /// [`LabError::NodeOff`], or the kernel's refusal.
+    pub fn apart(&self, node: &str) -> Result<(), LabError> {
+        self.rewire(node, |n| n.apart = true)
+    }
+
+    /// Undoes [`Lab::cut`] and [`Lab::apart`].
     ///
     /// # Errors
     /// [`LabError::NodeOff`], or the kernel's refusal.
     pub fn heal(&self, node: &str) -> Result<(), LabError> {
-        self.set_cut(node, false)
+        self.rewire(node, |n| (n.cut, n.apart) = (false, false))
     }
 
-    /// Undoes every [`Lab::cut`].
+    /// Undoes every [`Lab::cut`] and [`Lab::apart`].
     ///
     /// # Errors
     /// The kernel's refusal.
     pub fn heal_all(&self) -> Result<(), LabError> {
-        for node in self.nodes()?.iter().filter(|n| n.cut) {
+        for node in self.nodes()?.iter().filter(|n| n.cut || n.apart) {
             self.heal(&node.name)?;
         }
         Ok(())
     }
 
-    fn set_cut(&self, node: &str, cut: bool) -> Result<(), LabError> {
+    fn rewire(&self, node: &str, change: impl FnOnce(&mut Node)) -> Result<(), LabError> {
         let _lock = state::lock(&self.dir)?;
         let mut state = State::load(&self.dir)?;
         state.node(node)?.running()?;
-        switch::connect(state.switch, &state.node(node)?.port(), !cut)?;
-        state.node_mut(node)?.cut = cut;
+        change(state.node_mut(node)?);
+        switch::arrange(state.switch, &state.nodes)?;
         state.save(&self.dir)
     }
 
@@ -346,6 +356,28 @@ impl Lab {
             }
         }
         Ok(holders)
+    }
+
+    /// Removes an address from a node's kernel behind its daemon's back. Returns the moment.
+    ///
+    /// # Errors
+    /// [`LabError::NodeOff`], or the kernel's refusal.
+    pub fn remove_address(&self, node: &str, address: IpAddr) -> Result<Instant, LabError> {
+        let init = State::load(&self.dir)?.node(node)?.running()?;
+        let moment = Instant::now();
+        switch::remove_address(init, address)?;
+        Ok(moment)
+    }
+
+    /// Takes a node's interface down or up, inside the node. Returns the moment.
+    ///
+    /// # Errors
+    /// [`LabError::NodeOff`], or the kernel's refusal.
+    pub fn set_interface(&self, node: &str, up: bool) -> Result<Instant, LabError> {
+        let init = State::load(&self.dir)?.node(node)?.running()?;
+        let moment = Instant::now();
+        switch::set_up(init, up)?;
+        Ok(moment)
     }
 
     /// A wait that is visible unless the lab is quiet.

@@ -60,6 +60,49 @@ impl Lab {
         Ok(moment)
     }
 
+    /// Stops a node's daemon and its parent between two instructions (SIGSTOP); agents and all
+    /// else go on. Returns the moment.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn suspend_daemon(&self, node: &str) -> Result<Instant, LabError> {
+        self.signal_group(node, Signal::SIGSTOP)
+    }
+
+    /// Undoes [`Lab::suspend_daemon`] (SIGCONT).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume_daemon(&self, node: &str) -> Result<Instant, LabError> {
+        self.signal_group(node, Signal::SIGCONT)
+    }
+
+    /// Kills a node's daemon and its parent with SIGKILL, so that nobody closes what they leave
+    /// behind; the node's pid 1 starts it anew where it supervises. Returns the moment.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill_daemon_and_parent(&self, node: &str) -> Result<Instant, LabError> {
+        self.signal_group(node, Signal::SIGKILL)
+    }
+
+    /// The parent is signalled first: it could restart or bury the worker otherwise.
+    fn signal_group(&self, node: &str, signal: Signal) -> Result<Instant, LabError> {
+        let mut group = self.daemon_group(node)?;
+        group.sort_by_key(|(_, leads)| !leads);
+        if group.is_empty() {
+            return Err(LabError::Refused(format!(
+                "the daemon of {node} does not run"
+            )));
+        }
+        let moment = Instant::now();
+        for (process, _) in group {
+            kill(Pid::from_raw(process.pid), signal)
+                .tried(|| format!("send {signal} to the daemon of {node}"))?;
+        }
+        Ok(moment)
+    }
+
     /// Sends a node's daemon, as its supervisor started it, a signal by number.
     ///
     /// # Errors

@@ -102,6 +102,7 @@ mod tests {
                 address: Ipv4Addr::new(10, 77, 0, 100 + index),
                 init: None,
                 cut: false,
+                apart: false,
                 frozen: false,
             })
             .collect()

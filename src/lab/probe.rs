@@ -4,8 +4,9 @@ use super::cluster::Lab;
 use super::error::LabError;
 use super::interrupt;
 use super::switch;
+use netlink::owners::OwnerWatch;
 use netlink::probe::{Echo, EchoProbe, longest_silence};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 impl Lab {
@@ -17,6 +18,20 @@ impl Lab {
         let netns = switch::namespace(self.client()?)?;
         EchoProbe::start(Some(&netns), target, interval).map_err(|e| LabError::Net {
             what: format!("probe {target} from the lab's client"),
+            cause: e.to_string(),
+        })
+    }
+
+    /// Starts asking by ARP, every `interval`, who has `address`: every question reaches every
+    /// node, whatever the client's neighbour table says.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn owners(&self, address: Ipv4Addr, interval: Duration) -> Result<OwnerWatch, LabError> {
+        let netns = switch::namespace(self.client()?)?;
+        let (link, asker) = (switch::NODE_INTERFACE, switch::CLIENT_ADDRESS);
+        OwnerWatch::start(&netns, link, asker, address, interval).map_err(|e| LabError::Net {
+            what: format!("watch who answers for {address} from the lab's client"),
             cause: e.to_string(),
         })
     }

@@ -55,6 +55,9 @@ pub struct Node {
     pub init: Option<Process>,
     /// Its port does not pass frames.
     pub cut: bool,
+    /// It hears no other node, and the client hears all.
+    #[serde(default)]
+    pub apart: bool,
     /// Its processes are frozen.
     pub frozen: bool,
 }

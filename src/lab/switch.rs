@@ -1,7 +1,7 @@
 //! The lab's network: a bridge in a namespace of its own, one port per node and one for the client.
 
 use super::error::{LabError, Tried};
-use super::state::Process;
+use super::state::{Node, Process};
 use netlink::{AddressSpec, Kernel, Mac, NetNs, VethEnd};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -11,6 +11,11 @@ pub const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 250);
 pub const PREFIX: u8 = 24;
 /// Name of the bridge in the switch's namespace.
 const BRIDGE: &str = "bridge0";
+/// The bridge for the others while a node is apart.
+const FAR_BRIDGE: &str = "bridge1";
+/// The two ends of the way from one bridge to the other.
+const NEAR_WAY: &str = "way0";
+const FAR_WAY: &str = "way1";
 /// Name of the interface of a node.
 pub const NODE_INTERFACE: &str = "eth0";
 /// Most nodes of a lab: 10.77.0.101 … .148, well below the client.
@@ -25,7 +30,7 @@ pub fn node_address(index: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 77, 0, 100 + index)
 }
 
-/// Makes the bridge in a fresh switch namespace.
+/// Makes the bridges in a fresh switch namespace.
 ///
 /// # Errors
 /// What the kernel said.
@@ -33,8 +38,19 @@ pub(super) fn build(switch: Process) -> Result<(), LabError> {
     tried("make the lab's switch (kernel module bridge)", || {
         let mut kernel = Kernel::open_in(&open(switch)?)?;
         kernel.loopback_up()?;
-        let bridge = kernel.add_bridge(BRIDGE)?;
-        kernel.set_up(bridge, true)
+        let mut bridges = [0; 2];
+        for (index, name) in bridges.iter_mut().zip([BRIDGE, FAR_BRIDGE]) {
+            *index = kernel.add_bridge(name)?;
+            kernel.set_up(*index, true)?;
+        }
+        kernel.add_veth(VethEnd::here(NEAR_WAY), VethEnd::here(FAR_WAY))?;
+        for (name, bridge) in [(NEAR_WAY, bridges[0]), (FAR_WAY, bridges[1])] {
+            let way = kernel.link(name)?.index;
+            kernel.set_bridge(way, Some(bridge))?;
+            kernel.set_up(way, true)?;
+        }
+        let way = kernel.link(NEAR_WAY)?.index;
+        kernel.set_isolated(way, true)
     })
 }
 
@@ -109,21 +125,65 @@ pub(super) fn unplug(switch: Process, port: &str) -> Result<(), LabError> {
     })
 }
 
-/// Takes a port out of the bridge (`connected == false`) or puts it back. The cable stays: the
-/// node keeps its carrier and hears nothing, as behind a switch that lost its uplink.
+/// Puts every node's port where it belongs. A cut node's port is in no bridge: the cable stays, the
+/// node keeps its carrier and hears nothing, as behind a switch that lost its uplink. Where a node
+/// is apart, its port is isolated and the other nodes are in the second bridge, whose way to the
+/// first is isolated, too: they hear each other and the client.
 ///
 /// # Errors
 /// What the kernel said.
-pub(super) fn connect(switch: Process, port: &str, connected: bool) -> Result<(), LabError> {
-    tried(
-        &format!("{} {port}", if connected { "heal" } else { "cut" }),
-        || {
-            let mut kernel = Kernel::open_in(&open(switch)?)?;
-            let near = kernel.link(port)?.index;
-            let bridge = kernel.link(BRIDGE)?.index;
-            kernel.set_bridge(near, connected.then_some(bridge))
-        },
-    )
+pub(super) fn arrange(switch: Process, nodes: &[Node]) -> Result<(), LabError> {
+    tried("arrange the ports of the lab's switch", || {
+        let mut kernel = Kernel::open_in(&open(switch)?)?;
+        let links = kernel.links()?;
+        let find = |name: &str| links.iter().find(|l| l.name == name);
+        let index = |name: &str| find(name).map(|l| l.index);
+        let someone_apart = nodes.iter().any(|n| n.apart);
+        for node in nodes {
+            // A node without power has no port.
+            let Some(port) = find(&node.port()) else {
+                continue;
+            };
+            let bridge = match (node.cut, someone_apart && !node.apart) {
+                (true, _) => None,
+                (false, true) => index(FAR_BRIDGE),
+                (false, false) => index(BRIDGE),
+            };
+            if port.controller != bridge {
+                kernel.set_bridge(port.index, bridge)?;
+            }
+            if bridge.is_some() {
+                kernel.set_isolated(port.index, node.apart)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Removes an address from a node behind its daemon's back, as a person with `ip addr del` would.
+///
+/// # Errors
+/// What the kernel said.
+pub(super) fn remove_address(node: Process, address: IpAddr) -> Result<(), LabError> {
+    tried(&format!("remove {address} from a node"), || {
+        let mut kernel = Kernel::open_in(&open(node)?)?;
+        for found in kernel.addresses()?.into_iter().filter(|a| a.ip == address) {
+            kernel.delete_address(found.index, found.ip, found.prefix)?;
+        }
+        Ok(())
+    })
+}
+
+/// Takes a node's interface down or up, inside the node.
+///
+/// # Errors
+/// What the kernel said.
+pub(super) fn set_up(node: Process, up: bool) -> Result<(), LabError> {
+    tried(&format!("set {NODE_INTERFACE} of a node up: {up}"), || {
+        let mut kernel = Kernel::open_in(&open(node)?)?;
+        let index = kernel.link(NODE_INTERFACE)?.index;
+        kernel.set_up(index, up)
+    })
 }
 
 /// True when the kernel of `node` has `address` on some interface.

@@ -2,9 +2,11 @@
 //! to the same bytes (I26). Nothing here knows a clock or a disk.
 
 mod change;
+mod grants;
 mod standing;
 
 pub use change::{LoggedChange, Rejection, RejectionKind};
+pub use grants::Grants;
 pub use standing::{Standing, Standings};
 
 use cib::{Cib, Patch, Version};
@@ -19,6 +21,7 @@ pub struct Replica {
     seq: u64,
     ballot: Ballot,
     standings: Standings,
+    grants: Grants,
     /// Results of the newest operations, oldest first, so that a client may ask again.
     outcomes: VecDeque<(OpId, Outcome)>,
 }
@@ -35,6 +38,8 @@ pub struct Applied {
     pub outcome: Option<(OpId, Outcome)>,
     /// Standing of some node changed.
     pub standing: bool,
+    /// The grant of this floating address changed.
+    pub grant: Option<String>,
 }
 
 /// A new version of the configuration, for history and mirror.
@@ -71,6 +76,7 @@ struct Snapshot {
     seq: u64,
     ballot: Ballot,
     standings: Standings,
+    grants: Grants,
     outcomes: Vec<(OpId, PlainOutcome)>,
 }
 
@@ -81,6 +87,7 @@ impl Default for Replica {
             seq: 0,
             ballot: Ballot::default(),
             standings: Standings::default(),
+            grants: Grants::default(),
             outcomes: VecDeque::new(),
         }
     }
@@ -103,6 +110,12 @@ impl Replica {
     #[must_use]
     pub fn standings(&self) -> &Standings {
         &self.standings
+    }
+
+    /// Who may hold which floating address.
+    #[must_use]
+    pub fn grants(&self) -> &Grants {
+        &self.grants
     }
 
     /// What became of an operation, if it is among the last [`OUTCOMES_MAX`].
@@ -133,6 +146,7 @@ impl Replica {
         let before = self.cib.clone();
         let mut applied = Applied {
             standing: self.standings.note(&entry.body),
+            grant: self.grants.note(&entry.body),
             ..Applied::default()
         };
         // R2: a new ballot bumps the epoch, so that (epoch, num_updates) never names two contents.
@@ -198,6 +212,7 @@ impl Replica {
             seq: self.seq,
             ballot: self.ballot,
             standings: self.standings.clone(),
+            grants: self.grants.clone(),
             outcomes: outcomes
                 .map(|(op, o)| (*op, o.as_ref().map(plain).map_err(Clone::clone)))
                 .collect(),
@@ -226,6 +241,7 @@ impl Replica {
             seq: snapshot.seq,
             ballot: snapshot.ballot,
             standings: snapshot.standings,
+            grants: snapshot.grants,
             outcomes: snapshot
                 .outcomes
                 .into_iter()
@@ -238,7 +254,7 @@ impl Replica {
 /// Operations whose outcome is remembered.
 pub const OUTCOMES_MAX: usize = 1024;
 /// Format of snapshots.
-const SNAPSHOT_FORMAT: u8 = 1;
+const SNAPSHOT_FORMAT: u8 = 2;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use membership::{EntryBody, View};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use wire::{Identity, MachineBoot};
 
 /// A node's standing.
@@ -77,6 +77,12 @@ impl Standings {
         self.intents
             .iter()
             .map(|(no, (target, why))| (*no, *target, why.as_str()))
+    }
+
+    /// Members with an open fence intent: an agent may be about to kill them.
+    pub fn doomed(&self) -> BTreeSet<u32> {
+        let targets = self.intents.values().map(|(target, _)| *target);
+        targets.filter(|id| self.members().contains(id)).collect()
     }
 
     /// Action (`reboot`, `off`) of the newest intent, if that is its number.

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use wire::NodeId;
 
+/// What the protocol core puts before a node's number.
+const NODE_WORD: &str = "node ";
+
 /// Own address and every peer's on one link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkAddresses {
@@ -84,6 +87,30 @@ pub enum AddressError {
 }
 
 impl Peers {
+    /// A text of the protocol core, which knows numbers alone, with the nodes' names: `node 3`
+    /// becomes what node 3 is called.
+    #[must_use]
+    pub fn named(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find(NODE_WORD) {
+            let (before, found) = rest.split_at(at);
+            let digits = &found[NODE_WORD.len()..];
+            let len = digits.bytes().take_while(u8::is_ascii_digit).count();
+            let starts_word = !before.ends_with(|c: char| c.is_alphanumeric());
+            let node = digits[..len].parse().map(NodeId);
+            let name = node.ok().and_then(|n| self.names.get(&n));
+            out.push_str(before);
+            match name.filter(|_| starts_word) {
+                Some(name) => out.push_str(name),
+                None => out.push_str(&found[..NODE_WORD.len() + len]),
+            }
+            rest = &digits[len..];
+        }
+        out.push_str(rest);
+        out
+    }
+
     /// Finds this machine in the list by its own addresses, and everybody's addresses.
     ///
     /// # Errors
@@ -254,6 +281,20 @@ mod tests {
         );
         assert_eq!(peers.name(NodeId(2)), "beta");
         assert_eq!(peers.others(), [NodeId(1)]);
+    }
+
+    #[test]
+    fn a_text_of_the_core_gets_the_names_of_the_nodes() {
+        let peers = resolve(TWO, &["10.0.0.2"]).unwrap();
+        for (text, named) in [
+            ("node 2 is not there", "beta is not there"),
+            ("waits for node 2, node 7", "waits for beta, node 7"),
+            ("of node 22: node 2", "of node 22: beta"),
+            ("the anode 2 and node two", "the anode 2 and node two"),
+            ("ends with node ", "ends with node "),
+        ] {
+            assert_eq!(peers.named(text), named);
+        }
     }
 
     #[test]

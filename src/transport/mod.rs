@@ -14,5 +14,7 @@ mod stream;
 pub use address::{AddressError, LinkAddresses, Peers};
 pub use clock::{boottime_ms, boottime_us};
 pub use entropy::OsEntropy;
-pub use protocol::{EVENTS_MAX, Ended, Message, Protocol, ProtocolHandle, Report, Seed};
+pub use protocol::{
+    EVENTS_MAX, Ended, MAIN_TURN_US_MAX, Message, OnHang, Protocol, ProtocolHandle, Report, Seed,
+};
 pub use stream::{StreamHandle, Streams};

@@ -3,6 +3,7 @@
 use super::sockets::{Sockets, Stranger};
 use super::{OsEntropy, Peers, StreamHandle, boottime_us};
 use crate::daemon::disk::{DiskHandle, Done, Job};
+use crate::vip::lease::{Fresh, LeaseHandle};
 use membership::{Core, CoreStatus, Effect, Event, Input, Output, Time, Via};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -10,6 +11,7 @@ use nix::sys::time::TimeSpec;
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -56,11 +58,15 @@ pub enum Ended {
     Failed(String),
 }
 
+/// What to do when the main loop hangs: nobody is left to tell, so it must end the process.
+pub type OnHang = Box<dyn FnOnce(&str) + Send>;
+
 /// Hands messages over from any thread.
 #[derive(Clone, Debug)]
 pub struct ProtocolHandle {
     messages: SyncSender<Message>,
     wake: Arc<EventFd>,
+    turns: Arc<AtomicU64>,
 }
 
 /// The other ends of a [`ProtocolHandle`]: made first, so that the store thread and the streams can
@@ -69,6 +75,7 @@ pub struct ProtocolHandle {
 pub struct Seed {
     inbox: Receiver<Message>,
     wake: Arc<EventFd>,
+    pulse: Pulse,
 }
 
 impl ProtocolHandle {
@@ -80,13 +87,31 @@ impl ProtocolHandle {
         let (messages, inbox) = sync_channel(INBOX_MAX);
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let wake = Arc::new(EventFd::from_value_and_flags(0, flags)?);
+        let turns = Arc::new(AtomicU64::new(Pulse::RESTS));
         Ok((
             Self {
                 messages,
                 wake: Arc::clone(&wake),
+                turns: Arc::clone(&turns),
             },
-            Seed { inbox, wake },
+            Seed {
+                inbox,
+                wake,
+                pulse: Pulse::of(turns),
+            },
         ))
+    }
+
+    /// The main loop has turned, as it must at least once in [`MAIN_TURN_US_MAX`] from its first
+    /// turn on: the node is of no use without it, and what was given to [`Protocol::start`] for
+    /// that case ends the process.
+    pub fn main_turned(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The main loop ends, and need not turn any more.
+    pub fn main_rests(&self) {
+        self.turns.store(Pulse::RESTS, Ordering::Relaxed);
     }
 
     /// Queues a message without waiting.
@@ -115,6 +140,42 @@ impl ProtocolHandle {
     }
 }
 
+/// The main loop's turns, as the protocol thread sees them.
+#[derive(Debug)]
+struct Pulse {
+    turns: Arc<AtomicU64>,
+    seen: u64,
+    changed_us: u64,
+    looked_us: u64,
+}
+
+impl Pulse {
+    /// The loop has not begun, or has ended.
+    const RESTS: u64 = 0;
+
+    fn of(turns: Arc<AtomicU64>) -> Self {
+        Self {
+            turns,
+            seen: Self::RESTS,
+            changed_us: 0,
+            looked_us: 0,
+        }
+    }
+
+    /// The loop has begun and not turned for too long. A pause of this thread itself, on a machine
+    /// that was suspended, says nothing of the other one.
+    fn stopped(&mut self, now_us: u64) -> bool {
+        let turns = self.turns.load(Ordering::Relaxed);
+        let paused = now_us.saturating_sub(self.looked_us) > 2 * WAIT_US_MAX;
+        if turns != self.seen || paused || turns == Self::RESTS {
+            self.seen = turns;
+            self.changed_us = now_us;
+        }
+        self.looked_us = now_us;
+        now_us - self.changed_us >= MAIN_TURN_US_MAX
+    }
+}
+
 /// The running thread.
 #[derive(Debug)]
 pub struct Protocol {
@@ -130,12 +191,16 @@ struct Loop {
     peers: Peers,
     disk: DiskHandle,
     streams: StreamHandle,
+    leases: LeaseHandle,
+    /// What the leases were told last.
+    fed: Vec<Fresh>,
     events: mpsc::Sender<Result<Event, Ended>>,
     seed: Seed,
     entropy: OsEntropy,
     /// Writes under way, oldest first, with what waits for them.
     writes: VecDeque<(u64, Vec<Effect>)>,
     ended: Option<Ended>,
+    on_hang: Option<OnHang>,
 }
 
 impl Protocol {
@@ -154,9 +219,11 @@ impl Protocol {
         peers: Peers,
         disk: DiskHandle,
         streams: StreamHandle,
+        leases: LeaseHandle,
         events: mpsc::Sender<Result<Event, Ended>>,
         handle: ProtocolHandle,
         seed: Seed,
+        on_hang: OnHang,
     ) -> std::io::Result<Self> {
         let sockets = Sockets::bind(&peers.links)?;
         let all = Loop {
@@ -166,11 +233,14 @@ impl Protocol {
             peers,
             disk,
             streams,
+            leases,
+            fed: Vec::new(),
             events,
             seed,
             entropy: OsEntropy,
             writes: VecDeque::new(),
             ended: None,
+            on_hang: Some(on_hang),
         };
         let thread = std::thread::Builder::new()
             .name("protocol".to_owned())
@@ -209,6 +279,7 @@ impl Loop {
             self.tick();
             self.drain();
         }
+        self.endpoint.set_head(self.core.durable_head());
         for peer in self.peers.others() {
             // Every peer is in the endpoint's list: both come from the same node list.
             let _ = self
@@ -221,12 +292,30 @@ impl Loop {
             self.receive();
             self.take_messages();
             self.tick();
+            self.feed_leases();
             self.transmit();
             self.drain();
+            self.feel_pulse();
         }
+        self.leases.feed(Vec::new());
         let ended = self.ended.take().unwrap_or(Ended::Stopped);
         // Nobody may be listening any more: then nobody needs to know.
         let _ = self.events.try_send(Err(ended));
+    }
+
+    /// A node whose main loop hangs plans nothing, answers nobody and moves nothing, and holds up
+    /// the others, because to them it looks well.
+    fn feel_pulse(&mut self) {
+        if !self.seed.pulse.stopped(boottime_us()) {
+            return;
+        }
+        if let Some(on_hang) = self.on_hang.take() {
+            let why = format!(
+                "the main loop of mainstayd did not turn for {} s, so that this node neither planned nor answered: the process was ended to be started anew; look for a disk or file system that hangs (dmesg, D state)",
+                MAIN_TURN_US_MAX / 1_000_000
+            );
+            on_hang(&why);
+        }
     }
 
     /// Sleeps until a packet, a message or a deadline.
@@ -310,6 +399,9 @@ impl Loop {
                 payload,
             } => {
                 self.input(Input::SessionUp { peer });
+                if let Some(head) = self.endpoint.head_of(peer.node) {
+                    self.input(Input::PeerHead { of: peer, head });
+                }
                 if let Some(payload) = payload {
                     self.input(Input::Packet {
                         from: peer,
@@ -386,6 +478,25 @@ impl Loop {
         self.drain();
     }
 
+    /// Tells the keeper of the leases what this process may hold, whenever that changed. A node
+    /// alone is always fresh for itself: its stamps count as new once per heartbeat.
+    fn feed_leases(&mut self) {
+        let step_us = self.leases.renewal_step_us();
+        let new: Vec<Fresh> = self.core.leases().into_iter().map(fresh_of).collect();
+        let same = |(old, new): (&Fresh, &Fresh)| {
+            let moved = match (old.stamp_us, new.stamp_us) {
+                (Some(old), Some(new)) => new.saturating_sub(old) >= step_us,
+                (old, new) => old != new,
+            };
+            (&old.vip, old.grant_no) == (&new.vip, new.grant_no) && !moved
+        };
+        if new.len() == self.fed.len() && self.fed.iter().zip(&new).all(same) {
+            return;
+        }
+        self.fed.clone_from(&new);
+        self.leases.feed(new);
+    }
+
     /// Carries out everything the core wants.
     fn drain(&mut self) {
         while let Some(output) = self.core.poll() {
@@ -415,6 +526,7 @@ impl Loop {
                         self.effect(effect);
                     }
                     self.input(Input::Durable { write });
+                    self.endpoint.set_head(self.core.durable_head());
                 }
             }
             Done::Failed(reason) => self.input(Input::StoreFailed { reason }),
@@ -463,6 +575,14 @@ impl Loop {
     }
 }
 
+fn fresh_of(lease: membership::Lease) -> Fresh {
+    Fresh {
+        vip: lease.vip,
+        grant_no: lease.grant_no,
+        stamp_us: lease.stamp.map(|at| at.0),
+    }
+}
+
 /// Events that may wait for the daemon's loop; the channel given to [`Protocol::start`] has this
 /// size.
 pub const EVENTS_MAX: usize = 65_536;
@@ -472,6 +592,9 @@ const INBOX_MAX: usize = 8_192;
 const MESSAGES_PER_ROUND: usize = 256;
 /// Datagrams read from one link before the other links get their turn.
 const DATAGRAMS_PER_ROUND: usize = 256;
+/// The main loop turns at least once a second; after this time without, in microseconds, it hangs.
+/// Far above what a busy machine does to a thread without priority.
+pub const MAIN_TURN_US_MAX: u64 = 10_000_000;
 /// Longest sleep, in microseconds.
 const WAIT_US_MAX: u64 = 1_000_000;
 /// Receive buffer, in bytes: larger than any datagram of ours, so that longer ones are seen as such.
@@ -480,3 +603,25 @@ const DATAGRAM_BUFFER_BYTES: usize = 2_048;
 const REALTIME_PRIORITY: i32 = 50;
 /// Stack of the thread.
 const STACK_BYTES: usize = 512 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_hangs_when_it_does_not_turn_while_its_watcher_does() {
+        const SECOND: u64 = 1_000_000;
+        let turns = Arc::new(AtomicU64::new(Pulse::RESTS));
+        let mut pulse = Pulse::of(Arc::clone(&turns));
+        let mut looks = |from: u64, to: u64| (from..=to).any(|s| pulse.stopped(s * SECOND));
+        assert!(!looks(100, 200), "it has not begun");
+        turns.store(1, Ordering::Relaxed);
+        assert!(!looks(201, 210), "nine seconds");
+        turns.store(2, Ordering::Relaxed);
+        assert!(!looks(211, 220));
+        assert!(!looks(400, 409), "both were suspended meanwhile");
+        assert!(looks(410, 411), "eleven seconds without a turn");
+        turns.store(Pulse::RESTS, Ordering::Relaxed);
+        assert!(!looks(412, 500), "it ended in order");
+    }
+}

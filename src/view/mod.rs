@@ -17,7 +17,7 @@ pub mod xml;
 pub use details::details;
 pub use model::{
     Ban, FailCount, NodeDetails, Notice, OperationResult, PeerStatus, ResourceHistory, Status,
-    VipStatus,
+    VipMove, VipStatus,
 };
 pub use only::{only_node, only_resource};
 pub use tell::{

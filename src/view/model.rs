@@ -157,6 +157,37 @@ pub struct VipStatus {
     pub node: String,
     /// Announcements sent since it came up.
     pub announces: u64,
+    /// Number of the grant by which it is held; 0 = none yet.
+    pub grant_no: u64,
+    /// `open`, `waiting` (no grant yet), `lapsed` (silent until the next grant), or `unleased`.
+    pub lease: String,
+    /// Milliseconds for which the kernel lets it speak if nobody renews; known on its own node.
+    pub lease_left_ms: Option<u64>,
+    /// Belts in force there: `nf_tables`, `owned`, `egress`, `lifetime`.
+    pub belts: Vec<String>,
+    /// What is weaker than it could be there, and why.
+    pub weaker: Vec<String>,
+    /// Foreign holders seen since it came up.
+    pub conflicts: u64,
+    /// How it came to be there, where known.
+    pub last_move: Option<VipMove>,
+}
+
+/// A floating address's way to where it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VipMove {
+    /// Resource id.
+    pub resource: String,
+    /// Node that held it before; empty when none did.
+    pub from: String,
+    /// Node that was to hold it.
+    pub to: String,
+    /// What set it off, in words.
+    pub why: String,
+    /// When it was up and announced, seconds since the epoch.
+    pub at: i64,
+    /// Milliseconds from the event to the answer that it is up and announced, on the DC's clock.
+    pub took_ms: u64,
 }
 
 /// A notice with its age.

@@ -1,18 +1,43 @@
-//! Announcements that follow the first one, in the background.
+//! Announcements: the first one, and those that follow it in the background.
 
-use netlink::{Announcer, Link};
+use netlink::{Announcer, Link, Mac};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What became of an address's announcements.
+/// What became of an address's announcements, and who else claimed it.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     sent: AtomicU64,
-    trouble: Mutex<String>,
+    conflicts: AtomicU64,
+    words: Mutex<Words>,
+}
+
+#[derive(Debug, Default)]
+struct Words {
+    trouble: String,
+    foreign: Option<Foreign>,
+    given_up: bool,
+}
+
+/// Who claimed the address last.
+#[derive(Debug)]
+struct Foreign {
+    mac: Mac,
+    member: Option<String>,
+    heard: Instant,
+}
+
+impl Foreign {
+    fn text(&self) -> String {
+        match &self.member {
+            Some(member) => format!("{} (member {member})", self.mac),
+            None => self.mac.to_string(),
+        }
+    }
 }
 
 impl Tally {
@@ -20,16 +45,51 @@ impl Tally {
         self.sent.load(Ordering::Relaxed)
     }
 
+    /// Claims of others heard while the address is here.
+    pub(super) fn conflicts(&self) -> u64 {
+        self.conflicts.load(Ordering::Relaxed)
+    }
+
+    /// Notes a claim; true when it comes from somebody new, or after a long silence.
+    pub(super) fn claimed(&self, mac: Mac, member: Option<String>) -> bool {
+        self.conflicts.fetch_add(1, Ordering::Relaxed);
+        let heard = Instant::now();
+        let mut words = self.words();
+        let known = |old: &Foreign| old.mac == mac && heard - old.heard < FOREIGN_SHOWN;
+        let news = !words.foreign.as_ref().is_some_and(known);
+        words.foreign = Some(Foreign { mac, member, heard });
+        news
+    }
+
+    /// Who else claimed the address within [`FOREIGN_SHOWN`]; empty when nobody did.
+    pub(super) fn foreign(&self) -> String {
+        let words = self.words();
+        let recent = words
+            .foreign
+            .as_ref()
+            .filter(|foreign| foreign.heard.elapsed() < FOREIGN_SHOWN);
+        recent.map(Foreign::text).unwrap_or_default()
+    }
+
+    /// The address was left to who claimed it.
+    pub(super) fn give_up(&self) {
+        self.words().given_up = true;
+    }
+
+    /// To whom the address was left, if it was.
+    pub(super) fn given_up_to(&self) -> Option<String> {
+        let words = self.words();
+        let foreign = words.foreign.as_ref().filter(|_| words.given_up);
+        foreign.map(Foreign::text)
+    }
+
     /// Why the last one could not be sent; empty when it could.
     pub(super) fn trouble(&self) -> String {
-        self.trouble
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.words().trouble.clone()
     }
 
     pub(super) fn note<T>(&self, ip: IpAddr, result: netlink::Result<T>) -> Option<T> {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = &mut self.words().trouble;
         match result {
             Ok(value) => {
                 trouble.clear();
@@ -46,6 +106,35 @@ impl Tally {
             }
         }
     }
+
+    fn words(&self) -> MutexGuard<'_, Words> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who may forbid an announcement at the last moment; nobody until it is set.
+#[derive(Default)]
+pub(super) struct Permit(OnceLock<Box<Allowed>>);
+
+type Allowed = dyn Fn(IpAddr) -> bool + Send + Sync;
+
+impl Permit {
+    /// Set once, for good; a second one is not heard.
+    pub(super) fn set(&self, allowed: Box<Allowed>) {
+        let _ = self.0.set(allowed);
+    }
+
+    fn allows(&self, ip: IpAddr) -> bool {
+        self.0.get().is_none_or(|allowed| allowed(ip))
+    }
+}
+
+impl std::fmt::Debug for Permit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Permit")
+            .field(&self.0.get().is_some())
+            .finish()
+    }
 }
 
 /// An address that can be announced.
@@ -54,15 +143,23 @@ pub(super) struct Voice {
     pub(super) announcer: Arc<Announcer>,
     pub(super) ip: IpAddr,
     pub(super) tally: Arc<Tally>,
+    pub(super) permit: Arc<Permit>,
+    /// In reply form, for equipment that wants it.
+    pub(super) reply: bool,
 }
 
 impl Voice {
+    /// One announcement, if this node may still answer for the address.
     pub(super) fn speak(&self) {
-        if self
-            .tally
-            .note(self.ip, self.announcer.announce(self.ip))
-            .is_some()
-        {
+        if !self.permit.allows(self.ip) {
+            return;
+        }
+        let sent = if self.reply {
+            self.announcer.announce_as_reply(self.ip)
+        } else {
+            self.announcer.announce(self.ip)
+        };
+        if self.tally.note(self.ip, sent).is_some() {
             self.tally.sent.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -115,14 +212,27 @@ impl Bursts {
         if count == 0 {
             return;
         }
-        let due = Instant::now() + interval;
-        let burst = Burst {
-            voice,
-            left: count,
-            interval,
-            due,
-        };
-        self.shared.plan().bursts.insert(resource.to_owned(), burst);
+        let mut plan = self.shared.plan();
+        let burst = Burst::new(voice, count, interval);
+        let old = plan.bursts.insert(resource.to_owned(), burst);
+        // What a new holder still has to repeat is not cut short by a refresh.
+        if let (Some(old), Some(new)) = (old, plan.bursts.get_mut(resource)) {
+            new.repeats = old.repeats;
+        }
+        self.shared.changed.notify_one();
+    }
+
+    /// The address has come here, or is to be told again: repeats at [`REPEATS`] from now on, and
+    /// at once where `now` says so; a burst under way goes on beside it.
+    pub(super) fn repeat(&self, resource: &str, voice: Arc<Voice>, now: bool) {
+        let mut plan = self.shared.plan();
+        let burst = plan
+            .bursts
+            .entry(resource.to_owned())
+            .or_insert_with(|| Burst::new(Arc::clone(&voice), 0, Duration::ZERO));
+        burst.voice = voice;
+        let skip = usize::from(!now);
+        burst.repeats = Some((Instant::now(), skip));
         self.shared.changed.notify_one();
     }
 
@@ -146,9 +256,50 @@ impl Drop for Bursts {
 #[derive(Debug)]
 struct Burst {
     voice: Arc<Voice>,
+    /// As the parameters say.
     left: u32,
     interval: Duration,
     due: Instant,
+    /// Since when the repeats of a new holder run, and which of [`REPEATS`] is next.
+    repeats: Option<(Instant, usize)>,
+}
+
+impl Burst {
+    fn new(voice: Arc<Voice>, left: u32, interval: Duration) -> Self {
+        Self {
+            voice,
+            left,
+            interval,
+            due: Instant::now() + interval,
+            repeats: None,
+        }
+    }
+
+    /// When the next announcement is due; nothing when the burst is over.
+    fn next(&self) -> Option<Instant> {
+        let regular = (self.left > 0).then_some(self.due);
+        let repeat = self
+            .repeats
+            .and_then(|(start, next)| Some(start + *REPEATS.get(next)?));
+        regular.into_iter().chain(repeat).min()
+    }
+
+    /// One announcement serves both reasons when both are due; after a pause (a frozen process, a
+    /// busy machine) no backlog is made up for.
+    fn speak_if_due(&mut self, now: Instant) {
+        if self.next().is_none_or(|due| due > now) {
+            return;
+        }
+        self.voice.speak();
+        if self.left > 0 && self.due <= now {
+            self.left -= 1;
+            self.due = now + self.interval;
+        }
+        if let Some((start, next)) = &mut self.repeats {
+            let past = REPEATS.iter().filter(|after| *start + **after <= now);
+            *next = (*next).max(past.count());
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -192,14 +343,20 @@ impl Plan {
     /// Sends what is due and returns when the next one is.
     fn send_due(&mut self, now: Instant) -> Option<Instant> {
         for burst in self.bursts.values_mut() {
-            if burst.due > now {
-                continue;
-            }
-            burst.voice.speak();
-            burst.left -= 1;
-            burst.due = now + burst.interval;
+            burst.speak_if_due(now);
         }
-        self.bursts.retain(|_, burst| burst.left > 0);
-        self.bursts.values().map(|burst| burst.due).min()
+        self.bursts.retain(|_, burst| burst.next().is_some());
+        self.bursts.values().filter_map(Burst::next).min()
     }
 }
+
+/// When a new holder says so again, beside what the parameters ask for: an announcement of the old
+/// one, sent while it did not know yet that it is the old one, must not be the last.
+const REPEATS: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_millis(2_000),
+];
+/// How long another claimant is shown after it was last heard.
+const FOREIGN_SHOWN: Duration = Duration::from_secs(60);

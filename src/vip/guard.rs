@@ -64,7 +64,8 @@ impl NativeVip {
     fn may_restore(&self, resource: &str) -> bool {
         let base = resource.split(':').next().unwrap_or(resource);
         let hands_off = lock(&self.hands_off);
-        !hands_off.contains(resource) && !hands_off.contains(base)
+        let held = !hands_off.contains(resource) && !hands_off.contains(base);
+        held && self.may_speak(resource)
     }
 
     /// A whole new round of announcements, in the background, whatever the parameters say of the
@@ -77,7 +78,8 @@ impl NativeVip {
                 background: true,
                 ..settings
             };
-            self.announce(&held.request, &settings, link, held);
+            self.proclaim(&held.request, &settings, link, held);
+            self.watch(&held.request, link, held);
         }
     }
 }
@@ -218,7 +220,9 @@ impl Guard {
         let Some(link) = link.filter(|l| l.up && l.carrier && !expired) else {
             return Some(trouble(" with its link or its lifetime"));
         };
-        if !self.vip.may_restore(resource) {
+        let given_up = self.vip.held.get(resource);
+        let given_up = given_up.and_then(|held| held.tally.given_up_to());
+        if given_up.is_some() || !self.vip.may_restore(resource) {
             return Some(trouble(""));
         }
         if self.removed_too_often(resource, noticed) {

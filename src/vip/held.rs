@@ -19,6 +19,11 @@ pub struct HeldVip {
     pub announces: u64,
     /// Why the last announcement could not be sent; empty when all is well.
     pub trouble: String,
+    /// Claims of others to the address heard since this process started or took it over.
+    pub conflicts: u64,
+    /// Who claimed it within the last minute: hardware address, with the name of the cluster
+    /// member where it is one; empty when nobody did.
+    pub foreign: String,
 }
 
 /// What is known of a held address.
@@ -28,6 +33,8 @@ pub(super) struct Held {
     pub(super) prefix: u8,
     pub(super) index: u32,
     pub(super) device: String,
+    /// Announce in reply form.
+    pub(super) reply: bool,
     pub(super) tally: Arc<Tally>,
     /// The operation that last found or made it so: how it is to be announced.
     pub(super) request: Arc<OpRequest>,
@@ -74,6 +81,18 @@ impl HeldTable {
         }
     }
 
+    /// As [`HeldTable::leave`], for whom claims it, if it is still the address that was meant.
+    pub(super) fn leave_to(&self, resource: &str, meant: &Arc<Tally>) -> bool {
+        let mut table = self.lock();
+        let held = table.get_mut(resource);
+        let Some(held) = held.filter(|held| Arc::ptr_eq(&held.tally, meant)) else {
+            return false;
+        };
+        held.leaving = true;
+        held.tally.give_up();
+        true
+    }
+
     /// Does something with an address that is held and not being given up; it stays held until
     /// that is done.
     pub(super) fn while_held<T>(&self, resource: &str, act: impl FnOnce(&Held) -> T) -> Option<T> {
@@ -109,6 +128,8 @@ impl HeldTable {
                 device: held.device.clone(),
                 announces: held.tally.sent(),
                 trouble: held.tally.trouble(),
+                conflicts: held.tally.conflicts(),
+                foreign: held.tally.foreign(),
             })
             .collect()
     }

@@ -1,7 +1,7 @@
 //! The agents' parameters, read and checked as the agents do.
 
 use crate::executor::OpRequest;
-use netlink::{Broadcast, Lifetime, Wanted};
+use netlink::{AddressSpec, Broadcast, Lifetime, Place, Wanted};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -185,6 +185,18 @@ impl Target {
 }
 
 impl Settings {
+    /// The address as it is to be added.
+    pub(super) fn spec(&self, place: &Place, label: Option<String>) -> AddressSpec {
+        AddressSpec {
+            broadcast: place.broadcast,
+            label,
+            nodad: self.target.ip.is_ipv6() && self.nodad,
+            noprefixroute: self.noprefixroute,
+            preferred: self.preferred,
+            ..AddressSpec::new(place.link.index, self.target.ip, place.prefix)
+        }
+    }
+
     pub(super) fn read(agent: Agent, params: &BTreeMap<String, String>) -> Result<Self, Refusal> {
         let target = Target::read(agent, params)?;
         let common = Self {

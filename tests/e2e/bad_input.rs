@@ -129,7 +129,11 @@ fn a_new_cluster_waits_for_all_its_nodes_and_says_for_whom() {
     c.poweron("node1").unwrap();
     c.poweron("node2").unwrap();
     c.wait_for("node1", "a word on what is missing", |s| {
-        let told = s.quorum_why.contains("a new cluster needs all its nodes");
+        let words = ["a new cluster needs all its nodes", "node3"];
+        let log = c.log_of("node1");
+        let told = words
+            .iter()
+            .all(|w| s.quorum_why.contains(w) && log.contains(w));
         match told && !s.quorate {
             true => Ok(()),
             false => Err(s.quorum_why.clone()),

@@ -77,6 +77,13 @@ exit 3
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// Puts a fence agent, a shell script, into every node; before they have power.
+    pub(crate) fn install_fence_agent(&self, name: &str, script: &str) {
+        let path = self.dir().join("skeleton/usr-sbin").join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     fn lab(test: &str, nodes: u8, change: impl FnOnce(&mut Options)) -> Option<Self> {
         if !nix::unistd::geteuid().is_root() {
             skip(test, "network namespaces need root");

@@ -11,10 +11,15 @@ mod cluster;
 mod commands;
 mod config;
 mod failover;
+mod fencing;
+mod hang;
+mod lease;
 mod quorum;
 mod replay;
 mod restart;
 #[path = "../skip/mod.rs"]
 mod skip;
+mod stale;
 mod stop;
 mod terminal;
+mod vip_faults;

@@ -84,6 +84,7 @@ impl Endpoint {
             ring,
             links: links.clamp(1, LINKS_MAX),
             terms,
+            head: 0,
         };
         let mut endpoint = Self {
             local,
@@ -116,6 +117,18 @@ impl Endpoint {
     /// The process of `peer` that a session is up with.
     pub fn identity(&self, peer: NodeId) -> Option<Identity> {
         self.peers.get(&peer)?.identity()
+    }
+
+    /// How far this node's log is on its disk: told in every handshake that this end opens from now
+    /// on, so that peers notice a disk that went back (R8).
+    pub fn set_head(&mut self, head: u64) {
+        self.local.head = head;
+    }
+
+    /// Where the log of `peer`'s process ended on its disk when it opened a session to this end;
+    /// `None` where this end opened the only one.
+    pub fn head_of(&self, peer: NodeId) -> Option<u64> {
+        self.peers.get(&peer)?.head()
     }
 
     /// Tells what the log knows of a node (R8): an older process of it will be refused.

@@ -28,6 +28,8 @@ pub(crate) struct Local {
     pub(crate) ring: KeyRing,
     pub(crate) links: u8,
     pub(crate) terms: Terms,
+    /// What our disk holds: see [`crate::Endpoint::set_head`].
+    pub(crate) head: u64,
 }
 
 impl Local {
@@ -95,6 +97,8 @@ pub(crate) struct Peer {
     known: Option<Identity>,
     /// The process last reported as established.
     announced: Option<Identity>,
+    /// What a process said of its disk when it opened a session (R8).
+    head: Option<(Identity, u64)>,
     attempt: Option<Attempt>,
     answers: Bucket,
     kicked_us: Option<u64>,
@@ -123,6 +127,7 @@ impl Peer {
             cookie_floor: cookies,
             known: None,
             announced: None,
+            head: None,
             attempt: None,
             answers: Bucket::default(),
             kicked_us: None,
@@ -136,6 +141,13 @@ impl Peer {
             .as_ref()
             .or(self.theirs.as_ref())
             .map(|session| session.peer)
+    }
+
+    /// Where the log of the process that a session is up with ended on its disk, as it said itself
+    /// when it opened one.
+    pub(crate) fn head(&self) -> Option<u64> {
+        let (of, head) = self.head?;
+        (self.identity() == Some(of)).then_some(head)
     }
 
     /// The session to send under.

@@ -188,7 +188,7 @@ impl World {
         op
     }
 
-    fn publish(&mut self, id: u32) {
+    pub fn publish(&mut self, id: u32) {
         self.app.published += 1;
         let (key, value) = (
             format!("k{}", self.rng.below(6)),
@@ -271,7 +271,7 @@ impl World {
     }
 
     fn grant_something(&mut self, id: u32) {
-        if !self.rng.permille(100) {
+        if self.kernels.on || !self.rng.permille(100) {
             return;
         }
         let Some(core) = &self.node(id).core else {

@@ -174,6 +174,9 @@ impl World {
             Kind::DiskLost => self.disk_lost(id),
             Kind::Leave => {
                 let clean = self.rng.permille(700);
+                if clean {
+                    self.kernels.emptied(id);
+                }
                 self.input(id, Input::Leave { clean });
                 self.node(id).up()
             }

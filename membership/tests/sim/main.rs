@@ -5,6 +5,7 @@
 
 mod app;
 mod faults;
+mod kernel;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod net;
@@ -15,7 +16,7 @@ mod run;
 mod scenarios;
 mod world;
 
-use run::{Run, guarded, run};
+use run::{Run, guarded, run, run_with_leases};
 use world::SECOND;
 
 /// Simulated time under faults, per seed.
@@ -65,6 +66,44 @@ fn three_nodes() {
 #[test]
 fn five_nodes() {
     seeds(5, false, 12);
+}
+
+fn lease_seeds(nodes: u32, two_node: bool, count: u64) {
+    for seed in 1..=count {
+        let outcome = run_with_leases(Run {
+            seed,
+            nodes,
+            fault_us: FAULTS_S * SECOND,
+            trace: false,
+            two_node,
+        });
+        if let Err(v) = outcome {
+            panic!(
+                "seed={seed} nodes={nodes}: {} violated at {} ms: {}\nreplay: cargo run --release \
+                 --example sim -p membership -- --seed {seed} --nodes {nodes} --leases{} --trace",
+                v.rule,
+                v.at_us / 1_000,
+                v.text,
+                if two_node { " --two-node" } else { "" },
+            );
+        }
+    }
+}
+
+/// VIPs granted and moved among faults: never two kernels that answer for one.
+#[test]
+fn leases_of_two_nodes() {
+    lease_seeds(2, true, 30);
+}
+
+#[test]
+fn leases_of_three_nodes() {
+    lease_seeds(3, false, 30);
+}
+
+#[test]
+fn leases_of_five_nodes() {
+    lease_seeds(5, false, 8);
 }
 
 /// The same seed gives the same run, to the last packet; otherwise no failure could be replayed.

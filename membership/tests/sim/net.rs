@@ -16,6 +16,8 @@ pub struct Path {
     pub loss_until: u64,
     pub slow_us: u64,
     pub slow_until: u64,
+    /// Every packet is late by so much: order stays.
+    pub late_us: u64,
     /// Streams keep their order.
     pub stream_at: u64,
     /// What is lost on this path while everything else arrives: for scenarios.
@@ -146,6 +148,7 @@ impl Net {
         } else {
             0
         };
+        let late = late + path.late_us;
         rng.range(low, high) + late + rng.below(slow + 1)
     }
 }

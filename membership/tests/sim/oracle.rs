@@ -62,6 +62,9 @@ pub struct Oracle {
     pub committed: Vec<Fact>,
     pub ops: BTreeMap<OpId, Fate>,
     pub acked: u64,
+    /// Class U: where an acknowledged operation stood, to be found there or in a conflict.
+    unsafe_acks: BTreeMap<OpId, (u64, Hash)>,
+    conflicts: BTreeSet<OpId>,
     /// Two nodes without fencing: lone halves commit class U, and one of them may lose it.
     pub class_u: bool,
     hashes: BTreeMap<(Ballot, u64), Hash>,
@@ -152,7 +155,9 @@ impl Oracle {
             (old.view_ballot, old.view_no),
             (new.view_ballot, new.view_no),
         );
-        self.check(views.1 >= views.0, "I10", || {
+        // Each for itself: of two nodes the survivor's views may be more under lower ballots.
+        let grow = new.view_ballot >= old.view_ballot && new.view_no >= old.view_no;
+        self.check(grow, "I10", || {
             format!("node {id}: view on disk {:?} -> {:?}", views.0, views.1)
         });
         self.check(new.incarnation >= old.incarnation, "I10", || {
@@ -668,8 +673,18 @@ impl Oracle {
         let id = node.id;
         match event {
             Event::Committed(entry) => self.delivered(id, entry),
-            Event::Restored { seq, state } => self.restored(id, *seq, state),
-            Event::Outcome { op, result } => self.outcome(id, *op, result),
+            Event::Restored { seq, state } => self.restored(node, *seq, state),
+            Event::Outcome { op, result } => {
+                self.outcome(id, *op, result);
+                self.acked_unsafely(node, *op, result);
+            }
+            Event::Conflict { lost } => {
+                let ops = lost.iter().filter_map(|e| match &e.body {
+                    EntryBody::App { op, .. } => Some(*op),
+                    _ => None,
+                });
+                self.conflicts.extend(ops);
+            }
             Event::Command { token, from, .. } => self.command(node, token, *from),
             Event::View(view) => self.view(node, view),
             Event::State {
@@ -708,7 +723,12 @@ impl Oracle {
         });
     }
 
-    fn restored(&mut self, id: u32, seq: u64, state: &[u8]) {
+    fn restored(&mut self, node: &Node, seq: u64, state: &[u8]) {
+        let id = node.id;
+        let on_disk = node.disk.snapshot.as_ref().map_or(0, |(at, _)| *at);
+        self.check(seq <= on_disk, "I10", || {
+            format!("node {id}: the application gets the state through {seq}, on disk is {on_disk}")
+        });
         self.seen.entry(id).or_default().applied = seq;
         if seq == 0 || self.class_u {
             return;
@@ -750,6 +770,41 @@ impl Oracle {
                 });
             }
         }
+    }
+
+    fn acked_unsafely(&mut self, node: &Node, op: OpId, result: &Result<u64, Refusal>) {
+        let once = self.ops.get(&op).is_some_and(|fate| fate.proposals == 1);
+        if let Ok(seq) = result
+            && let Some(core) = &node.core
+            && let Some(point) = core.point(*seq)
+            && self.class_u
+            && once
+        {
+            self.unsafe_acks.insert(op, (*seq, point.hash));
+        }
+    }
+
+    /// I20: two halves found together; what one acknowledged alone is in the log or in a conflict.
+    pub fn nothing_lost_silently(&mut self, core: &membership::Core) {
+        let base = core.probe().base.seq;
+        let lost: Vec<_> = self
+            .unsafe_acks
+            .iter()
+            .filter(|(op, (seq, hash))| {
+                let gone = core.point(*seq).is_none_or(|p| p.hash != *hash);
+                *seq > base && gone && !self.conflicts.contains(*op)
+            })
+            .map(|(op, (seq, _))| (*op, *seq))
+            .collect();
+        self.check(lost.is_empty(), "I20", || {
+            format!("acknowledged under class U, in no log and in no conflict: {lost:?}")
+        });
+    }
+
+    pub fn is_committed(&self, op: OpId) -> bool {
+        self.ops
+            .get(&op)
+            .is_some_and(|fate| fate.committed.is_some())
     }
 
     /// A retry may be applied although the first attempt was refused.

@@ -24,7 +24,12 @@ pub struct Run {
 
 /// A seed's end; a failed assertion of the core is a violation, too.
 pub fn run(run: Run) -> Result<Stats, Violation> {
-    guarded(|| simulate(run))
+    guarded(|| simulate(run, false))
+}
+
+/// The same with VIPs that are granted, moved and answered for by modelled kernels.
+pub fn run_with_leases(run: Run) -> Result<Stats, Violation> {
+    guarded(|| simulate(run, true))
 }
 
 /// Turns a panic into a violation.
@@ -46,11 +51,14 @@ pub fn guarded<T>(f: impl FnOnce() -> Result<T, Violation>) -> Result<T, Violati
     }
 }
 
-fn simulate(run: Run) -> Result<Stats, Violation> {
+fn simulate(run: Run, leases: bool) -> Result<Stats, Violation> {
     let mut rng = Rng::new(run.seed.wrapping_mul(0x1_0001) ^ u64::from(run.nodes));
     let setup = draw_setup(&mut rng, run);
     let profile = Profile::draw(&mut rng, run.nodes);
     let mut world = World::new(setup, profile);
+    if leases {
+        world = world.with_leases();
+    }
     world.trace |= run.trace;
     draw_network(&mut rng, &mut world);
     if run.trace {
@@ -69,6 +77,10 @@ fn simulate(run: Run) -> Result<Stats, Violation> {
     world.later(0, Happening::Fault(Fault::Next));
     world.run(run.fault_us);
     world.heal_and_check();
+    if leases {
+        let limit = world.patience_us();
+        world.until("every VIP has a holder", limit, World::all_held);
+    }
     world.verdict()
 }
 
@@ -151,6 +163,10 @@ impl World {
             Self::soft_is_whole,
         );
         self.equal();
+        self.oracle.now = self.now;
+        if let Some(core) = self.nodes.iter().find_map(|n| n.core.as_ref()) {
+            self.oracle.nothing_lost_silently(core);
+        }
         self.stats.acked = self.oracle.acked;
         self.stats.commits = self.oracle.committed.len() as u64;
     }

@@ -8,6 +8,7 @@ use wire::{Identity, NodeId};
 
 use crate::app::Work;
 use crate::faults::{Fault, Profile};
+use crate::kernel::{KernelWork, Kernels};
 use crate::net::Net;
 use crate::node::{App, Node, Write};
 use crate::oracle::{Oracle, Violation};
@@ -90,6 +91,7 @@ pub enum Happening {
     },
     Work(Work),
     Fault(Fault),
+    Kernel(KernelWork),
 }
 
 struct Due {
@@ -110,6 +112,7 @@ pub struct World {
     pub calm: bool,
     pub stats: Stats,
     pub app: crate::app::State,
+    pub kernels: Kernels,
     sessions: BTreeMap<(u32, u32), (Identity, Identity)>,
     /// The peer's process as each core was told.
     told: BTreeMap<(u32, u32), Identity>,
@@ -154,6 +157,7 @@ impl World {
             calm: false,
             stats: Stats::default(),
             app: crate::app::State::default(),
+            kernels: Kernels::new(n, setup.seed),
             sessions: BTreeMap::new(),
             told: BTreeMap::new(),
             queue: BinaryHeap::new(),
@@ -255,6 +259,7 @@ impl World {
         node.store_failed = false;
         node.disk_free_at = now;
         self.oracle.process(&self.nodes[id as usize - 1]);
+        self.kernels.process(id);
         self.say(id, || format!("process {} starts", me.incarnation));
         self.drain(id);
         let published = self.node(id).soft.clone();
@@ -278,12 +283,14 @@ impl World {
             self.write(id, &op);
         }
         self.oracle.process(&self.nodes[id as usize - 1]);
+        self.kernels.process(id);
         self.say(id, || "process dies".to_owned());
     }
 
     /// Power lost; another machine boot when it starts again.
     pub fn power_off(&mut self, id: u32) {
         self.kill(id);
+        self.kernels.power_off(id);
         let (now, mut rng) = (self.now, self.rng.clone());
         self.node_mut(id).reboot(now, &mut rng);
         self.rng = rng;
@@ -324,6 +331,7 @@ impl World {
         }
         self.oracle.now = self.now;
         self.oracle.authority_step(&self.nodes, id);
+        self.kernel_step(id);
         self.schedule_tick(id);
     }
 
@@ -554,6 +562,7 @@ impl World {
             Happening::Start { node } => self.start(node),
             Happening::Work(work) => self.work(work),
             Happening::Fault(fault) => self.fault(fault),
+            Happening::Kernel(work) => self.kernel_work(work),
         }
     }
 
@@ -563,7 +572,9 @@ impl World {
             Happening::Packet { to, .. } => to.node.0,
             Happening::Disk { node, .. }
             | Happening::Tick { node, .. }
-            | Happening::Up { node, .. } => *node,
+            | Happening::Up { node, .. }
+            | Happening::Kernel(KernelWork::Close { node, .. }) => *node,
+            Happening::Kernel(KernelWork::Write(write) | KernelWork::Check(write)) => write.node,
             _ => return 0,
         };
         self.node(id).paused_until

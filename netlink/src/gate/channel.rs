@@ -1,6 +1,7 @@
 //! Batches to nf_tables and what it says of each message; reading tables back.
 
-use super::layout::{self, TABLE, TABLE_FLAGS, TABLE_NAME};
+use super::layout::TABLE;
+use super::make::{self, TABLE_FLAGS, TABLE_NAME};
 use super::message::{Attrs, BATCH_BYTES_MAX, Batch, Family, GENERIC_BYTES, Kind, request};
 use crate::attribute::Attributes;
 use crate::socket::{Socket, protocol};
@@ -142,7 +143,7 @@ impl Channel {
             Kind::GetElement,
             family,
             NLM_F_ACK,
-            |attrs| layout::write_elements(attrs, set, &[(ip, None)]),
+            |attrs| make::write_elements(attrs, set, &[(ip, None)]),
             |attributes| left = elements(attributes).next().and_then(|(_, left)| left),
         );
         match asked {
@@ -161,7 +162,7 @@ impl Channel {
         self.dump(
             Kind::GetElement,
             family,
-            |attrs| layout::write_set_name(attrs, set),
+            |attrs| make::write_set_name(attrs, set),
             |attributes, found| found.extend(elements(attributes)),
         )
     }
@@ -252,16 +253,16 @@ impl Channel {
 
 /// The elements that a message lists.
 fn elements(message: &Attributes<'_>) -> impl Iterator<Item = (IpAddr, Option<Duration>)> {
-    let list = message.nested(layout::ELEMENTS);
+    let list = message.nested(make::ELEMENTS);
     let read: Vec<_> = list
         .all(super::expression::LIST_ELEMENT)
         .filter_map(|element| {
             let element = Attributes::after(element, 0);
             let ip = element
-                .nested(layout::ELEMENT_KEY)
+                .nested(make::ELEMENT_KEY)
                 .ip(super::expression::DATA_VALUE)?;
             let left = element
-                .be64(layout::ELEMENT_EXPIRATION)
+                .be64(make::ELEMENT_EXPIRATION)
                 .map(Duration::from_millis);
             Some((ip, left))
         })

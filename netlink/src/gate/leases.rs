@@ -2,7 +2,8 @@
 
 use super::channel::{Channel, Fault};
 use super::expression::Version;
-use super::layout::{held, knows, push_elements, push_no_element};
+use super::layout::{held, knows};
+use super::make::{push_elements, push_no_element};
 use super::message::{Batch, Family, Kind};
 use super::{Gates, LEASE_MAX, tables};
 use crate::{Error, Result};

@@ -10,6 +10,7 @@ mod channel;
 mod expression;
 mod layout;
 mod leases;
+mod make;
 mod message;
 mod state;
 mod tables;
@@ -106,7 +107,7 @@ impl Gates {
             made: Made::default(),
         };
         gates.build()?;
-        gates.adopt()?;
+        gates.adopt(tables::Predecessor::Another)?;
         gates.remember()?;
         let belts = gates.belts.clone();
         Ok((gates, belts))

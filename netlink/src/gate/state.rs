@@ -4,6 +4,7 @@
 use super::Gates;
 use super::channel::Channel;
 use super::layout::{self, EGRESS_COMMENT, TABLE, chains, egress_link, rules, sets};
+use super::make;
 use super::message::{Family, Kind};
 use super::tables::{guarded, open};
 use crate::attribute::Attributes;
@@ -130,7 +131,7 @@ impl Shape {
                 .hook
                 .map(|hook| (hook.number, hook.priority.cast_unsigned()));
             self.chains.get(chain.name).is_some_and(|hung| {
-                hung.hook == hook && hung.policy.is_none_or(|p| p == layout::POLICY_ACCEPT)
+                hung.hook == hook && hung.policy.is_none_or(|p| p == make::POLICY_ACCEPT)
             }) && comments(chain.name) == wanted.map(|rule| rule.comment).collect::<Vec<_>>()
         };
         let egress_is_ours =
@@ -170,22 +171,22 @@ fn shape(channel: &mut Channel, family: Family) -> Result<Option<Shape>> {
 }
 
 fn chain(attributes: &Attributes<'_>) -> Option<(String, Hung)> {
-    let hook = attributes.nested(layout::CHAIN_HOOK);
+    let hook = attributes.nested(make::CHAIN_HOOK);
     let hung = Hung {
         handle: attributes.be64(CHAIN_HANDLE)?,
         hook: hook
-            .be32(layout::HOOK_NUMBER)
-            .zip(hook.be32(layout::HOOK_PRIORITY)),
-        policy: attributes.be32(layout::CHAIN_POLICY),
+            .be32(make::HOOK_NUMBER)
+            .zip(hook.be32(make::HOOK_PRIORITY)),
+        policy: attributes.be32(make::CHAIN_POLICY),
     };
-    Some((attributes.text(layout::CHAIN_NAME)?, hung))
+    Some((attributes.text(make::CHAIN_NAME)?, hung))
 }
 
 fn rule(attributes: &Attributes<'_>) -> Option<(String, u64, String)> {
-    let userdata = attributes.bytes(layout::RULE_USERDATA).unwrap_or_default();
-    let comment = layout::comment(userdata).unwrap_or_default().to_owned();
+    let userdata = attributes.bytes(make::RULE_USERDATA).unwrap_or_default();
+    let comment = make::comment(userdata).unwrap_or_default().to_owned();
     let handle = attributes.be64(RULE_HANDLE)?;
-    Some((attributes.text(layout::RULE_CHAIN)?, handle, comment))
+    Some((attributes.text(make::RULE_CHAIN)?, handle, comment))
 }
 
 fn set(attributes: &Attributes<'_>) -> Option<(String, u64)> {

@@ -3,10 +3,12 @@
 use super::channel::{Channel, Fault, Standing};
 use super::expression::Version;
 use super::layout::{
-    CHAIN_NAME, TABLE, TABLE_OWNER, TABLE_PERSIST, egress_chain, egress_link, guard, held, knows,
-    push_egress, push_elements, push_no_chain, push_no_table, push_table, shared,
+    TABLE, TABLE_OWNER, TABLE_PERSIST, egress_chain, egress_link, guard, held, knows, shared,
 };
-use super::leases::{by_set, push_closed};
+use super::leases::{LEASES_PER_BATCH_MAX, by_set, push_closed};
+use super::make::{
+    CHAIN_NAME, push_egress, push_elements, push_no_chain, push_no_table, push_table,
+};
 use super::message::{Batch, Family, Kind};
 use super::{Belts, GUARDED_MAX, Gates, LEASE_MAX};
 use crate::{Error, Result};
@@ -20,7 +22,9 @@ impl Gates {
     /// goes is no longer looked at and no longer held. What stays is gated all the time.
     ///
     /// # Errors
-    /// More than [`GUARDED_MAX`] addresses, or what the kernel says; then nothing changed.
+    /// More than [`GUARDED_MAX`] addresses, or what the kernel says; then nothing changed, or as
+    /// with very many addresses, some of those that come are gated and none of those that go is
+    /// let go.
     pub fn guard(&mut self, ips: &BTreeSet<IpAddr>) -> Result<()> {
         if ips.len() > GUARDED_MAX {
             return Err(Error::Invalid(format!(
@@ -30,8 +34,14 @@ impl Gates {
         }
         let come: Vec<_> = ips.difference(&self.guarded).copied().collect();
         let gone: Vec<_> = self.guarded.difference(ips).copied().collect();
-        self.change_guard(&come, &gone)?;
-        self.guarded.clone_from(ips);
+        for some in come.chunks(LEASES_PER_BATCH_MAX) {
+            self.change_guard(some, &[])?;
+            self.guarded.extend(some);
+        }
+        for some in gone.chunks(LEASES_PER_BATCH_MAX) {
+            self.change_guard(&[], some)?;
+            self.guarded.retain(|ip| !some.contains(ip));
+        }
         Ok(())
     }
 
@@ -42,9 +52,6 @@ impl Gates {
         let mut batch = channel.begin();
         push_difference(&mut batch, &self.families, guard, come, gone);
         push_closed(&mut batch, &self.families, gone.iter().copied());
-        if batch.is_empty() {
-            return Ok(());
-        }
         channel.must("change the guarded addresses", batch)
     }
 
@@ -147,13 +154,23 @@ impl Gates {
     /// # Errors
     /// As [`Gates::raise`], [`Gates::guard`] and [`Gates::attach`].
     pub fn repair(&mut self) -> Result<()> {
-        let (guarded, shared) = (self.guarded.clone(), self.shared.clone());
-        let links = self.links.clone();
+        let (guarded, links) = (self.guarded.clone(), self.links.clone());
+        let done = self.put_back(&guarded, &links);
+        if done.is_err() {
+            // Still wanted, for the next try.
+            self.guarded = guarded;
+            self.links = links;
+        }
+        done
+    }
+
+    fn put_back(&mut self, guarded: &BTreeSet<IpAddr>, links: &BTreeSet<String>) -> Result<()> {
+        let shared = self.shared.clone();
         self.build()?;
-        self.adopt()?;
-        self.guard(&guarded)?;
+        self.adopt(Predecessor::Ourselves)?;
+        self.guard(guarded)?;
         self.share(&shared)?;
-        self.attach(&links)?;
+        self.attach(links)?;
         self.remember()
     }
 
@@ -249,32 +266,42 @@ impl Gates {
         Ok(())
     }
 
-    /// Learns what a predecessor guarded, and closes what cannot be a lease of ours.
-    pub(super) fn adopt(&mut self) -> Result<()> {
+    /// Learns what stands: what is guarded, which devices have gates, which gates are open. An
+    /// open one stays so if it can be a lease: of a predecessor's, or of our own.
+    pub(super) fn adopt(&mut self, of: Predecessor) -> Result<()> {
         let Some(channel) = &mut self.channel else {
             return Ok(());
         };
         let mut all = BTreeSet::new();
-        let mut endless = Vec::new();
+        let mut strange = Vec::new();
         for family in &self.families {
             all.extend(guarded(channel, *family)?);
             for (ip, left) in open(channel, *family)? {
-                if left.is_none_or(|left| left > LEASE_MAX) {
-                    endless.push(ip);
+                let known = of == Predecessor::Another || self.open.contains(&ip);
+                if !known || left.is_none_or(|left| left > LEASE_MAX) {
+                    strange.push(ip);
                 } else {
                     self.open.insert(ip);
                 }
             }
         }
         // A table that was not there before knows none of them yet.
-        let come: Vec<IpAddr> = all.iter().copied().collect();
         if self.belts.egress {
             self.links = egress_links(channel)?;
         }
-        self.change_guard(&come, &[])?;
-        self.guarded = all;
-        self.close(&endless)
+        self.guarded.clear();
+        self.guard(&all)?;
+        self.close(&strange)
     }
+}
+
+/// Who put up the tables that stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Predecessor {
+    /// An earlier process.
+    Another,
+    /// This one, before somebody changed them.
+    Ourselves,
 }
 
 /// A device without its gate.

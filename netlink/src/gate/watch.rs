@@ -1,15 +1,16 @@
 //! Somebody else at our tables: what nf_tables tells everybody of every change.
 
 use super::Gates;
-use super::layout::{TABLE, TABLE_NAME};
+use super::layout::TABLE;
+use super::make::TABLE_NAME;
 use super::message::{Family, GENERIC_BYTES, Kind};
 use crate::attribute::Attributes;
 use crate::socket::Message;
 use crate::{Error, Result};
 use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
 use nix::errno::Errno;
-use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
-use std::os::fd::{AsFd, BorrowedFd};
+use nix::sys::socket::{setsockopt, sockopt::RcvBuf, sockopt::RcvBufForce};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 /// What somebody else did to the tables. What stands now, [`Gates::intact`] tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +46,9 @@ impl GateWatch {
         let mut socket = Socket::new(NETLINK_NETFILTER).map_err(failed)?;
         socket.bind_auto().map_err(failed)?;
         socket.set_non_blocking(true).map_err(failed)?;
-        setsockopt(&socket, RcvBufForce, &QUEUE_BYTES).map_err(|errno| failed(errno.into()))?;
+        setsockopt(&socket, RcvBufForce, &QUEUE_BYTES)
+            .or_else(|_| setsockopt(&socket, RcvBuf, &QUEUE_BYTES))
+            .map_err(|errno| failed(errno.into()))?;
         socket.add_membership(GROUP_NFTABLES).map_err(failed)?;
         Ok(Self {
             socket,
@@ -94,6 +97,12 @@ impl GateWatch {
 impl AsFd for GateWatch {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for GateWatch {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 }
 

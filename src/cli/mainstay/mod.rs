@@ -3,6 +3,7 @@
 mod doctor;
 mod history;
 mod store;
+mod vip;
 mod why;
 
 use super::backend::{self, ask_done};
@@ -46,8 +47,12 @@ enum Verb {
     Check,
     /// Look for what is wrong with this node's set-up
     Doctor,
-    /// Floating addresses and who holds them
-    Vip,
+    /// Floating addresses: who holds them, by which lease, and how they came there
+    Vip {
+        /// Form of the answer
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
     /// Fence a node by hand
     Fence {
         /// The node
@@ -183,8 +188,8 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
             console.print(&why::explain(&plan, resource)?);
         }
         Verb::Plan => plan(&backend::plan(backend)?, console),
+        Verb::Vip { output } => vip::show(&backend::status(backend)?, *output, console)?,
         Verb::History { verb } => history::run(verb.as_ref(), backend, console)?,
-        Verb::Vip => vips(&backend::status(backend)?, console),
         Verb::Reload => {
             let text = ask_done(backend, &Request::Reload)?;
             console.line(&text);
@@ -238,18 +243,6 @@ fn plan(plan: &scheduler::Plan, console: &mut Console) {
     }
     if plan.summary.is_empty() {
         console.line("  * nothing to do");
-    }
-}
-
-fn vips(status: &view::Status, console: &mut Console) {
-    if status.vips.is_empty() {
-        console.line("No floating address is up.");
-    }
-    for vip in &status.vips {
-        console.line(&format!(
-            "{}\t{}\ton {} of {}\t{} announcements",
-            vip.resource, vip.address, vip.device, vip.node, vip.announces
-        ));
     }
 }
 

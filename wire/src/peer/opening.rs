@@ -237,7 +237,8 @@ impl Peer {
         .ok_or(malformed)?;
         let session = Session::new(&keys, Role::Initiator, key.id, version, theirs.identity);
         self.pending = Some(session);
-        let body = [cookie.as_slice(), keys.proof.as_slice()].concat();
+        let head = cx.local.head.to_be_bytes();
+        let body = [cookie.as_slice(), keys.proof.as_slice(), &head].concat();
         attempt.stage = Stage::Proving {
             body,
             rounds_left: PROOF_ROUNDS,
@@ -261,6 +262,7 @@ impl Peer {
         let mut reader = Reader(body);
         let cookie: [u8; COOKIE_LEN] = reader.take().ok_or(Reject::Malformed { src })?;
         let proof: [u8; 32] = reader.take().ok_or(Reject::Malformed { src })?;
+        let head = u64::from_be_bytes(reader.take().ok_or(Reject::Malformed { src })?);
         let (ticket, memory) = jar.open(&cookie, src, key.id).ok_or(stale)?;
         if ticket.number == self.cookie_floor {
             return self.repeat_confirm(cx, header.link).ok_or(stale);
@@ -294,6 +296,7 @@ impl Peer {
             cx.entropy,
         );
         self.install_theirs(session, ticket.number);
+        self.head = Some((identity, head));
         if let Some(datagram) = confirm {
             cx.outbox.push(Transmit {
                 to: src,
@@ -398,9 +401,9 @@ impl Bucket {
 pub(crate) const HELLO2_BODY_LEN: usize = HELLO_LEN + 32 + COOKIE_LEN;
 /// Bytes of HELLO1's plaintext: padded, so that no answer is longer than its question.
 pub(crate) const HELLO1_BODY_LEN: usize = HELLO2_BODY_LEN;
-/// Bytes of HELLO3's plaintext: cookie and proof.
+/// Bytes of HELLO3's plaintext: cookie, proof and durable head.
 #[cfg(test)]
-pub(crate) const HELLO3_BODY_LEN: usize = COOKIE_LEN + 32;
+pub(crate) const HELLO3_BODY_LEN: usize = COOKIE_LEN + 32 + 8;
 /// Wait after the first HELLO, in microseconds.
 const RETRY_FIRST_US: u64 = 50_000;
 /// Longest wait between two HELLOs, in microseconds.

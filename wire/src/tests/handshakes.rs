@@ -16,6 +16,18 @@ fn one_side_opens_in_two_round_trips() {
 }
 
 #[test]
+fn who_opens_tells_how_far_its_disk_is() {
+    let mut net = Net::new(1, 2, 1);
+    let head = |net: &Net, of: u32, at: u32| net.nodes[&at].head_of(NodeId(of));
+    net.nodes.get_mut(&1).unwrap().set_head(77);
+    assert_eq!(head(&net, 1, 2), None);
+    net.connect(1, 2);
+    net.run_for(100_000);
+    assert_eq!(head(&net, 1, 2), Some(77));
+    assert_eq!(head(&net, 2, 1), None, "node 2 opened none");
+}
+
+#[test]
 fn lossy_reordering_duplicating_network() {
     for seed in 0..60 {
         let mut net = Net::new(seed, 3, 1 + (seed % 3) as u8);

@@ -2,23 +2,14 @@
 
 use super::*;
 
-pub const ALL: &[Scenario] = &[
-    (
-        "r0_cut_pair_and_a_quick_restart",
-        r0_cut_pair_and_a_quick_restart,
-    ),
-    ("r0_different_tokens", r0_different_tokens),
-    (
-        "r0_authority_counts_from_the_send_time",
-        r0_authority_counts_from_the_send_time,
-    ),
-    ("r1_memory_is_not_durable", r1_memory_is_not_durable),
-    ("i13_a_late_command", i13_a_late_command),
-    (
-        "prevote_an_isolated_node_returns",
-        prevote_an_isolated_node_returns,
-    ),
-    ("adoption_the_newest_log_wins", adoption_the_newest_log_wins),
+scenarios![
+    r0_cut_pair_and_a_quick_restart,
+    r0_different_tokens,
+    r0_authority_counts_from_the_send_time,
+    r1_memory_is_not_durable,
+    i13_a_late_command,
+    prevote_an_isolated_node_returns,
+    adoption_the_newest_log_wins,
 ];
 
 /// A and B are cut, C is killed and back in 60 ms, promises B while A still acts: two DCs.

@@ -2,7 +2,16 @@
 //! named after what went wrong. Every one must end well with the production core, and is what a
 //! seeded bug is shown to first.
 
+/// A family's list: each scenario under its function's name.
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        pub const ALL: &[Scenario] = &[$((stringify!($name), $name)),*];
+    };
+}
+
 mod coordinator;
+mod found;
+mod leases;
 mod stores;
 mod two_nodes;
 mod voters;
@@ -21,7 +30,14 @@ pub type Scenario = (&'static str, fn(u64) -> Result<(), Violation>);
 
 /// All of them, the quick ones first; the number is the seed.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    let families = [two_nodes::ALL, stores::ALL, coordinator::ALL, voters::ALL];
+    let families = [
+        two_nodes::ALL,
+        stores::ALL,
+        coordinator::ALL,
+        found::ALL,
+        voters::ALL,
+        leases::ALL,
+    ];
     families.into_iter().flatten()
 }
 

@@ -2,18 +2,12 @@
 
 use super::*;
 
-pub const ALL: &[Scenario] = &[
-    (
-        "r6_a_lost_store_does_not_vote",
-        r6_a_lost_store_does_not_vote,
-    ),
-    ("r6_recovery_needs_a_quorum", r6_recovery_needs_a_quorum),
-    ("r6_founding_needs_all_nodes", r6_founding_needs_all_nodes),
-    (
-        "r6_founding_needs_one_node_list",
-        r6_founding_needs_one_node_list,
-    ),
-    ("r8_a_rolled_back_disk", r8_a_rolled_back_disk),
+scenarios![
+    r6_a_lost_store_does_not_vote,
+    r6_recovery_needs_a_quorum,
+    r6_founding_needs_all_nodes,
+    r6_founding_needs_one_node_list,
+    r8_a_rolled_back_disk,
 ];
 
 /// {A, B} have a write, C has not; B loses its store, A dies: {B, C} must not go on without it.

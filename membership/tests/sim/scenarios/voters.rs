@@ -2,11 +2,11 @@
 
 use super::*;
 
-pub const ALL: &[Scenario] = &[
-    ("r3_a_former_voter_returns", r3_a_former_voter_returns),
-    ("r3_five_to_three", r3_five_to_three),
-    ("r3_seven_to_four", r3_seven_to_four),
-    ("r3_eight_to_five", r3_eight_to_five),
+scenarios![
+    r3_five_to_three,
+    r3_seven_to_four,
+    r3_eight_to_five,
+    r3_a_former_voter_returns,
 ];
 
 /// A step from the first `n` to the first `m` nodes, cut at every moment of it between a majority

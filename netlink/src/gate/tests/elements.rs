@@ -66,6 +66,28 @@ fn lapse(gates: &mut Gates, vip: IpAddr) {
     }
 }
 
+/// Rounded down here and in the kernel: what stands never stands longer than was asked, but for
+/// a jiffy (10 ms at most) where less than one was asked.
+#[test]
+fn no_lease_is_longer_than_asked() {
+    let Some((_netns, _kernel, mut gates)) = gated("no_lease_is_longer_than_asked") else {
+        return;
+    };
+    let vip = IpAddr::from(VIP4);
+    gates.guard(&both()).unwrap();
+    for us in (1_000..60_000).step_by(377) {
+        let span = Duration::from_micros(us);
+        let most = Some(span.max(ms(10)));
+        gates.arm(&[(vip, span)]).unwrap();
+        let left = gates.left(vip).unwrap();
+        assert!(left <= most, "{left:?} when armed for {span:?}");
+        if gates.renew(&[(vip, span)]).unwrap().is_empty() {
+            let left = gates.left(vip).unwrap();
+            assert!(left <= most, "{left:?} when renewed for {span:?}");
+        }
+    }
+}
+
 #[test]
 fn who_lapsed_is_told_and_the_others_are_renewed() {
     let Some((_netns, _kernel, mut gates)) = gated("who_lapsed_is_told") else {

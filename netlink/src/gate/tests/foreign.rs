@@ -2,12 +2,13 @@
 //! hands on our tables.
 
 use crate::gate::channel::Channel;
-use crate::gate::expression::{self, DATA_VALUE, REGISTER, expression};
+use crate::gate::expression::{self, DATA_VALUE, REGISTER, Step, expression};
 use crate::gate::layout::TABLE;
 use crate::gate::message::{Attrs, Batch, Family, Kind};
 use crate::{NetNs, Result};
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE};
-use std::net::Ipv4Addr;
+use nix::errno::Errno;
+use std::net::IpAddr;
 
 /// Another program with a socket of its own.
 pub(super) struct Foreign(Channel);
@@ -15,6 +16,7 @@ pub(super) struct Foreign(Channel);
 /// `nf_tables_api.c` reads a chain's hook, policy and type; the numbers are of the header file.
 const CHAIN_HOOK: u16 = 4;
 const CHAIN_TYPE: u16 = 7;
+const RULES_PER_SMALL_BATCH: u32 = 1_000;
 
 impl Foreign {
     pub(super) fn open(netns: &NetNs) -> Self {
@@ -89,9 +91,23 @@ impl Foreign {
             .unwrap();
     }
 
-    /// Loads so many rules in one batch, and then removes the table.
+    /// Loads so many rules, in one batch where the socket may be that large, and then removes
+    /// the table.
     pub(super) fn load_and_remove(&mut self, table: &str, rules: u32) {
         self.add_chain(table, "filter", 1, 10);
+        if let Err(error) = self.load(table, rules) {
+            assert_eq!(error.errno(), Some(Errno::EMSGSIZE), "{error}");
+            for _ in 0..rules / RULES_PER_SMALL_BATCH {
+                self.load(table, RULES_PER_SMALL_BATCH).unwrap();
+            }
+        }
+        self.change(|batch| {
+            batch.push(Kind::DelTable, Family::Inet, 0, |a| a.text(1, table));
+        })
+        .unwrap();
+    }
+
+    fn load(&mut self, table: &str, rules: u32) -> Result<()> {
         self.change(|batch| {
             for _ in 0..rules {
                 push_rule(batch, table, 1, |list| {
@@ -99,11 +115,6 @@ impl Foreign {
                 });
             }
         })
-        .unwrap();
-        self.change(|batch| {
-            batch.push(Kind::DelTable, Family::Inet, 0, |a| a.text(1, table));
-        })
-        .unwrap();
     }
 
     /// Everything in a table, as bytes.
@@ -130,30 +141,42 @@ fn push_rule(batch: &mut Batch, table: &str, hook: u32, list: impl Fn(&mut Attrs
 
 /// What a NAT rule looks for.
 pub(super) enum Seek {
-    Destination(Ipv4Addr),
-    Source(Ipv4Addr),
+    Destination(IpAddr),
+    Source(IpAddr),
 }
 
 /// UDP from or to an address gets another one: source (0) or destination (1).
-pub(super) fn translate(list: &mut Attrs<'_>, seek: &Seek, kind: u32, other: Ipv4Addr) {
-    let (offset, ip) = match seek {
-        Seek::Destination(ip) => (16, ip),
-        Seek::Source(ip) => (12, ip),
+pub(super) fn translate(list: &mut Attrs<'_>, seek: &Seek, kind: u32, other: IpAddr) {
+    // Source and destination in the header, the protocol's place, and the family's number.
+    let (places, protocol_at, family) = match other {
+        IpAddr::V4(_) => ([12, 16], 9, 2),
+        IpAddr::V6(_) => ([8, 24], 6, 10),
     };
-    let family = expression::Step::Family(2);
-    expression::write(
-        &[family, expression::Step::Byte { offset: 9, is: 17 }],
-        list,
-    );
-    expression::payload(list, offset, 4);
-    expression::compare(list, &ip.octets());
+    let (offset, ip) = match seek {
+        Seek::Source(ip) => (places[0], ip),
+        Seek::Destination(ip) => (places[1], ip),
+    };
+    let udp = Step::Byte {
+        offset: protocol_at,
+        is: 17,
+    };
+    expression::write(&[Step::Family(family), udp], list);
+    expression::payload(list, offset, octets(*ip).len() as u32);
+    expression::compare(list, &octets(*ip));
     expression(list, "immediate", |data| {
         data.be32(1, REGISTER);
-        data.nest(2, |value| value.bytes(DATA_VALUE, &other.octets()));
+        data.nest(2, |value| value.bytes(DATA_VALUE, &octets(other)));
     });
     expression(list, "nat", |data| {
         data.be32(1, kind);
-        data.be32(2, 2);
+        data.be32(2, family.into());
         data.be32(3, REGISTER);
     });
+}
+
+fn octets(ip: IpAddr) -> Vec<u8> {
+    match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    }
 }

@@ -177,3 +177,10 @@ fn dropped(gates: &mut Gates, (family, chain): (Family, &str)) -> u64 {
             });
     counts.unwrap().into_iter().sum()
 }
+
+#[test]
+fn gates_and_their_watch_move_between_threads() {
+    fn moves<T: Send>() {}
+    moves::<Gates>();
+    moves::<super::GateWatch>();
+}

@@ -3,7 +3,8 @@
 
 use super::foreign::Foreign;
 use super::*;
-use crate::gate::layout::{TABLE, push_elements};
+use crate::gate::layout::TABLE;
+use crate::gate::make::push_elements;
 use crate::gate::{GateEvent, GateWatch};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

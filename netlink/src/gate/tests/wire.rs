@@ -8,13 +8,16 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, bind, recvmsg,
-    send, setsockopt, socket, sockopt::RcvBufForce, sockopt::ReceiveTimestampns,
+    send, setsockopt, socket, sockopt::RcvBuf, sockopt::RcvBufForce, sockopt::ReceiveTimestampns,
 };
 use nix::sys::time::TimeSpec;
 use std::io::IoSliceMut;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
+
+/// Frames that wait to be looked at: some seconds of a test's questions and answers.
+const QUEUE_BYTES: usize = 32 << 20;
 
 /// A raw packet socket on `eth0` of a machine.
 pub(super) struct Tap {
@@ -36,7 +39,10 @@ impl Tap {
         };
         let fd = machine.netns.run(open).unwrap().unwrap();
         setsockopt(&fd, ReceiveTimestampns, &true).unwrap();
-        setsockopt(&fd, RcvBufForce, &(32 << 20)).unwrap();
+        // A user namespace may have as much as everybody only.
+        setsockopt(&fd, RcvBufForce, &QUEUE_BYTES)
+            .or_else(|_| setsockopt(&fd, RcvBuf, &QUEUE_BYTES))
+            .unwrap();
         bind(
             fd.as_raw_fd(),
             &link_address(link.index, libc::ETH_P_ALL as u16, [0; 6]),

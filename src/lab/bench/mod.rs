@@ -1,16 +1,18 @@
 //! `mainstay-lab bench`: the figures of the README, measured on this machine.
 
-use super::cluster::Lab;
-use super::error::LabError;
-use super::init::boottime_ms;
-use super::interrupt;
-use super::options::Options;
-use super::probe::Silence;
-use super::service::{
+mod vip;
+
+use crate::lab::cluster::Lab;
+use crate::lab::error::LabError;
+use crate::lab::init::boottime_ms;
+use crate::lab::interrupt;
+use crate::lab::options::Options;
+use crate::lab::probe::Silence;
+use crate::lab::service::{
     MEMBERS_WITHIN, MOVED_WITHIN, PROBE_EVERY, VIP, file_system, load_average, with_vip,
 };
-use super::table::{self, Figure};
-use super::wait::Seen;
+use crate::lab::table::{self, Figure};
+use crate::lab::wait::Seen;
 use clap::ValueEnum;
 use std::time::{Duration, Instant};
 
@@ -25,19 +27,21 @@ pub(super) enum Bench {
     Cold,
     /// Memory and CPU time of a daemon with nothing to do
     Idle,
+    /// The floating IP through every fault: outages, and whether two nodes ever answered
+    Vip,
 }
 
 impl Bench {
     /// Runs when not said otherwise.
     pub(super) fn runs(self) -> u32 {
         match self {
-            Self::Failover | Self::Restart | Self::Cold => 10,
+            Self::Failover | Self::Restart | Self::Cold | Self::Vip => 10,
             // Every run gives one sample per node.
             Self::Idle => 4,
         }
     }
 
-    fn figures(self) -> Vec<Figure> {
+    fn figures(self, token_ms: Option<u32>) -> Vec<Figure> {
         match self {
             Self::Failover => vec![Figure::new("client outage", "ms", Some(700.0))],
             Self::Restart => vec![
@@ -49,6 +53,7 @@ impl Bench {
                 Figure::new("quorum after power-on", "ms", Some(3000.0)),
                 Figure::new("floating IP answers after power-on", "ms", Some(3000.0)),
             ],
+            Self::Vip => vip::figures(token_ms),
             Self::Idle => vec![
                 Figure::new("resident memory", "MiB", Some(30.0)),
                 Figure::new("of it private", "MiB", None),
@@ -64,6 +69,7 @@ impl Bench {
             Self::Restart => restart(lab),
             Self::Cold => cold(lab),
             Self::Idle => idle(lab),
+            Self::Vip => vip::run(lab),
         }
     }
 }
@@ -74,7 +80,7 @@ pub(super) fn run(bench: Bench, options: &Options, runs: u32) -> Result<i32, Lab
     let load_before = load_average();
     let lab = with_vip(options)?;
     let disk = file_system(lab.dir())?;
-    let mut figures = bench.figures();
+    let mut figures = bench.figures(options.token_ms);
     let outcome = (1..=runs).try_for_each(|number| {
         interrupt::check()?;
         let results = bench.run(&lab)?;

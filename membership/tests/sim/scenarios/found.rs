@@ -1,0 +1,232 @@
+//! What random seeds found in the core before it was put right, each played on purpose. Each has a
+//! seeded bug of its own that takes the repair back.
+
+use super::two_nodes::{intent_against, two_with_fencing};
+use super::*;
+
+scenarios![
+    a_snapshot_on_a_slow_disk,
+    the_word_of_a_snapshot_is_lost,
+    a_command_overtaken_by_a_promise,
+    a_certificate_in_memory_frees_nobody,
+    soft_state_after_a_late_session,
+    a_refusal_after_doubt_is_doubt,
+    what_a_lone_half_loses_is_kept,
+    more_views_under_lower_ballots,
+];
+
+/// A cluster of three whose third node was down for longer than logs reach back.
+fn far_behind(seed: u64) -> (World, u32, u32) {
+    let mut world = founded(Setup::plain(3, seed));
+    let a = dc_of(&world);
+    let c = others(&world, a)[1];
+    world.kill(c);
+    many_writes(&mut world, a);
+    (world, a, c)
+}
+
+/// Until the log is compacted.
+fn many_writes(world: &mut World, a: u32) {
+    for _ in 0..11 {
+        for _ in 0..100 {
+            world.write_at(a);
+        }
+        world.run(30 * MS);
+    }
+    world.until("the log was compacted", SECOND, |w| {
+        let core = w.node(a).core.as_ref();
+        core.is_some_and(|core| core.probe().base.seq > 0)
+    });
+}
+
+/// C installs a snapshot, and its disk hangs: nobody may rely on it before it is written.
+fn a_snapshot_on_a_slow_disk(seed: u64) -> Result<(), Violation> {
+    let (mut world, _, c) = far_behind(seed);
+    for other in others(&world, c) {
+        world.net.path(other, c).swallows = Some(|m| matches!(m, Message::Chunk { .. }));
+    }
+    world.start(c);
+    world.run(300 * MS);
+    let stalled = world.now + 1_500 * MS;
+    world.node_mut(c).disk_stalled_until = stalled;
+    for other in others(&world, c) {
+        world.net.path(other, c).swallows = None;
+    }
+    world.run(SECOND);
+    ends_well(world)
+}
+
+/// A goes on with B until C's place in the log is compacted, while what C says is lost: C has
+/// everything, is offered a snapshot, and says so again.
+fn the_word_of_a_snapshot_is_lost(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(Setup::plain(3, seed));
+    let a = dc_of(&world);
+    let c = others(&world, a)[1];
+    world.net.path(c, a).swallows = Some(|m| matches!(m, Message::Ack { .. }));
+    many_writes(&mut world, a);
+    world.run(SECOND);
+    world.net.path(c, a).swallows = None;
+    world.until("all are level", 2 * SECOND, World::settled);
+    ends_well(world)
+}
+
+/// C takes a command of A's and promises B a newer ballot, both in one write to the disk.
+fn a_command_overtaken_by_a_promise(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(Setup::plain(3, seed));
+    let a = dc_of(&world);
+    let c = others(&world, a)[1];
+    let stalled = world.now + 1_200 * MS;
+    world.node_mut(c).disk_stalled_until = stalled;
+    // As many writes as may be under way; what is decided next waits for all of them.
+    for _ in 0..4 {
+        world.write_at(a);
+        world.run(5 * MS);
+    }
+    let payload = vec![7; 16];
+    world.input(
+        a,
+        Input::Command {
+            to: NodeId(c),
+            payload,
+        },
+    );
+    world.run(5 * MS);
+    world.kill(a);
+    world.run(3 * SECOND);
+    ends_well(world)
+}
+
+/// A is alone and has just fenced B; the result is not on A's disk yet.
+fn a_certificate_in_memory_frees_nobody(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(two_with_fencing(seed));
+    let a = dc_of(&world);
+    let b = 3 - a;
+    world.calm = true;
+    world.kill(b);
+    world.node_mut(b).off_until = u64::MAX;
+    world.until("A acts alone", 3 * SECOND, |w| {
+        let probe = w.node(a).core.as_ref().map(Core::probe);
+        probe.is_some_and(|p| p.acting.is_some() && p.restricted)
+    });
+    intent_against(&mut world, a, b);
+    world.run(30 * MS);
+    let stalled = world.now + 1_500 * MS;
+    world.node_mut(a).disk_stalled_until = stalled;
+    world.run(1_400 * MS);
+    world.node_mut(b).off_until = stalled;
+    ends_well(world)
+}
+
+/// C is in the view before B has a session with C's new process.
+fn soft_state_after_a_late_session(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(Setup::plain(3, seed));
+    let a = dc_of(&world);
+    let rest = others(&world, a);
+    let (b, c) = (rest[0], rest[1]);
+    for id in 1..=3 {
+        for _ in 0..6 {
+            world.publish(id);
+        }
+    }
+    world.kill(c);
+    let until = world.now + 2 * SECOND;
+    world.net.cut_both(b, c, until);
+    world.start(c);
+    world.run(3 * SECOND);
+    ends_well(world)
+}
+
+/// B asks A, which writes it down before both are cut apart; B, alone, then asks itself and is
+/// refused. A fences B, and what B asked for is committed.
+fn a_refusal_after_doubt_is_doubt(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(two_with_fencing(seed));
+    let a = dc_of(&world);
+    let b = 3 - a;
+    world.calm = true;
+    let until = world.now + 8 * SECOND;
+    world.net.cut(a, b, until);
+    let op = world.write_at(b);
+    world.run(5 * MS);
+    world.net.cut(b, a, until);
+    world.until("both act alone", 3 * SECOND, |w| w.acting().len() == 2);
+    world.run(100 * MS);
+    intent_against(&mut world, a, b);
+    world.until("A committed what B asked for", 3 * SECOND, |w| {
+        let core = w.node(a).core.as_ref();
+        core.is_some_and(|c| c.probe().commit == c.probe().head.seq) && w.oracle.is_committed(op)
+    });
+    ends_well(world)
+}
+
+/// Two halves without fencing: A has written what B did not get, becomes alone, acknowledges it, and
+/// dies before its disk knows that. B went on as well, and its log wins: A gives way and keeps what
+/// it had acknowledged.
+fn what_a_lone_half_loses_is_kept(seed: u64) -> Result<(), Violation> {
+    for variant in 0..4 {
+        let mut setup = Setup::plain(2, seed + variant);
+        setup.voters.two_node = true;
+        setup.voters.wait_for_all = true;
+        let mut world = founded(setup);
+        let a = dc_of(&world);
+        let b = 3 - a;
+        let until = world.now + 3 * SECOND;
+        world.net.cut_both(a, b, until);
+        for _ in 0..3 {
+            world.write_at(a);
+            world.run(10 * MS);
+        }
+        let alone = |w: &World| {
+            let probe = w.node(a).core.as_ref().map(Core::probe);
+            probe.is_some_and(|p| p.view.members.len() == 1 && p.durable == p.head.seq)
+        };
+        for _ in 0..10_000 {
+            if !alone(&world) {
+                world.run(100);
+            }
+        }
+        world.kill(a);
+        for _ in 0..5 {
+            world.run(300 * MS);
+            world.write_at(b);
+        }
+        world.start(a);
+        world.run(2 * SECOND);
+        ends_well(world)?;
+    }
+    Ok(())
+}
+
+/// B, alone, needs many ballots for one view; A fences it and goes through many views, each under a
+/// lower ballot. B returns and takes over A's log: neither number on its disk goes back.
+fn more_views_under_lower_ballots(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(two_with_fencing(seed));
+    let a = dc_of(&world);
+    let b = 3 - a;
+    world.calm = true;
+    let until = world.now + 60 * SECOND;
+    world.net.cut_both(a, b, until);
+    let stalled = world.now + 2_300 * MS;
+    world.node_mut(b).disk_stalled_until = stalled;
+    world.until("both act alone", 5 * SECOND, |w| w.acting().len() == 2);
+    intent_against(&mut world, a, b);
+    world.until("the survivor is free", 3 * SECOND, |w| {
+        let probe = w.node(a).core.as_ref().map(Core::probe);
+        probe.is_some_and(|p| p.acting.is_some() && !p.restricted)
+    });
+    world.node_mut(b).off_until = u64::MAX;
+    for _ in 0..2 {
+        // Time to note that it is the sole survivor.
+        world.run(100 * MS);
+        world.kill(a);
+        world.start(a);
+        world.until("the survivor acts again", 3 * SECOND, |w| w.acting() == [a]);
+    }
+    for _ in 0..60 {
+        world.write_at(a);
+        world.run(5 * MS);
+    }
+    world.net.heal();
+    world.node_mut(b).off_until = 0;
+    world.start(b);
+    ends_well(world)
+}

@@ -1,0 +1,278 @@
+//! Grants as the DC gives them (R12): a floating address is started only by the process that the
+//! log names as its holder.
+//!
+//! ```text
+//! stop done on A ──► item free/ip in A's report
+//! start on B     ──► Released (A's grant), Grant (B) ──► committed ──► the command goes to B
+//! ```
+//!
+//! What A has given up is said by A alone, after it has seen that the address is gone. Where A can
+//! no longer say so, the protocol refuses the grant until A's lease has run out for certain.
+
+use super::app::{App, now_s};
+use super::peer::{Item, NodeCommand};
+use crate::controller;
+use crate::executor::{OpRequest, ocf_rc, op_status};
+use crate::transport::boottime_ms;
+use crate::view::VipMove;
+use membership::{EntryBody, Grant, Input, OpId, Refusal};
+use std::collections::BTreeMap;
+use wire::{Identity, NodeId};
+
+/// Starts that wait for the grant of their address, by resource, and moves under way.
+#[derive(Debug, Default)]
+pub(super) struct Grants {
+    starts: BTreeMap<String, Start>,
+    /// Moves whose start was commanded, by its transition key.
+    moves: BTreeMap<String, Move>,
+}
+
+#[derive(Debug)]
+struct Start {
+    to: NodeId,
+    holder: Identity,
+    request: Box<OpRequest>,
+    /// The proposal under way.
+    op: Option<OpId>,
+    /// When to propose again after a refusal.
+    retry_at_ms: u64,
+    /// Then the start counts as failed.
+    until_ms: u64,
+    /// A person is told after this time what is waited for.
+    tell_at_ms: Option<u64>,
+    why: String,
+}
+
+#[derive(Debug)]
+struct Move {
+    vip: String,
+    from: String,
+    to: String,
+    why: String,
+    since_ms: u64,
+}
+
+impl Grants {
+    /// This node's reign ended: what waits is the next DC's to plan anew.
+    pub(super) fn clear(&mut self) {
+        self.starts.clear();
+        self.moves.clear();
+    }
+
+    /// The node's answers will not come; the controller knows.
+    pub(super) fn node_gone(&mut self, node: NodeId) {
+        self.starts.retain(|_, start| start.to != node);
+    }
+
+    pub(super) fn next_timeout_ms(&self) -> Option<u64> {
+        let due = |s: &Start| {
+            let retry = s.op.is_none().then_some(s.retry_at_ms);
+            [retry, s.tell_at_ms, Some(s.until_ms)]
+                .into_iter()
+                .flatten()
+                .min()
+        };
+        self.starts.values().filter_map(due).min()
+    }
+}
+
+impl App {
+    /// Starts an address on a node as soon as the log says that it may hold it.
+    pub(super) fn start_leased(&mut self, to: NodeId, request: Box<OpRequest>) {
+        let Some(holder) = self.replica.standings().identity(to.0) else {
+            // It is no member: the controller learns that by itself.
+            return;
+        };
+        self.note_move(to, &request);
+        let standing = self.replica.grants().of(&request.rsc);
+        if standing.is_some_and(|g| g.holder == holder) {
+            return self.command_to(to, NodeCommand::Run(request));
+        }
+        let now = boottime_ms();
+        let start = Start {
+            to,
+            holder,
+            op: None,
+            retry_at_ms: now,
+            until_ms: now + request.timeout_ms.max(START_MS_MIN),
+            tell_at_ms: Some(now + TELL_MS),
+            why: "the log has not confirmed it".to_owned(),
+            request,
+        };
+        let vip = start.request.rsc.clone();
+        self.grants.starts.insert(vip.clone(), start);
+        self.ask_grant(&vip);
+    }
+
+    /// Proposes the grant that a start waits for, and before it the end of the one that its holder
+    /// has given up: both go to the disks together.
+    fn ask_grant(&mut self, vip: &str) {
+        let given_up = self.replica.grants().of(vip).and_then(|g| {
+            let freed = self.reports.of(g.node())?.freed(vip)?;
+            (freed == g.grant_no).then_some(freed)
+        });
+        if let Some(grant_no) = given_up {
+            let vip = vip.to_owned();
+            let body = EntryBody::Released { vip, grant_no };
+            let op = Self::new_op();
+            self.input(Input::Propose { op, body });
+        }
+        let elsewhere = self.replica.grants().of(vip).map(|g| g.node());
+        let in_doubt = self.needs_silence() && !self.is_silent();
+        let Some(start) = self.grants.starts.get_mut(vip) else {
+            return;
+        };
+        if in_doubt && given_up.is_none() && elsewhere.is_some_and(|node| node != start.to) {
+            start.why = "its holder is silent, but may live".to_owned();
+            start.retry_at_ms = boottime_ms() + RETRY_MS;
+            return;
+        }
+        let op = Self::new_op();
+        start.op = Some(op);
+        let body = EntryBody::Grant(Grant::wanted(vip, start.holder));
+        self.input(Input::Propose { op, body });
+    }
+
+    /// A grant is on a quorum's disks: whoever waits for it may start.
+    pub(super) fn granted(&mut self, grant: &Grant) {
+        let Some(start) = self.grants.starts.remove(&grant.vip) else {
+            return;
+        };
+        self.notices.clear(WAITS);
+        if start.holder == grant.holder {
+            return self.command_to(start.to, NodeCommand::Run(start.request));
+        }
+        // Its holder came back in time and keeps it: the plan to start it elsewhere is void.
+        let why = format!(
+            "{} stays on {}, which came back in time",
+            grant.vip,
+            self.peers.name(grant.node())
+        );
+        self.grants.moves.remove(&start.request.transition_key);
+        self.control(controller::Input::Withdrawn {
+            transition_key: start.request.transition_key,
+            why,
+        });
+    }
+
+    /// A grant that a start waits for was refused; false if `op` is none of those.
+    pub(super) fn start_refused(&mut self, op: OpId, refusal: &Refusal) -> bool {
+        let now = boottime_ms();
+        let mut starts = self.grants.starts.values_mut();
+        let Some(start) = starts.find(|s| s.op == Some(op)) else {
+            return false;
+        };
+        start.op = None;
+        start.why = super::requests::refusal_text(refusal).1;
+        let free_in_ms = match refusal {
+            Refusal::Held { free_in_us, .. } => free_in_us.map(|us| us.div_ceil(1_000)),
+            _ => None,
+        };
+        start.retry_at_ms = now + free_in_ms.unwrap_or(RETRY_MS).clamp(1, RETRY_MS_MAX);
+        true
+    }
+
+    /// Asks again, tells, and gives up, each when its time has come.
+    pub(super) fn grants_on_time(&mut self, now_ms: u64) {
+        let vips: Vec<String> = self.grants.starts.keys().cloned().collect();
+        for vip in vips {
+            let Some(start) = self.grants.starts.get_mut(&vip) else {
+                continue;
+            };
+            if now_ms >= start.until_ms {
+                self.start_given_up(&vip);
+                continue;
+            }
+            let told = start.tell_at_ms.filter(|at| now_ms >= *at);
+            let ask = start.op.is_none() && now_ms >= start.retry_at_ms;
+            if told.is_some() {
+                start.tell_at_ms = None;
+                let text = format!("{vip} waits to be started: {}", start.why);
+                self.notice(WAITS, text);
+            }
+            if ask {
+                self.ask_grant(&vip);
+            }
+        }
+    }
+
+    /// Every start that was refused may be possible now: something ended.
+    pub(super) fn grants_moved(&mut self) {
+        let waiting = self.grants.starts.iter().filter(|(_, s)| s.op.is_none());
+        let vips: Vec<String> = waiting.map(|(vip, _)| vip.clone()).collect();
+        for vip in vips {
+            self.ask_grant(&vip);
+        }
+    }
+
+    fn start_given_up(&mut self, vip: &str) {
+        let Some(start) = self.grants.starts.remove(vip) else {
+            return;
+        };
+        self.notices.clear(WAITS);
+        let node = self.peers.name(start.to);
+        let text = format!("{vip} was not started on {node}: {}", start.why);
+        self.notice("vip-not-granted", text);
+        self.control(controller::Input::OpDone {
+            transition_key: start.request.transition_key,
+            rc: ocf_rc::GENERIC,
+            op_status: op_status::ERROR,
+        });
+    }
+
+    /// Remembers since when, why and from where an address is on its way.
+    fn note_move(&mut self, to: NodeId, request: &OpRequest) {
+        let from = self.replica.grants().of(&request.rsc);
+        let from = from.map(|g| self.peers.name(g.node())).unwrap_or_default();
+        let (why, since_ms) = self.duty.cause();
+        let moved = Move {
+            vip: request.rsc.clone(),
+            from,
+            to: self.peers.name(to),
+            why,
+            since_ms,
+        };
+        self.grants.moves.retain(|_, m| m.vip != moved.vip);
+        let key = request.transition_key.clone();
+        self.grants.moves.insert(key, moved);
+    }
+
+    /// A start that was commanded ended.
+    pub(super) fn move_ended(&mut self, transition_key: &str, started: bool) {
+        let Some(moved) = self.grants.moves.remove(transition_key) else {
+            return;
+        };
+        if !started {
+            return;
+        }
+        let took_ms = boottime_ms().saturating_sub(moved.since_ms);
+        tracing::info!(
+            vip = moved.vip,
+            from = moved.from,
+            to = moved.to,
+            took_ms,
+            "address moved: {}",
+            moved.why
+        );
+        let item = Item::Move(Box::new(VipMove {
+            resource: moved.vip,
+            from: moved.from,
+            to: moved.to,
+            why: moved.why,
+            at: now_s(),
+            took_ms,
+        }));
+        self.publish(vec![(item.key(), Some(item.value()))]);
+    }
+}
+
+/// Word of the notice about a start that waits.
+const WAITS: &str = "vip-waits";
+/// A start waits for its grant at least so long, in milliseconds: longer than any hold.
+const START_MS_MIN: u64 = 5_000;
+/// After this time, in milliseconds, a person is told what a start waits for.
+const TELL_MS: u64 = 1_000;
+/// Pause before a refused grant is proposed again, in milliseconds, where nobody knows better.
+const RETRY_MS: u64 = 50;
+/// Longest such pause, in milliseconds.
+const RETRY_MS_MAX: u64 = 1_000;

@@ -1,0 +1,129 @@
+//! What one turn of the loop has to say to the others, kept until its end: a hundred commands that
+//! one event causes travel as one, and so do their results. What is for this node itself is done at
+//! once.
+
+use super::app::{App, Inbox};
+use super::peer::{self, Items, NodeCommand, NodeTell};
+use membership::Input;
+use std::collections::BTreeMap;
+use wire::NodeId;
+
+/// Gathered in a turn.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    /// Changes of this node's report.
+    items: BTreeMap<String, Option<Vec<u8>>>,
+    tells: Vec<(NodeId, NodeTell)>,
+    commands: Vec<(NodeId, NodeCommand)>,
+    /// Something may have changed about the addresses held here.
+    vips: bool,
+}
+
+impl Turn {
+    /// Publishes changes of this node's report, the newer of two in the place of the older.
+    pub(super) fn publish(&mut self, items: &Items) {
+        self.items.extend(items.iter().cloned());
+    }
+
+    /// Tells a node.
+    pub(super) fn tell(&mut self, to: NodeId, tell: NodeTell) {
+        self.tells.push((to, tell));
+    }
+
+    /// Commands a node.
+    pub(super) fn command(&mut self, to: NodeId, command: NodeCommand) {
+        self.commands.push((to, command));
+    }
+
+    /// The held addresses are to be looked at.
+    pub(super) fn vips_changed(&mut self) {
+        self.vips = true;
+    }
+}
+
+impl App {
+    /// Takes what else has come meanwhile, so that one turn answers for all of it.
+    pub(super) fn take_more(&mut self, inbox: &mut Inbox) {
+        for _ in 0..EVENTS_PER_TURN_MAX {
+            if let Ok(event) = inbox.executor.try_recv() {
+                self.on_executor(event);
+            } else if let Ok(Ok(event)) = inbox.events.try_recv() {
+                self.on_event(event);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Sends what was gathered. The report goes first: whoever reads the rest may look at it.
+    pub(super) fn end_turn(&mut self) {
+        if std::mem::take(&mut self.turn.vips) {
+            self.publish_vips();
+        }
+        let items = std::mem::take(&mut self.turn.items);
+        if !items.is_empty() {
+            let items = items.into_iter().collect();
+            self.send(Input::Publish { items });
+        }
+        for (to, tells) in by_node(std::mem::take(&mut self.turn.tells)) {
+            let payload = peer::encode(&tells);
+            self.send(Input::Tell { to, payload });
+        }
+        for (to, commands) in by_node(std::mem::take(&mut self.turn.commands)) {
+            let payload = peer::encode(&commands);
+            self.send(Input::Command { to, payload });
+        }
+    }
+}
+
+/// Each node's, in the order given, in parts of a bounded length.
+fn by_node<T>(all: Vec<(NodeId, T)>) -> Vec<(NodeId, Vec<T>)> {
+    let mut parts: Vec<(NodeId, Vec<T>)> = Vec::new();
+    let mut open: BTreeMap<NodeId, usize> = BTreeMap::new();
+    for (to, one) in all {
+        let at = open.get(&to).copied();
+        match at.filter(|at| parts[*at].1.len() < TOGETHER_MAX) {
+            Some(at) => parts[at].1.push(one),
+            None => {
+                open.insert(to, parts.len());
+                parts.push((to, vec![one]));
+            }
+        }
+    }
+    parts
+}
+
+/// Events of the protocol and the executor that are taken in one turn.
+const EVENTS_PER_TURN_MAX: usize = 512;
+/// Commands or answers in one message, some KiB each.
+const TOGETHER_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_node_gets_its_own_in_order_and_in_parts() {
+        let all = (0..600).map(|n| (NodeId(n % 2), n)).collect();
+        let parts = by_node(all);
+        let sizes: Vec<_> = parts.iter().map(|(to, p)| (to.0, p.len())).collect();
+        assert_eq!(sizes, [(0, 256), (1, 256), (0, 44), (1, 44)]);
+        for node in 0..2 {
+            let own = parts.iter().filter(|(to, _)| to.0 == node);
+            let own: Vec<u32> = own.flat_map(|(_, part)| part.clone()).collect();
+            assert!(own.is_sorted() && own.len() == 300, "{own:?}");
+        }
+    }
+
+    #[test]
+    fn the_newest_state_of_a_key_is_published() {
+        let mut turn = Turn::default();
+        turn.publish(&vec![
+            ("a".to_owned(), Some(vec![1])),
+            ("b".to_owned(), None),
+        ]);
+        turn.publish(&vec![("a".to_owned(), None)]);
+        assert_eq!(turn.items["a"], None);
+        assert_eq!(turn.items.len(), 2);
+    }
+}

@@ -1,0 +1,239 @@
+use super::*;
+use crate::transport::boottime_us;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// A kernel that writes down what it is asked.
+struct Fake {
+    log: Sender<String>,
+    gates: bool,
+    forever: BTreeSet<IpAddr>,
+    changed: Option<String>,
+}
+
+impl Fake {
+    fn note(&self, text: String) {
+        // The test may have seen enough.
+        let _ = self.log.send(text);
+    }
+}
+
+fn ips_of(leases: &[(IpAddr, Duration)]) -> String {
+    let all: Vec<String> = leases.iter().map(|(ip, _)| ip.to_string()).collect();
+    all.join(" ")
+}
+
+fn names(ips: impl IntoIterator<Item = IpAddr>) -> String {
+    let all: Vec<String> = ips.into_iter().map(|ip| ip.to_string()).collect();
+    all.join(" ")
+}
+
+impl Door for Fake {
+    fn belts(&self) -> Belts {
+        Belts {
+            gates: self.gates,
+            ..Belts::default()
+        }
+    }
+    fn guarded(&self) -> BTreeSet<IpAddr> {
+        BTreeSet::new()
+    }
+    fn guard(&mut self, ips: &BTreeSet<IpAddr>) -> Result<(), String> {
+        self.note(format!("guard {}", names(ips.iter().copied())));
+        Ok(())
+    }
+    fn attach(&mut self, _links: &BTreeSet<String>) -> Result<(), String> {
+        Ok(())
+    }
+    fn arm(&mut self, leases: &[(IpAddr, Duration)]) -> Result<(), String> {
+        self.note(format!("arm {}", ips_of(leases)));
+        Ok(())
+    }
+    fn renew(&mut self, leases: &[(IpAddr, Duration)]) -> Result<Vec<IpAddr>, String> {
+        self.note(format!("renew {}", ips_of(leases)));
+        Ok(Vec::new())
+    }
+    fn close(&mut self, ips: &[IpAddr]) -> Result<(), String> {
+        self.note(format!("close {}", names(ips.iter().copied())));
+        Ok(())
+    }
+    fn mend(&mut self) -> Result<Option<String>, String> {
+        Ok(self.changed.take())
+    }
+    fn lower(&mut self) -> Result<(), String> {
+        self.note("lower".to_owned());
+        Ok(())
+    }
+    fn here(&mut self, ips: &BTreeSet<IpAddr>) -> Result<BTreeMap<IpAddr, bool>, String> {
+        Ok(self
+            .forever
+            .intersection(ips)
+            .map(|ip| (*ip, true))
+            .collect())
+    }
+    fn present(&mut self, specs: &[AddressSpec]) -> Result<Vec<bool>, String> {
+        Ok(vec![true; specs.len()])
+    }
+    fn refresh(&mut self, spec: &AddressSpec) -> Result<(), String> {
+        self.note(format!("refresh {} {:?}", spec.ip, spec.valid));
+        Ok(())
+    }
+    fn remove(&mut self, spec: &AddressSpec) -> Result<(), String> {
+        self.note(format!("remove {}", spec.ip));
+        Ok(())
+    }
+}
+
+/// Times so long that no test depends on how busy the machine is.
+const TIMES: LeaseTimes = LeaseTimes {
+    lease_us: 60_000_000,
+    kernel_us: 60_000_000,
+    late_write_us: 10_000_000,
+    heartbeat_us: 1_000,
+};
+
+struct Bench {
+    keeper: Keeper,
+    handle: LeaseHandle,
+    log: Receiver<String>,
+    events: mpsc::Receiver<LeaseEvent>,
+}
+
+fn bench(change: impl FnOnce(&mut Fake)) -> Bench {
+    let (log, lines) = channel();
+    let mut fake = Fake {
+        log,
+        gates: true,
+        forever: BTreeSet::new(),
+        changed: None,
+    };
+    change(&mut fake);
+    let (sink, events) = mpsc::channel(64);
+    let keeper = Keeper::start(Box::new(fake), TIMES, boottime_us, sink).unwrap();
+    Bench {
+        handle: keeper.handle(),
+        keeper,
+        log: lines,
+        events,
+    }
+}
+
+impl Bench {
+    fn next(&self) -> String {
+        self.log.recv_timeout(Duration::from_secs(60)).unwrap()
+    }
+
+    fn grant(&self, grant_no: u64) {
+        self.handle.feed(vec![Fresh {
+            vip: "ip".to_owned(),
+            grant_no,
+            stamp_us: Some(boottime_us()),
+        }]);
+    }
+
+    fn event(&mut self) -> LeaseEvent {
+        self.events.blocking_recv().unwrap()
+    }
+}
+
+fn ip() -> IpAddr {
+    "10.0.0.9".parse().unwrap()
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn gates_stand_before_the_element_and_the_element_before_the_answer() {
+    let mut b = bench(|_| ());
+    b.handle.configure(BTreeSet::from([ip()]), BTreeSet::new());
+    assert_eq!(b.next(), "guard 10.0.0.9");
+    b.grant(3);
+    b.handle.open("ip", ip(), "eth0", LONG).unwrap();
+    assert_eq!(b.next(), "arm 10.0.0.9");
+    assert!(b.handle.is_open("ip"));
+    assert!(matches!(b.event(), LeaseEvent::Opened { grant_no: 3, .. }));
+    b.handle.close("ip", Some(ip())).unwrap();
+    assert_eq!(b.next(), "close 10.0.0.9");
+    assert!(!b.handle.is_open("ip"));
+    b.handle.finish(End::Clean).unwrap();
+    assert_eq!(b.next(), "lower");
+    drop(b.keeper);
+}
+
+#[test]
+fn without_a_grant_a_start_says_why_it_waits_in_vain() {
+    let b = bench(|_| ());
+    let why = b.handle.open("ip", ip(), "eth0", Duration::ZERO);
+    assert!(why.unwrap_err().contains("no quorum confirms"));
+    assert_eq!(b.next(), "guard 10.0.0.9");
+    assert_eq!(b.next(), "close 10.0.0.9");
+}
+
+#[test]
+fn the_lifetime_of_an_address_is_renewed_and_made_endless_when_detaching() {
+    let b = bench(|_| ());
+    b.grant(3);
+    b.handle.open("ip", ip(), "eth0", LONG).unwrap();
+    assert_eq!(
+        (b.next(), b.next()),
+        ("guard 10.0.0.9".into(), "arm 10.0.0.9".into())
+    );
+    b.handle.address("ip", AddressSpec::new(7, ip(), 24));
+    assert_eq!(b.next(), "refresh 10.0.0.9 Seconds(2)");
+    b.handle.finish(End::Detach).unwrap();
+    let rest: Vec<String> = b
+        .log
+        .try_iter()
+        .filter(|l| !l.starts_with("renew"))
+        .collect();
+    assert_eq!(rest, ["refresh 10.0.0.9 Forever", "lower"]);
+}
+
+#[test]
+fn without_gates_a_revoked_address_is_removed() {
+    let mut b = bench(|f| f.gates = false);
+    b.grant(3);
+    b.handle.open("ip", ip(), "eth0", LONG).unwrap();
+    b.handle.address("ip", AddressSpec::new(7, ip(), 24));
+    b.handle.feed(Vec::new());
+    assert!(matches!(b.event(), LeaseEvent::Opened { .. }));
+    assert!(matches!(b.event(), LeaseEvent::Ended { .. }));
+    let removed = |line: &String| line == "remove 10.0.0.9";
+    assert!(
+        std::iter::repeat_with(|| b.next())
+            .take(8)
+            .any(|l| removed(&l))
+    );
+}
+
+#[test]
+fn what_a_detached_daemon_left_is_not_silenced_before_it_could_be_granted() {
+    let b = bench(|f| f.forever = BTreeSet::from([ip()]));
+    let other: IpAddr = "10.0.0.10".parse().unwrap();
+    b.handle
+        .configure(BTreeSet::from([ip(), other]), BTreeSet::new());
+    assert_eq!(b.next(), "guard 10.0.0.10");
+    b.handle.adopt("ip", ip(), None);
+    b.grant(1);
+    assert_eq!(b.next(), "arm 10.0.0.9", "the element first");
+    assert_eq!(b.next(), "guard 10.0.0.9 10.0.0.10");
+}
+
+#[test]
+fn a_changed_table_is_told_and_armed_again() {
+    let mut b = bench(|f| f.changed = Some("table inet mainstay was deleted".to_owned()));
+    b.grant(3);
+    b.handle.open("ip", ip(), "eth0", LONG).unwrap();
+    b.handle.check();
+    let told = std::iter::repeat_with(|| b.event())
+        .take(3)
+        .find(|e| matches!(e, LeaseEvent::TableChanged { .. }));
+    assert!(told.is_some());
+    let lines: Vec<String> = std::iter::repeat_with(|| b.next()).take(4).collect();
+    let want = [
+        "guard 10.0.0.9",
+        "arm 10.0.0.9",
+        "guard 10.0.0.9",
+        "arm 10.0.0.9",
+    ];
+    assert_eq!(lines, want);
+}

@@ -1,0 +1,128 @@
+//! What the kernel shows: is the address there, and where.
+
+use super::change::collision;
+use super::held::Held;
+use super::params::{Agent, Refusal, Settings, Target, rc};
+use super::{NativeVip, Outcome, guard, refused};
+use crate::executor::OpRequest;
+use netlink::{Address, Error, Place};
+use std::net::IpAddr;
+
+impl NativeVip {
+    /// Where a running address is: where it was put, even if the routes say otherwise since.
+    pub(super) fn place_of(&self, resource: &str, settings: &Settings) -> netlink::Result<Place> {
+        let target = &settings.target;
+        let mut kernel = self.kernel();
+        match self.held.get(resource).filter(|held| held.ip == target.ip) {
+            Some(Held { index, prefix, .. }) => Ok(Place {
+                link: kernel.link_by_index(index)?,
+                prefix,
+                broadcast: None,
+            }),
+            None => kernel.find_place(&target.wanted(settings.broadcast)),
+        }
+    }
+
+    /// No place for the address: what a monitor says depends on whether it is there all the same.
+    pub(super) fn homeless(
+        &self,
+        request: &OpRequest,
+        fitting: &[Address],
+        error: Error,
+    ) -> Refusal {
+        if let Error::NoSuchLink { .. } = &error {
+            let reason = format!("the interface went away with the address: {error}");
+            return Refusal::new(rc::NOT_RUNNING, reason);
+        }
+        let Error::NoPlace(_) = &error else {
+            return refused(error);
+        };
+        if let Some(address) = fitting.first() {
+            let name = self.name_of(address.index);
+            return Refusal::new(
+                rc::GENERIC,
+                format!(
+                    "{}/{} is on {name}, but {name} is down or has lost its network: {error}",
+                    address.ip, address.prefix
+                ),
+            );
+        }
+        let probe = request.interval_ms == 0;
+        let no_nic = matches!(&error, Error::NoPlace(netlink::NoPlace::NoSuchNic { .. }));
+        let code = if probe || no_nic {
+            rc::NOT_RUNNING
+        } else {
+            rc::GENERIC
+        };
+        Refusal::new(code, error.to_string())
+    }
+
+    pub(super) fn is_on(&self, ip: IpAddr, prefix: u8, index: u32) -> Result<bool, Refusal> {
+        let addresses = self.kernel().addresses().map_err(refused)?;
+        Ok(addresses
+            .iter()
+            .any(|a| (a.ip, a.prefix, a.index) == (ip, prefix, index)))
+    }
+
+    /// Addresses on this machine that fit what the configuration says, in whatever place.
+    pub(super) fn fitting(&self, target: &Target) -> Result<Vec<Address>, Refusal> {
+        let mut kernel = self.kernel();
+        let nic = match &target.nic {
+            Some(nic) => match kernel.link(nic) {
+                Ok(link) => Some(link.index),
+                Err(error) if error.is_absent() => return Ok(Vec::new()),
+                Err(error) => return Err(refused(error)),
+            },
+            None => None,
+        };
+        let mut addresses = kernel.addresses().map_err(refused)?;
+        addresses.retain(|address| {
+            address.ip == target.ip
+                && target.prefix.is_none_or(|prefix| prefix == address.prefix)
+                && nic.is_none_or(|index| index == address.index)
+        });
+        Ok(addresses)
+    }
+
+    pub(super) fn name_of(&self, index: u32) -> String {
+        let link = self.kernel().link_by_index(index);
+        link.map_or_else(|_| format!("link #{index}"), |link| link.name)
+    }
+}
+
+/// Is the address where it belongs, on a link that is up?
+pub(super) fn judge(
+    agent: Agent,
+    request: &OpRequest,
+    settings: &Settings,
+    place: &Place,
+    fitting: &[Address],
+) -> Outcome {
+    let (ip, prefix, nic) = (settings.target.ip, place.prefix, &place.link.name);
+    let there = |a: &&Address| a.prefix == prefix && a.index == place.link.index;
+    let Some(address) = fitting.iter().find(there) else {
+        // IPaddr takes an address on another interface for an error, IPaddr2 for its absence.
+        if agent == Agent::IPaddr && !fitting.is_empty() && request.interval_ms > 0 {
+            let reason = format!("{ip} is on another interface than {nic}: remove it there");
+            return Err(Refusal::new(rc::GENERIC, reason));
+        }
+        let reason = format!("{ip}/{prefix} is not on {nic}");
+        return Err(Refusal::new(rc::NOT_RUNNING, reason));
+    };
+    if !place.link.up {
+        let reason = format!("{ip}/{prefix} is on {nic}, but {nic} is down: ip link set {nic} up");
+        return Err(Refusal::new(rc::GENERIC, reason));
+    }
+    if !place.link.carrier {
+        let reason = format!("{ip}/{prefix} is on {nic}, but {}", no_carrier(nic));
+        return Err(Refusal::new(rc::GENERIC, reason));
+    }
+    if address.is_duplicate() {
+        return Err(collision(ip, nic, "another node"));
+    }
+    Ok(())
+}
+
+pub(super) fn no_carrier(nic: &str) -> String {
+    format!("{nic} {}: see to cable, port and switch", guard::NO_CARRIER)
+}
