@@ -112,6 +112,15 @@ mod tests {
         }
     }
 
+    impl Rounds {
+        fn await_first(&self) {
+            let mut sizes = self.sizes.lock().unwrap();
+            while sizes.is_empty() {
+                sizes = self.changed.wait(sizes).unwrap();
+            }
+        }
+    }
+
     #[tokio::test]
     async fn what_comes_during_a_round_is_the_next_round() {
         let rounds = Arc::new(Rounds::default());
@@ -121,11 +130,7 @@ mod tests {
             ..OpRequest::default()
         };
         let first = together.hand_in(&named("first")).unwrap();
-        let mut sizes = rounds.sizes.lock().unwrap();
-        while sizes.is_empty() {
-            sizes = rounds.changed.wait(sizes).unwrap();
-        }
-        drop(sizes);
+        rounds.await_first();
         let later: Vec<_> = ["a", "odd", "b"]
             .iter()
             .map(|rsc| together.hand_in(&named(rsc)).unwrap())

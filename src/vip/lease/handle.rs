@@ -87,6 +87,10 @@ pub(super) enum Order {
     Finish(End),
 }
 
+/// An address that is up: its resource, name and number of its device when it is to be adopted, and
+/// how it was added.
+pub(in crate::vip) type Kept = (String, Option<(String, u32)>, AddressSpec);
+
 impl LeaseHandle {
     /// The protocol's newest word, whole. Never waits.
     pub fn feed(&self, fresh: Vec<Fresh>) {
@@ -144,7 +148,7 @@ impl LeaseHandle {
 
     /// As [`LeaseHandle::adopt`] and [`LeaseHandle::address`] for many; those with a device are
     /// adopted.
-    pub fn addresses(&self, all: Vec<(String, Option<(String, u32)>, AddressSpec)>) {
+    pub(in crate::vip) fn addresses(&self, all: Vec<Kept>) {
         let orders = all.into_iter().flat_map(|(vip, link, spec)| {
             let want = link.map(|link| Order::Want {
                 vip: vip.clone(),

@@ -53,7 +53,7 @@ impl NativeVip {
         let Some(leases) = &self.leases else {
             return true;
         };
-        leases.view().standings.get(resource).is_none() || leases.is_open(resource)
+        !leases.view().standings.contains_key(resource) || leases.is_open(resource)
     }
 
     /// Which of these addresses are on this machine, wherever.
