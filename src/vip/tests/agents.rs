@@ -511,5 +511,10 @@ fn run_agent(agent: &Path, request: &OpRequest, temporary: &Path) -> i32 {
     for (name, value) in &request.params {
         command.env(format!("OCF_RESKEY_{name}"), value);
     }
-    command.status().unwrap().code().unwrap_or(-1)
+    // IPv6addr stops whoever its file below /run names, and that may be a second run of this test.
+    let mut ends = (0..AGENT_RUNS_MAX).map(|_| command.status().unwrap().code());
+    ends.find_map(|code| code).unwrap_or(-1)
 }
+
+/// How often an agent that a signal ended is run before that counts as its answer.
+const AGENT_RUNS_MAX: u32 = 5;
