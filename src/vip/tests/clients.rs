@@ -74,11 +74,9 @@ impl Host {
                     ("base_reachable_time_ms", "3600000"),
                     ("delay_first_probe_time", "3600"),
                 ] {
-                    for place in ["default", "eth0"] {
-                        let key = format!("net/{family}/neigh/{place}/{key}");
-                        let set = sysctl::set(&key, value);
-                        assert!(!matches!(set, sysctl::Set::Failed(_)), "{set:?}");
-                    }
+                    let key = format!("net/{family}/neigh/eth0/{key}");
+                    let set = sysctl::set(&key, value);
+                    assert!(!matches!(set, sysctl::Set::Failed(_)), "{set:?}");
                 }
             }
         };
@@ -258,6 +256,30 @@ fn clients_reach_the_new_holder_at_once() {
         return;
     };
     moves_to(test, &mut town, "eth0");
+}
+
+/// What the other tests show is the announcement's doing.
+#[test]
+fn without_an_announcement_clients_stay_with_the_former_holder() {
+    let test = "without_an_announcement_clients_stay";
+    let Some(mut town) = Town::new(test) else {
+        return;
+    };
+    let target = VIP.parse().unwrap();
+    town.nodes[0].address("eth0", VIP, 24);
+    let probe = EchoProbe::start(Some(&town.client.netns), target, Duration::from_millis(1));
+    let probe = probe.unwrap();
+    assert!(probe.wait_for_answer(Instant::now(), PATIENCE).is_some());
+    town.cable("node1", false);
+    let vip = town.nodes[1].netns.run(NativeVip::new).unwrap().unwrap();
+    vip.announce_only_if(Box::new(|_| false));
+    let start = request("start", &params(VIP, "eth0"));
+    assert_eq!(town.nodes[1].netns.run(|| vip.run(&start)).unwrap(), OK);
+    let begin = Instant::now() + Duration::from_millis(20);
+    assert_eq!(
+        probe.wait_for_answer(begin, Duration::from_millis(300)),
+        None
+    );
 }
 
 /// The address on a bridge of the node's own, as with virtual machines beside it.
