@@ -91,6 +91,14 @@ mod tests {
         changed: Condvar,
     }
 
+    impl Rounds {
+        fn await_first(&self) {
+            let sizes = self.sizes.lock().unwrap();
+            let begun = self.changed.wait_while(sizes, |sizes| sizes.is_empty());
+            drop(begun.unwrap());
+        }
+    }
+
     impl NativeAgent for Rounds {
         fn handles(&self, _: &OpRequest) -> Result<bool, String> {
             Ok(true)
