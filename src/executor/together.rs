@@ -120,15 +120,6 @@ mod tests {
         }
     }
 
-    impl Rounds {
-        fn await_first(&self) {
-            let mut sizes = self.sizes.lock().unwrap();
-            while sizes.is_empty() {
-                sizes = self.changed.wait(sizes).unwrap();
-            }
-        }
-    }
-
     #[tokio::test]
     async fn what_comes_during_a_round_is_the_next_round() {
         let rounds = Arc::new(Rounds::default());
