@@ -19,5 +19,11 @@ pub mod transport;
 pub mod view;
 pub mod vip;
 
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+#[path = "../tests/skip/mod.rs"]
+mod skip;
+
 /// `dc-version` in the CIB, and what `crm_mon` prints after the DC: tools compare it with 2.1.
 pub const DC_VERSION: &str = concat!("2.1.8-mainstay", env!("CARGO_PKG_VERSION"));

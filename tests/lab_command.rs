@@ -7,14 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-/// Says why a test does not run; where none may skip, that is a failure.
-fn skip(test: &str, why: &str) {
-    assert!(
-        std::env::var_os("MAINSTAY_NO_SKIP").is_none(),
-        "{test} must not skip: {why}"
-    );
-    eprintln!("{test}: skipped, {why}");
-}
+mod skip;
+
+use skip::skip;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mainstay-lab");
 const PATIENCE: Duration = Duration::from_secs(30);

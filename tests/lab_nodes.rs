@@ -6,14 +6,9 @@ use netlink::{AddressSpec, Announcer, Kernel, NetNs};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// Says why a test does not run; where none may skip, that is a failure.
-fn skip(test: &str, why: &str) {
-    assert!(
-        std::env::var_os("MAINSTAY_NO_SKIP").is_none(),
-        "{test} must not skip: {why}"
-    );
-    eprintln!("{test}: skipped, {why}");
-}
+mod skip;
+
+use skip::skip;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mainstay-lab");
 const EVERY: Duration = Duration::from_millis(2);

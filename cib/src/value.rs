@@ -272,6 +272,9 @@ mod tests {
             ("PT0S", 0),
             ("P10S", 10_000),
             ("P1MT1M", 2_592_060_000),
+            (" 20 sec ", 20_000),
+            ("250MS", 250),
+            ("P40S", 40_000),
         ];
         for (text, ms) in table {
             assert_eq!(parse_interval_ms(text), Ok(ms), "{text}");
@@ -280,6 +283,9 @@ mod tests {
             "",
             "s",
             "-1",
+            "+5",
+            "ten",
+            "5 weeks",
             "1.5s",
             "10 minutes ago",
             "10d",

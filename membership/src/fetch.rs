@@ -195,11 +195,11 @@ impl Core {
             .as_ref()
             .is_some_and(|t| t.nonce == nonce && t.from == from);
         let unasked = nonce == 0 && self.transfer.is_none() && self.dc_alive() == Some(from);
-        let (ballot, through) = self.matched;
-        let leads = ballot.node == from.0 && ballot == self.safety.promised;
-        if leads && nonce == 0 && self.log.has(&at) && !mutant::on(Mutant::RecoveredUnmatched) {
-            // After a recovery nothing counts as matched; what its DC has in a snapshot does.
-            self.matched.1 = through.max(at.seq);
+        // A node that has its state back from elsewhere has matched nothing of this ballot yet.
+        let same = self.matched.0.node == from.0 && at.ballot <= self.matched.0;
+        let shared = same && self.log.has(&at) && !mutant::on(Mutant::RecoveredUnmatched);
+        if at.seq <= self.commit && shared {
+            self.matched.1 = self.matched.1.max(at.seq);
         }
         let here = at.seq <= self.commit && self.matched.1 >= at.seq && nonce == 0;
         if here && !mutant::on(Mutant::SnapshotWordLost) {

@@ -287,7 +287,7 @@ fn proposable(body: &EntryBody) -> Result<(), Refusal> {
 /// Largest payload of one [`EntryBody::App`], in bytes: a CIB is at most 10 MiB.
 pub const ENTRY_BYTES_MAX: usize = 12 * 1_024 * 1_024;
 /// Proposals of one node without outcome.
-pub const PROPOSALS_MAX: usize = 256;
+pub const PROPOSALS_MAX: usize = 2_048;
 /// Entries appended and not committed.
 pub const UNCOMMITTED_MAX: u64 = 4_096;
 /// Entries held in memory, in bytes: a DC whose application gives no snapshot takes no more.

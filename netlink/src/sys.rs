@@ -117,6 +117,14 @@ pub fn make_offspring_realtime(priority: i32) -> io::Result<()> {
     set_scheduler(libc::SCHED_RR, priority)
 }
 
+/// Takes real-time priority from the calling thread.
+///
+/// # Errors
+/// What the kernel says; nobody is refused that.
+pub fn make_thread_ordinary() -> io::Result<()> {
+    set_scheduler(libc::SCHED_OTHER, 0)
+}
+
 fn set_scheduler(policy: libc::c_int, priority: i32) -> io::Result<()> {
     let param = libc::sched_param {
         sched_priority: priority,

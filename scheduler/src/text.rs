@@ -1,6 +1,5 @@
 //! Reading the small languages of attribute values: booleans, times, operation keys, names.
 
-use crate::score::leading_integer;
 use std::cmp::Ordering;
 
 /// `true`, `on`, `yes`, `y`, `1` (Pacemaker strings.c:crm_str_to_boolean).
@@ -21,59 +20,10 @@ pub(crate) fn parse_bool(text: Option<&str>) -> Option<bool> {
     }
 }
 
-/// A time with an optional unit (bare numbers are seconds), or an ISO 8601 duration, in
-/// milliseconds. `None` when it is neither.
+/// A time as the configuration writes it ([`cib::value::parse_interval_ms`]), in milliseconds.
+/// `None` when it is none.
 pub(crate) fn parse_ms(text: &str) -> Option<u64> {
-    let text = text.trim();
-    if text.starts_with('P') {
-        return parse_iso_duration_s(text).map(|s| s.saturating_mul(1000));
-    }
-    let value = u64::try_from(leading_integer(text)?).ok()?;
-    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '+');
-    let (multiplier, divisor) = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "s" | "sec" => (1000, 1),
-        "ms" | "msec" => (1, 1),
-        "us" | "usec" => (1, 1000),
-        "m" | "min" => (60_000, 1),
-        "h" | "hr" => (3_600_000, 1),
-        _ => return None,
-    };
-    Some(value.saturating_mul(multiplier) / divisor)
-}
-
-/// `PnYnMnWnDTnHnMnS` with fixed-length years (365 days) and months (30 days), in seconds.
-fn parse_iso_duration_s(text: &str) -> Option<u64> {
-    let mut total: u64 = 0;
-    let mut number: Option<u64> = None;
-    let mut time_part = false;
-    for c in text.chars().skip(1) {
-        if let Some(digit) = c.to_digit(10) {
-            number = Some(
-                number
-                    .unwrap_or(0)
-                    .saturating_mul(10)
-                    .saturating_add(u64::from(digit)),
-            );
-            continue;
-        }
-        if c == 'T' {
-            time_part = true;
-            continue;
-        }
-        let seconds = match (c, time_part) {
-            ('Y', false) => 365 * 86_400,
-            ('M', false) => 30 * 86_400,
-            ('W', false) => 7 * 86_400,
-            ('D', false) => 86_400,
-            ('M', true) => 60,
-            // Pacemaker also takes these without the T.
-            ('H', _) => 3600,
-            ('S', _) => 1,
-            _ => return None,
-        };
-        total = total.saturating_add(number.take()?.saturating_mul(seconds));
-    }
-    number.is_none().then_some(total)
+    cib::value::parse_interval_ms(text).ok()
 }
 
 /// `RESOURCE_OPERATION_INTERVAL`.
@@ -141,27 +91,6 @@ fn cmp_digits(a: &[u8], b: &[u8]) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times() {
-        for (text, want) in [
-            ("10s", Some(10_000)),
-            ("10", Some(10_000)),
-            ("1min", Some(60_000)),
-            ("2h", Some(7_200_000)),
-            ("250ms", Some(250)),
-            ("0", Some(0)),
-            ("PT1M30S", Some(90_000)),
-            ("P1DT1H", Some(90_000_000)),
-            ("P40S", Some(40_000)),
-            ("-5", None),
-            ("ten", None),
-            ("10 parsecs", None),
-            ("", None),
-        ] {
-            assert_eq!(parse_ms(text), want, "{text}");
-        }
-    }
 
     #[test]
     fn names_sort_by_number() {

@@ -1,7 +1,7 @@
 //! The `alerts` section of the CIB. Pure.
 
-use crate::fencing::parse_duration_ms;
 use cib::Element;
+use cib::value::parse_interval_ms;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One alert agent.
@@ -125,7 +125,7 @@ impl Options {
         Recipient {
             value: value.map(str::to_owned),
             timeout_ms: meta("timeout")
-                .and_then(parse_duration_ms)
+                .and_then(|v| parse_interval_ms(v).ok())
                 .filter(|ms| *ms > 0)
                 .unwrap_or(TIMEOUT_MS_DEFAULT),
             timestamp_format: meta("timestamp-format")

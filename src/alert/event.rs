@@ -140,30 +140,11 @@ fn operation_desc(finished: &OpFinished) -> &'static str {
     let (rc, expected) = (finished.outcome.rc, finished.request.target_rc);
     match finished.outcome.op_status {
         op_status::DONE if rc == expected => "ok",
-        op_status::DONE => rc_text(rc),
+        op_status::DONE => crate::view::ocf_code(rc),
         op_status::CANCELLED => "Cancelled",
         op_status::TIMEOUT => "Timed Out",
         op_status::NOT_INSTALLED => "Not installed",
         op_status::INVALID => "Cannot execute now",
         _ => "Error",
-    }
-}
-
-/// `services_ocf_exitcode_str`.
-fn rc_text(rc: i32) -> &'static str {
-    match rc {
-        0 => "ok",
-        1 => "error",
-        2 => "invalid parameter",
-        3 => "unimplemented feature",
-        4 => "insufficient privileges",
-        5 => "not installed",
-        6 => "not configured",
-        7 => "not running",
-        8 => "promoted",
-        9 => "promoted (failed)",
-        190 => "OCF_DEGRADED",
-        191 => "promoted (degraded)",
-        _ => "unknown",
     }
 }

@@ -11,7 +11,7 @@ use crate::ipc::{AttributeChange, AttributeUpdate, Request};
 /// The whole program.
 #[must_use]
 pub(crate) fn main(args: &[String]) -> Exit {
-    TOOL.main(args)
+    TOOL.main(args, run)
 }
 
 const TOOL: Tool = Tool {
@@ -19,7 +19,6 @@ const TOOL: Tool = Tool {
     options: &OPTIONS,
     usage: USAGE,
     prefix: "attrd_updater: ",
-    run,
 };
 
 fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Result<(), Failure> {

@@ -3,19 +3,21 @@
 use super::backend::{self, Backend};
 use super::console::Console;
 use super::exit::{Exit, Failure};
-use super::getopt::{self, Found, Opt, flag, with_value};
-use super::tool::Tool;
+use super::getopt::{Found, Opt, flag, with_value};
+use super::tool::{self, Tool};
 use cib::{Cib, Element, Patch, Section, XPath, update};
-use std::io::Read;
 
 /// The whole program.
 #[must_use]
 pub(crate) fn main(args: &[String]) -> Exit {
-    if getopt::parse(&OPTIONS, args).is_ok_and(|found| found.has("empty")) {
-        Console::process().print(&Cib::empty().to_xml());
-        return Exit::Ok;
-    }
-    TOOL.main(args)
+    TOOL.alone(args, |console, found| {
+        if found.has("empty") {
+            console.print(&Cib::empty().to_xml());
+            return Ok(());
+        }
+        let mut backend = backend::open()?;
+        run(backend.as_mut(), console, found)
+    })
 }
 
 const TOOL: Tool = Tool {
@@ -23,11 +25,16 @@ const TOOL: Tool = Tool {
     options: &OPTIONS,
     usage: USAGE,
     prefix: "Call failed: ",
-    run,
 };
 
 /// One command line.
 fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Result<(), Failure> {
+    if found.has("node") {
+        return Err(Failure::new(
+            Exit::Unimplemented,
+            "--node is not offered: every node has the same CIB, and changes go to the whole cluster",
+        ));
+    }
     let section = match found.value("scope") {
         None => None,
         Some("all") => None,
@@ -51,10 +58,12 @@ fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Resul
             console.line(&cib::digest::on_disk(cib.root()));
             Ok(())
         }
-        Some(other) => Err(Failure::new(
-            Exit::Unimplemented,
-            format!("--{other} is not offered yet"),
-        )),
+        // Every schema is read as it is: there is nothing that a newer one would add.
+        Some("upgrade") => {
+            console.line("Upgrade unnecessary: Schema is already the latest available");
+            Ok(())
+        }
+        Some(other) => Err(Failure::usage(format!("--{other} is no command"))),
     }
 }
 
@@ -212,7 +221,11 @@ fn change(
     backend: &mut dyn Backend,
     edit: impl Fn(&mut Cib) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    backend::edit(backend, "cibadmin", edit).map(|_| ())
+    let (_, committed) = backend::edit(backend, "cibadmin", edit)?;
+    for warning in committed.warnings {
+        Console::process().err_line(&warning);
+    }
+    Ok(())
 }
 
 fn only_place(cib: &Cib, xpath: &str) -> Result<cib::xpath::Place, Failure> {
@@ -254,25 +267,8 @@ fn place(section: Option<Section>, object: &Element) -> Result<Section, Failure>
 
 /// XML from `-X TEXT`, `-x FILE` or `-p`.
 fn input(found: &Found) -> Result<Element, Failure> {
-    let text = if let Some(text) = found.value("xml-text") {
-        text.to_owned()
-    } else if let Some(path) = found.value("xml-file") {
-        std::fs::read_to_string(path)
-            .map_err(|e| Failure::new(Exit::NoInput, format!("{path}: {e}")))?
-    } else if found.has("xml-pipe") {
-        let mut text = String::new();
-        let limit = cib::xml::DOCUMENT_MAX_BYTES as u64 + 1;
-        std::io::stdin()
-            .lock()
-            .take(limit)
-            .read_to_string(&mut text)
-            .map_err(|e| Failure::new(Exit::NoInput, format!("standard input: {e}")))?;
-        text
-    } else {
-        return Err(Failure::usage(
-            "Please supply XML to process with -X, -x or -p",
-        ));
-    };
+    let text = tool::xml_input(found)?
+        .ok_or_else(|| Failure::usage("Please supply XML to process with -X, -x or -p"))?;
     Ok(cib::xml::parse(&text)?)
 }
 

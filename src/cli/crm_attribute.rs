@@ -13,7 +13,7 @@ use cib::{Cib, Section};
 /// The whole program.
 #[must_use]
 pub(crate) fn main(args: &[String]) -> Exit {
-    TOOL.main(args)
+    TOOL.main(args, run)
 }
 
 const TOOL: Tool = Tool {
@@ -21,7 +21,6 @@ const TOOL: Tool = Tool {
     options: &OPTIONS,
     usage: USAGE,
     prefix: "crm_attribute: Error performing operation: ",
-    run,
 };
 
 /// Where an attribute lives.
@@ -66,12 +65,14 @@ fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Resul
         return query(backend, console, found, &scope, name.as_deref());
     }
     let name = name.ok_or_else(|| Failure::usage("which attribute? say -n NAME"))?;
-    match (&scope, delete) {
-        (Scope::Status(node), true) => attributes::set(backend, node, &name, None),
-        (Scope::Status(node), false) => attributes::set(backend, node, &name, value),
-        (_, true) => set(backend, &scope, &name, None),
-        (_, false) => set(backend, &scope, &name, value),
+    let value = value.filter(|_| !delete);
+    if let Scope::Status(node) = &scope {
+        return attributes::set(backend, node, &name, value);
     }
+    for warning in set(backend, &scope, &name, value)? {
+        console.err_line(&warning);
+    }
+    Ok(())
 }
 
 fn refuse_unknown(found: &Found) -> Result<(), Failure> {
@@ -217,13 +218,14 @@ fn pairs(set: &cib::Element) -> impl Iterator<Item = (&str, &str)> {
     pairs.filter_map(|p| Some((p.attr("name")?, p.attr("value")?)))
 }
 
+/// Changes the configuration; returns what is to be said about it.
 fn set(
     backend: &mut dyn Backend,
     scope: &Scope,
     name: &str,
     value: Option<&str>,
-) -> Result<(), Failure> {
-    backend::edit(backend, "crm_attribute", |cib| {
+) -> Result<Vec<String>, Failure> {
+    let (_, committed) = backend::edit(backend, "crm_attribute", |cib| {
         match scope {
             Scope::Nodes(node) => {
                 edit::set_node_attribute(cib, node, name, value)?;
@@ -248,7 +250,7 @@ fn set(
         }
         Ok(())
     })?;
-    Ok(())
+    Ok(committed.warnings)
 }
 
 /// crm_attribute(8).

@@ -13,7 +13,7 @@ use cib::config::Config;
 /// The whole program.
 #[must_use]
 pub(crate) fn main(args: &[String]) -> Exit {
-    TOOL.main(args)
+    TOOL.main(args, run)
 }
 
 const TOOL: Tool = Tool {
@@ -21,7 +21,6 @@ const TOOL: Tool = Tool {
     options: &OPTIONS,
     usage: USAGE,
     prefix: "crm_resource: ",
-    run,
 };
 
 fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Result<(), Failure> {
@@ -82,24 +81,14 @@ fn locate(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Re
     let id = resource(found)?;
     let status = backend::status(backend)?;
     let resource = view::find_resource(&status.resources, id).ok_or_else(|| unknown(id))?;
-    let mut lines = Vec::new();
-    view::leaves(resource, &mut |leaf| {
-        let role = if leaf.role == "Promoted" {
-            " Promoted"
-        } else {
-            ""
-        };
-        for node in &leaf.nodes {
-            let line = format!("resource {id} is running on: {node}{role}");
-            if !lines.contains(&line) {
-                lines.push(line);
-            }
+    let places = view::places(resource);
+    for (node, role) in &places {
+        match found.has("quiet") {
+            true => console.line(node),
+            false => console.line(&format!("resource {id} is running on: {node}{role}")),
         }
-    });
-    for line in &lines {
-        console.line(line);
     }
-    if lines.is_empty() {
+    if places.is_empty() {
         console.err_line(&format!("resource {id} is NOT running"));
     }
     Ok(())

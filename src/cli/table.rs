@@ -78,6 +78,12 @@ pub const COMMANDS: &[Command] = &[
         run: |args| super::crm_resource::main(args).into(),
     },
     Command {
+        name: "crm_verify",
+        man_page: "crm_verify",
+        summary: "whether the configuration is sound",
+        run: |args| super::crm_verify::main(args).into(),
+    },
+    Command {
         name: "pacemakerd",
         man_page: "pacemakerd",
         summary: "the version that resource agents ask for",
@@ -104,7 +110,8 @@ mod tests {
 
     #[test]
     fn every_option_is_in_its_manual_page() {
-        let tables: [(&str, &[Opt]); 6] = [
+        let tables: [(&str, &[Opt]); 7] = [
+            ("crm_verify", &super::super::crm_verify::OPTIONS),
             ("attrd_updater", &super::super::attrd_updater::OPTIONS),
             ("crm_mon", &super::super::crm_mon::OPTIONS),
             ("cibadmin", &super::super::cibadmin::OPTIONS),

@@ -5,6 +5,7 @@ use super::backend::{self, Backend};
 use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::getopt::{self, Found, Opt};
+use std::io::Read;
 
 /// A tool.
 pub(crate) struct Tool {
@@ -17,27 +18,42 @@ pub(crate) struct Tool {
     /// What stands before a failure of the cluster's; a wrong command line and a daemon that is
     /// down are told under the tool's name.
     pub(crate) prefix: &'static str,
-    /// What it does when it has to ask somebody.
-    pub(crate) run: fn(&mut dyn Backend, &mut Console, &Found) -> Result<(), Failure>,
 }
 
 impl Tool {
-    /// The whole program; `args` without its name.
+    /// The whole program of a tool that asks the cluster, or a CIB in its place; `args` without
+    /// its name.
     #[must_use]
-    pub(crate) fn main(&self, args: &[String]) -> Exit {
+    pub(crate) fn main(
+        &self,
+        args: &[String],
+        run: fn(&mut dyn Backend, &mut Console, &Found) -> Result<(), Failure>,
+    ) -> Exit {
+        self.alone(args, |console, found| {
+            let mut backend = backend::open()?;
+            run(backend.as_mut(), console, found)
+        })
+    }
+
+    /// As [`Tool::main`], of a tool that may do without a cluster.
+    #[must_use]
+    pub(crate) fn alone(
+        &self,
+        args: &[String],
+        run: impl FnOnce(&mut Console, &Found) -> Result<(), Failure>,
+    ) -> Exit {
         let mut console = Console::process();
         let result = getopt::parse(self.options, args).and_then(|found| {
-            if self.answered(&found, &mut console) {
-                return Ok(());
+            match self.answered(&found, &mut console) {
+                true => Ok(()),
+                false => run(&mut console, &found),
             }
-            let mut backend = backend::open()?;
-            (self.run)(backend.as_mut(), &mut console, &found)
         });
         self.finish(&mut console, result)
     }
 
     /// Version and help need nobody.
-    pub(crate) fn answered(&self, found: &Found, console: &mut Console) -> bool {
+    fn answered(&self, found: &Found, console: &mut Console) -> bool {
         if found.has("version") {
             console.line(&format!("Pacemaker {}", crate::DC_VERSION));
             return true;
@@ -50,7 +66,7 @@ impl Tool {
     }
 
     /// Tells of a failure; the exit code.
-    pub(crate) fn finish(&self, console: &mut Console, result: Result<(), Failure>) -> Exit {
+    fn finish(&self, console: &mut Console, result: Result<(), Failure>) -> Exit {
         let Err(failure) = result else {
             return Exit::Ok;
         };
@@ -65,4 +81,31 @@ impl Tool {
         }
         failure.exit
     }
+}
+
+/// XML that a command line gives: as a word, in a file, or on standard input.
+///
+/// # Errors
+/// [`Exit::NoInput`] when it cannot be read.
+pub(crate) fn xml_input(found: &Found) -> Result<Option<String>, Failure> {
+    if let Some(text) = found.value("xml-text") {
+        return Ok(Some(text.to_owned()));
+    }
+    let failed =
+        |name: &str, e: std::io::Error| Failure::new(Exit::NoInput, format!("{name}: {e}"));
+    if let Some(path) = found.value("xml-file") {
+        let text = std::fs::read_to_string(path);
+        return text.map(Some).map_err(|e| failed(path, e));
+    }
+    if !found.has("xml-pipe") {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    let limit = cib::xml::DOCUMENT_MAX_BYTES as u64 + 1;
+    let read = std::io::stdin()
+        .lock()
+        .take(limit)
+        .read_to_string(&mut text);
+    read.map_err(|e| failed("standard input", e))?;
+    Ok(Some(text))
 }

@@ -16,13 +16,7 @@ impl App {
         });
     }
 
-    /// Probes are no news.
     pub(super) fn alert_operation(&self, finished: &OpFinished) {
-        let request = &finished.request;
-        let probe = request.operation == "monitor" && request.interval_ms == 0;
-        if probe && finished.outcome.rc == request.target_rc {
-            return;
-        }
         let node = self.peers.name(self.me.node);
         self.alert(&AlertEvent::Resource {
             node,

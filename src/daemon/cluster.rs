@@ -38,7 +38,8 @@ impl App {
             } => self.on_command(token, from, &payload),
             Event::CommandUnsent { to, payload, why } => self.command_unsent(to, &payload, &why),
             Event::CommandRefused { payload, .. } => {
-                if let Some(command) = peer::decode::<NodeCommand>(&payload) {
+                let commands = peer::decode::<Vec<NodeCommand>>(&payload);
+                for command in commands.unwrap_or_default() {
                     self.refuse(command);
                 }
             }
@@ -342,14 +343,14 @@ impl App {
     /// and the next plan asks again where it still matters.
     fn command_unsent(&mut self, to: NodeId, payload: &[u8], why: &str) {
         tracing::warn!(node = self.peers.name(to), "{}", self.peers.named(why));
-        let Some(command) = peer::decode::<NodeCommand>(payload) else {
-            return;
-        };
-        match refusal_of(command) {
-            Some(answer) => self.told(answer),
-            None => self.control(controller::Input::Changed {
-                why: self.peers.named(why),
-            }),
+        let commands = peer::decode::<Vec<NodeCommand>>(payload);
+        for command in commands.unwrap_or_default() {
+            match refusal_of(command) {
+                Some(answer) => self.told(answer),
+                None => self.control(controller::Input::Changed {
+                    why: self.peers.named(why),
+                }),
+            }
         }
     }
 

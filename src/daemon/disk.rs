@@ -111,8 +111,6 @@ impl Drop for Disk {
 
 /// Ends when every handle is gone or the store failed.
 fn run(mut store: Store, inbox: &Receiver<Job>, done: &dyn Fn(Done)) {
-    // Every grant waits for this thread; without the right it waits like any other.
-    let _ = netlink::make_thread_realtime(super::REALTIME_PRIORITY);
     let mut next = None;
     while let Some(job) = next.take().or_else(|| inbox.recv().ok()) {
         match job {

@@ -2,7 +2,7 @@
 //! asks to be granted anew, and what it gives up because another node has it now.
 
 use super::app::App;
-use super::local::is_active;
+use super::local::{claims_to_run, is_active};
 use super::peer::{Items, free_key};
 use crate::executor::{OpFinished, OpRequest, ocf_rc};
 use crate::transport::Peers;
@@ -127,6 +127,12 @@ impl App {
             .iter()
             .filter(|(_, s)| matches!(s, Standing::Lapsed { .. }));
         held.extend(lapsed.map(|(vip, _)| vip.clone()));
+        // And what this node's report still calls its own although another has it since.
+        let history = &self.local.history;
+        let told = |vip: &&String| history.element(vip).is_some_and(claims_to_run);
+        let elsewhere = self.replica.grants().all();
+        let elsewhere = elsewhere.filter(|g| g.node() != self.me.node);
+        held.extend(elsewhere.map(|g| &g.vip).filter(told).cloned());
         for vip in held {
             if self.leases.surrendering.contains(&vip) {
                 continue;
@@ -362,6 +368,28 @@ impl App {
         };
         if let Err(why) = self.leases.handle.finish(end) {
             tracing::warn!("the gates were not left in order: {why}");
+        }
+    }
+}
+
+/// What the leases use where the kernel has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Means {
+    /// Gates at all.
+    NfTables,
+    /// Tables that belong to the daemon (Linux 6.9).
+    Owner,
+    /// Gates for announcements from packet sockets (Linux 5.16).
+    Egress,
+}
+
+impl Means {
+    pub(super) fn all_but(without: &[Self]) -> GateOptions {
+        let has = |means| !without.contains(&means);
+        GateOptions {
+            owner: has(Self::Owner),
+            egress: has(Self::Egress),
+            nf_tables: has(Self::NfTables),
         }
     }
 }

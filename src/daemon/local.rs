@@ -393,11 +393,6 @@ fn primitives_of(cib: &Cib, id: &str) -> BTreeSet<String> {
 
 /// The newest result that speaks of the resource's state says that it runs (or may run).
 pub(super) fn is_active(lrm: &cib::Element) -> bool {
-    let call = |op: &cib::Element| {
-        op.attr("call-id")
-            .and_then(|c| c.parse::<i64>().ok())
-            .unwrap_or(-1)
-    };
     let speaks = |op: &&cib::Element| {
         matches!(
             op.attr("operation"),
@@ -406,7 +401,12 @@ pub(super) fn is_active(lrm: &cib::Element) -> bool {
             )
         )
     };
-    let Some(newest) = lrm.children.iter().filter(speaks).max_by_key(|op| call(op)) else {
+    let Some(newest) = lrm
+        .children
+        .iter()
+        .filter(speaks)
+        .max_by_key(|op| call_of(op))
+    else {
         return false;
     };
     let rc = newest.attr("rc-code").unwrap_or("");
@@ -415,6 +415,19 @@ pub(super) fn is_active(lrm: &cib::Element) -> bool {
         // Not running, not installed: both mean that nothing is there.
         _ => rc != "7" && rc != "5",
     }
+}
+
+/// The newest result says that it runs, or comes from its monitor: one that failed counts, too,
+/// because it asks for a recovery there.
+pub(super) fn claims_to_run(lrm: &cib::Element) -> bool {
+    let newest = lrm.children.iter().max_by_key(|op| call_of(op));
+    let watched = newest.and_then(|op| op.attr("interval"));
+    is_active(lrm) || watched.is_some_and(|i| i != "0")
+}
+
+fn call_of(op: &cib::Element) -> i64 {
+    let call = op.attr("call-id").and_then(|c| c.parse().ok());
+    call.unwrap_or(-1)
 }
 
 /// What a probe may find without anything being wrong: running, not running, promoted.
@@ -454,6 +467,19 @@ mod tests {
             "a failed start may have left a part running"
         );
         assert!(!is_active(&lrm(&[("monitor", 5, 9)])));
+    }
+
+    #[test]
+    fn what_is_watched_claims_to_run_even_when_its_monitor_failed() {
+        let mut failed = lrm(&[("start", 0, 5), ("monitor", 7, 6)]);
+        assert!(!claims_to_run(&failed));
+        failed.children[1].set("interval", "1000");
+        assert!(claims_to_run(&failed));
+        failed
+            .children
+            .push(lrm(&[("stop", 0, 9)]).children.remove(0));
+        assert!(!claims_to_run(&failed), "it is over");
+        assert!(!claims_to_run(&lrm(&[("start", 0, 5), ("stop", 0, 9)])));
     }
 
     #[test]

@@ -30,8 +30,8 @@ mod supervise;
 mod turn;
 mod watch;
 
-/// Real-time priority of what an address waits for when it moves (1 to 99): the parent, the loop and
-/// the store thread. Below protocol and leases, above everything ordinary.
+/// Real-time priority of what an address waits for when it moves (1 to 99): the parent and the loop.
+/// Below protocol and leases, above everything ordinary.
 const REALTIME_PRIORITY: i32 = 5;
 
 pub use log::Log;

@@ -3,7 +3,9 @@
 use super::app::{App, now_s};
 use super::disk::Job;
 use super::peer::NodeTell;
-use crate::ipc::{Call, Change, CibVersionInfo, CibVersionText, ErrorKind, Request, Response};
+use crate::ipc::{
+    Call, Change, CibVersionInfo, CibVersionText, ErrorKind, FENCE_WAIT_MS_MAX, Request, Response,
+};
 use crate::replica::{LoggedChange, Outcome, Rejection, RejectionKind};
 use crate::transport::boottime_ms;
 use membership::{EntryBody, Input, OpId, Refusal};
@@ -522,7 +524,5 @@ const FENCES_MAX: usize = 64;
 const FENCE_TIMEOUT_MS: u64 = 60_000;
 /// What intent and result need beside the device, milliseconds.
 const FENCE_MARGIN_MS: u64 = 10_000;
-/// Longest wait for a fencing, in milliseconds: an hour.
-const FENCE_WAIT_MS_MAX: u64 = 60 * 60 * 1000;
 /// Longest wait for idleness, in milliseconds: a day.
 const IDLE_WAIT_MS_MAX: u64 = 24 * 60 * 60 * 1000;

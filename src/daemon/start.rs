@@ -55,35 +55,13 @@ pub struct Args {
     accept_lost_store: bool,
     /// Do without this means of the kernel, as on an older one (for tests and labs; repeatable)
     #[arg(long, value_enum, value_name = "MEANS")]
-    kernel_without: Vec<Means>,
+    kernel_without: Vec<leases::Means>,
     /// Stay in the foreground (always done; accepted for compatibility with corosync)
     #[arg(short = 'f', long)]
     foreground: bool,
     /// The daemon itself, below its parent
     #[arg(long, hide = true)]
     worker: bool,
-}
-
-/// What the leases of floating addresses use where the kernel has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Means {
-    /// Gates at all.
-    NfTables,
-    /// Tables that belong to the daemon (Linux 6.9).
-    Owner,
-    /// Gates for announcements from packet sockets (Linux 5.16).
-    Egress,
-}
-
-impl Args {
-    fn gates(&self) -> GateOptions {
-        let has = |means| !self.kernel_without.contains(&means);
-        GateOptions {
-            owner: has(Means::Owner),
-            egress: has(Means::Egress),
-            nf_tables: has(Means::NfTables),
-        }
-    }
 }
 
 /// Why the daemon did not start: an exit code and what to tell.
@@ -198,8 +176,6 @@ fn other_daemon(pid_file: &Path) -> Option<u32> {
 
 fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
     supervise::unblock_signals();
-    // What is started from here, agents above all, runs as everything else does.
-    let _ = netlink::make_thread_realtime(super::REALTIME_PRIORITY);
     harden();
     let strictness = if args.lenient {
         Strictness::Lenient
@@ -230,7 +206,12 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
         return Ok(0);
     }
     let peers = find_peers(&conf, &paths)?;
+    // The engine of the store spins while it waits for threads of its own: with real-time priority
+    // it would keep them from ever running.
+    let _ = netlink::make_thread_ordinary();
     let disk = open_store(&paths, args)?;
+    // What is started from here, agents above all, runs as everything else does.
+    let _ = netlink::make_thread_realtime(super::REALTIME_PRIORITY);
     // The store's lock proves that no other daemon runs: what an earlier one left is nobody's.
     let mut left_behind = Vec::from_iter(last_words::take(&paths));
     left_behind.extend(crate::executor::end_survivors(&paths.run_dir()));
@@ -249,7 +230,7 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
         timing,
         ring,
         left_behind,
-        gates: args.gates(),
+        gates: leases::Means::all_but(&args.kernel_without),
     };
     runtime.block_on(serve(parts, disk))
 }

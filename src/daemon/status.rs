@@ -3,7 +3,7 @@
 use super::app::{App, now_s};
 use crate::ipc::{Check, CheckLevel, Response};
 use crate::transport::Report;
-use crate::view::{FailCount, PeerStatus, Status, SwitchStatus, VipStatus};
+use crate::view::{PeerStatus, Status, SwitchStatus, VipStatus};
 use crate::vip::lease::{BELT_HOLD_US, Standing};
 use membership::PeerState;
 use scheduler::{Options, Plan};
@@ -21,10 +21,7 @@ impl App {
         let mut status = Box::new(self.status(report));
         let cib = self.cib_now();
         self.plan_for_client(cib, reply, |cib, plan| {
-            status.failcounts = fail_counts(cib, &plan);
-            (status.details, status.bans) = crate::view::details(cib);
-            status.nodes = plan.nodes;
-            status.resources = plan.resources;
+            status.take_cib(cib, plan);
             Response::Status(status)
         });
     }
@@ -56,9 +53,6 @@ impl App {
     /// Everything but what a plan tells.
     fn status(&self, report: Option<&Report>) -> Status {
         let dc = self.dc();
-        let version = self.replica.cib().version();
-        let root = self.replica.cib().root();
-        let stamp = |name: &str| root.attr(name).unwrap_or_default().to_owned();
         Status {
             cluster_name: self.conf.cluster_name.clone(),
             local_node: self.peers.name(self.me.node),
@@ -71,17 +65,7 @@ impl App {
             ),
             votes: report.map(votes).unwrap_or_default(),
             view_no: self.standing.view.view_no,
-            cib_version: (version.admin_epoch, version.epoch, version.num_updates),
-            last_change: root.attr("cib-last-written").map(|when| {
-                (
-                    when.to_owned(),
-                    stamp("update-user"),
-                    stamp("update-client"),
-                    stamp("update-origin"),
-                )
-            }),
             now: now_s(),
-            options: self.options(),
             peers: self.peer_statuses(report),
             transition: dc.and_then(|n| self.reports.of(n)?.dc()?.progress),
             vips: self.vip_statuses(),
@@ -137,15 +121,6 @@ impl App {
         ];
         let ms = |(name, us): &(&str, u64)| ((*name).to_owned(), us / 1000);
         named.iter().map(ms).collect()
-    }
-
-    fn options(&self) -> Vec<(String, String)> {
-        let config = cib::config::Config::new(self.replica.cib());
-        config
-            .properties()
-            .into_iter()
-            .map(|(n, v)| (n.to_owned(), v.to_owned()))
-            .collect()
     }
 
     fn peer_statuses(&self, report: Option<&Report>) -> Vec<PeerStatus> {
@@ -372,61 +347,4 @@ fn link_state(report: &Report, node: NodeId, link: u8) -> Option<(bool, u32)> {
         link.up,
         link.rtt_us.unwrap_or(0).try_into().unwrap_or(u32::MAX),
     ))
-}
-
-/// Fail counts from the transient attributes `fail-count-RSC#OP_INTERVAL`.
-fn fail_counts(cib: &cib::Element, plan: &Plan) -> Vec<FailCount> {
-    let mut counts = Vec::new();
-    let Some(status) = cib.first("status") else {
-        return counts;
-    };
-    for state in &status.children {
-        let node = state.attr("uname").unwrap_or_default();
-        let sets = state.all("transient_attributes").flat_map(|t| &t.children);
-        let pairs: Vec<_> = sets
-            .flat_map(|s| &s.children)
-            .filter_map(|nv| Some((nv.attr("name")?, nv.attr("value")?)))
-            .collect();
-        for (name, value) in &pairs {
-            let Some((resource, operation)) = name
-                .strip_prefix("fail-count-")
-                .and_then(|n| n.rsplit_once('#'))
-            else {
-                continue;
-            };
-            let last = format!("last-failure-{resource}#{operation}");
-            let last = pairs
-                .iter()
-                .find(|(n, _)| *n == last)
-                .and_then(|(_, v)| v.parse().ok());
-            counts.push(FailCount {
-                resource: resource.to_owned(),
-                node: node.to_owned(),
-                operation: operation.to_owned(),
-                count: count_of(value),
-                threshold: threshold(plan, resource),
-                last_failure: last,
-            });
-        }
-    }
-    counts
-}
-
-/// `INFINITY` = 1 000 000.
-fn count_of(value: &str) -> u32 {
-    match value {
-        "INFINITY" => 1_000_000,
-        number => number.parse().unwrap_or(0),
-    }
-}
-
-/// `migration-threshold` as the plan's reasons name it; 0 = none reached.
-fn threshold(plan: &Plan, resource: &str) -> u32 {
-    let of = |r: &scheduler::Reason| match &r.because {
-        scheduler::Because::FailedTooOften { threshold, .. } if r.resource == resource => {
-            Some(*threshold)
-        }
-        _ => None,
-    };
-    plan.reasons.iter().find_map(of).unwrap_or(0)
 }

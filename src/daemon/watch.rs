@@ -118,11 +118,17 @@ impl Watching {
     }
 
     fn tell(&self, mishaps: Vec<Mishap>) {
-        for mishap in mishaps {
-            // The loop has ended when nobody listens; what does not fit is found by the monitors.
-            if let Err(mpsc::error::TrySendError::Full(lost)) = self.words.try_send(mishap) {
-                tracing::warn!(?lost, "more happened to addresses than the daemon can take");
-            }
+        let full = |word| {
+            // The loop has ended when nobody listens.
+            let sent = self.words.try_send(word);
+            matches!(sent, Err(mpsc::error::TrySendError::Full(_)))
+        };
+        let lost = mishaps.into_iter().filter(|m| full(m.clone())).count();
+        if lost > 0 {
+            tracing::warn!(
+                lost,
+                "more happened to addresses than the daemon can take: their monitors will tell"
+            );
         }
     }
 }

@@ -341,6 +341,6 @@ pub const LANE_QUEUE_MAX: usize = queue::LANE_QUEUE_MAX;
 const SHUTDOWN_WAIT_MAX: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
-mod real_agents_tests;
+pub(crate) mod real_agents_tests;
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,10 @@ fn installed(provider: &str, kind: &str) -> bool {
     let path = ocf::agent_path(&Paths::below("/"), provider, kind);
     let there = path.exists();
     if !there {
-        eprintln!("skipped: {} is not installed", path.display());
+        crate::skip::skip(
+            "a real agent",
+            &format!("{} is not installed", path.display()),
+        );
     }
     there
 }
@@ -34,7 +37,8 @@ fn op(provider: &str, kind: &str, operation: &str, params: &[(&str, &str)]) -> O
     }
 }
 
-async fn outcomes(paths: &Paths, requests: Vec<OpRequest>) -> Vec<OpOutcome> {
+/// Runs operations one after the other.
+pub(crate) async fn outcomes(paths: &Paths, requests: Vec<OpRequest>) -> Vec<OpOutcome> {
     let (sender, mut events) = mpsc::channel(16);
     let config = ExecutorConfig {
         paths: paths.clone(),

@@ -91,6 +91,14 @@ mod tests {
         changed: Condvar,
     }
 
+    impl Rounds {
+        fn await_first(&self) {
+            let sizes = self.sizes.lock().unwrap();
+            let begun = self.changed.wait_while(sizes, |sizes| sizes.is_empty());
+            drop(begun.unwrap());
+        }
+    }
+
     impl NativeAgent for Rounds {
         fn handles(&self, _: &OpRequest) -> Result<bool, String> {
             Ok(true)
@@ -121,11 +129,7 @@ mod tests {
             ..OpRequest::default()
         };
         let first = together.hand_in(&named("first")).unwrap();
-        let mut sizes = rounds.sizes.lock().unwrap();
-        while sizes.is_empty() {
-            sizes = rounds.changed.wait(sizes).unwrap();
-        }
-        drop(sizes);
+        rounds.await_first();
         let later: Vec<_> = ["a", "odd", "b"]
             .iter()
             .map(|rsc| together.hand_in(&named(rsc)).unwrap())

@@ -1,8 +1,9 @@
 //! Fence devices as configured: `stonith` primitives and their `pcmk_*` parameters. Pure.
 
 use super::metadata::AgentMetadata;
-use super::text::{parse_duration_ms, parse_list, parse_map};
+use super::text::{parse_list, parse_map};
 use cib::Element;
+use cib::value::parse_interval_ms;
 use std::collections::BTreeMap;
 
 /// A fence device.
@@ -51,7 +52,7 @@ impl Device {
     pub fn timeout_ms(&self, action: &str, default_ms: u64) -> u64 {
         self.params
             .get(&format!("pcmk_{action}_timeout"))
-            .and_then(|v| parse_duration_ms(v))
+            .and_then(|v| parse_interval_ms(v).ok())
             .filter(|ms| *ms > 0)
             .unwrap_or(default_ms)
     }
@@ -79,18 +80,19 @@ impl Device {
     #[must_use]
     pub fn delay_ms(&self, target: &str, random: u32) -> u64 {
         let base = self.params.get("pcmk_delay_base").map_or(0, |text| {
-            parse_duration_ms(text)
+            parse_interval_ms(text)
+                .ok()
                 .or_else(|| {
                     parse_map(text)
                         .get(target)
-                        .and_then(|v| parse_duration_ms(v))
+                        .and_then(|v| parse_interval_ms(v).ok())
                 })
                 .unwrap_or(0)
         });
         let max = self
             .params
             .get("pcmk_delay_max")
-            .and_then(|v| parse_duration_ms(v))
+            .and_then(|v| parse_interval_ms(v).ok())
             .unwrap_or(0);
         let spread = max.saturating_sub(base);
         base + u64::try_from((u128::from(spread) * u128::from(random)) >> 32).unwrap_or(0)

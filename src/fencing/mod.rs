@@ -16,7 +16,6 @@ pub use device::{Device, HostCheck, devices};
 pub use fencer::{FenceOutcome, FenceRecord, FenceRequest, Fencer, HISTORY_MAX};
 pub use metadata::AgentMetadata;
 pub(crate) use monitor::ActiveDevices;
-pub(crate) use text::parse_duration_ms;
 pub use topology::levels;
 
 #[cfg(test)]

@@ -1,25 +1,6 @@
-//! Durations and lists as fence device parameters write them. Pure.
+//! Lists and maps as fence device parameters write them. Pure.
 
 use std::collections::BTreeMap;
-
-/// Milliseconds of `20`, `20s`, `500ms`, `2min`, `1h`; a bare number is seconds
-/// (lib/common/utils.c, `crm_get_msec`). `None` = not a duration.
-pub(crate) fn parse_duration_ms(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().ok()?;
-    let (times, divide) = match text[digits..].trim() {
-        "" | "s" | "sec" => (1000, 1),
-        "ms" | "msec" => (1, 1),
-        "us" | "usec" => (1, 1000),
-        "m" | "min" => (60_000, 1),
-        "h" | "hr" => (3_600_000, 1),
-        _ => return None,
-    };
-    Some(number.saturating_mul(times) / divide)
-}
 
 /// Node names separated by commas, semicolons or blanks (`pcmk_host_list`, topology's `devices`).
 pub(super) fn parse_list(text: &str) -> Vec<String> {
@@ -61,26 +42,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations() {
-        let cases = [
-            ("20", Some(20_000)),
-            ("20s", Some(20_000)),
-            (" 20 sec ", Some(20_000)),
-            ("500ms", Some(500)),
-            ("1500us", Some(1)),
-            ("2min", Some(120_000)),
-            ("1h", Some(3_600_000)),
-            ("", None),
-            ("soon", None),
-            ("5 weeks", None),
-            ("99999999999999999999", None),
-        ];
-        for (text, expect) in cases {
-            assert_eq!(parse_duration_ms(text), expect, "{text:?}");
-        }
-    }
-
-    #[test]
     fn maps() {
         let check = |text: &str, expect: &[(&str, &str)]| {
             let found = parse_map(text);
@@ -118,11 +79,6 @@ mod tests {
             let escaped = |v: &String| -> String { v.chars().flat_map(|c| ['\\', c]).collect() };
             let written: String = map.iter().map(|(n, v)| format!("{n}:{};", escaped(v))).collect();
             proptest::prop_assert_eq!(parse_map(&written), map);
-        }
-
-        #[test]
-        fn any_text_is_a_duration_or_not(text in "[0-9]{0,22} ?[a-z]{0,4}") {
-            let _ = parse_duration_ms(&text);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The commands' side: blocking, one request at a time.
 
 use super::frame::{self, FrameError, LENGTH_BYTES};
-use super::{Request, Response};
+use super::{FENCE_WAIT_MS_MAX, Request, Response};
 use crate::paths::Paths;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -82,6 +82,8 @@ impl Client {
     pub fn call(&mut self, request: &Request) -> Result<Response, FrameError> {
         let own_wait = match request {
             Request::WaitIdle { timeout_ms } => Duration::from_millis(*timeout_ms),
+            // The daemon knows `stonith-timeout`, and answers when that is over.
+            Request::Fence { .. } => Duration::from_millis(FENCE_WAIT_MS_MAX),
             _ => Duration::ZERO,
         };
         self.stream

@@ -12,6 +12,9 @@ pub const FRAME_BYTES_MAX: usize = CIB_BYTES_MAX + 64 * 1024;
 /// Largest CIB, in bytes of XML.
 pub const CIB_BYTES_MAX: usize = 10 * 1024 * 1024;
 
+/// Longest wait for a fencing, in milliseconds: an hour.
+pub const FENCE_WAIT_MS_MAX: u64 = 60 * 60 * 1000;
+
 /// What a command asks of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {

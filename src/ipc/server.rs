@@ -193,15 +193,18 @@ mod tests {
     use crate::ipc::Client;
     use crate::paths::Paths;
 
-    #[test]
-    fn a_request_is_answered_and_the_daemon_knows_who_asked() {
+    /// A place for a socket, and a runtime.
+    fn bench() -> (tempfile::TempDir, Paths, tokio::runtime::Runtime) {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::below(dir.path());
         std::fs::create_dir_all(paths.run_dir()).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        (dir, paths, builder.enable_all().build().unwrap())
+    }
+
+    #[test]
+    fn a_request_is_answered_and_the_daemon_knows_who_asked() {
+        let (_dir, paths, runtime) = bench();
         let (calls, mut inbox) = mpsc::channel(1);
         let socket = paths.socket();
         runtime.block_on(async move {
@@ -229,13 +232,7 @@ mod tests {
 
     #[test]
     fn a_client_that_hangs_up_gives_its_place_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let paths = Paths::below(dir.path());
-        std::fs::create_dir_all(paths.run_dir()).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let (_dir, paths, runtime) = bench();
         let (calls, mut inbox) = mpsc::channel(1);
         let socket = paths.socket();
         runtime.block_on(async move {

@@ -1,7 +1,7 @@
 //! The status in the words of Pacemaker 1.1 (`crm_mon --legacy`): probes written for it look at
 //! the beginning of lines.
 
-use super::tell::{asctime, count, node_state};
+use super::tell::{asctime, count};
 use super::{Status, text};
 use std::fmt::Write as _;
 
@@ -28,20 +28,8 @@ pub fn document(status: &Status) -> String {
     );
     let _ = writeln!(out, "{} Resources configured.", count(status).configured);
     out.push_str("============\n\n");
-    let (mut online, mut offline) = (Vec::new(), Vec::new());
-    for node in &status.nodes {
-        match node_state(node) {
-            "online" => online.push(node.name.as_str()),
-            "OFFLINE" => offline.push(node.name.as_str()),
-            state => {
-                let _ = writeln!(out, "Node {}: {state}", node.name);
-            }
-        }
-    }
-    for (word, names) in [("Online", online), ("OFFLINE", offline)] {
-        if !names.is_empty() {
-            let _ = writeln!(out, "{word}: [ {} ]", names.join(" "));
-        }
+    for line in text::node_lines(status) {
+        let _ = writeln!(out, "{line}");
     }
     out.push_str("\nFull list of resources:\n\n");
     let options = text::Options {

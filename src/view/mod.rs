@@ -1,6 +1,7 @@
 //! One status model, and its renderers: text as crm_mon prints it, JSON, the Nagios line.
 
 mod details;
+mod from_cib;
 mod history;
 pub mod legacy;
 mod model;
@@ -21,5 +22,5 @@ pub use model::{
 pub use only::{only_node, only_resource};
 pub use tell::{
     Counts, asctime, count, exec_status, find_resource, interval, leaves, node_state, ocf_code,
-    option, option_on, risks, score,
+    option, option_on, places, risks, score,
 };

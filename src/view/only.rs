@@ -102,7 +102,7 @@ mod tests {
         Status {
             nodes: vec![node("a"), node("b")],
             resources: vec![
-                primitive("one", "a"),
+                primitive("solo", "a"),
                 primitive("two", "b"),
                 group(
                     "g",
@@ -127,7 +127,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            !text.contains("one") && !text.contains("m1") && !text.contains(" a "),
+            !text.contains("solo") && !text.contains("m1") && !text.contains(" a "),
             "{text}"
         );
     }
@@ -135,12 +135,12 @@ mod tests {
     #[test]
     fn a_resource_is_shown_with_its_kin() {
         for (id, there, not) in [
-            ("one", vec!["one"], vec!["two", "m1", "Clone"]),
-            ("m1", vec!["Group: g", "m1"], vec!["m2", "one"]),
-            ("g", vec!["m1", "m2"], vec!["one"]),
-            ("i", vec!["Started: [ a b ]"], vec!["one"]),
-            ("c", vec!["Started: [ a b ]"], vec!["one"]),
-            ("nobody", vec!["No active"], vec!["one"]),
+            ("solo", vec!["solo"], vec!["two", "m1", "Clone"]),
+            ("m1", vec!["Group: g", "m1"], vec!["m2", "solo"]),
+            ("g", vec!["m1", "m2"], vec!["solo"]),
+            ("i", vec!["Started: [ a b ]"], vec!["solo"]),
+            ("c", vec!["Started: [ a b ]"], vec!["solo"]),
+            ("nobody", vec!["No active"], vec!["solo"]),
         ] {
             let text = text::resource_list(&only_resource(status(), id), text::Options::default());
             assert!(there.iter().all(|t| text.contains(t)), "{id}: {text}");

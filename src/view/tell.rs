@@ -218,6 +218,25 @@ pub fn option_on(status: &Status, name: &str, default: bool) -> bool {
         .unwrap_or(default)
 }
 
+/// Where a resource runs, each place once, with ` Promoted` behind the node where it is that.
+#[must_use]
+pub fn places(resource: &ResourceStatus) -> Vec<(String, &'static str)> {
+    let mut places = Vec::new();
+    leaves(resource, &mut |leaf| {
+        let role = match leaf.role.as_str() {
+            "Promoted" => " Promoted",
+            _ => "",
+        };
+        for node in &leaf.nodes {
+            let place = (node.clone(), role);
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+    });
+    places
+}
+
 /// Options that take safety away, each in a sentence that says what may happen and the cure.
 #[must_use]
 pub fn risks(status: &Status) -> Vec<String> {
@@ -227,10 +246,17 @@ pub fn risks(status: &Status) -> Vec<String> {
             "fencing is off (stonith-enabled=false): a node that hangs may still write to shared data while another takes over; configure a fence device".to_owned(),
         );
     }
-    if option(status, "no-quorum-policy") == Some("ignore") {
-        risks.push(
-            "quorum is ignored (no-quorum-policy=ignore): both halves of a split cluster run everything; with two nodes use `two_node: 1` in corosync.conf".to_owned(),
-        );
+    match (option(status, "no-quorum-policy"), status.nodes.len()) {
+        (Some("ignore"), 3..) => risks.push(
+            "no-quorum-policy=ignore is taken as freeze with more than two nodes: a partition without quorum starts nothing; write freeze or stop".to_owned(),
+        ),
+        (Some("ignore"), _) => risks.push(
+            "quorum is ignored (no-quorum-policy=ignore): two nodes that lose sight of each other both run everything; use `two_node: 1` in corosync.conf and a fence device".to_owned(),
+        ),
+        (Some("suicide" | "fence"), _) => risks.push(
+            "no-quorum-policy=suicide (or fence) is taken as stop: a node without quorum stops its resources and does not end itself; write stop".to_owned(),
+        ),
+        _ => {}
     }
     risks
 }

@@ -136,23 +136,28 @@ const fn plural(n: usize) -> &'static str {
 }
 
 fn nodes(status: &Status) -> String {
-    let mut text = String::from("\nNode List:\n");
+    let lines = node_lines(status).into_iter();
+    let lines = lines.map(|line| format!("  * {line}\n"));
+    format!("\nNode List:\n{}", lines.collect::<String>())
+}
+
+/// A line for every node with a state of its own, then those that are on or off together.
+pub(super) fn node_lines(status: &Status) -> Vec<String> {
+    let mut lines = Vec::new();
     let (mut online, mut offline) = (Vec::new(), Vec::new());
     for node in &status.nodes {
         match node_state(node) {
             "online" => online.push(node.name.as_str()),
             "OFFLINE" => offline.push(node.name.as_str()),
-            state => {
-                let _ = writeln!(text, "  * Node {}: {state}", node.name);
-            }
+            state => lines.push(format!("Node {}: {state}", node.name)),
         }
     }
     for (word, names) in [("Online", online), ("OFFLINE", offline)] {
         if !names.is_empty() {
-            let _ = writeln!(text, "  * {word}: [ {} ]", names.join(" "));
+            lines.push(format!("{word}: [ {} ]", names.join(" ")));
         }
     }
-    text
+    lines
 }
 
 fn nodes_with_resources(status: &Status) -> String {

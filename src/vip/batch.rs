@@ -113,27 +113,31 @@ impl NativeVip {
             self.watch(start.request, &start.place.link, &held);
             results[start.at] = DONE;
         }
+        let devices: BTreeSet<u32> = starts.iter().map(|s| s.place.link.index).collect();
+        for index in devices {
+            self.keep_others(index);
+        }
     }
 
     fn with_open_gates<'a>(&self, starts: Vec<Start<'a>>) -> Vec<Start<'a>> {
-        let is_new = |s: &&Start<'_>| self.leases_for(s.request).is_some();
-        let gated: Vec<_> = starts
-            .iter()
-            .filter(is_new)
-            .map(|s| {
-                let (ip, link) = (s.settings.target.ip, s.place.link.name.clone());
-                (s.request.rsc.clone(), ip, link)
-            })
-            .collect();
         let Some(leases) = starts.iter().find_map(|s| self.leases_for(s.request)) else {
             return starts;
         };
-        let results = leases.open_all(&gated, GATES_WAIT);
+        let is_leased = |s: &&Start<'_>| self.leases_for(s.request).is_some();
+        let gated: Vec<_> = starts
+            .iter()
+            .filter(is_leased)
+            .map(|s| {
+                let (ip, link) = (s.settings.target.ip, &s.place.link);
+                (s.request.rsc.as_str(), ip, (link.name.as_str(), link.index))
+            })
+            .collect();
+        let results = leases.open(&gated, GATES_WAIT);
         let shut: BTreeSet<String> = gated
             .into_iter()
             .zip(results)
             .filter(|(_, result)| result.is_err())
-            .map(|((vip, ..), _)| vip)
+            .map(|((vip, ..), _)| vip.to_owned())
             .collect();
         let open = starts.into_iter();
         open.filter(|s| !shut.contains(&s.request.rsc)).collect()
@@ -149,20 +153,6 @@ impl NativeVip {
         let order =
             |(request, link, spec): &&Kept<'_>| (request.rsc.clone(), link.clone(), spec.clone());
         leases.addresses(leased.iter().map(order).collect());
-        let new = leased.iter().filter(|(_, adopted, _)| adopted.is_none());
-        let new: BTreeSet<_> = new.map(|(.., spec)| (spec.index, spec.ip)).collect();
-        if new.is_empty() {
-            return;
-        }
-        // The kernel may remove them by itself one day, and must not take others along.
-        let mut kernel = self.kernel();
-        let all = kernel.addresses().unwrap_or_default();
-        let mut done = BTreeSet::new();
-        for own in all.iter().filter(|a| new.contains(&(a.index, a.ip))) {
-            if !own.is_secondary() && done.insert(own.index) {
-                keep_secondaries(&mut kernel, own);
-            }
-        }
     }
 
     /// As [`NativeVip::to_remove`], on the picture.
@@ -279,7 +269,7 @@ impl NativeVip {
 
 /// An address that is up, to be kept alive: its resource, its device when a process that has just
 /// started did not put it there, and how it is to be renewed.
-type Kept<'a> = (&'a OpRequest, Option<String>, AddressSpec);
+type Kept<'a> = (&'a OpRequest, Option<(String, u32)>, AddressSpec);
 
 /// As the address of a running resource is kept alive.
 fn adopted<'a>(
@@ -296,7 +286,8 @@ fn adopted<'a>(
         preferred: settings.preferred,
         ..AddressSpec::new(address.index, ip, address.prefix)
     };
-    Some((request, Some(place.link.name.clone()), spec))
+    let link = (place.link.name.clone(), place.link.index);
+    Some((request, Some(link), spec))
 }
 
 fn place_of(address: &Address) -> (u32, IpAddr, u8) {

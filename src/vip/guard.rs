@@ -206,7 +206,7 @@ impl Guard {
         let what = match address.valid {
             // Its time was over: whoever gives it its time has stopped doing so.
             Lifetime::Seconds(0) => "went at the end of its lifetime",
-            _ => "was removed",
+            _ => "was removed by somebody else",
         };
         self.missed(&resource, address, what).into_iter().collect()
     }
@@ -240,7 +240,7 @@ impl Guard {
             None => None,
             Some(Ok(())) => Some(Mishap::Restored {
                 resource: resource.to_owned(),
-                cause: format!("{cause} by somebody else and put back"),
+                cause: format!("{cause} and put back"),
                 took: noticed.elapsed(),
             }),
             Some(Err(error)) => Some(trouble(&format!(" and could not be put back: {error}"))),

@@ -131,21 +131,11 @@ impl NativeVip {
             return Ok(true);
         }
         let unserved = match served {
-            Served::Address(agent) => {
-                params::unserved(agent, request).or_else(|| self.infiniband(request))
-            }
+            Served::Address(agent) => params::unserved(agent, request),
             Served::Source => source::unserved(request),
             Served::Route => route::unserved(request),
         };
         unserved.map_or(Ok(true), Err)
-    }
-
-    /// Its neighbours are told in another form of ARP.
-    fn infiniband(&self, request: &OpRequest) -> Option<String> {
-        let nic = params::text(&request.params, "nic")?;
-        let link = self.kernel().link(nic).ok()?;
-        let infiniband = link.hardware_type == nix::libc::ARPHRD_INFINIBAND;
-        infiniband.then(|| format!("{nic} is InfiniBand"))
     }
 
     /// Runs one operation to its end: OCF exit code and reason (empty when all is well).
@@ -220,6 +210,7 @@ impl NativeVip {
             self.close_gate(request, Some(settings.target.ip));
             return Err(refusal);
         }
+        self.keep_others(place.link.index);
         let held = self.hold(request, &settings.target, &place);
         if !place.link.up {
             self.proclaim_on_new_link(request, settings, &link, &held);

@@ -144,6 +144,15 @@ pub(super) fn is_special(request: &OpRequest) -> bool {
     switched || namespace(request).is_some()
 }
 
+/// One holder at a time is not what is wanted, or nothing here could enforce it.
+pub(super) fn is_out_of_reach(request: &OpRequest) -> bool {
+    let shared = ["lvs_support", "lvs_ipv6_addrlabel"].iter();
+    namespace(request).is_some()
+        || shared
+            .into_iter()
+            .any(|name| is_true(request.params.get(*name)))
+}
+
 /// What the agent refuses before it looks at the address (exit code 6).
 pub(super) fn contradiction(agent: Agent, request: &OpRequest) -> Option<Refusal> {
     let params = &request.params;

@@ -162,6 +162,8 @@ struct Watcher<T> {
 impl<T: Fn(Trouble)> Watcher<T> {
     fn run(&self) {
         let mut told = 0;
+        // The engine is to blame only for the time in which the disk answered promptly.
+        let mut prompt_since = Instant::now();
         while let Some((number, since)) = self.late(COMMIT_WAIT) {
             let probe = match probe(&self.dir) {
                 Ok(probe) => probe,
@@ -175,9 +177,10 @@ impl<T: Fn(Trouble)> Watcher<T> {
                 }
                 // For ever, if need be: one waiting test write is enough.
                 answer = probe.recv().map_err(|_| RecvTimeoutError::Disconnected);
+                prompt_since = Instant::now();
             }
             match answer {
-                Ok(Ok(())) if since.elapsed() < self.patience => {}
+                Ok(Ok(())) if since.max(prompt_since).elapsed() < self.patience => {}
                 Ok(Ok(())) => return self.failed(self.engine_hangs(number)),
                 Ok(Err(error)) => return self.failed(error),
                 // The thread of the test write ended by a panic: nothing is known.
@@ -273,7 +276,7 @@ const COMMIT_WAIT: Duration = Duration::from_secs(1);
 const PROBE_WAIT: Duration = Duration::from_secs(2);
 
 /// A commit that has not come back for this long while test writes do never will.
-pub(crate) const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const COMMIT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// As [`COMMIT_PATIENCE`], of what an opening makes durable: it may copy a whole database aside.
 const OPEN_PATIENCE: Duration = Duration::from_secs(600);

@@ -1,5 +1,6 @@
 //! A lab with a cluster in it, and what the tests ask of it.
 
+pub(crate) use crate::skip::skip;
 use mainstay::ipc::{Change, Client, Edit, Request, Response};
 use mainstay::lab::{Lab, Options, Output, Seen};
 use mainstay::paths::Paths;
@@ -393,15 +394,6 @@ pub(crate) fn brief(status: &Status) -> String {
         resources.join(" "),
         notices.join(" | ")
     )
-}
-
-/// Says that a test does not run here. With `MAINSTAY_NO_SKIP=1`, as in CI, that is a failure.
-pub(crate) fn skip(test: &str, why: &str) {
-    assert!(
-        std::env::var_os("MAINSTAY_NO_SKIP").is_none_or(|v| v != "1"),
-        "{test} may not be skipped (MAINSTAY_NO_SKIP=1), but {why}"
-    );
-    eprintln!("{test}: skipped, {why}");
 }
 
 /// One of the labs that may run at a time.

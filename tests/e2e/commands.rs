@@ -6,6 +6,8 @@ use crate::config::{Primitive, add, plain, properties};
 use crate::terminal::Terminal;
 use mainstay::lab::Output;
 
+/// A patchset that sets the timeout of `d-m` to 55 s, as crm_diff writes it.
+const PATCH: &str = "<diff format=\"2\"><version><source admin_epoch=\"0\" epoch=\"0\" num_updates=\"0\"/><target admin_epoch=\"0\" epoch=\"0\" num_updates=\"0\"/></version><change operation=\"modify\" path=\"/cib/configuration/resources/primitive[@id=&apos;d&apos;]/operations/op[@id=&apos;d-m&apos;]\"><change-list><change-attr name=\"timeout\" operation=\"set\" value=\"55s\"/></change-list><change-result><op id=\"d-m\" name=\"monitor\" interval=\"10s\" timeout=\"55s\"/></change-result></change></diff>";
 /// A node's corosync.conf, below its directory.
 const CONF: &str = "etc-corosync/corosync.conf";
 
@@ -71,10 +73,9 @@ fn the_configuration_changes_by_cibadmin() {
         "node1",
         "cibadmin -Q > /run/a.xml; sed 's/44s/55s/' /run/a.xml > /run/b.xml",
     );
-    let patch = "<diff format=\"2\"><version><source admin_epoch=\"0\" epoch=\"0\" num_updates=\"0\"/><target admin_epoch=\"0\" epoch=\"0\" num_updates=\"0\"/></version><change operation=\"modify\" path=\"/cib/configuration/resources/primitive[@id=&apos;d&apos;]/operations/op[@id=&apos;d-m&apos;]\"><change-list><change-attr name=\"timeout\" operation=\"set\" value=\"55s\"/></change-list><change-result><op id=\"d-m\" name=\"monitor\" interval=\"10s\" timeout=\"55s\"/></change-result></change></diff>";
     c.run(
         "node1",
-        &format!("echo \"$(cat <<'END'\n{patch}\nEND\n)\" | cibadmin -P -p"),
+        &format!("echo \"$(cat <<'END'\n{PATCH}\nEND\n)\" | cibadmin -P -p"),
     );
     assert!(c.run("node2", timeout).contains("timeout=\"55s\""));
     c.run("node1", "cibadmin -R -p < /run/a.xml");

@@ -55,7 +55,10 @@ fn a_removed_address_is_back_on_its_node_until_the_migration_threshold() {
         assert_eq!(c.holders(VIP).unwrap(), [holder.as_str()]);
     }
     let failed = c.run(&holder, "crm_mon -1rf");
-    assert!(failed.contains("by somebody else and put back"), "{failed}");
+    assert!(
+        failed.contains("was removed by somebody else on eth0 and put back"),
+        "{failed}"
+    );
 
     c.run(&holder, &remove);
     let taker = c.wait_started("node1", "ip", Some(&holder));

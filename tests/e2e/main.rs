@@ -18,6 +18,8 @@ mod lease;
 mod quorum;
 mod replay;
 mod restart;
+#[path = "../skip/mod.rs"]
+mod skip;
 mod stale;
 mod stop;
 mod terminal;

@@ -181,6 +181,14 @@ fn options_and_sections() {
             "use one of stop, freeze, ignore",
         ),
         (
+            "name=\"no-quorum-policy\" value=\"ignore\"",
+            "as two_node: 1 does",
+        ),
+        (
+            "name=\"no-quorum-policy\" value=\"suicide\"",
+            "is taken as stop",
+        ),
+        (
             "name=\"stonith-timeout\" value=\"soon\"",
             "is not an interval",
         ),
@@ -196,6 +204,29 @@ fn options_and_sections() {
     assert_eq!(verdict("<resources/><constraints/><rsc_default/>").len(), 1);
     assert_eq!(verdict("<resources/><constraints/><resources/>").len(), 1);
     assert_eq!(verdict("<resources/>").len(), 1);
+}
+
+#[test]
+fn ignoring_quorum_depends_on_the_number_of_nodes() {
+    let text = |nodes: &str| {
+        format!(
+            "<cib><configuration><crm_config><cluster_property_set id=\"s\"><nvpair id=\"x\" name=\"no-quorum-policy\" value=\"ignore\"/></cluster_property_set></crm_config><nodes>{nodes}</nodes><resources/><constraints/></configuration><status/></cib>"
+        )
+    };
+    let nodes = |n: u8| -> String {
+        let node = |i: u8| format!("<node id=\"{i}\" uname=\"n{i}\"/>");
+        (1..=n).map(node).collect()
+    };
+    for (n, part) in [
+        (2, "two_node"),
+        (3, "taken as freeze"),
+        (5, "taken as freeze"),
+    ] {
+        let found = verify(&Cib::parse(&text(&nodes(n))).unwrap());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].severity, Severity::Warning);
+        assert!(found[0].what.contains(part), "{n}: {found:?}");
+    }
 }
 
 #[test]

@@ -30,6 +30,36 @@ pub(super) fn check(cib: &Cib, findings: &mut Findings) {
         self::constraint(constraint.element, findings);
     }
     no_fence_device(cib, findings);
+    quorum_policy(cib, findings);
+}
+
+/// Policies that mean less here than they say, or more than they look like.
+fn quorum_policy(cib: &Cib, findings: &mut Findings) {
+    let config = Config::new(cib);
+    let nodes = config.nodes().len();
+    let sets = cib.section(Section::CrmConfig);
+    let sets = sets.into_iter().flat_map(|s| s.all("cluster_property_set"));
+    for pair in sets.flat_map(|s| s.all("nvpair")) {
+        if pair.attr("name") != Some("no-quorum-policy") {
+            continue;
+        }
+        let (what, cure) = match (pair.attr("value"), nodes) {
+            (Some("ignore"), 3..) => (
+                "no-quorum-policy=ignore is taken as freeze with more than two nodes: a partition without quorum starts nothing",
+                "write freeze, or stop, the default; if half of the nodes shall go on alone, give one of them more votes in corosync.conf",
+            ),
+            (Some("ignore"), _) => (
+                "no-quorum-policy=ignore lets either of two nodes go on alone, as two_node: 1 does; both run everything when they only lose sight of each other",
+                "write two_node: 1 in corosync.conf instead, and configure a fence device",
+            ),
+            (Some("suicide" | "fence"), _) => (
+                "a node without quorum does not end itself here: no-quorum-policy=suicide (or fence) is taken as stop, and its resources are stopped",
+                "write stop; to have silent nodes switched off by the others, configure a fence device",
+            ),
+            _ => continue,
+        };
+        findings.warning(pair, what.to_owned(), cure);
+    }
 }
 
 fn property(set: &Element, pair: &Element, findings: &mut Findings) {

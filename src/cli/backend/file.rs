@@ -147,40 +147,20 @@ impl CibFile {
     }
 
     fn status(&self) -> Status {
-        let plan = self.plan();
         let root = self.cib.root();
-        let version = self.cib.version();
         let config = cib::config::Config::new(&self.cib);
-        let (details, bans) = crate::view::details(root);
-        let stamp = |name: &str| root.attr(name).unwrap_or_default().to_owned();
-        Status {
+        let mut status = Status {
             local_node: host_name(),
             dc: root
                 .attr("dc-uuid")
                 .and_then(|id| Some(config.node(id)?.uname.to_owned())),
             quorate: root.attr("have-quorum") == Some("1"),
             quorum_why: "as the file says".to_owned(),
-            cib_version: (version.admin_epoch, version.epoch, version.num_updates),
-            last_change: root.attr("cib-last-written").map(|when| {
-                (
-                    when.to_owned(),
-                    stamp("update-user"),
-                    stamp("update-client"),
-                    stamp("update-origin"),
-                )
-            }),
             now: now_s(),
-            options: config
-                .properties()
-                .into_iter()
-                .map(|(n, v)| (n.to_owned(), v.to_owned()))
-                .collect(),
-            nodes: plan.nodes,
-            resources: plan.resources,
-            details,
-            bans,
             ..Status::default()
-        }
+        };
+        status.take_cib(root, self.plan());
+        status
     }
 }
 

@@ -135,10 +135,22 @@ pub(crate) fn edit<T>(
         let value = change(&mut new)?;
         match put(backend, client, &old, &new) {
             Err(failure) if failure.exit == Exit::Old && attempt < ATTEMPTS_MAX => {}
-            result => return result.map(|committed| (value, committed)),
+            Err(failure) => return Err(failure),
+            Ok(mut committed) => {
+                committed.warnings.extend(new_warnings(&old, &new));
+                return Ok((value, committed));
+            }
         }
     }
     Err(unexpected())
+}
+
+/// What the check has to say about a change that was made: what it brought, not what stood there.
+fn new_warnings(old: &Cib, new: &Cib) -> Vec<String> {
+    let before = cib::check::verify(old);
+    let findings = cib::check::verify(new).into_iter();
+    let brought = findings.filter(|f| !before.contains(f));
+    brought.map(|f| f.to_string()).collect()
 }
 
 /// Carries the difference of two configurations over to the cluster. Where somebody else was

@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub wait: bool,
     /// `-F`: no questions, no refusals for the user's own good.
     pub force: bool,
+    /// `-n`: every question is answered with no.
+    pub no: bool,
     /// `-f FILE`: commands from a file.
     pub file: Option<String>,
     /// `-c FILE`: work on a CIB in a file.
@@ -64,6 +66,9 @@ impl Context<'_> {
     pub(crate) fn confirm(&mut self, question: &str) -> Result<bool, Failure> {
         if self.options.force {
             return Ok(true);
+        }
+        if self.options.no {
+            return Ok(false);
         }
         if !self.console.interactive {
             return Err(Failure::new(
@@ -200,9 +205,15 @@ fn parse(args: &[String]) -> Result<Parsed, Failure> {
             "-F" | "--force" => options.force = true,
             "-f" | "--file" => options.file = Some(value("a file")?),
             "-c" | "--cib" => options.cib = Some(value("a file with a CIB")?),
+            "-n" | "--no" => options.no = true,
             // Colours and the like: there are none to switch.
-            "-D" | "--display" | "-H" | "--history" | "-o" | "--opt" => drop(value("a value")?),
-            "-R" | "--regression-tests" | "-d" | "--debug" | "-n" | "--no" => {}
+            "-D" | "--display" => drop(value("a value")?),
+            "-R" | "--regression-tests" | "-d" | "--debug" => {}
+            "-H" | "--history" | "-o" | "--opt" => {
+                return Err(Failure::usage(format!(
+                    "{flag} is not offered: there is no level `history` and there are no options to set; `mainstay history` shows who changed what"
+                )));
+            }
             "-h" | "--help" => return Ok(Parsed::Help),
             "--version" => return Ok(Parsed::Version),
             other if other.starts_with('-') && other.len() > 1 => {
@@ -218,6 +229,8 @@ fn parse(args: &[String]) -> Result<Parsed, Failure> {
     }
     Ok(Parsed::Run(options))
 }
+
+pub(crate) use session::describe as describe_finding;
 
 /// A configuration as `crm configure show` prints it.
 ///

@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::session::CLIENT;
+use super::words::Attribute;
 use crate::cli::attributes;
 use crate::cli::backend::{self, ask_done};
 use crate::cli::exit::{Exit, Failure};
@@ -37,8 +38,8 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
         "ready" => unset(context, words, "maintenance", "false"),
         "show" | "list" | "status" => show(context, words),
         "server" => server(context),
-        "attribute" => attribute(context, words),
-        "status-attr" => status_attribute(context, words),
+        "attribute" => attribute(context, words, Lifetime::Forever),
+        "status-attr" => attribute(context, words, Lifetime::Reboot),
         "fence" => fence(context, words),
         "delete" => delete(context, words),
         other => Err(Failure::new(
@@ -55,13 +56,10 @@ fn set(
     name: &str,
     value: &str,
 ) -> Result<(), Failure> {
-    let (node, lifetime) = whose(context, words, name)?;
-    if lifetime == Lifetime::Reboot {
-        let cib = backend::cib(context.backend, false)?;
-        known(&cib, &node)?;
-        return attributes::set(context.backend, &node, name, Some(value));
+    match whose(context, words, name)? {
+        (node, Lifetime::Reboot) => attributes::set(context.backend, &node, name, Some(value)),
+        (node, Lifetime::Forever) => set_for_ever(context, &node, name, Some(value)),
     }
-    set_for_ever(context, &node, name, value)
 }
 
 /// Takes back what [`set`] did, whichever lifetime it had: who says `online` wants the node online.
@@ -73,28 +71,25 @@ fn unset(
 ) -> Result<(), Failure> {
     let (node, lifetime) = whose(context, words, name)?;
     if lifetime == Lifetime::Forever {
-        set_for_ever(context, &node, name, value)?;
+        set_for_ever(context, &node, name, Some(value))?;
     }
     let cib = backend::cib(context.backend, true)?;
-    known(&cib, &node)?;
-    if attributes::valid(&cib, &node)
-        .iter()
-        .any(|(n, _)| *n == name)
-    {
-        attributes::set(context.backend, &node, name, None)?;
+    let mut standing = attributes::valid(&cib, &node).into_iter();
+    match standing.any(|(n, _)| n == name) {
+        true => attributes::set(context.backend, &node, name, None),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 fn set_for_ever(
     context: &mut Context<'_>,
     node: &str,
     name: &str,
-    value: &str,
+    value: Option<&str>,
 ) -> Result<(), Failure> {
     backend::edit(context.backend, CLIENT, |cib| {
         known(cib, node)?;
-        Ok(edit::set_node_attribute(cib, node, name, Some(value))?)
+        Ok(edit::set_node_attribute(cib, node, name, value)?)
     })?;
     Ok(())
 }
@@ -141,37 +136,8 @@ fn whose(
         Some(node) => node,
         None => backend::local_node(context.backend)?,
     };
+    known(&backend::cib(context.backend, false)?, &node)?;
     Ok((node, lifetime))
-}
-
-/// `status-attr NODE set|delete|show NAME [VALUE]`: what ends with the node's reboot.
-fn status_attribute(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let (node, name, value) = match words.as_slice() {
-        [node, "set", name, value] => (*node, *name, Some(*value)),
-        [node, "delete", name] => (*node, *name, None),
-        [node, "show", name] => {
-            let cib = backend::cib(context.backend, true)?;
-            known(&cib, node)?;
-            let found = attributes::valid(&cib, node);
-            let Some((_, value)) = found.iter().find(|(n, _)| n == name) else {
-                return Err(Failure::no_such(format!(
-                    "node {node} has no attribute {name}"
-                )));
-            };
-            let line = format!("scope=status  name={name} value={value}");
-            context.console.line(&line);
-            return Ok(());
-        }
-        _ => {
-            return Err(Failure::usage(
-                "usage: crm node status-attr NODE set NAME VALUE | delete NAME | show NAME",
-            ));
-        }
-    };
-    let cib = backend::cib(context.backend, false)?;
-    known(&cib, node)?;
-    attributes::set(context.backend, node, name, value)
 }
 
 fn known(cib: &cib::Cib, node: &str) -> Result<(), Failure> {
@@ -218,37 +184,51 @@ fn server(context: &mut Context<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `attribute NODE set|delete|show NAME [VALUE]`.
-fn attribute(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let (node, name, value) = match words.as_slice() {
-        [node, "set", name, value] => (*node, *name, Some(*value)),
-        [node, "delete", name] => (*node, *name, None),
-        [node, "show", name] => {
-            let cib = backend::cib(context.backend, false)?;
-            known(&cib, node)?;
-            let found = Config::new(&cib).node(node);
+/// `attribute NODE …` for ever, `status-attr NODE …` until the node's reboot.
+fn attribute(
+    context: &mut Context<'_>,
+    words: &[String],
+    lifetime: Lifetime,
+) -> Result<(), Failure> {
+    let usage =
+        "usage: crm node attribute|status-attr NODE set NAME VALUE | delete NAME | show NAME";
+    let Attribute {
+        of: node,
+        name,
+        value,
+    } = Attribute::parse(words, usage)?;
+    let cib = backend::cib(context.backend, true)?;
+    known(&cib, node)?;
+    match (value, lifetime) {
+        (None, lifetime) => show_attribute(context, &cib, node, name, lifetime),
+        (Some(value), Lifetime::Reboot) => attributes::set(context.backend, node, name, value),
+        (Some(value), Lifetime::Forever) => set_for_ever(context, node, name, value),
+    }
+}
+
+fn show_attribute(
+    context: &mut Context<'_>,
+    cib: &cib::Cib,
+    node: &str,
+    name: &str,
+    lifetime: Lifetime,
+) -> Result<(), Failure> {
+    let (scope, value) = match lifetime {
+        Lifetime::Forever => {
+            let found = Config::new(cib).node(node);
             let value = found.and_then(|n| n.attributes.get(name).copied());
-            let Some(value) = value else {
-                return Err(Failure::no_such(format!(
-                    "node {node} has no attribute {name}"
-                )));
-            };
-            context
-                .console
-                .line(&format!("scope=nodes  name={name} value={value}"));
-            return Ok(());
+            ("nodes", value)
         }
-        _ => {
-            return Err(Failure::usage(
-                "usage: crm node attribute NODE set NAME VALUE | delete NAME | show NAME",
-            ));
+        Lifetime::Reboot => {
+            let found = attributes::valid(cib, node).into_iter();
+            let mut found = found.filter(|(n, _)| *n == name);
+            ("status", found.next().map(|(_, v)| v))
         }
     };
-    backend::edit(context.backend, CLIENT, |cib| {
-        known(cib, node)?;
-        Ok(edit::set_node_attribute(cib, node, name, value)?)
-    })?;
+    let value =
+        value.ok_or_else(|| Failure::no_such(format!("node {node} has no attribute {name}")))?;
+    let line = format!("scope={scope}  name={name} value={value}");
+    context.console.line(&line);
     Ok(())
 }
 

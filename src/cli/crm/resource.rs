@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::session::CLIENT;
+use super::words::Attribute;
 use crate::cli::backend::{self, ask_done};
 use crate::cli::exit::{Exit, Failure};
 use crate::ipc::Request;
@@ -11,13 +12,15 @@ use cib::edit::{self, SetKind};
 use cib::{Cib, Element, Section};
 
 /// Verbs of the level.
-pub(super) const VERBS: [&str; 29] = [
+pub(super) fn verbs() -> Vec<&'static str> {
+    [&CHANGING_VERBS[..], &LOOKING_VERBS[..]].concat()
+}
+
+/// Those after which `-w` waits.
+pub(super) const CHANGING_VERBS: [&str; 21] = [
     "start",
     "stop",
     "restart",
-    "status",
-    "show",
-    "list",
     "cleanup",
     "refresh",
     "reprobe",
@@ -36,6 +39,11 @@ pub(super) const VERBS: [&str; 29] = [
     "meta",
     "param",
     "utilization",
+];
+const LOOKING_VERBS: [&str; 8] = [
+    "status",
+    "show",
+    "list",
     "failcount",
     "locate",
     "constraints",
@@ -191,28 +199,16 @@ fn locate(context: &mut Context<'_>, id: &str) -> Result<(), Failure> {
     let Some(resource) = view::find_resource(&status.resources, id) else {
         return Err(Failure::no_such(format!("Resource not found: {id}")));
     };
-    let mut places = Vec::new();
-    view::leaves(resource, &mut |leaf| {
-        for node in &leaf.nodes {
-            let role = match leaf.role.as_str() {
-                "Promoted" => " Promoted",
-                _ => "",
-            };
-            let place = format!("{node}{role}");
-            if !places.contains(&place) {
-                places.push(place);
-            }
-        }
-    });
+    let places = view::places(resource);
     if places.is_empty() {
         context
             .console
             .line(&format!("resource {id} is NOT running"));
     }
-    for place in places {
+    for (node, role) in places {
         context
             .console
-            .line(&format!("resource {id} is running on: {place}"));
+            .line(&format!("resource {id} is running on: {node}{role}"));
     }
     Ok(())
 }
@@ -368,33 +364,27 @@ fn remove_moves(cib: &mut Cib, id: &str, node: Option<&str>) -> Vec<String> {
 
 /// `meta RESOURCE set NAME VALUE | delete NAME | show NAME`.
 fn attributes(context: &mut Context<'_>, words: &[String], kind: SetKind) -> Result<(), Failure> {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let (id, name, value) = match words.as_slice() {
-        [id, "set", name, value] => (*id, *name, Some(*value)),
-        [id, "delete", name] => (*id, *name, None),
-        [id, "show", name] => {
-            let cib = backend::cib(context.backend, false)?;
-            known(&cib, id)?;
-            let config = Config::new(&cib);
-            let found = config.resource(id).and_then(|r| {
-                let sets = match kind {
-                    SetKind::Meta => config.meta(&r),
-                    SetKind::Instance => config.parameters(&r),
-                    SetKind::Utilization => config.utilization(&r),
-                };
-                sets.get(name).map(|v| (*v).to_owned())
-            });
-            let Some(value) = found else {
-                return Err(Failure::no_such(format!("{name} is not set on {id}")));
+    let usage = "usage: crm resource meta|param|utilization RESOURCE set NAME VALUE | delete NAME | show NAME";
+    let Attribute {
+        of: id,
+        name,
+        value,
+    } = Attribute::parse(words, usage)?;
+    let Some(value) = value else {
+        let cib = backend::cib(context.backend, false)?;
+        known(&cib, id)?;
+        let config = Config::new(&cib);
+        let found = config.resource(id).and_then(|r| {
+            let sets = match kind {
+                SetKind::Meta => config.meta(&r),
+                SetKind::Instance => config.parameters(&r),
+                SetKind::Utilization => config.utilization(&r),
             };
-            context.console.line(&value);
-            return Ok(());
-        }
-        _ => {
-            return Err(Failure::usage(
-                "usage: crm resource meta|param|utilization RESOURCE set NAME VALUE | delete NAME | show NAME",
-            ));
-        }
+            sets.get(name).map(|v| (*v).to_owned())
+        });
+        let value = found.ok_or_else(|| Failure::no_such(format!("{name} is not set on {id}")))?;
+        context.console.line(&value);
+        return Ok(());
     };
     backend::edit(context.backend, CLIENT, |cib| {
         known(cib, id)?;

@@ -46,6 +46,34 @@ pub(crate) fn split(line: &str) -> Result<Vec<String>, Failure> {
     Ok(words)
 }
 
+/// `OBJECT set NAME VALUE | delete NAME | show NAME`, as several levels have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attribute<'a> {
+    /// Whose.
+    pub(crate) of: &'a str,
+    /// Which.
+    pub(crate) name: &'a str,
+    /// What it becomes, `Some(None)` = deleted; `None` = it is asked for.
+    pub(crate) value: Option<Option<&'a str>>,
+}
+
+impl<'a> Attribute<'a> {
+    /// Reads a command's words.
+    ///
+    /// # Errors
+    /// Anything else; the failure is `usage`.
+    pub(crate) fn parse(words: &'a [String], usage: &str) -> Result<Self, Failure> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let (of, name, value) = match words.as_slice() {
+            [of, "set", name, value] => (*of, *name, Some(Some(*value))),
+            [of, "delete", name] => (*of, *name, Some(None)),
+            [of, "show", name] => (*of, *name, None),
+            _ => return Err(Failure::usage(usage)),
+        };
+        Ok(Self { of, name, value })
+    }
+}
+
 /// Joins physical lines to logical ones: a backslash at the end (blanks behind it do no harm)
 /// continues a line.
 #[derive(Debug, Default)]

@@ -42,9 +42,8 @@ pub(super) fn run(
 }
 
 fn list(backend: &mut dyn Backend, console: &mut Console) -> Result<(), Failure> {
-    let versions = match ask(backend, &Request::Versions)? {
-        Response::Versions(versions) => versions,
-        _ => return Err(backend::unexpected()),
+    let Response::Versions(versions) = ask(backend, &Request::Versions)? else {
+        return Err(backend::unexpected());
     };
     if versions.is_empty() {
         console.line("No version of the configuration is kept here yet.");

@@ -78,13 +78,18 @@ pub(super) enum Order {
     Want {
         vip: String,
         ip: IpAddr,
-        link: Option<String>,
+        /// Name and number of the device.
+        link: Option<(String, u32)>,
     },
     Address(String, Box<AddressSpec>),
     Close(String, Option<IpAddr>),
     Check,
     Finish(End),
 }
+
+/// An address that is up: its resource, name and number of its device when it is to be adopted, and
+/// how it was added.
+pub(in crate::vip) type Kept = (String, Option<(String, u32)>, AddressSpec);
 
 impl LeaseHandle {
     /// The protocol's newest word, whole. Never waits.
@@ -106,7 +111,7 @@ impl LeaseHandle {
 
     /// An address is up here already (a restarted daemon finds it): its gate opens as soon as this
     /// process is granted it.
-    pub fn adopt(&self, vip: &str, ip: IpAddr, link: Option<String>) {
+    pub fn adopt(&self, vip: &str, ip: IpAddr, link: Option<(String, u32)>) {
         self.give(Order::Want {
             vip: vip.to_owned(),
             ip,
@@ -114,54 +119,36 @@ impl LeaseHandle {
         });
     }
 
-    /// Opens the gate of an address and waits until it is open. The gates stand before that, so
-    /// that the address may be added afterwards (R15).
-    ///
-    /// # Errors
-    /// Why it did not open within `wait`; it is closed again then.
-    pub fn open(&self, vip: &str, ip: IpAddr, link: &str, wait: Duration) -> Result<(), String> {
-        let until = Instant::now() + wait;
-        let number = self.give(Order::Want {
-            vip: vip.to_owned(),
-            ip,
-            link: Some(link.to_owned()),
-        });
-        let result = self.await_open(vip, number, until);
-        if result.is_err() {
-            self.give(Order::Close(vip.to_owned(), Some(ip)));
-        }
-        result
-    }
-
-    /// As [`LeaseHandle::open`] for many, each a resource, its address and device: one write for
-    /// all that may speak already. `wait` is for all of them together.
-    pub fn open_all(
+    /// Opens the gates of addresses (resource, address, name and number of the device) together and
+    /// waits until each is open. They stand before that, so that the addresses may be added
+    /// afterwards (R15). In the order given: why one did not open within `wait`; it is closed again.
+    #[must_use]
+    pub fn open(
         &self,
-        wanted: &[(String, IpAddr, String)],
+        all: &[(&str, IpAddr, (&str, u32))],
         wait: Duration,
     ) -> Vec<Result<(), String>> {
         let until = Instant::now() + wait;
-        let want = |(vip, ip, link): &(String, IpAddr, String)| Order::Want {
-            vip: vip.clone(),
+        let want = |(vip, ip, (link, index)): &(&str, IpAddr, (&str, u32))| Order::Want {
+            vip: (*vip).to_owned(),
             ip: *ip,
-            link: Some(link.clone()),
+            link: Some(((*link).to_owned(), *index)),
         };
-        let last = self.give_all(wanted.iter().map(want));
-        let first = last + 1 - wanted.len() as u64;
-        let numbers = first..=last;
-        let results: Vec<_> = wanted
+        let last = self.give_all(all.iter().map(want));
+        let first = last + 1 - all.len() as u64;
+        let results: Vec<_> = all
             .iter()
-            .zip(numbers)
+            .zip(first..=last)
             .map(|((vip, ..), number)| self.await_open(vip, number, until))
             .collect();
-        let shut = wanted.iter().zip(&results).filter(|(_, r)| r.is_err());
-        self.give_all(shut.map(|((vip, ip, _), _)| Order::Close(vip.clone(), Some(*ip))));
+        let shut = all.iter().zip(&results).filter(|(_, r)| r.is_err());
+        self.give_all(shut.map(|((vip, ip, _), _)| Order::Close((*vip).to_owned(), Some(*ip))));
         results
     }
 
     /// As [`LeaseHandle::adopt`] and [`LeaseHandle::address`] for many; those with a device are
     /// adopted.
-    pub fn addresses(&self, all: Vec<(String, Option<String>, AddressSpec)>) {
+    pub(in crate::vip) fn addresses(&self, all: Vec<Kept>) {
         let orders = all.into_iter().flat_map(|(vip, link, spec)| {
             let want = link.map(|link| Order::Want {
                 vip: vip.clone(),

@@ -6,13 +6,14 @@ use crate::executor::OpRequest;
 use crate::vip::NativeVip;
 use crate::vip::change::keep_secondaries;
 use crate::vip::params::{self, Agent, Refusal, Settings, Target, rc};
-use netlink::{Address, AddressFlag, AddressSpec, Place};
+use netlink::{Address, AddressFlag, AddressSpec, Lifetime, Place};
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// Does the address of this resource need a grant and a lease? Those of the native agents do, one
-/// holder at a time; a clone's instances share an address on purpose, and what the real agent
-/// serves is not gated.
+/// holder at a time; a clone's instances share an address on purpose, targets of a load balancer
+/// answer for it on their loopbacks, other namespaces have tables of their own, and what the real
+/// agent serves is not gated.
 #[must_use]
 pub fn is_leased(request: &OpRequest) -> bool {
     let Some(agent) = Agent::of(request) else {
@@ -23,7 +24,7 @@ pub fn is_leased(request: &OpRequest) -> bool {
         ..request.clone()
     };
     let cloned = request.meta.contains_key("clone") || request.instance.contains(':');
-    params::unserved(agent, &start).is_none() && !cloned
+    params::unserved(agent, &start).is_none() && !cloned && !params::is_out_of_reach(request)
 }
 
 /// The address of such a resource, where its parameters name one.
@@ -52,7 +53,7 @@ impl NativeVip {
         let Some(leases) = &self.leases else {
             return true;
         };
-        leases.view().standings.get(resource).is_none() || leases.is_open(resource)
+        !leases.view().standings.contains_key(resource) || leases.is_open(resource)
     }
 
     /// Which of these addresses are on this machine, wherever.
@@ -103,12 +104,34 @@ impl NativeVip {
         ip: IpAddr,
         place: &Place,
     ) -> Result<(), Refusal> {
-        let Some(leases) = self.leases_for(request) else {
-            return Ok(());
+        let opened = self.open_gates(&[(request, ip, place)]).pop();
+        opened.unwrap_or(Ok(()))
+    }
+
+    /// The same for many, in their order.
+    pub(in crate::vip) fn open_gates(
+        &self,
+        all: &[(&OpRequest, IpAddr, &Place)],
+    ) -> Vec<Result<(), Refusal>> {
+        let Some(leases) = &self.leases else {
+            return vec![Ok(()); all.len()];
         };
-        leases
-            .open(&request.rsc, ip, &place.link.name, OPEN_WAIT)
-            .map_err(|why| Refusal::new(rc::GENERIC, format!("{ip} got no lease: {why}")))
+        let leased = all.iter().filter(|(request, ..)| is_leased(request));
+        let wanted: Vec<_> = leased
+            .map(|(request, ip, place)| {
+                let link = (place.link.name.as_str(), place.link.index);
+                (request.rsc.as_str(), *ip, link)
+            })
+            .collect();
+        let mut opened = leases.open(&wanted, OPEN_WAIT).into_iter();
+        let result = |(request, ip, _): &(&OpRequest, IpAddr, &Place)| {
+            if !is_leased(request) {
+                return Ok(());
+            }
+            let refused = |why| Refusal::new(rc::GENERIC, format!("{ip} got no lease: {why}"));
+            opened.next().unwrap_or(Ok(())).map_err(refused)
+        };
+        all.iter().map(result).collect()
     }
 
     /// The address with an end to its life, if a lease will renew it.
@@ -142,13 +165,20 @@ impl NativeVip {
         let Some(leases) = self.leases_for(request) else {
             return;
         };
-        let (ip, index) = (spec.ip, spec.index);
         leases.address(&request.rsc, spec);
+    }
+
+    /// The kernel may remove an address with an end by itself one day, and must not take others of
+    /// its network along.
+    pub(in crate::vip) fn keep_others(&self, index: u32) {
+        if self.leases.is_none() {
+            return;
+        }
         let mut kernel = self.kernel();
         let all = kernel.addresses().unwrap_or_default();
-        if let Some(own) = all.iter().find(|a| (a.ip, a.index) == (ip, index)) {
-            // The kernel may remove it by itself one day, and must not take others along.
-            keep_secondaries(&mut kernel, own);
+        let ends = |a: &&Address| a.index == index && a.valid != Lifetime::Forever;
+        if let Some(first) = all.iter().find(|a| ends(a) && !a.is_secondary()) {
+            keep_secondaries(&mut kernel, first);
         }
     }
 
@@ -168,7 +198,8 @@ impl NativeVip {
         let Some(address) = all.iter().find(mine) else {
             return;
         };
-        leases.adopt(&request.rsc, ip, Some(place.link.name.clone()));
+        let link = (place.link.name.clone(), place.link.index);
+        leases.adopt(&request.rsc, ip, Some(link));
         leases.address(
             &request.rsc,
             AddressSpec {
@@ -237,8 +268,18 @@ mod tests {
         let mut clone = request("IPaddr2");
         clone.instance = "ip:1".to_owned();
         assert!(!is_leased(&clone));
-        let mut lvs = request("IPaddr2");
-        lvs.params.insert("mac".to_owned(), "auto".to_owned());
-        assert!(!is_leased(&lvs), "the real agent serves it");
+        for (name, value, leased) in [
+            ("lvs_support", "true", false),
+            ("lvs_ipv6_addrlabel", "1", false),
+            ("network_namespace", "blue", false),
+            ("send_arp_opts", "-b", false),
+            ("send_arp_opts", "-A", true),
+            ("flush_routes", "true", true),
+            ("mac", "auto", true),
+        ] {
+            let mut special = request("IPaddr2");
+            special.params.insert(name.to_owned(), value.to_owned());
+            assert_eq!(is_leased(&special), leased, "{name}={value}");
+        }
     }
 }

@@ -44,6 +44,7 @@ impl Keeper {
             configured: BTreeSet::new(),
             links: BTreeSet::new(),
             own_links: BTreeMap::new(),
+            indexes: BTreeMap::new(),
             guarded: None,
             attached: None,
             detached: BTreeSet::new(),
@@ -90,6 +91,8 @@ struct Work {
     links: BTreeSet<String>,
     /// Devices of the addresses held here.
     own_links: BTreeMap<String, String>,
+    /// Numbers that these devices had when they were last seen.
+    indexes: BTreeMap<String, u32>,
     /// What the kernel was told to guard; `None` before the first word.
     guarded: Option<BTreeSet<IpAddr>>,
     /// Devices whose announcements are gated; `None` when that may have changed.
@@ -216,12 +219,14 @@ impl Work {
         }
     }
 
-    fn want(&mut self, vip: String, ip: IpAddr, link: Option<String>) {
+    fn want(&mut self, vip: String, ip: IpAddr, link: Option<(String, u32)>) {
         self.machine.want(&vip, ip);
-        if let Some(link) = link {
+        if let Some((link, index)) = link {
+            if self.indexes.insert(link.clone(), index) != Some(index) {
+                // A device that came again has no gate, whatever its name.
+                self.attached = None;
+            }
             self.own_links.insert(vip, link);
-            // It may have gone and come again since.
-            self.attached = None;
         }
     }
 

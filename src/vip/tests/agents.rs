@@ -35,11 +35,6 @@ const IPADDR2: &[Case] = &[
     },
     Case {
         setup: &[],
-        params: &[("ip", VIP), ("cidr_netmask", "255.255.255.0")],
-        steps: &["validate-all"],
-    },
-    Case {
-        setup: &[],
         params: &[("ip", VIP), ("iflabel", "web"), ("broadcast", "+")],
         steps: WHOLE,
     },
@@ -61,6 +56,56 @@ const IPADDR2: &[Case] = &[
             ("cidr_netmask", "16"),
         ],
         steps: WHOLE,
+    },
+    Case {
+        setup: &[],
+        params: &[
+            ("ip", "fd77::9"),
+            ("nic", "eth0"),
+            ("cidr_netmask", "64"),
+            ("nodad", "true"),
+        ],
+        steps: WHOLE,
+    },
+    Case {
+        setup: &["ip addr add 10.7.0.200/32 brd 255.255.255.255 dev lo"],
+        params: &[
+            ("ip", "10.7.0.200"),
+            ("nic", "eth0"),
+            ("cidr_netmask", "24"),
+            ("lvs_support", "true"),
+        ],
+        steps: WHOLE,
+    },
+    Case {
+        setup: &[],
+        params: &[
+            ("ip", VIP),
+            ("flush_routes", "true"),
+            ("send_arp_opts", "-A"),
+            ("mac", "x"),
+        ],
+        steps: WHOLE,
+    },
+    Case {
+        setup: &[],
+        params: &[
+            ("ip", "fd77::9"),
+            ("nic", "eth0"),
+            ("cidr_netmask", "64"),
+            ("nodad", "true"),
+            ("lvs_ipv6_addrlabel", "true"),
+            ("preferred_lft", "0"),
+        ],
+        steps: &["start", "monitor", "stop"],
+    },
+];
+
+const IPADDR2_WRONG: &[Case] = &[
+    Case {
+        setup: &[],
+        params: &[("ip", VIP), ("cidr_netmask", "255.255.255.0")],
+        steps: &["validate-all"],
     },
     Case {
         setup: &[],
@@ -119,36 +164,6 @@ const IPADDR2: &[Case] = &[
     },
     Case {
         setup: &[],
-        params: &[
-            ("ip", "fd77::9"),
-            ("nic", "eth0"),
-            ("cidr_netmask", "64"),
-            ("nodad", "true"),
-        ],
-        steps: WHOLE,
-    },
-    Case {
-        setup: &["ip addr add 10.7.0.200/32 brd 255.255.255.255 dev lo"],
-        params: &[
-            ("ip", "10.7.0.200"),
-            ("nic", "eth0"),
-            ("cidr_netmask", "24"),
-            ("lvs_support", "true"),
-        ],
-        steps: WHOLE,
-    },
-    Case {
-        setup: &[],
-        params: &[
-            ("ip", VIP),
-            ("flush_routes", "true"),
-            ("send_arp_opts", "-A"),
-            ("mac", "x"),
-        ],
-        steps: WHOLE,
-    },
-    Case {
-        setup: &[],
         params: &[("ip", VIP), ("lvs_ipv6_addrlabel", "true")],
         steps: &["validate-all", "start"],
     },
@@ -161,18 +176,6 @@ const IPADDR2: &[Case] = &[
             ("lvs_support", "1"),
         ],
         steps: &["validate-all", "start"],
-    },
-    Case {
-        setup: &[],
-        params: &[
-            ("ip", "fd77::9"),
-            ("nic", "eth0"),
-            ("cidr_netmask", "64"),
-            ("nodad", "true"),
-            ("lvs_ipv6_addrlabel", "true"),
-            ("preferred_lft", "0"),
-        ],
-        steps: &["start", "monitor", "stop"],
     },
     Case {
         setup: &[],
@@ -341,6 +344,12 @@ fn native_and_real_ipaddr2_agree() {
 }
 
 #[test]
+fn native_and_real_ipaddr2_agree_on_what_is_wrong() {
+    let test = "native_and_real_ipaddr2_agree_on_what_is_wrong";
+    agree(test, "IPaddr2", IPADDR2_WRONG);
+}
+
+#[test]
 fn native_and_real_ipv6addr_agree() {
     agree("native_and_real_ipv6addr_agree", "IPv6addr", IPV6ADDR);
 }
@@ -370,6 +379,7 @@ fn native_and_real_agents_name_the_same_parameters() {
         let real = parameters(&String::from_utf8_lossy(&output.stdout));
         let mut native = parameters(&NativeVip::meta_data(kind).unwrap());
         // Deliberately: see mainstay-vip(7).
+        native.retain(|(name, _)| name != "ip_nonlocal_bind");
         for (name, default) in native.iter_mut() {
             match (kind, &**name) {
                 ("IPaddr2", "nodad") => *default = "false".to_owned(),
@@ -501,5 +511,10 @@ fn run_agent(agent: &Path, request: &OpRequest, temporary: &Path) -> i32 {
     for (name, value) in &request.params {
         command.env(format!("OCF_RESKEY_{name}"), value);
     }
-    command.status().unwrap().code().unwrap_or(-1)
+    // IPv6addr stops whoever its file below /run names, and that may be a second run of this test.
+    let mut ends = (0..AGENT_RUNS_MAX).map(|_| command.status().unwrap().code());
+    ends.find_map(|code| code).unwrap_or(-1)
 }
+
+/// How often an agent that a signal ended is run before that counts as its answer.
+const AGENT_RUNS_MAX: u32 = 5;

@@ -52,7 +52,7 @@ fn a_removed_address_is_back_as_it_was_and_told_as_a_failure() {
     };
     assert_eq!(
         cause,
-        "10.7.0.100/24 was removed on eth0 by somebody else and put back"
+        "10.7.0.100/24 was removed by somebody else on eth0 and put back"
     );
     assert_eq!(world.shown(VIP), before);
     assert_eq!(world.run("monitor", &PARAMS), OK);
@@ -128,7 +128,7 @@ fn hands_off_means_that_it_is_told_and_nothing_else() {
         .unwrap();
     assert_eq!(
         mishaps(&mut guard, &mut watch),
-        trouble("10.7.0.100/24 was removed on eth0")
+        trouble("10.7.0.100/24 was removed by somebody else on eth0")
     );
     assert!(world.shown(VIP).is_empty());
 }

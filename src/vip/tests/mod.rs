@@ -3,6 +3,7 @@
 mod agents;
 mod bad_input;
 mod batch;
+mod clients;
 mod conflicts;
 mod guard;
 #[path = "../../../netlink/src/rights.rs"]

@@ -116,7 +116,7 @@ fn cookie_without_proof_is_refused() {
     let body = OpenKey::new(&pair.cipher).open(&header, &hello2).unwrap();
     let cookie = &body[body.len() - COOKIE_LEN..];
     let header = Header::hello(Kind::Hello3, 1, header.key_id, (NodeId(1), NodeId(2)), 0);
-    let body = [cookie, &[0; 32]].concat();
+    let body = [cookie, &[0; 32], &[0; 8]].concat();
     let bytes = SealKey::new(pair).seal(header, &body, &mut Seeded(5));
     let received = net.deliver(&Packet {
         from: 1,

@@ -10,12 +10,10 @@ use cib::{Cib, Element, Section};
 /// `property [ID:] name=value …`, also as `show` prints it and in the older form with `$id=`.
 pub(super) fn property(cib: &mut Cib, words: &[String]) -> Result<Vec<String>, Failure> {
     let pairs = named_pairs("property", words, BOOTSTRAP_SET)?;
-    let mut remarks = Vec::new();
     for (name, value) in &pairs {
-        remarks.extend(risk(name, value));
         edit::set_property(cib, name, Some(value));
     }
-    Ok(remarks)
+    Ok(Vec::new())
 }
 
 /// `rsc_defaults` (true) and `op_defaults`.
@@ -36,17 +34,6 @@ pub(super) fn defaults(
         }
     }
     Ok(Vec::new())
-}
-
-/// Options that take safety away are obeyed, with one line about the safer way.
-fn risk(name: &str, value: &str) -> Option<String> {
-    let text = match (name, value) {
-        ("no-quorum-policy", "ignore") => {
-            "no-quorum-policy=ignore lets both halves of a split cluster run everything; with two nodes, `two_node: 1` in corosync.conf does what is wanted, safely"
-        }
-        _ => return None,
-    };
-    Some(text.to_owned())
 }
 
 fn named_pairs(

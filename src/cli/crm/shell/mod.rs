@@ -289,7 +289,7 @@ impl<'a> Shell<'a> {
             }
             Level::Resource => {
                 resource::run(&mut self.context, verb, rest)?;
-                self.wait_after(&CHANGING_RESOURCE_VERBS, verb)
+                self.wait_after(&resource::CHANGING_VERBS, verb)
             }
         }
     }
@@ -386,7 +386,7 @@ impl Level {
         match self {
             Self::Configure => [&EDITS[..], &configure::VERBS[..]].concat(),
             Self::Node => node::VERBS.to_vec(),
-            Self::Resource => resource::VERBS.to_vec(),
+            Self::Resource => resource::verbs(),
             Self::Ra => ra::VERBS.to_vec(),
             Self::Cib => vec!["show", "list", "new", "use", "commit", "diff", "import"],
         }
@@ -459,28 +459,6 @@ const CHANGING_NODE_VERBS: [&str; 6] = [
     "attribute",
     "status-attr",
 ];
-const CHANGING_RESOURCE_VERBS: [&str; 19] = [
-    "start",
-    "stop",
-    "promote",
-    "demote",
-    "manage",
-    "unmanage",
-    "maintenance",
-    "cleanup",
-    "refresh",
-    "reprobe",
-    "move",
-    "migrate",
-    "ban",
-    "clear",
-    "unmove",
-    "unmigrate",
-    "unban",
-    "meta",
-    "param",
-];
-
 /// What `crm help` prints.
 pub(super) const HELP: &str = "\
 usage: crm [-w|--wait] [-F|--force] [-f FILE] [-c CIB_FILE] [COMMAND …]

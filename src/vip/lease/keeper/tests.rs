@@ -141,6 +141,11 @@ fn ip() -> IpAddr {
     "10.0.0.9".parse().unwrap()
 }
 
+fn open(b: &Bench, wait: Duration) -> Result<(), String> {
+    let mut opened = b.handle.open(&[("ip", ip(), ("eth0", 2))], wait);
+    opened.pop().unwrap()
+}
+
 const LONG: Duration = Duration::from_secs(60);
 
 #[test]
@@ -149,7 +154,7 @@ fn gates_stand_before_the_element_and_the_element_before_the_answer() {
     b.handle.configure(BTreeSet::from([ip()]), BTreeSet::new());
     assert_eq!(b.next(), "guard 10.0.0.9");
     b.grant(3);
-    b.handle.open("ip", ip(), "eth0", LONG).unwrap();
+    open(&b, LONG).unwrap();
     assert_eq!(b.next(), "arm 10.0.0.9");
     assert!(b.handle.is_open("ip"));
     assert!(matches!(b.event(), LeaseEvent::Opened { grant_no: 3, .. }));
@@ -164,7 +169,7 @@ fn gates_stand_before_the_element_and_the_element_before_the_answer() {
 #[test]
 fn without_a_grant_a_start_says_why_it_waits_in_vain() {
     let b = bench(|_| ());
-    let why = b.handle.open("ip", ip(), "eth0", Duration::ZERO);
+    let why = open(&b, Duration::ZERO);
     assert!(why.unwrap_err().contains("no quorum confirms"));
     assert_eq!(b.next(), "guard 10.0.0.9");
     assert_eq!(b.next(), "close 10.0.0.9");
@@ -174,7 +179,7 @@ fn without_a_grant_a_start_says_why_it_waits_in_vain() {
 fn the_lifetime_of_an_address_is_renewed_and_made_endless_when_detaching() {
     let b = bench(|_| ());
     b.grant(3);
-    b.handle.open("ip", ip(), "eth0", LONG).unwrap();
+    open(&b, LONG).unwrap();
     assert_eq!(
         (b.next(), b.next()),
         ("guard 10.0.0.9".into(), "arm 10.0.0.9".into())
@@ -194,7 +199,7 @@ fn the_lifetime_of_an_address_is_renewed_and_made_endless_when_detaching() {
 fn without_gates_a_revoked_address_is_removed() {
     let mut b = bench(|f| f.gates = false);
     b.grant(3);
-    b.handle.open("ip", ip(), "eth0", LONG).unwrap();
+    open(&b, LONG).unwrap();
     b.handle.address("ip", AddressSpec::new(7, ip(), 24));
     b.handle.feed(Vec::new());
     assert!(matches!(b.event(), LeaseEvent::Opened { .. }));
@@ -225,7 +230,7 @@ fn a_changed_table_is_told_and_armed_again() {
     let changed = Arc::default();
     let mut b = bench(|f| f.changed = Arc::clone(&changed));
     b.grant(3);
-    b.handle.open("ip", ip(), "eth0", LONG).unwrap();
+    open(&b, LONG).unwrap();
     *changed.lock().unwrap() = Some("table inet mainstay was deleted".to_owned());
     b.handle.check();
     let told = std::iter::repeat_with(|| b.event())

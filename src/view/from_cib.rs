@@ -1,0 +1,94 @@
+//! What a status takes from the CIB and the plan made of it.
+
+use super::{FailCount, Status, details};
+use cib::Element;
+use scheduler::Plan;
+
+impl Status {
+    /// Takes over everything that a CIB with its status section and the plan made of it tell. The
+    /// daemon and a CIB in a file show the same this way.
+    pub fn take_cib(&mut self, root: &Element, plan: Plan) {
+        let number = |name: &str| root.attr(name).and_then(|v| v.parse().ok()).unwrap_or(0);
+        self.cib_version = (
+            number("admin_epoch"),
+            number("epoch"),
+            number("num_updates"),
+        );
+        let stamp = |name: &str| root.attr(name).unwrap_or_default().to_owned();
+        self.last_change = root.attr("cib-last-written").map(|when| {
+            (
+                when.to_owned(),
+                stamp("update-user"),
+                stamp("update-client"),
+                stamp("update-origin"),
+            )
+        });
+        if let Ok(cib) = cib::Cib::from_element(root.clone()) {
+            let properties = cib::config::Config::new(&cib).properties().into_iter();
+            self.options = properties
+                .map(|(n, v)| (n.to_owned(), v.to_owned()))
+                .collect();
+        }
+        self.failcounts = fail_counts(root, &plan);
+        (self.details, self.bans) = details(root);
+        self.nodes = plan.nodes;
+        self.resources = plan.resources;
+    }
+}
+
+/// Fail counts from the transient attributes `fail-count-RSC#OP_INTERVAL`.
+fn fail_counts(cib: &cib::Element, plan: &Plan) -> Vec<FailCount> {
+    let mut counts = Vec::new();
+    let Some(status) = cib.first("status") else {
+        return counts;
+    };
+    for state in &status.children {
+        let node = state.attr("uname").unwrap_or_default();
+        let sets = state.all("transient_attributes").flat_map(|t| &t.children);
+        let pairs: Vec<_> = sets
+            .flat_map(|s| &s.children)
+            .filter_map(|nv| Some((nv.attr("name")?, nv.attr("value")?)))
+            .collect();
+        for (name, value) in &pairs {
+            let Some((resource, operation)) = name
+                .strip_prefix("fail-count-")
+                .and_then(|n| n.rsplit_once('#'))
+            else {
+                continue;
+            };
+            let last = format!("last-failure-{resource}#{operation}");
+            let last = pairs
+                .iter()
+                .find(|(n, _)| *n == last)
+                .and_then(|(_, v)| v.parse().ok());
+            counts.push(FailCount {
+                resource: resource.to_owned(),
+                node: node.to_owned(),
+                operation: operation.to_owned(),
+                count: count_of(value),
+                threshold: threshold(plan, resource),
+                last_failure: last,
+            });
+        }
+    }
+    counts
+}
+
+/// `INFINITY` = 1 000 000.
+fn count_of(value: &str) -> u32 {
+    match value {
+        "INFINITY" => 1_000_000,
+        number => number.parse().unwrap_or(0),
+    }
+}
+
+/// `migration-threshold` as the plan's reasons name it; 0 = none reached.
+fn threshold(plan: &Plan, resource: &str) -> u32 {
+    let of = |r: &scheduler::Reason| match &r.because {
+        scheduler::Because::FailedTooOften { threshold, .. } if r.resource == resource => {
+            Some(*threshold)
+        }
+        _ => None,
+    };
+    plan.reasons.iter().find_map(of).unwrap_or(0)
+}
