@@ -197,7 +197,8 @@ impl Core {
         let unasked = nonce == 0 && self.transfer.is_none() && self.dc_alive() == Some(from);
         // A node that has its state back from elsewhere has matched nothing of this ballot yet.
         let same = self.matched.0.node == from.0 && at.ballot <= self.matched.0;
-        if at.seq <= self.commit && same && self.log.has(&at) {
+        let shared = same && self.log.has(&at) && !mutant::on(Mutant::RecoveredUnmatched);
+        if at.seq <= self.commit && shared {
             self.matched.1 = self.matched.1.max(at.seq);
         }
         let here = at.seq <= self.commit && self.matched.1 >= at.seq && nonce == 0;

@@ -84,11 +84,13 @@ pub enum Mutant {
     ConflictForgotten,
     /// A lone node of two is free as soon as it names the other in a view (R11, I3).
     FreeBeforeTheOtherAgrees,
+    /// A recovered node does not see that the snapshot it is offered is in its log.
+    RecoveredUnmatched,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -129,6 +131,7 @@ impl Mutant {
         Self::AloneBeforeItsView,
         Self::ConflictForgotten,
         Self::FreeBeforeTheOtherAgrees,
+        Self::RecoveredUnmatched,
     ];
 }
 

@@ -13,6 +13,7 @@ scenarios![
     a_refusal_after_doubt_is_doubt,
     what_a_lone_half_loses_is_kept,
     more_views_under_lower_ballots,
+    a_recovery_outlasts_the_log,
 ];
 
 /// A cluster of three whose third node was down for longer than logs reach back.
@@ -233,5 +234,34 @@ fn more_views_under_lower_ballots(seed: u64) -> Result<(), Violation> {
     world.net.heal();
     world.node_mut(b).off_until = 0;
     world.start(b);
+    ends_well(world)
+}
+
+/// C has lost its store and recovers for so long that the coordinator compacts its log meanwhile,
+/// beyond where it meant to go on with C: C has everything then, and says so.
+fn a_recovery_outlasts_the_log(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(Setup::plain(3, seed));
+    let a = dc_of(&world);
+    let rest = others(&world, a);
+    let (b, c) = (rest[0], rest[1]);
+    world.kill(c);
+    let node = world.node_mut(c);
+    node.lost = std::mem::take(&mut node.disk);
+    world.oracle.disk_lost(c);
+    for other in [a, b] {
+        world.net.path(other, c).swallows = Some(|m| matches!(m, Message::RecoverState { .. }));
+    }
+    world.start(c);
+    world.run(500 * MS);
+    // Whoever leads now means to go on with C from here.
+    world.kill(a);
+    world.start(a);
+    world.until("a coordinator acts", 3 * SECOND, |w| w.dc().is_some());
+    let dc = dc_of(&world);
+    many_writes(&mut world, dc);
+    for other in [a, b] {
+        world.net.path(other, c).swallows = None;
+    }
+    world.until("C is in again", 3 * SECOND, World::settled);
     ends_well(world)
 }
