@@ -214,8 +214,14 @@ impl App {
             self.grants.node_gone(gone.node);
             self.control(controller::Input::NodeGone { node });
         }
-        for new in after.iter().filter(|id| !before.contains(id)) {
+        let new = || after.iter().filter(|id| !before.contains(id));
+        for new in new() {
             self.alert_node(new.node, true);
+        }
+        if new().next().is_some() {
+            // A split may be over: whoever was on the other side heard nothing from this one.
+            let vips = std::sync::Arc::clone(&self.local.vip);
+            tokio::task::spawn_blocking(move || vips.announce_again("a member is back"));
         }
         self.control(controller::Input::Changed {
             why: "the membership changed".to_owned(),

@@ -35,9 +35,16 @@ impl NativeVip {
         Ok(addresses)
     }
 
-    /// Finds out what is in the way before anything is changed.
-    pub(super) fn admit(&self, settings: &Settings, place: &Place) -> Outcome {
+    /// Is the address in its place already? If not, finds out what is in the way, before anything
+    /// is changed.
+    pub(super) fn admit(&self, settings: &Settings, place: &Place) -> Result<bool, Refusal> {
         let (ip, nic) = (settings.target.ip, &place.link.name);
+        let mut addresses = self.kernel().addresses().map_err(refused)?;
+        addresses.retain(|a| a.ip == ip);
+        let here = |a: &Address| (a.prefix, a.index) == (place.prefix, place.link.index);
+        if addresses.iter().any(here) {
+            return Ok(true);
+        }
         if ip.is_ipv6() {
             let key = format!("net/ipv6/conf/{nic}/disable_ipv6");
             if sysctl::read(&key).is_ok_and(|value| value == "1") {
@@ -45,23 +52,20 @@ impl NativeVip {
                 return Err(Refusal::new(rc::GENERIC, reason));
             }
         }
-        let links = self.kernel().links().map_err(refused)?;
-        let addresses = self.kernel().addresses().map_err(refused)?;
-        let elsewhere = addresses.iter().filter(|a| a.ip == ip).find_map(|a| {
-            let link = links.iter().find(|l| l.index == a.index)?;
-            let other = link.index != place.link.index && !link.loopback;
-            other.then_some((a.prefix, &link.name))
-        });
-        let Some((prefix, other)) = elsewhere else {
-            return Ok(());
-        };
-        Err(Refusal::new(
-            rc::GENERIC,
-            format!(
+        addresses.retain(|a| a.index != place.link.index);
+        for Address { index, prefix, .. } in addresses {
+            let other = match self.kernel().link_by_index(index) {
+                Ok(link) if !link.loopback => link.name,
+                // Load balancers' targets have it there; or it went meanwhile.
+                _ => continue,
+            };
+            let reason = format!(
                 "{ip}/{prefix} is on {other} already and would have two places on this node: ip \
                  address delete {ip}/{prefix} dev {other}, or set nic={other}"
-            ),
-        ))
+            );
+            return Err(Refusal::new(rc::GENERIC, reason));
+        }
+        Ok(false)
     }
 
     /// Sets a link up and waits for its carrier; one that has none is left as it was.

@@ -161,8 +161,9 @@ impl Watcher {
                 return;
             }
             if changed {
-                self.rearrange();
-                self.put_questions();
+                let (sentries, asked) = self.plan();
+                self.rearrange(&sentries);
+                self.put_questions(&asked);
             }
             if self.wait(&mut wake) {
                 self.hear();
@@ -171,12 +172,19 @@ impl Watcher {
         }
     }
 
+    /// Who is on watch, and who of them is to be asked about. Read together: a question whose
+    /// listener is not there yet would have its answer lost.
+    fn plan(&self) -> (Vec<Sentry>, Vec<Sentry>) {
+        let mut plan = self.shared.plan();
+        let questions = std::mem::take(&mut plan.questions);
+        let asked = questions.iter().filter_map(|r| plan.sentries.get(r));
+        let asked = asked.map(|(sentry, _)| sentry.clone()).collect();
+        let all = plan.sentries.values().map(|(sentry, _)| sentry.clone());
+        (all.collect(), asked)
+    }
+
     /// Listens exactly where addresses are held.
-    fn rearrange(&mut self) {
-        let sentries: Vec<Sentry> = {
-            let plan = self.shared.plan();
-            plan.sentries.values().map(|(s, _)| s.clone()).collect()
-        };
+    fn rearrange(&mut self, sentries: &[Sentry]) {
         let mut wanted: BTreeMap<u32, (netlink::Link, BTreeSet<IpAddr>)> = BTreeMap::new();
         for sentry in sentries {
             let link = sentry.link.clone();
@@ -208,14 +216,8 @@ impl Watcher {
     }
 
     /// Our own kernel says nothing about another holder: somebody must ask.
-    fn put_questions(&mut self) {
-        let sentries: Vec<Sentry> = {
-            let mut plan = self.shared.plan();
-            let questions = std::mem::take(&mut plan.questions);
-            let known = questions.iter().filter_map(|r| plan.sentries.get(r));
-            known.map(|(sentry, _)| sentry.clone()).collect()
-        };
-        for sentry in sentries {
+    fn put_questions(&mut self, asked: &[Sentry]) {
+        for sentry in asked {
             let source = match sentry.ip {
                 IpAddr::V4(_) => None,
                 IpAddr::V6(_) => self.surroundings.source_on(sentry.link.index),

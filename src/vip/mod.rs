@@ -192,10 +192,7 @@ impl NativeVip {
     fn start(&self, agent: Agent, request: &OpRequest) -> Outcome {
         let (settings, place) = self.validate(agent, request)?;
         let label = settings.label_on(&place.link.name)?;
-        let there = self.is_on(settings.target.ip, place.prefix, place.link.index)?;
-        if !there {
-            self.admit(&settings, &place)?;
-        }
+        let there = self.admit(&settings, &place)?;
         let link = self.bring_up(&place.link)?;
         if !link.carrier {
             return Err(Refusal::new(rc::GENERIC, no_carrier(&link.name)));

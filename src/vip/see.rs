@@ -59,13 +59,6 @@ impl NativeVip {
         Refusal::new(code, error.to_string())
     }
 
-    pub(super) fn is_on(&self, ip: IpAddr, prefix: u8, index: u32) -> Result<bool, Refusal> {
-        let addresses = self.kernel().addresses().map_err(refused)?;
-        Ok(addresses
-            .iter()
-            .any(|a| (a.ip, a.prefix, a.index) == (ip, prefix, index)))
-    }
-
     /// Addresses on this machine that fit what the configuration says, in whatever place.
     pub(super) fn fitting(&self, target: &Target) -> Result<Vec<Address>, Refusal> {
         let mut kernel = self.kernel();

@@ -293,4 +293,4 @@ fn executable(path: &Path) -> bool {
 /// Provider of the agents that the daemon serves itself.
 const NATIVE_PROVIDER: &str = "heartbeat";
 /// Agents that the daemon serves itself.
-const NATIVE_AGENTS: [&str; 2] = ["IPaddr", "IPaddr2"];
+const NATIVE_AGENTS: [&str; 5] = ["IPaddr", "IPaddr2", "IPsrcaddr", "IPv6addr", "Route"];
