@@ -195,7 +195,7 @@ impl App {
             Some(grant) => self.granted(&grant),
             None => self.grants_moved(),
         }
-        self.check_leases();
+        self.turn.leases_changed();
     }
 
     /// Voter sets of the log; a joint step has no set of its own yet.

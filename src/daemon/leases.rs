@@ -354,8 +354,8 @@ impl App {
                 self.notice("vip-table-changed", text);
             }
         }
-        self.check_leases();
-        self.publish_vips();
+        self.turn.leases_changed();
+        self.turn.vips_changed();
     }
 
     /// Leaves the kernel as the end of this process wants it.

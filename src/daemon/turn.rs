@@ -17,6 +17,8 @@ pub(super) struct Turn {
     commands: Vec<(NodeId, NodeCommand)>,
     /// Something may have changed about the addresses held here.
     vips: bool,
+    /// Something may have changed about their leases.
+    leases: bool,
 }
 
 impl Turn {
@@ -35,6 +37,11 @@ impl Turn {
         self.commands.push((to, command));
     }
 
+    /// The leases are to be looked at: once for all that changed, each look is at all of them.
+    pub(super) fn leases_changed(&mut self) {
+        self.leases = true;
+    }
+
     /// The held addresses are to be looked at.
     pub(super) fn vips_changed(&mut self) {
         self.vips = true;
@@ -49,6 +56,10 @@ impl App {
                 self.on_executor(event);
                 continue;
             }
+            if let Ok(event) = inbox.leases.try_recv() {
+                self.on_lease(event);
+                continue;
+            }
             match inbox.events.try_recv() {
                 Ok(Ok(event)) => self.on_event(event),
                 Ok(Err(ended)) => return self.protocol_ended(&ended),
@@ -60,6 +71,9 @@ impl App {
 
     /// Sends what was gathered. The report goes first: whoever reads the rest may look at it.
     pub(super) fn end_turn(&mut self) {
+        if std::mem::take(&mut self.turn.leases) {
+            self.check_leases();
+        }
         if std::mem::take(&mut self.turn.vips) {
             self.publish_vips();
         }
@@ -96,7 +110,7 @@ fn by_node<T>(all: Vec<(NodeId, T)>) -> Vec<(NodeId, Vec<T>)> {
     parts
 }
 
-/// Events of the protocol and the executor that are taken in one turn.
+/// Events of the protocol, the leases and the executor that are taken in one turn.
 const EVENTS_PER_TURN_MAX: usize = 512;
 /// Commands or answers in one message, some KiB each.
 const TOGETHER_MAX: usize = 256;
