@@ -117,8 +117,8 @@ impl Drop for Watch {
     }
 }
 
-/// Does `work` on a thread of its own, and returns without it when the disk under `dir` fails or
-/// hangs: then that thread stays where it is until the process ends.
+/// Does `work` on a thread of its own, and returns without it when the disk under `dir` fails, or
+/// has not answered for [`HANG_WAIT`]: then that thread stays where it is until the process ends.
 pub(crate) fn over<T: Send + 'static>(
     dir: &Path,
     work: impl FnOnce() -> T + Send + 'static,
@@ -126,16 +126,9 @@ pub(crate) fn over<T: Send + 'static>(
     let io = |error| StoreError::io("opening", dir, error);
     let (sender, receiver) = channel();
     let troubles = sender.clone();
-    let place = dir.to_owned();
     let watch = Watch::start(dir, OPEN_PATIENCE, move |trouble| {
-        let error = match trouble {
-            Trouble::Failed(error) => error,
-            Trouble::Hangs { text } => {
-                StoreError::io("opening", &place, Error::new(ErrorKind::TimedOut, text))
-            }
-        };
         // Nobody listens any more when the work was done in time.
-        let _ = troubles.send(Err(error));
+        let _ = troubles.send(Err(trouble));
     });
     let watch = watch.map_err(io)?;
     watch.begin();
@@ -143,10 +136,26 @@ pub(crate) fn over<T: Send + 'static>(
     let thread = thread.spawn(move || {
         let done = catch_unwind(AssertUnwindSafe(work));
         // As above, after a trouble.
-        let _ = sender.send(done.map_err(|panic| panicked("opening", panic.as_ref())));
+        let _ =
+            sender.send(done.map_err(|panic| Trouble::Failed(panicked("opening", panic.as_ref()))));
     });
     let thread = thread.map_err(io)?;
-    let done = receiver.recv().map_err(|e| io(Error::other(e)))??;
+    let mut hangs = String::new();
+    let done = loop {
+        // Without a word of a hanging disk the watch has one in the end.
+        let wait = if hangs.is_empty() {
+            OPEN_PATIENCE * 2
+        } else {
+            HANG_WAIT
+        };
+        match receiver.recv_timeout(wait) {
+            Ok(Ok(done)) => break done,
+            Ok(Err(Trouble::Failed(error))) => return Err(error),
+            // A busy machine starts slowly: it may come yet.
+            Ok(Err(Trouble::Hangs { text })) => hangs = text,
+            Err(_) => return Err(io(Error::new(ErrorKind::TimedOut, hangs))),
+        }
+    };
     // Only to reap it: the result is here.
     let _ = thread.join();
     Ok(done)
@@ -280,6 +289,9 @@ pub(crate) const COMMIT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// As [`COMMIT_PATIENCE`], of what an opening makes durable: it may copy a whole database aside.
 const OPEN_PATIENCE: Duration = Duration::from_secs(600);
+
+/// An opening is given up when the disk has not answered for this long.
+const HANG_WAIT: Duration = Duration::from_secs(60);
 
 /// Stack of the threads, in bytes.
 const STACK_BYTES: usize = 128 * 1024;

@@ -2,6 +2,7 @@
 
 use crate::cluster::{Cluster, PATIENCE, STILLNESS, brief, is_online, started_on};
 use crate::config::{Primitive, add, constrain, ip_and_web, properties};
+use mainstay::ipc::Request;
 use mainstay::lab::VIP;
 
 /// Pid of a node's first process: another one after every power-off.
@@ -93,39 +94,15 @@ fn a_node_that_a_slow_fence_device_is_about_to_kill_is_given_nothing() {
         c.run(&node, "touch /run/hold-fencing");
     }
     let before = life(&c, &victim);
-    // The command waits for the end of the fencing, and this test for its beginning.
-    c.run(
-        &holder,
-        &format!("mainstay fence {victim} --yes >/run/fenced 2>&1 &"),
-    );
-    let under_way = format!("fencing {victim}");
-    c.wait_until("the fencing to begin", &holder, || {
-        let mut logs = c.powered().into_iter().map(|n| c.log_of(&n));
-        match logs.any(|log| log.contains(&under_way)) {
-            true => Ok(()),
-            false => Err("nobody fences".to_owned()),
-        }
+    // The answer comes when it is over, long after this command gave up.
+    let asked = Request::Fence {
+        node: victim.clone(),
+        action: "reboot".to_owned(),
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| c.ask(&holder, &asked));
+        about_to_be_killed(&c, &holder, &victim, before);
     });
-
-    // It lives, and it is where the newcomer would rather be. Whether the newcomer waits for the
-    // end or goes elsewhere is the plan's business.
-    c.must_edit(&holder, |cib| {
-        add(cib, Primitive::new("new", "ocf:pacemaker:Dummy"));
-        let rule = format!(r#"<rsc_location id="there" rsc="new" node="{victim}" score="500"/>"#);
-        constrain(cib, &rule);
-    });
-    std::thread::sleep(2 * STILLNESS);
-    assert_eq!(life(&c, &victim), before, "the device was not slow");
-    let given = c.log_of(&victim);
-    assert!(
-        !given.contains("rsc=\"new\" operation=\"start\""),
-        "{victim} was given something while it was about to be killed:\n{given}"
-    );
-    assert_eq!(started_on(&c.status(&holder), "web"), [holder.as_str()]);
-
-    for node in c.powered().iter().filter(|n| **n != victim) {
-        c.run(node, "rm -f /run/hold-fencing");
-    }
     c.wait_until("the victim's next life", &holder, || {
         match life(&c, &victim) {
             now if now.is_some() && now != before => Ok(()),
@@ -135,6 +112,38 @@ fn a_node_that_a_slow_fence_device_is_about_to_kill_is_given_nothing() {
     c.wait_online();
     c.wait_started_on(&holder, "new", &victim);
     assert_eq!(started_on(&c.status(&holder), "web"), [holder.as_str()]);
+}
+
+/// While the agent that is to kill `victim` waits: a resource comes that would rather be there.
+fn about_to_be_killed(c: &Cluster, holder: &str, victim: &str, before: Option<i32>) {
+    let under_way = format!("fencing {victim}");
+    c.wait_until("the fencing to begin", holder, || {
+        let mut logs = c.powered().into_iter().map(|n| c.log_of(&n));
+        match logs.any(|log| log.contains(&under_way)) {
+            true => Ok(()),
+            false => Err("nobody fences".to_owned()),
+        }
+    });
+
+    // It lives, and it is where the newcomer would rather be. Whether the newcomer waits for the
+    // end or goes elsewhere is the plan's business.
+    c.must_edit(holder, |cib| {
+        add(cib, Primitive::new("new", "ocf:pacemaker:Dummy"));
+        let rule = format!(r#"<rsc_location id="there" rsc="new" node="{victim}" score="500"/>"#);
+        constrain(cib, &rule);
+    });
+    std::thread::sleep(2 * STILLNESS);
+    assert_eq!(life(c, victim), before, "the device was not slow");
+    let given = c.log_of(victim);
+    assert!(
+        !given.contains("rsc=\"new\" operation=\"start\""),
+        "{victim} was given something while it was about to be killed:\n{given}"
+    );
+    assert_eq!(started_on(&c.status(holder), "web"), [holder]);
+
+    for node in c.powered().iter().filter(|n| **n != victim) {
+        c.run(node, "rm -f /run/hold-fencing");
+    }
 }
 
 #[test]
