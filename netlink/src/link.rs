@@ -6,9 +6,9 @@ use crate::{Error, Kernel, NetNs, Result};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute,
-    LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
 };
+use rtnetlink::{LinkBridge, LinkBridgePort, LinkUnspec};
 use std::fmt;
 use std::os::fd::AsRawFd;
 
@@ -191,10 +191,11 @@ impl Kernel {
     /// # Errors
     /// When the bridge refuses it.
     pub fn set_bridge(&mut self, index: u32, bridge: Option<u32>) -> Result<()> {
-        let message = with(
-            indexed(index),
-            LinkAttribute::Controller(bridge.unwrap_or(0)),
-        );
+        let port = LinkUnspec::new_with_index(index);
+        let message = match bridge {
+            Some(bridge) => port.controller(bridge).build(),
+            None => port.nocontroller().build(),
+        };
         let what = match bridge {
             Some(bridge) => format!("put link #{index} into bridge #{bridge}"),
             None => format!("take link #{index} out of its bridge"),
@@ -208,14 +209,7 @@ impl Kernel {
     /// # Errors
     /// When the link is no bridge port.
     pub fn set_isolated(&mut self, index: u32, isolated: bool) -> Result<()> {
-        let port = InfoBridgePort::Isolated(isolated);
-        let message = with(
-            indexed(index),
-            LinkAttribute::LinkInfo(vec![
-                LinkInfo::PortKind(InfoPortKind::Bridge),
-                LinkInfo::PortData(InfoPortData::BridgePort(vec![port])),
-            ]),
-        );
+        let message = LinkBridgePort::new(index).isolated(isolated).build();
         // What belongs to the port's kind is changed by the request that makes links (rtnetlink(7)).
         let what = format!("isolate bridge port #{index}: {isolated}");
         self.socket
@@ -272,7 +266,8 @@ impl Kernel {
     /// # Errors
     /// When the name is taken or the kernel has no bridges.
     pub fn add_bridge(&mut self, name: &str) -> Result<u32> {
-        let message = of_kind(named(name)?, InfoKind::Bridge, None);
+        check_name(name)?;
+        let message = LinkBridge::new(name).down().build();
         self.new_link(&format!("make the bridge {name}"), message)?;
         Ok(self.link(name)?.index)
     }
