@@ -1,10 +1,11 @@
 //! The status as this node sees it.
 
 use super::app::{App, now_s};
+use super::leases;
 use crate::ipc::{Check, CheckLevel, Response};
 use crate::transport::Report;
 use crate::view::{PeerStatus, Status, SwitchStatus, VipStatus};
-use crate::vip::lease::{BELT_HOLD_US, Standing};
+use crate::vip::lease::Standing;
 use membership::PeerState;
 use scheduler::{Options, Plan};
 use std::sync::Arc;
@@ -105,12 +106,7 @@ impl App {
     /// Times in force, milliseconds.
     fn timers(&self, report: &Report) -> Vec<(String, u64)> {
         let t = &report.core.timing;
-        let gates = self.leases.handle.view().belts.gates;
-        let hold_us = if gates {
-            t.hold_us
-        } else {
-            t.hold_us.max(BELT_HOLD_US)
-        };
+        let hold_us = leases::hold_us(&self.leases.handle, t).unwrap_or(t.hold_us);
         let named = [
             ("token", t.t_fail_us),
             ("heartbeat", t.heartbeat_us),

@@ -8,10 +8,11 @@
 
 use super::NativeVip;
 use super::change::keep_secondaries;
+use super::lease::as_found;
 use super::params::{Agent, Settings, Target, is_special};
 use super::see::judge;
 use crate::executor::OpRequest;
-use netlink::{Address, AddressFlag, AddressSpec, Broadcast, Picture, Place};
+use netlink::{Address, AddressSpec, Broadcast, Picture, Place};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -250,19 +251,14 @@ impl NativeVip {
         };
         let fitting: Vec<Address> = fitting(picture, target)?.into_iter().cloned().collect();
         judge(agent, request, &settings, &place, &fitting).ok()?;
-        if settings.refreshes > 0 && request.interval_ms > 0 && !settings.background {
+        let refreshes = settings.refreshes > 0 && request.interval_ms > 0;
+        if refreshes && !settings.background {
             return None;
         }
         kept.extend(adopted(picture, request, &settings, &place));
         let held = self.hold(request, target, &place);
         self.watch(request, &place.link, &held);
-        if settings.refreshes > 0 && request.interval_ms > 0 {
-            let refresh = Settings {
-                announces: settings.refreshes,
-                ..settings
-            };
-            self.announce(request, &refresh, &place.link, &held);
-        }
+        self.refresh(request, settings, &place.link, &held);
         DONE
     }
 }
@@ -278,16 +274,10 @@ fn adopted<'a>(
     settings: &Settings,
     place: &Place,
 ) -> Option<Kept<'a>> {
-    let ip = settings.target.ip;
     let here = |a: &&Address| (a.prefix, a.index) == (place.prefix, place.link.index);
-    let address = picture.with_ip(ip).find(here)?;
-    let spec = AddressSpec {
-        noprefixroute: address.flags.contains(AddressFlag::Noprefixroute),
-        preferred: settings.preferred,
-        ..AddressSpec::new(address.index, ip, address.prefix)
-    };
+    let address = picture.with_ip(settings.target.ip).find(here)?;
     let link = (place.link.name.clone(), place.link.index);
-    Some((request, Some(link), spec))
+    Some((request, Some(link), as_found(address, settings)))
 }
 
 fn place_of(address: &Address) -> (u32, IpAddr, u8) {

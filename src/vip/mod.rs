@@ -263,13 +263,7 @@ impl NativeVip {
         check_answer(agent, request, target.ip)?;
         let held = self.hold(request, target, &place);
         self.watch(request, &place.link, &held);
-        if settings.refreshes > 0 && request.interval_ms > 0 {
-            let refresh = Settings {
-                announces: settings.refreshes,
-                ..settings
-            };
-            self.announce(request, &refresh, &place.link, &held);
-        }
+        self.refresh(request, settings, &place.link, &held);
         Ok(())
     }
 

@@ -79,6 +79,23 @@ impl NativeVip {
         self.lookout.set_referee(referee);
     }
 
+    /// A recurring monitor found the address: neighbours are reminded, where that is wanted.
+    pub(super) fn refresh(
+        &self,
+        request: &OpRequest,
+        settings: Settings,
+        link: &Link,
+        held: &Held,
+    ) {
+        if settings.refreshes > 0 && request.interval_ms > 0 {
+            let refresh = Settings {
+                announces: settings.refreshes,
+                ..settings
+            };
+            self.announce(request, &refresh, link, held);
+        }
+    }
+
     /// Sends the first announcement at once and leaves the rest to the thread. An announcement
     /// that cannot be sent does not undo the address: peers learn it when their entry expires.
     pub(super) fn announce(

@@ -19,12 +19,8 @@ pub fn is_leased(request: &OpRequest) -> bool {
     let Some(agent) = Agent::of(request) else {
         return false;
     };
-    let start = OpRequest {
-        operation: "start".to_owned(),
-        ..request.clone()
-    };
     let cloned = request.meta.contains_key("clone") || request.instance.contains(':');
-    params::unserved(agent, &start).is_none() && !cloned && !params::is_out_of_reach(request)
+    params::unserved(agent, request).is_none() && !cloned && !params::is_out_of_reach(request)
 }
 
 /// The address of such a resource, where its parameters name one.
@@ -104,34 +100,13 @@ impl NativeVip {
         ip: IpAddr,
         place: &Place,
     ) -> Result<(), Refusal> {
-        let opened = self.open_gates(&[(request, ip, place)]).pop();
-        opened.unwrap_or(Ok(()))
-    }
-
-    /// The same for many, in their order.
-    pub(in crate::vip) fn open_gates(
-        &self,
-        all: &[(&OpRequest, IpAddr, &Place)],
-    ) -> Vec<Result<(), Refusal>> {
-        let Some(leases) = &self.leases else {
-            return vec![Ok(()); all.len()];
+        let Some(leases) = self.leases_for(request) else {
+            return Ok(());
         };
-        let leased = all.iter().filter(|(request, ..)| is_leased(request));
-        let wanted: Vec<_> = leased
-            .map(|(request, ip, place)| {
-                let link = (place.link.name.as_str(), place.link.index);
-                (request.rsc.as_str(), *ip, link)
-            })
-            .collect();
-        let mut opened = leases.open(&wanted, OPEN_WAIT).into_iter();
-        let result = |(request, ip, _): &(&OpRequest, IpAddr, &Place)| {
-            if !is_leased(request) {
-                return Ok(());
-            }
-            let refused = |why| Refusal::new(rc::GENERIC, format!("{ip} got no lease: {why}"));
-            opened.next().unwrap_or(Ok(())).map_err(refused)
-        };
-        all.iter().map(result).collect()
+        let link = (place.link.name.as_str(), place.link.index);
+        let opened = leases.open(&[(&request.rsc, ip, link)], OPEN_WAIT).pop();
+        let refused = |why| Refusal::new(rc::GENERIC, format!("{ip} got no lease: {why}"));
+        opened.unwrap_or(Ok(())).map_err(refused)
     }
 
     /// The address with an end to its life, if a lease will renew it.
@@ -199,15 +174,8 @@ impl NativeVip {
             return;
         };
         let link = (place.link.name.clone(), place.link.index);
-        leases.adopt(&request.rsc, ip, Some(link));
-        leases.address(
-            &request.rsc,
-            AddressSpec {
-                noprefixroute: address.flags.contains(AddressFlag::Noprefixroute),
-                preferred: settings.preferred,
-                ..AddressSpec::new(address.index, ip, address.prefix)
-            },
-        );
+        let spec = as_found(address, settings);
+        leases.addresses(vec![(request.rsc.clone(), Some(link), spec)]);
     }
 
     /// Nothing is heard or said for the address when this has returned.
@@ -219,6 +187,15 @@ impl NativeVip {
             // It closes by itself within the lease, and the address goes now.
             tracing::warn!(rsc = request.rsc, "the gate was not closed: {why}");
         }
+    }
+}
+
+/// How an address that is up is kept alive: as it is, with the lifetimes that its resource wants.
+pub(in crate::vip) fn as_found(address: &Address, settings: &Settings) -> AddressSpec {
+    AddressSpec {
+        noprefixroute: address.flags.contains(AddressFlag::Noprefixroute),
+        preferred: settings.preferred,
+        ..AddressSpec::new(address.index, address.ip, address.prefix)
     }
 }
 

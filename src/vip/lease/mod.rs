@@ -18,6 +18,7 @@ mod machine;
 
 pub use door::{Door, RealDoor};
 pub use handle::{End, LeaseHandle, LeaseView};
+pub(super) use hooks::as_found;
 pub use hooks::{address_of, is_leased};
 pub use keeper::Keeper;
 pub use machine::{Fresh, LeaseEvent, LeaseTimes, Standing};
