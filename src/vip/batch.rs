@@ -10,7 +10,7 @@ use super::NativeVip;
 use super::change::keep_secondaries;
 use super::lease::as_found;
 use super::params::{Agent, Settings, Target, is_special};
-use super::see::judge;
+use super::see::{judge, wants_answer};
 use crate::executor::OpRequest;
 use netlink::{Address, AddressSpec, Broadcast, Picture, Place};
 use std::collections::BTreeSet;
@@ -252,7 +252,7 @@ impl NativeVip {
         let fitting: Vec<Address> = fitting(picture, target)?.into_iter().cloned().collect();
         judge(agent, request, &settings, &place, &fitting).ok()?;
         let refreshes = settings.refreshes > 0 && request.interval_ms > 0;
-        if refreshes && !settings.background {
+        if wants_answer(agent, request) || (refreshes && !settings.background) {
             return None;
         }
         kept.extend(adopted(picture, request, &settings, &place));

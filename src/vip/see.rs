@@ -85,13 +85,19 @@ impl NativeVip {
     }
 }
 
-/// What `OCF_CHECK_LEVEL` above 0 asks of the older agents: does the address answer itself?
-pub(super) fn check_answer(agent: Agent, request: &OpRequest, ip: IpAddr) -> Outcome {
+/// Does this monitor also want an answer from the address? `OCF_CHECK_LEVEL` above 0 asks the older
+/// agents for that.
+pub(super) fn wants_answer(agent: Agent, request: &OpRequest) -> bool {
     let level = request
         .params
         .get("OCF_CHECK_LEVEL")
         .map(|level| level.trim());
-    if agent == Agent::IPaddr2 || matches!(level, None | Some("" | "0")) {
+    agent != Agent::IPaddr2 && !matches!(level, None | Some("" | "0"))
+}
+
+/// The answer that [`wants_answer`] speaks of: waited for, so not in a batch.
+pub(super) fn check_answer(agent: Agent, request: &OpRequest, ip: IpAddr) -> Outcome {
+    if !wants_answer(agent, request) {
         return Ok(());
     }
     let start = Instant::now();

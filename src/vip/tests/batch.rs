@@ -96,3 +96,21 @@ fn what_is_amiss_or_takes_time_runs_by_itself() {
         assert_eq!(*result, None, "{} {:?}", request.operation, request.params);
     }
 }
+
+#[test]
+fn a_monitor_that_wants_an_answer_runs_by_itself() {
+    let Some(world) = World::new("a_monitor_that_wants_an_answer_runs_by_itself") else {
+        return;
+    };
+    let old = |operation: &str, params: &[(&str, &str)]| OpRequest {
+        kind: "IPaddr".into(),
+        ..request(operation, params)
+    };
+    let address = ("ip", VIP);
+    let results = together(&world, &[old("start", &[address, ("nic", "eth0")])]);
+    assert_eq!(results, [Some(OK)]);
+    for (level, result) in [("0", Some(OK)), ("10", None)] {
+        let params = [address, ("nic", "eth0"), ("OCF_CHECK_LEVEL", level)];
+        assert_eq!(together(&world, &[old("monitor", &params)]), [result]);
+    }
+}
