@@ -1,7 +1,7 @@
 //! Fence devices that lie, take their time, or strike at the wrong moment.
 
 use crate::cluster::{Cluster, PATIENCE, STILLNESS, brief, is_online, started_on};
-use crate::config::{Primitive, add, constrain, ip_and_web, properties};
+use crate::config::{Primitive, add, constrain, ip_and_web, plain, properties};
 use mainstay::ipc::Request;
 use mainstay::lab::VIP;
 
@@ -24,8 +24,9 @@ printf '%s\\n' \"$input\" | /usr/sbin/fence_lab"
     )
 }
 
-/// Fencing by this agent.
+/// Fencing by this agent; where a device runs moves nothing else.
 fn fencing(cib: &mut cib::Cib, agent: &str) {
+    plain(cib);
     properties(cib, &[("stonith-enabled", "true")]);
     add(cib, Primitive::new("power", &format!("stonith:{agent}")));
 }
