@@ -140,7 +140,15 @@ fn about_to_be_killed(c: &Cluster, holder: &str, victim: &str, before: Option<i3
         !given.contains("rsc=\"new\" operation=\"start\""),
         "{victim} was given something while it was about to be killed:\n{given}"
     );
-    assert_eq!(started_on(&c.status(holder), "web"), [holder]);
+    // What the service loses meanwhile it has back before the device is done.
+    c.wait_until(
+        "the service beside the fencing",
+        holder,
+        || match &started_on(&c.status(holder), "web")[..] {
+            [place] if place == holder => Ok(()),
+            other => Err(format!("web runs on {other:?}")),
+        },
+    );
 
     for node in c.powered().iter().filter(|n| **n != victim) {
         c.run(node, "rm -f /run/hold-fencing");
