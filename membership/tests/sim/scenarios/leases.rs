@@ -21,7 +21,7 @@ scenarios![
     r3_a_holder_behind_a_reconfiguration,
 ];
 
-const VIP: &str = "v1";
+pub(super) const VIP: &str = "v1";
 
 /// A founded cluster in which `VIP` is granted by hand; its coordinator, holder and the others.
 fn held(setup: Setup) -> (World, u32, u32, Vec<u32>) {
@@ -36,7 +36,7 @@ fn held(setup: Setup) -> (World, u32, u32, Vec<u32>) {
     (world, dc, holder, rest[1..].to_vec())
 }
 
-fn standing(world: &World, at: u32) -> Option<Grant> {
+pub(super) fn standing(world: &World, at: u32) -> Option<Grant> {
     let core = world.node(at).core.as_ref()?;
     core.log_state().grants.get(VIP).cloned()
 }
@@ -90,7 +90,7 @@ fn is_append(message: &Message) -> bool {
     matches!(message, Message::Append { .. })
 }
 
-fn verdict(world: World) -> Result<(), Violation> {
+pub(super) fn verdict(world: World) -> Result<(), Violation> {
     world.verdict().map(|_| ())
 }
 

@@ -12,6 +12,7 @@ macro_rules! scenarios {
 mod coordinator;
 mod found;
 mod leases;
+mod restarts;
 mod stores;
 mod two_nodes;
 mod voters;
@@ -36,6 +37,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         coordinator::ALL,
         found::ALL,
         leases::ALL,
+        restarts::ALL,
         voters::ALL,
     ];
     families.into_iter().flatten()
