@@ -374,6 +374,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         },
         duty: super::duty::Duty::new(),
         grants: super::grants::Grants::default(),
+        handovers: super::handover::Handovers::default(),
         leases: leases::Leases::new(lease_handle),
         silence: super::silence::Silence::default(),
         silence_round: 0,

@@ -11,6 +11,7 @@ macro_rules! scenarios {
 
 mod coordinator;
 mod found;
+mod heirs;
 mod leases;
 mod stores;
 mod two_nodes;
@@ -36,6 +37,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         coordinator::ALL,
         found::ALL,
         leases::ALL,
+        heirs::ALL,
         voters::ALL,
     ];
     families.into_iter().flatten()
