@@ -68,7 +68,7 @@ fn acting() -> Controller {
 /// Operations handed to executors and commands performed, in order, as `node:operation`.
 fn fired(commands: &[Command]) -> Vec<String> {
     let of = |c: &Command| match c {
-        Command::Execute { node, request } => Some(format!("{node}:{}", request.operation)),
+        Command::Execute { node, request, .. } => Some(format!("{node}:{}", request.operation)),
         Command::Perform { action, .. } => Some(format!("perform:{}", action.operation)),
         _ => None,
     };

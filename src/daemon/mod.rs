@@ -12,6 +12,7 @@ pub mod disk;
 mod duty;
 mod fences;
 mod grants;
+mod handover;
 mod last_words;
 mod leases;
 mod local;

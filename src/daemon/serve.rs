@@ -229,6 +229,7 @@ fn app(parts: Parts, wiring: Wiring, local: Local) -> App {
         },
         duty: super::duty::Duty::new(),
         grants: super::grants::Grants::default(),
+        handovers: super::handover::Handovers::default(),
         leases: leases::Leases::new(wiring.leases),
         silence: super::silence::Silence::default(),
         silence_round: 0,

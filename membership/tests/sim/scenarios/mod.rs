@@ -11,6 +11,7 @@ macro_rules! scenarios {
 
 mod coordinator;
 mod found;
+mod heirs;
 mod leases;
 mod restarts;
 mod stores;
@@ -38,6 +39,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         found::ALL,
         leases::ALL,
         restarts::ALL,
+        heirs::ALL,
         voters::ALL,
     ];
     families.into_iter().flatten()
