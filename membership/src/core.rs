@@ -84,6 +84,8 @@ pub(crate) struct Candidate {
     pub(crate) deadline: Time,
     pub(crate) resend_at: Time,
     pub(crate) bootstrap: bool,
+    /// Who was asked at least once: who is heard only now is asked at once.
+    pub(crate) asked: BTreeSet<NodeId>,
     /// Who promised, with its log's survivals and head, and its newest view.
     pub(crate) promises: BTreeMap<NodeId, (Identity, (u64, Point), u64)>,
     /// Fetching this node's log up to here.

@@ -13,6 +13,7 @@ mod coordinator;
 mod found;
 mod heirs;
 mod leases;
+mod restarts;
 mod stores;
 mod two_nodes;
 mod voters;
@@ -38,6 +39,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         found::ALL,
         leases::ALL,
         heirs::ALL,
+        restarts::ALL,
         voters::ALL,
     ];
     families.into_iter().flatten()
