@@ -153,7 +153,7 @@ fn come_and_go(
     grant_no: u64,
     hears: &Receiver<(IpAddr, Instant)>,
 ) -> Result<Duration, LabError> {
-    let resource = vip.to_string();
+    let resource = if vip.is_ipv4() { "four" } else { "six" }.to_owned();
     leases.feed(vec![Fresh {
         vip: resource.clone(),
         grant_no,
@@ -169,7 +169,7 @@ fn come_and_go(
         provider: Some("heartbeat".to_owned()),
         kind: "IPaddr2".to_owned(),
         operation: operation.to_owned(),
-        params: [("ip".to_owned(), resource.clone())].into(),
+        params: [("ip".to_owned(), vip.to_string())].into(),
         ..OpRequest::default()
     };
     let began = Instant::now();
@@ -179,7 +179,8 @@ fn come_and_go(
             Ok((ip, at)) if ip == vip => break at,
             Ok(_) => {}
             Err(_) => {
-                let text = format!("{vip} was not announced within {HEARD_WITHIN:?}");
+                let held = agent.list();
+                let text = format!("{vip} was not heard within {HEARD_WITHIN:?}: {held:?}");
                 return Err(LabError::Refused(text));
             }
         }
