@@ -13,6 +13,7 @@ mod config;
 mod events;
 mod failover;
 mod fencing;
+mod handover;
 mod hang;
 mod lease;
 mod quorum;

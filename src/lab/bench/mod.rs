@@ -1,5 +1,6 @@
 //! `mainstay-lab bench`: the figures of the README, measured on this machine.
 
+mod announce;
 mod keepalived;
 mod restart;
 mod vip;
@@ -31,13 +32,15 @@ pub(super) enum Bench {
     Idle,
     /// The floating IP through every fault: outages, and whether two nodes ever answered
     Vip,
+    /// One address comes up: from the decision to its first announcement on the wire
+    Announce,
 }
 
 impl Bench {
     /// Runs when not said otherwise.
     pub(super) fn runs(self) -> u32 {
         match self {
-            Self::Failover | Self::Restart | Self::Cold | Self::Vip => 10,
+            Self::Failover | Self::Restart | Self::Cold | Self::Vip | Self::Announce => 10,
             // Every run gives one sample per node.
             Self::Idle => 4,
         }
@@ -52,6 +55,7 @@ impl Bench {
                 Figure::new("floating IP answers after power-on", "ms", Some(3000.0)),
             ],
             Self::Vip => vip::figures(token_ms),
+            Self::Announce => announce::figures(),
             Self::Idle => vec![
                 Figure::new("resident memory", "MiB", Some(30.0)),
                 Figure::new("of it private", "MiB", None),
@@ -68,12 +72,16 @@ impl Bench {
             Self::Cold => cold(lab),
             Self::Idle => idle(lab),
             Self::Vip => vip::run(lab, deaths),
+            Self::Announce => announce::run(1),
         }
     }
 }
 
 /// Measures and prints the table; exit code 0 when every goal is met, 1 when not.
 pub(super) fn run(bench: Bench, options: &Options, runs: u32) -> Result<i32, LabError> {
+    if bench == Bench::Announce {
+        return without_lab(bench, runs);
+    }
     interrupt::watch()?;
     let load_before = load_average();
     let lab = with_vip(options)?;
@@ -120,6 +128,22 @@ pub(super) fn run(bench: Bench, options: &Options, runs: u32) -> Result<i32, Lab
     if bench == Bench::Vip {
         keepalived::beside(options, runs)?;
     }
+    Ok(i32::from(!figures.iter().all(Figure::met)))
+}
+
+/// What needs two namespaces and no node.
+fn without_lab(bench: Bench, runs: u32) -> Result<i32, LabError> {
+    let load_before = load_average();
+    let mut figures = bench.figures(None);
+    for (figure, samples) in figures.iter_mut().zip(announce::run(runs)?) {
+        figure.samples = samples;
+    }
+    println!("{bench:?}: two namespaces and a wire, no daemon");
+    print!("{}", table::render(&figures));
+    println!(
+        "load average before {load_before}, after {}",
+        load_average()
+    );
     Ok(i32::from(!figures.iter().all(Figure::met)))
 }
 
