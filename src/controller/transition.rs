@@ -142,15 +142,22 @@ impl Transition {
         self.synapses.iter().any(|s| s.state == State::Failed)
     }
 
-    /// Fires no new action from now on; what is in flight is awaited.
+    /// Fires no new action from now on; what is in flight is awaited, except fencing.
     pub fn abort(&mut self, why: &str) {
         self.aborted.get_or_insert_with(|| why.to_owned());
     }
 
-    /// Nothing is in flight and nothing can be fired.
+    /// Nothing is awaited and nothing can be fired.
+    ///
+    /// A fencing under way does not hold up the plan after an abort: a slow device would leave what
+    /// was stopped half-way down for minutes (Pacemaker waits for it). The target counts as lost
+    /// until the device is done, so the next plan asks for the same fencing and joins it.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.in_flight.is_empty() && (self.aborted.is_some() || self.ready.is_empty())
+        match self.aborted {
+            None => self.in_flight.is_empty() && self.ready.is_empty(),
+            Some(_) => self.in_flight.iter().all(|at| self.synapses[*at].fences()),
+        }
     }
 
     /// Fires everything that is ready, up to the bound; pseudo actions are confirmed at once and
@@ -164,9 +171,9 @@ impl Transition {
                 continue;
             }
             // A fencing has no timeout of its own (controld_execute_fence_action takes the graph's).
-            let fencing_ms = match action.operation.as_str() {
-                "stonith" => self.fencing_timeout_ms,
-                _ => 0,
+            let fencing_ms = match self.synapses[at].fences() {
+                true => self.fencing_timeout_ms,
+                false => 0,
             };
             let own_ms = action.timeout_ms.max(fencing_ms) + action.start_delay_ms;
             let deadline_ms = now_ms + own_ms + self.cluster_delay_ms.max(ANSWER_GRACE_MS_MIN);
@@ -262,8 +269,7 @@ impl Transition {
                 .node
                 .as_ref()
                 .is_some_and(|(_, name)| name == node);
-            let fencing = step.synapse.action.operation == "stonith";
-            if matches!(step.state, State::InFlight { .. }) && there && !fencing {
+            if matches!(step.state, State::InFlight { .. }) && there && !step.fences() {
                 let leaving = step.synapse.action.operation == "do_shutdown";
                 self.settle(at, if leaving { State::Done } else { State::Failed });
             }
@@ -351,6 +357,11 @@ impl Step {
     /// A node's leaving.
     fn goes(&self) -> bool {
         self.synapse.action.operation == "do_shutdown"
+    }
+
+    /// A node's death.
+    fn fences(&self) -> bool {
+        self.synapse.action.operation == "stonith"
     }
 
     fn is_ready(&self) -> bool {

@@ -4,7 +4,7 @@ use super::app::{App, EXIT_POISONED, EXIT_STORE, Own, now_s};
 use super::disk::Job;
 use super::local::refusal_of;
 use super::peer::{self, NodeCommand, NodeTell};
-use super::start::voters;
+use super::prepare::voters;
 use crate::controller;
 use crate::ipc::Response;
 use crate::replica::{NewVersion, Replica};

@@ -418,7 +418,9 @@ impl App {
             {
                 return self.confirm(step, true);
             }
-            ("do_shutdown", _) => NodeCommand::Shutdown,
+            ("do_shutdown", _) => NodeCommand::Shutdown {
+                seq: self.replica.seq(),
+            },
             ("cancel", Some(rsc)) => {
                 let (operation, interval_ms) = recurring_of(action);
                 NodeCommand::Cancel {

@@ -123,7 +123,7 @@ impl App {
                 let changed = self.local.history.clear_failures(&rsc, operation);
                 self.done(step, &changed);
             }
-            NodeCommand::Shutdown => self.released(),
+            NodeCommand::Shutdown { seq } => self.released(seq),
         }
     }
 
@@ -374,7 +374,7 @@ pub(super) fn refusal_of(command: NodeCommand) -> Option<NodeTell> {
         NodeCommand::Cancel { step, .. }
         | NodeCommand::Forget { step, .. }
         | NodeCommand::ClearFailures { step, .. } => Some(NodeTell::Confirmed { step, ok: false }),
-        NodeCommand::Shutdown => None,
+        NodeCommand::Shutdown { .. } => None,
     }
 }
 

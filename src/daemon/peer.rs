@@ -26,8 +26,9 @@ pub(super) enum NodeCommand {
         rsc: String,
         operation: Option<(String, u64)>,
     },
-    /// Everything here is stopped: leave.
-    Shutdown,
+    /// Everything that has to be stopped here is: leave. The node takes it once it has applied the
+    /// log as far as the DC had: what was decided last may say that its resources stay.
+    Shutdown { seq: u64 },
 }
 
 /// Which action of which transition of which controller a command belongs to.
