@@ -280,6 +280,7 @@ impl Cluster<'_> {
             return changed;
         };
         self.rscs[rsc].assigned = Some(node);
+        self.rscs[rsc].assigned_score = self.rscs[rsc].allowed.get(node).map_or(0, |w| w.score);
         self.nodes[node].assigned_count += 1;
         changed
     }

@@ -63,6 +63,7 @@ impl Cluster<'_> {
             for id in self.rscs[rsc].actions.clone().into_iter().rev() {
                 self.action_flags(id, None);
             }
+            self.create_notifications(rsc);
             for child in self.rscs[rsc].children.clone() {
                 self.graph_resource(child, graph);
             }

@@ -44,6 +44,8 @@ pub(crate) struct ClusterOptions {
     pub(crate) fencing_action: String,
     pub(crate) fencing_timeout_ms: u64,
     pub(crate) startup_fencing: bool,
+    /// Some device unfences.
+    pub(crate) unfencing: bool,
     pub(crate) concurrent_fencing: bool,
     pub(crate) priority_fencing_delay_s: u64,
     pub(crate) symmetric: bool,
@@ -85,6 +87,7 @@ impl ClusterOptions {
                 60_000,
                 warnings,
             ),
+            unfencing: section(cib, "resources").is_some_and(|all| provides_unfencing(all, 0)),
             startup_fencing: reader.flag(&["startup-fencing"], true, warnings),
             concurrent_fencing: reader.flag(&["concurrent-fencing"], true, warnings),
             priority_fencing_delay_s: reader.ms(&["priority-fencing-delay"], 0, warnings) / 1000,
@@ -122,6 +125,19 @@ impl ClusterOptions {
 /// A section of `configuration`.
 pub(crate) fn section<'a>(cib: &'a Element, name: &str) -> Option<&'a Element> {
     cib.first("configuration")?.first(name)
+}
+
+/// Deepest element searched for `provides=unfencing`.
+const SEARCH_DEPTH_MAX: u32 = 16;
+
+/// Whether a device is said to unfence (Pacemaker unpack.c:XPATH_ENABLE_UNFENCING).
+fn provides_unfencing(at: &Element, depth: u32) -> bool {
+    let here = at.name == "meta_attributes"
+        && at.all("nvpair").any(|pair| {
+            pair.attr("name") == Some("provides") && pair.attr("value") == Some("unfencing")
+        });
+    here || (depth < SEARCH_DEPTH_MAX
+        && at.children.iter().any(|child| provides_unfencing(child, depth + 1)))
 }
 
 fn fencing_action(text: Option<&str>) -> String {

@@ -45,6 +45,7 @@ impl Cluster<'_> {
         }
         let probe = self.action(rsc, "monitor", 0, Some(node), false);
         self.actions[probe].flags &= !flag::OPTIONAL;
+        self.order_after_unfencing(rsc, node, probe, relation::ORDERED);
         self.expect_current_state(probe, rsc, node);
         if !self.is_clone(top) {
             top = rsc;

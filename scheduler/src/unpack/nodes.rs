@@ -76,6 +76,8 @@ impl Cluster<'_> {
             expected_up: false,
             is_dc,
             unpacked: false,
+            connection: None,
+            remote_reset: false,
             running: Vec::new(),
             assigned_count: 0,
             priority: 0,

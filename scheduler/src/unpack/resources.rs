@@ -13,6 +13,15 @@ use std::collections::BTreeMap;
 /// Most instances a clone is expanded to; what a configuration asks beyond is cut.
 const CLONE_MAX_LIMIT: u32 = 1024;
 
+/// What a resource's `requires` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    Quorum,
+    Fencing,
+    Unfencing,
+}
+
 impl<'a> Cluster<'a> {
     /// Makes the resources and sorts them by priority (Pacemaker unpack.c:unpack_resources).
     pub(crate) fn unpack_resources(&mut self) {
@@ -155,6 +164,13 @@ impl<'a> Cluster<'a> {
             known_on: Vec::new(),
             active: Vec::new(),
             assigned: None,
+            assigned_score: 0,
+            promotion_sort: 0,
+            tickets: Vec::new(),
+            partial_source: None,
+            partial_target: None,
+            dangling: Vec::new(),
+            remote_name: None,
             history_id: None,
             pending_action: None,
             pending_node: None,
@@ -249,7 +265,10 @@ impl<'a> Cluster<'a> {
         } else {
             flags.unique = true;
         }
-        (flags.needs_fencing, flags.needs_quorum) = self.requires(get("requires"), fence_device);
+        let needs = self.requires(get("requires"), fence_device);
+        flags.needs_fencing = matches!(needs, Needs::Fencing | Needs::Unfencing);
+        flags.needs_unfencing = needs == Needs::Unfencing;
+        flags.needs_quorum = needs == Needs::Quorum;
 
         let r = &mut self.rscs[rsc];
         r.flags = flags;
@@ -292,18 +311,19 @@ impl<'a> Cluster<'a> {
 
     /// `requires`: whether fencing, and whether quorum, must be given before a start
     /// (Pacemaker complex.c:unpack_requires).
-    fn requires(&self, value: Option<&str>, fence_device: bool) -> (bool, bool) {
+    fn requires(&self, value: Option<&str>, fence_device: bool) -> Needs {
         let fencing = self.options.fencing;
         match value.map(str::to_ascii_lowercase).as_deref() {
-            Some("nothing") => (false, false),
-            Some("quorum") => (false, true),
-            Some("fencing") => (true, false),
-            Some("unfencing") if fencing && !fence_device => (true, false),
-            Some("unfencing") => (false, true),
-            _ if fence_device => (false, true),
-            _ if fencing => (true, false),
-            _ if self.options.no_quorum == NoQuorum::Ignore => (false, false),
-            _ => (false, true),
+            Some("nothing") => Needs::Nothing,
+            Some("quorum") => Needs::Quorum,
+            Some("fencing") => Needs::Fencing,
+            Some("unfencing") if fencing && !fence_device => Needs::Unfencing,
+            Some("unfencing") => Needs::Quorum,
+            _ if fence_device => Needs::Quorum,
+            _ if self.options.unfencing && fencing => Needs::Unfencing,
+            _ if fencing => Needs::Fencing,
+            _ if self.options.no_quorum == NoQuorum::Ignore => Needs::Nothing,
+            _ => Needs::Quorum,
         }
     }
 

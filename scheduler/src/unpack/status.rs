@@ -25,6 +25,7 @@ impl<'a> Cluster<'a> {
         let Some(status) = self.cib.first("status") else {
             return;
         };
+        self.unpack_tickets();
         let states: Vec<(NodeId, &'a Element)> = status
             .all("node_state")
             .filter_map(|state| Some((self.node_of_state(state)?, state)))
