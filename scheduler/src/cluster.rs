@@ -109,12 +109,14 @@ impl<'a> Cluster<'a> {
 
     /// Decides (Pacemaker pcmk_scheduler.c:pcmk__schedule_actions).
     pub(crate) fn decide(&mut self) {
+        self.apply_node_health();
         self.unpack_constraints();
         self.apply_node_criteria();
         for rsc in self.top.clone() {
             self.internal_constraints(rsc);
         }
         self.handle_config_changes();
+        self.sort_for_placement();
         for rsc in self.top.clone() {
             self.assign_top(rsc);
         }

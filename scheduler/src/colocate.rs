@@ -388,6 +388,43 @@ impl Cluster<'_> {
         self.rscs[source].flags.merging = false;
     }
 
+    /// Merges the scores of what a resource is placed with into `nodes`.
+    pub(crate) fn merge_primaries(
+        &mut self,
+        source: RscId,
+        nodes: &mut Table,
+        factor: f32,
+        depth: u32,
+    ) {
+        if self.rscs[source].flags.merging
+            || depth >= MERGE_DEPTH_MAX
+            || !self.any_available(nodes)
+        {
+            return;
+        }
+        self.rscs[source].flags.merging = true;
+        for col in self.this_with_colocations(source) {
+            let colocation = &self.colocations[col];
+            let factor = factor * colocation.score as f32 / INFINITY as f32;
+            let mut primary = colocation.primary;
+            if self.rscs[primary].variant == Variant::Group
+                && let Some(first) = self.rscs[primary].children.first()
+            {
+                primary = *first;
+            }
+            if self.rscs[primary].flags.merging {
+                continue;
+            }
+            let mut work = nodes.clone();
+            self.add_matching_scores(&mut work, primary, col, factor, false);
+            if self.any_available(&work) {
+                self.merge_primaries(primary, &mut work, factor, depth + 1);
+                *nodes = work;
+            }
+        }
+        self.rscs[source].flags.merging = false;
+    }
+
     fn add_matching_scores(
         &mut self,
         nodes: &mut Table,

@@ -14,6 +14,8 @@ mod config_change;
 mod constraint;
 mod fencing;
 mod graph;
+mod health;
+mod lock;
 mod migration;
 mod node;
 mod notify;
@@ -30,6 +32,7 @@ mod score;
 mod summary;
 mod text;
 mod unpack;
+mod utilization;
 mod view;
 
 pub use plan::{

@@ -38,6 +38,8 @@ pub(crate) struct Node {
     pub(crate) connection: Option<RscId>,
     /// Its resources are lost with the connection.
     pub(crate) remote_reset: bool,
+    /// Capacity that is not used yet.
+    pub(crate) free: crate::utilization::Amounts,
     /// Primitives active there.
     pub(crate) running: Vec<RscId>,
     /// Primitives assigned there so far.

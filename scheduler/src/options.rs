@@ -34,6 +34,15 @@ impl NoQuorum {
     }
 }
 
+/// `placement-strategy`: what utilization means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placement {
+    Default,
+    Utilization,
+    Minimal,
+    Balanced,
+}
+
 /// Cluster properties in force.
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterOptions {
@@ -56,6 +65,10 @@ pub(crate) struct ClusterOptions {
     pub(crate) cancel_removed_actions: bool,
     pub(crate) remove_after_stop: bool,
     pub(crate) node_pending_timeout_ms: u64,
+    pub(crate) placement: Placement,
+    pub(crate) shutdown_lock: bool,
+    /// 0 = locks do not expire.
+    pub(crate) shutdown_lock_limit_ms: u64,
     pub(crate) cluster_delay_ms: u64,
     pub(crate) batch_limit: u32,
     pub(crate) migration_limit: i32,
@@ -107,6 +120,14 @@ impl ClusterOptions {
             ),
             remove_after_stop: reader.flag(&["remove-after-stop"], false, warnings),
             node_pending_timeout_ms: reader.ms(&["node-pending-timeout"], 0, warnings),
+            placement: match reader.text(&["placement-strategy"]) {
+                Some("utilization") => Placement::Utilization,
+                Some("minimal") => Placement::Minimal,
+                Some("balanced") => Placement::Balanced,
+                _ => Placement::Default,
+            },
+            shutdown_lock: reader.flag(&["shutdown-lock"], false, warnings),
+            shutdown_lock_limit_ms: reader.ms(&["shutdown-lock-limit"], 0, warnings),
             cluster_delay_ms: reader.ms(&["cluster-delay"], 60_000, warnings),
             batch_limit: reader
                 .text(&["batch-limit"])

@@ -254,6 +254,13 @@ impl Cluster<'_> {
             "demote" => "demoted",
             _ => return id,
         };
+        // Where the others are told, an operation is complete when they are.
+        let told = format!("confirmed-post_notify_{completed}");
+        let completed = if self.rscs[rsc].flags.notify && self.is_clone(rsc) {
+            told.as_str()
+        } else {
+            completed
+        };
         self.rscs[rsc]
             .actions
             .iter()

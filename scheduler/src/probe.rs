@@ -238,7 +238,10 @@ impl Cluster<'_> {
                 for then in &thens {
                     let shutdown_elsewhere = self.actions[*then].task == "do_shutdown"
                         && self.actions[*then].node != self.actions[probe].node;
-                    if !shutdown_elsewhere {
+                    // Unfencing comes before the probe.
+                    let unfencing = self.actions[*then].uuid.ends_with("-on")
+                        && self.actions[*then].task == "stonith";
+                    if !shutdown_elsewhere && !unfencing {
                         self.relate(probe, *then, kind);
                     }
                 }

@@ -197,14 +197,6 @@ impl Cluster<'_> {
                     self.add_utilization(*first, all, sum);
                 }
             }
-            Variant::Bundle => {
-                let parts = self.bundle_utilization(rsc);
-                if !parts.iter().any(listed) {
-                    for part in parts.into_iter().take(1) {
-                        self.add_utilization(part, all, sum);
-                    }
-                }
-            }
         }
     }
 

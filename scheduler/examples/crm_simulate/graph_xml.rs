@@ -87,7 +87,13 @@ fn action_xml(action: &Action, details: bool) -> Element {
 
 /// The key is the history's; the instance's own follows where that is another.
 fn internal_key(action: &Action) -> Option<String> {
-    let id = &action.resource.as_ref()?.id;
+    let id = match &action.resource {
+        Some(resource) => resource.id.as_str(),
+        None => {
+            let end = format!("_{}_{}", action.operation, action.interval_ms);
+            action.key.strip_suffix(&end)?
+        }
+    };
     let base = id.split(':').next()?;
     let own = format!("{base}:{}", action.meta.get("clone")?);
     let rest = action.key.strip_prefix(base)?.trim_start_matches(':');

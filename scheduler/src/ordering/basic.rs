@@ -43,7 +43,7 @@ impl Cluster<'_> {
             && flags & flag::RUNNABLE == 0
         {
             self.clear_because(then, flag::RUNNABLE, first);
-            self.clear_because(then, flag::MIGRATABLE, first);
+            self.actions[then].flags &= !flag::MIGRATABLE;
         }
         if kind & relation::FIRST_IMPLIES_THEN != 0
             && filter & flag::OPTIONAL != 0

@@ -185,6 +185,10 @@ pub(crate) struct Resource<'a> {
     /// Rank among the instances to be promoted.
     pub(crate) promotion_sort: i32,
     pub(crate) tickets: Vec<TicketNeed>,
+    /// Node it is locked to while that is down, and since when.
+    pub(crate) lock: Option<(NodeId, i64)>,
+    /// What it takes from its node's capacity.
+    pub(crate) utilization: crate::utilization::Amounts,
     /// A migration that may go on: where it comes from, and goes to.
     pub(crate) partial_source: Option<NodeId>,
     pub(crate) partial_target: Option<NodeId>,

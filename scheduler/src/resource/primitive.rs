@@ -3,6 +3,7 @@
 use crate::action::flag;
 use crate::cluster::{Cluster, NodeId, RscId};
 use crate::constraint::relation;
+use crate::options::Placement;
 use crate::resource::{MultipleActive, Role, Variant};
 
 /// What takes a resource from one role to the next.
@@ -90,6 +91,10 @@ impl Cluster<'_> {
             for node in self.rscs[rsc].allowed.nodes() {
                 self.order_restart_around_unfencing(rsc, node);
             }
+        }
+        let strategy = self.options.placement;
+        if strategy != Placement::Default && !self.rscs[rsc].utilization.is_empty() {
+            self.utilization_constraints(rsc);
         }
     }
 

@@ -241,13 +241,19 @@ impl<'a> Cluster<'a> {
 
     /// Pacemaker unpack.c:unpack_lrm_resource.
     fn unpack_resource_history(&mut self, node: NodeId, entry: &'a Element) {
-        let (Some(id), Some(_)) = (entry.id(), entry.first("lrm_rsc_op")) else {
+        let Some(id) = entry.id() else {
             return;
         };
+        let empty = entry.first("lrm_rsc_op").is_none();
+        if empty && !self.options.shutdown_lock {
+            return;
+        }
         let rsc = match self.resource_of_history(node, id) {
             Some(rsc) => rsc,
+            None if empty => return,
             None => self.removed_resource(id, entry),
         };
+        self.unpack_lock(rsc, node, entry);
         let saved_role = self.rscs[rsc].role;
         self.rscs[rsc].role = Role::Unknown;
 

@@ -85,6 +85,7 @@ impl<'a> Cluster<'a> {
         let rsc = self.add_resource(id, xml_id, tag, variant, sources, parent);
         self.unpack_meta(rsc, instance);
         self.unpack_attributes(rsc);
+        self.unpack_utilization(rsc);
         match variant {
             Variant::Group => self.unpack_group(rsc, element, instance),
             Variant::Clone => self.unpack_clone(rsc, element),
@@ -167,6 +168,8 @@ impl<'a> Cluster<'a> {
             assigned_score: 0,
             promotion_sort: 0,
             tickets: Vec::new(),
+            lock: None,
+            utilization: BTreeMap::new(),
             partial_source: None,
             partial_target: None,
             dangling: Vec::new(),
@@ -234,6 +237,14 @@ impl<'a> Cluster<'a> {
             unpack_nvpairs(self.cib, &[defaults], "meta_attributes", &facts, &mut meta);
         }
         self.rscs[rsc].meta = meta;
+    }
+
+    fn unpack_utilization(&mut self, rsc: RscId) {
+        let mut values = BTreeMap::new();
+        let facts = Facts::at(self.now);
+        let sources = &self.rscs[rsc].sources;
+        unpack_nvpairs(self.cib, sources, "utilization", &facts, &mut values);
+        self.rscs[rsc].utilization = crate::utilization::amounts(&values);
     }
 
     /// What the meta attributes mean (Pacemaker complex.c:pe__unpack_resource).

@@ -35,7 +35,9 @@ impl<'a> Cluster<'a> {
         }
         for (node, state) in &states {
             // Without fencing nothing is known to run on a node that is not here.
-            let usable = self.options.fencing || self.nodes[*node].online;
+            let options = &self.options;
+            let kept = options.fencing || options.shutdown_lock;
+            let usable = kept || self.nodes[*node].online;
             if usable && !self.nodes[*node].unpacked {
                 self.nodes[*node].unpacked = true;
                 self.unpack_node_history(*node, state);

@@ -20,6 +20,9 @@ const FLOORS: [(&str, usize, usize); 5] = [
     ("tier5-remote", 3, 0),
 ];
 
+/// Now, for cases that do not say when they are: later than all of them.
+const LATER: i64 = 1_790_000_000;
+
 struct Case {
     folder: PathBuf,
     name: String,
@@ -49,7 +52,10 @@ impl Case {
         };
         let time = args.split_once("-t").and_then(|(_, time)| {
             let time = time.trim().trim_matches(['"', '\'']).replace(' ', "T");
-            time.parse::<jiff::Timestamp>().ok()
+            let ordinal = jiff::civil::DateTime::strptime("%Y-%jT%H:%M", &time)
+                .or_else(|_| jiff::civil::DateTime::strptime("%Y-%jT%H:%M", format!("{time}T00:00")))
+                .and_then(|at| Ok(at.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp()));
+            time.parse::<jiff::Timestamp>().or(ordinal).ok()
         });
         Some(Self {
             folder: folder.to_owned(),
@@ -67,7 +73,7 @@ impl Case {
     fn plan(&self) -> Plan {
         let tree = cib::xml::parse(&self.read("xml")).expect("the case's CIB");
         let execution = || tree.attr("execution-date")?.parse().ok();
-        let now = self.now.or_else(execution).unwrap_or(0);
+        let now = self.now.or_else(execution).unwrap_or(LATER);
         schedule(&tree, &Options { now })
     }
 
