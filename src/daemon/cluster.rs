@@ -160,6 +160,9 @@ impl App {
     fn on_committed(&mut self, entry: &Entry) {
         let before = self.replica.standings().present();
         let applied = self.replica.apply(entry);
+        if applied.standing || applied.configuration.is_some() {
+            self.duty.note_change(entry.seq);
+        }
         if let Some((op, outcome)) = applied.outcome {
             self.change_ended(op, &outcome);
         }
@@ -176,9 +179,6 @@ impl App {
         if let Some(vip) = &applied.grant {
             self.grant_changed(vip);
         }
-        if applied.standing || applied.configuration.is_some() {
-            self.duty.note_change(entry.seq);
-        }
         if applied.standing {
             self.members_changed(&before);
         }
@@ -186,7 +186,7 @@ impl App {
             self.keep_version(version);
             self.configuration_changed();
         }
-        self.publish_progress();
+        self.turn.progressed();
     }
 
     /// The log gave or ended a grant.

@@ -149,7 +149,7 @@ impl App {
         self.duty.note_cause(&input);
         self.feed(false, input);
         self.resume_scheduling();
-        self.publish_progress();
+        self.turn.progressed();
     }
 
     /// Feeds the controller of a node without quorum.

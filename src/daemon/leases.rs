@@ -14,7 +14,7 @@ use crate::vip::lease::{
 use crate::vip::{Conflict, Referee, Ruling};
 use cib::Cib;
 use cib::config::{Config, Kind, Resource};
-use membership::{EntryBody, Grant, Input, OpId, Refusal, Timing};
+use membership::{EntryBody, Grant, OpId, Refusal, Timing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -167,7 +167,7 @@ impl App {
         let op = Self::new_op();
         self.leases.asked.insert(op, vip.to_owned());
         let body = EntryBody::Grant(Grant::wanted(vip, self.me));
-        self.input(Input::Propose { op, body });
+        self.turn.propose(op, body);
     }
 
     /// A re-grant's proposal ended; false if `op` is none.
@@ -276,19 +276,28 @@ impl App {
     /// never came here will not be used any more.
     pub(super) fn give_up_unused(&mut self) {
         let grants = self.replica.grants().all();
-        let vips: Vec<String> = grants.map(|g| g.vip.clone()).collect();
-        for vip in vips {
-            self.give_up_if_unused(&vip);
+        let mine = grants.filter(|g| g.node() == self.me.node);
+        let vips: Vec<String> = mine.map(|g| g.vip.clone()).collect();
+        let busy = self.local.executor.in_flight();
+        let busy: BTreeSet<String> = busy.into_iter().map(|op| op.rsc).collect();
+        for vip in vips.iter().filter(|vip| !busy.contains(*vip)) {
+            self.give_up_if_idle(vip);
         }
     }
 
     /// Says that a grant of this node is free, if nothing of its address is here or under way.
     pub(super) fn give_up_if_unused(&mut self, vip: &str) {
         let busy = self.local.executor.in_flight();
+        if !busy.iter().any(|op| op.rsc == vip) {
+            self.give_up_if_idle(vip);
+        }
+    }
+
+    /// As [`App::give_up_if_unused`], where no operation of it waits or runs.
+    fn give_up_if_idle(&mut self, vip: &str) {
         let known = self.local.history.element(vip);
-        let here = self.leases.handle.view().standings.contains_key(vip)
+        let here = self.leases.handle.is_wanted(vip)
             || self.leases.adopted.contains(vip)
-            || busy.iter().any(|op| op.rsc == vip)
             || known.is_none_or(is_active);
         let grant = self.replica.grants().of(vip);
         let mine = grant.filter(|g| g.holder.machine_boot == self.me.machine_boot);

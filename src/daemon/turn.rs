@@ -4,7 +4,7 @@
 
 use super::app::{App, Inbox};
 use super::peer::{self, Items, NodeCommand, NodeTell};
-use membership::Input;
+use membership::{EntryBody, Input, OpId};
 use std::collections::BTreeMap;
 use wire::NodeId;
 
@@ -13,8 +13,12 @@ use wire::NodeId;
 pub(super) struct Turn {
     /// Changes of this node's report.
     items: BTreeMap<String, Option<Vec<u8>>>,
+    /// What is to go into the log.
+    proposals: Vec<(OpId, EntryBody)>,
     tells: Vec<(NodeId, NodeTell)>,
     commands: Vec<(NodeId, NodeCommand)>,
+    /// The DC's own work may have gone on.
+    progress: bool,
     /// Something may have changed about the addresses held here.
     vips: bool,
     /// Something may have changed about their leases.
@@ -25,6 +29,16 @@ impl Turn {
     /// Publishes changes of this node's report, the newer of two in the place of the older.
     pub(super) fn publish(&mut self, items: &Items) {
         self.items.extend(items.iter().cloned());
+    }
+
+    /// Proposes an entry; those of one turn reach the disks together, in their order.
+    pub(super) fn propose(&mut self, op: OpId, body: EntryBody) {
+        self.proposals.push((op, body));
+    }
+
+    /// The DC says how far it is: once for all that happened, each look is at the whole graph.
+    pub(super) fn progressed(&mut self) {
+        self.progress = true;
     }
 
     /// Tells a node.
@@ -77,10 +91,17 @@ impl App {
         if std::mem::take(&mut self.turn.vips) {
             self.publish_vips();
         }
+        if std::mem::take(&mut self.turn.progress) {
+            self.publish_progress();
+        }
         let items = std::mem::take(&mut self.turn.items);
         if !items.is_empty() {
             let items = items.into_iter().collect();
             self.send(Input::Publish { items });
+        }
+        let all = std::mem::take(&mut self.turn.proposals);
+        if !all.is_empty() {
+            self.send(Input::ProposeAll { all });
         }
         for (to, tells) in by_node(std::mem::take(&mut self.turn.tells)) {
             let payload = peer::encode(&tells);
