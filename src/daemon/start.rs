@@ -219,6 +219,7 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
         .enable_all()
         .thread_stack_size(STACK_BYTES)
         .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .event_interval(TASKS_PER_TURN_MAX)
         .build()
         .map_err(|e| refuse(EX_OSERR, format!("no runtime: {e}")))?;
     let parts = Parts {
@@ -289,7 +290,7 @@ async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> {
         report.send_waiting(Message::Disk(done));
     })
     .map_err(|e| refuse(EX_OSERR, e))?;
-    let (lease_sink, lease_events) = mpsc::channel(OWN_MAX);
+    let (lease_sink, lease_events) = mpsc::channel(LEASE_EVENTS_MAX);
     let keeper = leases::keep(&gates, &timing, lease_sink).map_err(|e| refuse(EX_OSERR, e))?;
     let lease_handle = keeper.handle();
     let core = Core::start(
@@ -646,6 +647,11 @@ const LOG_WAIT_MAX: Duration = Duration::from_secs(1);
 const STACK_BYTES: usize = 1024 * 1024;
 /// Blocking threads: schedulers and native agents.
 const BLOCKING_THREADS_MAX: usize = 16;
+/// Tasks that run before the loop has its turn again: the results of one round of operations, which
+/// each resource's task hands on, are to be seen by one turn.
+const TASKS_PER_TURN_MAX: u32 = 1_024;
+/// Events of leases that may wait: one for every address that may be gated here.
+const LEASE_EVENTS_MAX: usize = 4_096;
 /// Requests of commands that may wait.
 const CALLS_MAX: usize = 256;
 /// Reports of own work that may wait.
