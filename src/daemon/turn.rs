@@ -19,6 +19,10 @@ pub(super) struct Turn {
     commands: Vec<(NodeId, NodeCommand)>,
     /// The DC's own work may have gone on.
     progress: bool,
+    /// Grants that this process relies on no more.
+    given_up: Vec<(String, u64)>,
+    /// The log's grants are others.
+    grants: bool,
     /// Something may have changed about the addresses held here.
     vips: bool,
     /// Something may have changed about their leases.
@@ -51,9 +55,19 @@ impl Turn {
         self.commands.push((to, command));
     }
 
+    /// A grant of this process is given up for good.
+    pub(super) fn give_up(&mut self, vip: &str, grant_no: u64) {
+        self.given_up.push((vip.to_owned(), grant_no));
+    }
+
     /// The leases are to be looked at: once for all that changed, each look is at all of them.
     pub(super) fn leases_changed(&mut self) {
         self.leases = true;
+    }
+
+    /// What is remembered about grants is to be compared with those of the log.
+    pub(super) fn grants_changed(&mut self) {
+        self.grants = true;
     }
 
     /// The held addresses are to be looked at.
@@ -91,6 +105,10 @@ impl App {
         if std::mem::take(&mut self.turn.vips) {
             self.publish_vips();
         }
+        if std::mem::take(&mut self.turn.grants) {
+            self.forget_old_heirs();
+            self.heirs_moved();
+        }
         if std::mem::take(&mut self.turn.progress) {
             self.publish_progress();
         }
@@ -98,6 +116,10 @@ impl App {
         if !items.is_empty() {
             let items = items.into_iter().collect();
             self.send(Input::Publish { items });
+        }
+        let grants = std::mem::take(&mut self.turn.given_up);
+        if !grants.is_empty() {
+            self.send(Input::GivenUp { grants });
         }
         let all = std::mem::take(&mut self.turn.proposals);
         if !all.is_empty() {
