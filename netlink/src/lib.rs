@@ -27,6 +27,7 @@ mod rights;
 mod route;
 mod route_edit;
 mod socket;
+pub mod sweep;
 mod sys;
 pub mod sysctl;
 #[cfg(test)]

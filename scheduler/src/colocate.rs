@@ -396,9 +396,7 @@ impl Cluster<'_> {
         factor: f32,
         depth: u32,
     ) {
-        if self.rscs[source].flags.merging
-            || depth >= MERGE_DEPTH_MAX
-            || !self.any_available(nodes)
+        if self.rscs[source].flags.merging || depth >= MERGE_DEPTH_MAX || !self.any_available(nodes)
         {
             return;
         }

@@ -131,7 +131,10 @@ impl<'a> Cluster<'a> {
     }
 
     fn has_own_params(&self, rsc: RscId, task: &str, node: NodeId) -> bool {
-        !self.operation_details(rsc, task, 0, Some(node)).extra.is_empty()
+        !self
+            .operation_details(rsc, task, 0, Some(node))
+            .extra
+            .is_empty()
     }
 
     /// Whether a start or monitor failed with parameters that are no longer configured.

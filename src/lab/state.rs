@@ -40,6 +40,8 @@ pub(super) struct Config {
     pub supervise: bool,
     /// What init runs as the daemon; argv.
     pub daemon: Vec<String>,
+    /// Prefix length of the lab's network.
+    pub prefix: u8,
 }
 
 /// A node, powered on or off.

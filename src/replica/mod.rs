@@ -143,14 +143,20 @@ impl Replica {
             return Applied::default();
         }
         self.seq = entry.seq;
-        let before = self.cib.clone();
         let mut applied = Applied {
             standing: self.standings.note(entry),
             grant: self.grants.note(&entry.body),
             ..Applied::default()
         };
+        let new_ballot = entry.ballot != self.ballot;
+        if !new_ballot && !matches!(entry.body, EntryBody::App { .. }) {
+            // Views, grants and fences leave the configuration alone. They come by the hundred,
+            // and a look at the whole tree for each would take longer than all the rest.
+            return applied;
+        }
+        let before = self.cib.clone();
         // R2: a new ballot bumps the epoch, so that (epoch, num_updates) never names two contents.
-        if entry.ballot != self.ballot {
+        if new_ballot {
             self.ballot = entry.ballot;
             self.cib.bump_epoch();
         }

@@ -75,11 +75,7 @@ impl Cluster<'_> {
                 .iter()
                 .copied()
                 .find(|twin| self.rscs[*twin].active.contains(&node));
-            let known = || {
-                twins
-                    .iter()
-                    .any(|t| self.rscs[*t].known_on.contains(&node))
-            };
+            let known = || twins.iter().any(|t| self.rscs[*t].known_on.contains(&node));
             if active == Some(rsc) || (active.is_none() && known()) {
                 return allowed;
             }

@@ -38,9 +38,10 @@ impl<'a> Cluster<'a> {
         } else {
             "migrate_source"
         };
-        let op = self.entries_of(rsc, node).into_iter().find(|op| {
-            op.attr("operation") == Some(task) && op.attr(partner) == Some(other)
-        })?;
+        let op = self
+            .entries_of(rsc, node)
+            .into_iter()
+            .find(|op| op.attr("operation") == Some(task) && op.attr(partner) == Some(other))?;
         let worked = op.attr("rc-code") == Some("0") && op.attr("op-status") == Some("0");
         (!successful || worked).then_some(op)
     }
