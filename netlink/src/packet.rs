@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Arp,
+    Ipv4,
     Ipv6,
 }
 
@@ -21,6 +22,7 @@ impl Protocol {
     fn number(self) -> u16 {
         match self {
             Self::Arp => libc::ETH_P_ARP as u16,
+            Self::Ipv4 => libc::ETH_P_IP as u16,
             Self::Ipv6 => libc::ETH_P_IPV6 as u16,
         }
     }
