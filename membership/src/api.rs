@@ -316,6 +316,14 @@ pub enum Input {
         /// Opaque.
         payload: Vec<u8>,
     },
+    /// Grants of this very process of which nothing is open any more and nothing will be: its gate
+    /// is closed and its address gone, or it was never used and will not be. Final: the process is
+    /// never listed with such a grant again ([`Core::leases`]). Whom a grant in turn waits for it
+    /// hears of it ([`Event::Inherited`]); the log is told by an [`EntryBody::Released`].
+    GivenUp {
+        /// Resource and number of each.
+        grants: Vec<(String, u64)>,
+    },
     /// The application's state after entry `seq`, asked for by [`Event::WantSnapshot`].
     Snapshot {
         /// Last entry it contains.
@@ -542,6 +550,14 @@ pub enum Event {
         from: Identity,
         /// Opaque.
         payload: Vec<u8>,
+    },
+    /// The holder of a VIP has told this process, whose grant waited for that, that it gave the VIP
+    /// up: the grant counts from now on.
+    Inherited {
+        /// Resource.
+        vip: String,
+        /// The grant that waited.
+        grant_no: u64,
     },
     /// A peer as this node's detector sees it.
     Peer {

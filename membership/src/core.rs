@@ -84,6 +84,8 @@ pub(crate) struct Candidate {
     pub(crate) deadline: Time,
     pub(crate) resend_at: Time,
     pub(crate) bootstrap: bool,
+    /// Who was asked at least once: who is heard only now is asked at once.
+    pub(crate) asked: BTreeSet<NodeId>,
     /// Who promised, with its log's survivals and head, and its newest view.
     pub(crate) promises: BTreeMap<NodeId, (Identity, (u64, Point), u64)>,
     /// Fetching this node's log up to here.
@@ -227,6 +229,7 @@ impl Core {
             Input::Publish { items } => self.on_publish(items),
             Input::Command { to, payload } => self.on_command(to, payload),
             Input::Tell { to, payload } => self.on_tell(to, payload),
+            Input::GivenUp { grants } => self.on_given_up(grants),
             Input::Snapshot { seq, state } => self.on_snapshot(seq, state),
             Input::Leave { clean } => self.on_leave(clean),
         }
@@ -422,10 +425,12 @@ fn open_log(recovered: &Recovered) -> Result<Opened, StartError> {
         if *seq <= log.base().seq {
             continue;
         }
-        let record = (*seq == log.head().seq + 1)
-            .then(|| log::from_disk(&log.head().hash, bytes).ok())
-            .flatten()
-            .filter(|record| record.seq == *seq);
+        let read = (*seq == log.head().seq + 1).then(|| log::from_disk(&log.head().hash, bytes));
+        if let Some(Err(message::DecodeError::Format(format))) = read {
+            // Its chain value is right: it is not damaged.
+            return Err(StartError::Format { seq: *seq, format });
+        }
+        let record = read.and_then(Result::ok).filter(|r| r.seq == *seq);
         let Some(record) = record else {
             let truncate = Some(log.head().seq + 1);
             return Ok(Opened {

@@ -61,6 +61,10 @@ impl Core {
                 peer.stamp = Some(stamp);
                 peer.stamp_at = now;
             }
+            peer.stands_since = match beat.state {
+                NodeState::Candidate => peer.stands_since.or(Some(now)),
+                _ => None,
+            };
             let leads = matches!(beat.state, NodeState::Dc | NodeState::DcPending);
             if !leads || beat.ballot != peer.authority_ballot {
                 // The process itself says that it is not (or no longer) what we echoed: a ballot

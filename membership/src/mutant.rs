@@ -86,11 +86,19 @@ pub enum Mutant {
     FreeBeforeTheOtherAgrees,
     /// A recovered node does not see that the snapshot it is offered is in its log.
     RecoveredUnmatched,
+    /// A grant that waits for another is used without anybody's word (R12).
+    HeirWithoutWord,
+    /// Any process may say that a grant is given up, and is believed (R12).
+    WordOfAnybody,
+    /// A process that said it had given a grant up goes on relying on it (R12).
+    WordTakenBack,
+    /// A VIP is given away while a grant that waits may have got the word (R12).
+    HeirPassedOver,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 45] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -132,6 +140,10 @@ impl Mutant {
         Self::ConflictForgotten,
         Self::FreeBeforeTheOtherAgrees,
         Self::RecoveredUnmatched,
+        Self::HeirWithoutWord,
+        Self::WordOfAnybody,
+        Self::WordTakenBack,
+        Self::HeirPassedOver,
     ];
 }
 

@@ -227,13 +227,14 @@ impl Core {
                 Some(_) => Ok(EntryBody::FenceResult(result)),
             },
             EntryBody::Revoke { grant_no }
-                if !self.tip.grants.values().any(|g| g.grant_no == grant_no) =>
+                if !self.tip.grants.values().any(|g| g.grant_no == grant_no)
+                    && !self.tip.heirs.values().any(|g| g.grant_no == grant_no) =>
             {
                 invalid(format!("grant {grant_no} does not stand"))
             }
             EntryBody::Released { vip, grant_no }
                 if !self.tip.revoked.contains_key(&grant_no)
-                    && self.tip.grants.get(&vip).map(|g| g.grant_no) != Some(grant_no) =>
+                    && self.tip.grant(&vip, grant_no).is_none() =>
             {
                 invalid(format!("{vip} is not held by grant {grant_no}"))
             }

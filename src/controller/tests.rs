@@ -68,7 +68,7 @@ fn acting() -> Controller {
 /// Operations handed to executors and commands performed, in order, as `node:operation`.
 fn fired(commands: &[Command]) -> Vec<String> {
     let of = |c: &Command| match c {
-        Command::Execute { node, request } => Some(format!("{node}:{}", request.operation)),
+        Command::Execute { node, request, .. } => Some(format!("{node}:{}", request.operation)),
         Command::Perform { action, .. } => Some(format!("perform:{}", action.operation)),
         _ => None,
     };
@@ -212,28 +212,57 @@ fn the_shutdown_of_a_node_is_confirmed_by_its_leaving() {
 }
 
 #[test]
-fn fencing_of_a_lost_node_stays_in_flight_until_its_result() {
+fn a_fencing_under_way_does_not_hold_up_the_next_plan() {
     let mut c = acting();
+    let fence = || action(1, ActionKind::Crm, "stonith", "b");
+    let stop = action(2, ActionKind::Rsc, "stop", "a");
+    let out = c.step(1, plan(vec![(fence(), vec![]), (stop, vec![])]));
+    assert_eq!(fired(&out), ["perform:stonith", "a:stop"]);
+    let why = "a constraint was added".to_owned();
+    let out = c.step(2, Input::Changed { why });
+    assert!(out.is_empty(), "the stop's answer is awaited: {out:?}");
+    let out = c.step(3, done(2, 1, 0, 0));
+    assert_eq!(out, [Command::Schedule]);
+    c.state_taken();
+
+    // The next plan wants the node dead, too, and starts what needs no dead node meanwhile.
+    let start = action(2, ActionKind::Rsc, "start", "a");
+    let after = action(3, ActionKind::Rsc, "start", "a");
     let out = c.step(
-        1,
-        plan(vec![(action(1, ActionKind::Crm, "stonith", "a"), vec![])]),
+        4,
+        plan(vec![(fence(), vec![]), (start, vec![]), (after, vec![1])]),
     );
-    assert_eq!(fired(&out), ["perform:stonith"]);
-    assert!(
-        c.step(
-            2,
-            Input::NodeGone {
-                node: "a".to_owned()
-            }
-        )
-        .is_empty()
-    );
-    let ok = Input::Confirmed {
-        transition: 1,
+    assert_eq!(fired(&out), ["perform:stonith", "a:start"]);
+    // An answer to the first transition's action is not one to the second's.
+    let confirmed = |transition| Input::Confirmed {
+        transition,
         action: 1,
         ok: true,
     };
-    assert_eq!(c.step(3, ok), [Command::Schedule]);
+    assert!(c.step(5, confirmed(1)).is_empty());
+    assert_eq!(fired(&c.step(6, confirmed(2))), ["a:start"]);
+}
+
+#[test]
+fn what_follows_the_fencing_of_a_lost_node_waits_for_its_result() {
+    let mut c = acting();
+    let fence_then_start = || {
+        plan(vec![
+            (action(1, ActionKind::Crm, "stonith", "a"), vec![]),
+            (action(2, ActionKind::Rsc, "start", "b"), vec![1]),
+        ])
+    };
+    assert_eq!(fired(&c.step(1, fence_then_start())), ["perform:stonith"]);
+    let node = "a".to_owned();
+    assert_eq!(c.step(2, Input::NodeGone { node }), [Command::Schedule]);
+    c.state_taken();
+    assert_eq!(fired(&c.step(3, fence_then_start())), ["perform:stonith"]);
+    let ok = Input::Confirmed {
+        transition: 2,
+        action: 1,
+        ok: true,
+    };
+    assert_eq!(fired(&c.step(4, ok)), ["b:start"]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(super) struct Fences(BTreeMap<u64, Fencing>);
 /// A fencing that this DC has asked for.
 #[derive(Debug)]
 struct Fencing {
-    /// Actions that wait for its end.
+    /// Actions of the running transition that wait for its end.
     steps: Vec<Step>,
     target: NodeId,
     /// Name under which the entry was proposed that is waited for; none while the agents run. A
@@ -52,10 +52,12 @@ impl Fences {
         self.0.values().any(|f| f.target == node)
     }
 
-    /// An action that waits for a fencing under way.
+    /// An action that waits for a fencing under way. Those of an earlier transition wait no more.
     fn also_waits(&mut self, target: NodeId, step: Step) {
         let under_way = self.0.values_mut().find(|f| f.target == target);
         if let Some(fencing) = under_way {
+            let of_this = |s: &Step| (s.duty, s.transition) == (step.duty, step.transition);
+            fencing.steps.retain(of_this);
             fencing.steps.push(step);
         }
     }

@@ -114,13 +114,6 @@ impl Reports {
         of_members.flat_map(|(_, n)| n.vips.values())
     }
 
-    /// What a node said of having given up a grant counts no longer.
-    pub(super) fn forget_freed(&mut self, node: NodeId, vip: &str) {
-        if let Some(report) = self.nodes.get_mut(&node) {
-            report.freed.remove(vip);
-        }
-    }
-
     /// The newest move of a floating address that any DC has told of.
     pub(super) fn last_move(&self, vip: &str) -> Option<&VipMove> {
         let moves = self.nodes.values().filter_map(|n| n.moves.get(vip));

@@ -15,6 +15,8 @@ pub(super) struct Turn {
     items: BTreeMap<String, Option<Vec<u8>>>,
     tells: Vec<(NodeId, NodeTell)>,
     commands: Vec<(NodeId, NodeCommand)>,
+    /// Grants that this process relies on no more.
+    given_up: Vec<(String, u64)>,
     /// Something may have changed about the addresses held here.
     vips: bool,
     /// Something may have changed about their leases.
@@ -35,6 +37,11 @@ impl Turn {
     /// Commands a node.
     pub(super) fn command(&mut self, to: NodeId, command: NodeCommand) {
         self.commands.push((to, command));
+    }
+
+    /// A grant of this process is given up for good.
+    pub(super) fn give_up(&mut self, vip: &str, grant_no: u64) {
+        self.given_up.push((vip.to_owned(), grant_no));
     }
 
     /// The leases are to be looked at: once for all that changed, each look is at all of them.
@@ -81,6 +88,10 @@ impl App {
         if !items.is_empty() {
             let items = items.into_iter().collect();
             self.send(Input::Publish { items });
+        }
+        let grants = std::mem::take(&mut self.turn.given_up);
+        if !grants.is_empty() {
+            self.send(Input::GivenUp { grants });
         }
         for (to, tells) in by_node(std::mem::take(&mut self.turn.tells)) {
             let payload = peer::encode(&tells);

@@ -254,7 +254,7 @@ impl Replica {
 /// Operations whose outcome is remembered.
 pub const OUTCOMES_MAX: usize = 1024;
 /// Format of snapshots.
-const SNAPSHOT_FORMAT: u8 = 2;
+const SNAPSHOT_FORMAT: u8 = 3;
 
 #[cfg(test)]
 mod tests;

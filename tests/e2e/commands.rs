@@ -212,6 +212,8 @@ fn the_prompt_asks_before_it_commits_and_remembers_nothing_wrong() {
     crm.wait("crm(live/node1)node# ");
     crm.say("show");
     crm.wait("node1(1): member");
+    // Before the prompt is there, the terminal itself would take the end and tell nobody.
+    crm.wait("crm(live/node1)node# ");
     crm.hang_up();
     assert_eq!(crm.end(), 0);
 }

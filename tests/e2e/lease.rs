@@ -372,9 +372,13 @@ fn a_lease_is_shown_with_its_grant_belts_and_last_move() {
         assert!(text.contains(word), "{word} in {text}");
     }
     let json = c.run(&holder, "mainstay vip -o json");
-    let vips: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(vips[0]["lease"], "open", "{json}");
-    assert_eq!(vips[0]["last_move"]["to"], holder.as_str(), "{json}");
+    let told: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let vip = &told["addresses"][0];
+    assert_eq!(vip["lease"], "open", "{json}");
+    assert_eq!(vip["last_move"]["to"], holder.as_str(), "{json}");
+    let switch = &told["switches"][0];
+    assert_eq!(switch["key"], "net.ipv4.ip_nonlocal_bind", "{json}");
+    assert_eq!(switch["value"], "0", "{json}");
 }
 
 /// Nobody can tell this from a death (ruling 11): both hold the address until the cable is mended.

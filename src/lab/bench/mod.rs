@@ -1,5 +1,6 @@
 //! `mainstay-lab bench`: the figures of the README, measured on this machine.
 
+mod keepalived;
 mod vip;
 
 use crate::lab::cluster::Lab;
@@ -118,6 +119,9 @@ pub(super) fn run(bench: Bench, options: &Options, runs: u32) -> Result<i32, Lab
         println!("not an optimised build: the goals are for --release");
     }
     outcome?;
+    if bench == Bench::Vip {
+        keepalived::beside(options, runs)?;
+    }
     Ok(i32::from(!figures.iter().all(Figure::met)))
 }
 

@@ -79,20 +79,19 @@ type Fault = fn(&Lab, &str) -> Result<Instant, LabError>;
 type Undo = fn(&Lab, &str) -> Result<(), LabError>;
 
 /// What the client saw of one fault.
-struct Observed {
-    outage: Duration,
-    double: Duration,
+pub(super) struct Observed {
+    pub(super) outage: Duration,
+    pub(super) double: Duration,
 }
 
 /// The client's two eyes: echoes every millisecond, and questions who has the address.
-struct Eyes {
+pub(super) struct Eyes {
     echoes: EchoProbe,
     owners: OwnerWatch,
 }
 
 impl Eyes {
-    fn open(lab: &Lab) -> Result<Self, LabError> {
-        lab.wait_members(MEMBERS_WITHIN)?;
+    pub(super) fn open(lab: &Lab) -> Result<Self, LabError> {
         let IpAddr::V4(address) = VIP else {
             return Err(LabError::Refused("the bench's address is IPv4".to_owned()));
         };
@@ -105,7 +104,7 @@ impl Eyes {
         Ok(eyes)
     }
 
-    fn close(self, from: Instant, to: Instant) -> Observed {
+    pub(super) fn close(self, from: Instant, to: Instant) -> Observed {
         Observed {
             outage: Silence::longest(&self.echoes.stop(), from, to).lasted,
             double: overlap(&self.owners.stop(), RETURN_AFTER),

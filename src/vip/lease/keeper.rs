@@ -51,6 +51,7 @@ impl Keeper {
             detached_until_us: clock() + DETACHED_US_MAX,
             belts: BTreeMap::new(),
             checked_us: clock(),
+            touched: false,
             trouble: String::new(),
         };
         let thread = std::thread::Builder::new()
@@ -103,6 +104,8 @@ struct Work {
     detached_until_us: u64,
     belts: BTreeMap<String, Belt>,
     checked_us: u64,
+    /// Somebody changed the table since.
+    touched: bool,
     trouble: String,
 }
 
@@ -165,11 +168,16 @@ impl Work {
         let now_us = (self.shared.clock)();
         let next_us = self.machine.next_end_us().unwrap_or(u64::MAX);
         let wait_us = next_us.min(self.check_at_us()).saturating_sub(now_us);
-        let mut fds = [PollFd::new(self.shared.wake.as_fd(), PollFlags::POLLIN)];
+        let wake = PollFd::new(self.shared.wake.as_fd(), PollFlags::POLLIN);
+        let watch = self
+            .door
+            .watch()
+            .map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let mut fds: Vec<PollFd> = std::iter::once(wake).chain(watch).collect();
         let timeout = TimeSpec::from_duration(Duration::from_micros(wait_us));
         // A signal ends the sleep early; the loop looks at everything anyway.
         let woken = ppoll(&mut fds, Some(timeout), None);
-        if woken.is_ok_and(|n| n > 0) {
+        if woken.is_ok_and(|n| n > 0) && fds[0].any() == Some(true) {
             let _ = self.shared.wake.read();
         }
     }
@@ -431,13 +439,16 @@ impl Work {
         }
     }
 
-    /// Looks whether the table is as it was made, now and then and when somebody changed tables.
+    /// Looks whether the table is as it was made, now and then and when somebody changed it. Our
+    /// own writes of this round are heard and passed over here, before they would end the sleep.
     fn look_after_table(&mut self) {
         let now_us = (self.shared.clock)();
+        self.touched |= self.door.was_touched();
         if now_us < self.check_at_us() {
             return;
         }
         self.checked_us = now_us;
+        self.touched = false;
         match self.door.mend() {
             Ok(None) => {}
             Ok(Some(what)) => {
@@ -456,6 +467,7 @@ impl Work {
 
     fn check_at_us(&self) -> u64 {
         let every_us = match self.door.belts().owned {
+            _ if self.touched => CHECK_TOUCHED_EVERY_US,
             true => CHECK_OWNED_EVERY_US,
             false => CHECK_EVERY_US,
         };
@@ -529,6 +541,9 @@ const BELTS_PER_ROUND: usize = 32;
 const CHECK_EVERY_US: u64 = 1_000_000;
 /// The same where nobody else may change it.
 const CHECK_OWNED_EVERY_US: u64 = 30_000_000;
+/// The same while somebody else keeps changing it: whoever does that in a loop must not keep this
+/// thread from its renewals.
+const CHECK_TOUCHED_EVERY_US: u64 = 20_000;
 /// So long after the start a detached address goes on without a lease, in microseconds.
 const DETACHED_US_MAX: u64 = 5_000_000;
 /// Refusals kept for who may still ask.
