@@ -11,6 +11,7 @@ mod arp;
 mod attribute;
 mod claim;
 mod error;
+mod filter;
 pub mod gate;
 mod kernel;
 mod label;
@@ -22,11 +23,14 @@ pub mod owners;
 mod packet;
 mod place;
 pub mod probe;
+pub mod provoke;
 #[cfg(test)]
 mod rights;
 mod route;
 mod route_edit;
 mod socket;
+pub mod speakers;
+pub mod sweep;
 mod sys;
 pub mod sysctl;
 #[cfg(test)]

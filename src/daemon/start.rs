@@ -187,6 +187,7 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
         .enable_all()
         .thread_stack_size(STACK_BYTES)
         .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .event_interval(TASKS_PER_TURN_MAX)
         .build()
         .map_err(|e| refuse(EX_OSERR, format!("no runtime: {e}")))?;
     let parts = Parts {
@@ -207,3 +208,6 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
 const STACK_BYTES: usize = 1024 * 1024;
 /// Blocking threads: schedulers and native agents.
 const BLOCKING_THREADS_MAX: usize = 16;
+/// Tasks that run before the loop has its turn again: the results of one round of operations, which
+/// each resource's task hands on, are to be seen by one turn.
+const TASKS_PER_TURN_MAX: u32 = 1_024;

@@ -49,7 +49,7 @@ impl NativeVip {
         let Some(leases) = &self.leases else {
             return true;
         };
-        !leases.view().standings.contains_key(resource) || leases.is_open(resource)
+        !leases.is_wanted(resource) || leases.is_open(resource)
     }
 
     /// Which of these addresses are on this machine, wherever.
