@@ -111,7 +111,6 @@ impl NativeVip {
         }
         let there = starts.iter().filter(|s| s.there);
         kept.extend(there.filter_map(|s| adopted(picture, s.request, &s.settings, &s.place)));
-        self.keep_all(kept);
         let here: Vec<_> = starts.iter().filter(|s| !refused.contains(&s.at)).collect();
         let held = |s: &&Start<'_>| self.hold(s.request, &s.settings.target, &s.place);
         let held: Vec<Held> = here.iter().map(held).collect();
@@ -125,6 +124,8 @@ impl NativeVip {
             });
         }
         self.proclaim(&new);
+        // The neighbours first: nothing has to be renewed yet, and it takes the kernel's time.
+        self.keep_all(kept);
         let watched = here.iter().zip(&held);
         self.watch_all(watched.map(|(s, held)| (s.request, &s.place.link, held)));
         for start in here {

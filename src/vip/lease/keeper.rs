@@ -162,6 +162,10 @@ impl Work {
             }
             if end.is_none() {
                 self.write();
+                if given > first {
+                    // Whoever waits for what it ordered goes on at once.
+                    self.show(given, std::mem::take(&mut refused), false);
+                }
                 self.refresh();
                 self.look_after_table();
                 self.release_detached();
@@ -554,6 +558,11 @@ impl Work {
                 tracing::warn!("a lease event found nobody to listen: {error}");
             }
         }
+        self.show(given, refused, ended);
+    }
+
+    /// How things stand, for whoever looks or waits.
+    fn show(&self, given: u64, refused: Vec<(u64, String)>, ended: bool) {
         let mut seen = self.shared.seen();
         seen.done = given;
         seen.refused.extend(refused);
