@@ -86,11 +86,15 @@ pub enum Mutant {
     FreeBeforeTheOtherAgrees,
     /// A recovered node does not see that the snapshot it is offered is in its log.
     RecoveredUnmatched,
+    /// A lone half whose snapshot lies beyond the other's whole log asks again for ever.
+    ForkBelowSnapshotUnseen,
+    /// A lone half's entries go into a snapshot as early as anybody's, and are in no conflict.
+    ConflictCompacted,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 43] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -132,6 +136,8 @@ impl Mutant {
         Self::ConflictForgotten,
         Self::FreeBeforeTheOtherAgrees,
         Self::RecoveredUnmatched,
+        Self::ForkBelowSnapshotUnseen,
+        Self::ConflictCompacted,
     ];
 }
 
