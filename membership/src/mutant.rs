@@ -94,11 +94,15 @@ pub enum Mutant {
     WordTakenBack,
     /// A VIP is given away while a grant that waits may have got the word (R12).
     HeirPassedOver,
+    /// A lone half whose snapshot lies beyond the other's whole log asks again for ever.
+    ForkBelowSnapshotUnseen,
+    /// A lone half's entries go into a snapshot as early as anybody's, and are in no conflict.
+    ConflictCompacted,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 47] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -144,6 +148,8 @@ impl Mutant {
         Self::WordOfAnybody,
         Self::WordTakenBack,
         Self::HeirPassedOver,
+        Self::ForkBelowSnapshotUnseen,
+        Self::ConflictCompacted,
     ];
 }
 

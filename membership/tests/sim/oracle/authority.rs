@@ -91,7 +91,14 @@ impl Oracle {
         self.check(leader == process, "I2", || {
             format!("two processes act as DC under {ballot:?}")
         });
+        let config = &core.log_state().config;
+        let sets = std::iter::once(&config.current).chain(&config.next);
+        let waits = sets.into_iter().any(|set| set.wait_for_all);
+        self.check(!waits || let_in, "I18", || {
+            format!("DC {id} acts after a cold start in which not all nodes were seen")
+        });
         if self.class_u {
+            self.has_what_was_shared(id, core);
             return;
         }
         if let Some(last) = self.committed.last() {
@@ -103,11 +110,6 @@ impl Oracle {
                 self.fail("I8", text);
             }
             self.promised_by_quorum(nodes, id, ballot, &config);
-            let waits =
-                config.current.wait_for_all || config.next.as_ref().is_some_and(|n| n.wait_for_all);
-            self.check(!waits || let_in, "I18", || {
-                format!("DC {id} acts after a cold start in which not all nodes were seen")
-            });
         }
     }
 
