@@ -15,6 +15,7 @@ mod failover;
 mod fencing;
 mod hang;
 mod lease;
+mod many;
 mod quorum;
 mod replay;
 mod restart;
