@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Arp,
+    Ipv4,
     Ipv6,
     /// Of whatever type; our own frames are heard, too.
     All,
@@ -25,6 +26,7 @@ impl Protocol {
     fn number(self) -> u16 {
         match self {
             Self::Arp => libc::ETH_P_ARP as u16,
+            Self::Ipv4 => libc::ETH_P_IP as u16,
             Self::Ipv6 => libc::ETH_P_IPV6 as u16,
             Self::All => libc::ETH_P_ALL as u16,
         }

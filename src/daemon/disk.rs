@@ -111,6 +111,7 @@ impl Drop for Disk {
 
 /// Ends when every handle is gone or the store failed.
 fn run(mut store: Store, inbox: &Receiver<Job>, done: &dyn Fn(Done)) {
+    let _ = netlink::make_thread_nice(super::STORE_NICE);
     let mut next = None;
     while let Some(job) = next.take().or_else(|| inbox.recv().ok()) {
         match job {

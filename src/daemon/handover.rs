@@ -427,7 +427,11 @@ impl App {
 
     /// The holder has given the address up: it is this node's turn.
     pub(super) fn inherited(&mut self, vip: &str, grant_no: u64) {
-        tracing::debug!(vip, grant_no, "its turn has come");
+        tracing::info!(
+            vip,
+            grant_no,
+            "given up by its holder: it is this node's turn"
+        );
         self.handovers.inherited.insert(grant_no);
         self.begin_prepared(vip, grant_no);
         self.tell_released(vip, grant_no);

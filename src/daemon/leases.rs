@@ -17,7 +17,6 @@ use cib::config::{Config, Kind, Resource};
 use membership::{EntryBody, Grant, OpId, Refusal, Timing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 use tokio::sync::mpsc;
 use wire::NodeId;
 

@@ -172,9 +172,12 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
     }
     let peers = find_peers(&conf, &paths)?;
     // The engine of the store spins while it waits for threads of its own: with real-time priority
-    // it would keep them from ever running.
+    // it would keep them from ever running. They all stand first among the ordinary instead: every
+    // promise, grant and commit waits for them.
     let _ = netlink::make_thread_ordinary();
+    let _ = netlink::make_thread_nice(super::STORE_NICE);
     let disk = open_store(&paths, args.accept_lost_store)?;
+    let _ = netlink::make_thread_nice(0);
     // What is started from here, agents above all, runs as everything else does.
     let _ = netlink::make_thread_realtime(super::REALTIME_PRIORITY);
     // The store's lock proves that no other daemon runs: what an earlier one left is nobody's.

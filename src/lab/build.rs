@@ -36,6 +36,8 @@ impl Lab {
                 init: None,
                 cut: false,
                 apart: false,
+                deaf: false,
+                mute: false,
                 frozen: false,
             })
             .collect();
@@ -121,7 +123,7 @@ impl Lab {
                 Ok(init) => {
                     let node = state.node_mut(name)?;
                     (node.init, node.cut, node.frozen) = (Some(init), false, false);
-                    node.apart = false;
+                    (node.apart, node.deaf, node.mute) = (false, false, false);
                     started.push(name);
                 }
                 Err(e) => failed = failed.or(Some(e)),

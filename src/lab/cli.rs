@@ -69,6 +69,16 @@ enum Action {
         /// The node
         node: String,
     },
+    /// Let nothing reach a node, while everybody hears it
+    Deafen {
+        /// The node
+        node: String,
+    },
+    /// Let nobody hear a node, while everything reaches it
+    Mute {
+        /// The node
+        node: String,
+    },
     /// Mend a node's cable, or all
     Heal {
         /// The node; all when not given
@@ -209,6 +219,8 @@ fn run(arguments: Arguments) -> Result<i32, LabError> {
         Action::Poweron { node } => open()?.poweron(&node)?,
         Action::Cut { node } => open()?.cut(&node)?,
         Action::Apart { node } => open()?.apart(&node)?,
+        Action::Deafen { node } => open()?.deafen(&node)?,
+        Action::Mute { node } => open()?.mute(&node)?,
         Action::Heal { node: Some(node) } => open()?.heal(&node)?,
         Action::Heal { node: None } => open()?.heal_all()?,
         Action::Freeze { node } => open()?.freeze(&node)?,
@@ -283,11 +295,15 @@ fn describe(lab: &Lab, node: &Node) -> String {
         return "off".to_owned();
     }
     let mut words = vec!["on".to_owned()];
-    if node.cut {
-        words.push("cut".to_owned());
-    }
-    if node.apart {
-        words.push("apart".to_owned());
+    for (is_so, word) in [
+        (node.cut, "cut"),
+        (node.apart, "apart"),
+        (node.deaf, "deaf"),
+        (node.mute, "mute"),
+    ] {
+        if is_so {
+            words.push(word.to_owned());
+        }
     }
     if node.frozen {
         // A frozen pid 1 does not answer.

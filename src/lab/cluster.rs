@@ -190,7 +190,7 @@ impl Lab {
         self.wait_dead(init, node)?;
         let entry = state.node_mut(node)?;
         (entry.init, entry.cut, entry.frozen) = (None, false, false);
-        entry.apart = false;
+        (entry.apart, entry.deaf, entry.mute) = (false, false, false);
         state.save(&self.dir)?;
         Ok(moment)
     }
@@ -252,20 +252,42 @@ impl Lab {
         self.rewire(node, |n| n.apart = true)
     }
 
-    /// Undoes [`Lab::cut`] and [`Lab::apart`].
+    /// Makes a node deaf: nothing reaches it, while everybody hears what it sends.
+    ///
+    /// # Errors
+    /// [`LabError::NodeOff`], or the kernel's refusal.
+    pub fn deafen(&self, node: &str) -> Result<(), LabError> {
+        self.rewire(node, |n| n.deaf = true)
+    }
+
+    /// Makes a node mute: nobody hears what it sends, while everything reaches it.
+    ///
+    /// # Errors
+    /// [`LabError::NodeOff`], or the kernel's refusal.
+    pub fn mute(&self, node: &str) -> Result<(), LabError> {
+        self.rewire(node, |n| n.mute = true)
+    }
+
+    /// Undoes [`Lab::cut`], [`Lab::apart`], [`Lab::deafen`] and [`Lab::mute`].
     ///
     /// # Errors
     /// [`LabError::NodeOff`], or the kernel's refusal.
     pub fn heal(&self, node: &str) -> Result<(), LabError> {
-        self.rewire(node, |n| (n.cut, n.apart) = (false, false))
+        self.rewire(node, |n| {
+            (n.cut, n.apart, n.deaf, n.mute) = (false, false, false, false);
+        })
     }
 
-    /// Undoes every [`Lab::cut`] and [`Lab::apart`].
+    /// Undoes whatever [`Lab::heal`] undoes, at every node.
     ///
     /// # Errors
     /// The kernel's refusal.
     pub fn heal_all(&self) -> Result<(), LabError> {
-        for node in self.nodes()?.iter().filter(|n| n.cut || n.apart) {
+        for node in self
+            .nodes()?
+            .iter()
+            .filter(|n| n.cut || n.apart || n.deaf || n.mute)
+        {
             self.heal(&node.name)?;
         }
         Ok(())

@@ -4,12 +4,18 @@ use super::error::{LabError, Tried};
 use super::state::{Node, Process};
 use netlink::{AddressSpec, Kernel, Mac, NetNs, VethEnd};
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The client's address; probes come from there.
 pub const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 250);
+/// The client's address for who wants IPv6; it has it from [`super::Lab::watch_owners`] on.
+pub const CLIENT_ADDRESS6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x250);
+/// Prefix length of the lab's IPv6 network.
+const PREFIX6: u8 = 64;
 /// Prefix length of the lab's network when not said otherwise.
 pub const PREFIX: u8 = 24;
+/// Interfaces by which the switch hands frames on within itself.
+pub(super) const INNER: [&str; 4] = [BRIDGE, FAR_BRIDGE, NEAR_WAY, FAR_WAY];
 /// Name of the bridge in the switch's namespace.
 const BRIDGE: &str = "bridge0";
 /// The bridge for the others while a node is apart.
@@ -92,6 +98,24 @@ pub(super) fn plug(
         },
     )
 }
+/// Gives the client an IPv6 address, too.
+///
+/// # Errors
+/// What the kernel said.
+pub(super) fn give_client_ipv6(client: Process) -> Result<(), LabError> {
+    tried("give the client an IPv6 address", || {
+        let mut kernel = Kernel::open_in(&open(client)?)?;
+        let index = kernel.link(NODE_INTERFACE)?.index;
+        let spec = AddressSpec {
+            nodad: true,
+            ..AddressSpec::new(index, CLIENT_ADDRESS6.into(), PREFIX6)
+        };
+        match kernel.add_address(&spec) {
+            Err(e) if !e.is_exists() => Err(e),
+            _ => Ok(()),
+        }
+    })
+}
 
 /// Makes the client ask for an address that does not answer every [`ARP_EVERY_MS`] instead of every
 /// second, so that a probe's resolution is its interval. Entries that were resolved before are not
@@ -134,7 +158,8 @@ pub(super) fn unplug(switch: Process, port: &str) -> Result<(), LabError> {
 /// Puts every node's port where it belongs. A cut node's port is in no bridge: the cable stays, the
 /// node keeps its carrier and hears nothing, as behind a switch that lost its uplink. Where a node
 /// is apart, its port is isolated and the other nodes are in the second bridge, whose way to the
-/// first is isolated, too: they hear each other and the client.
+/// first is isolated, too: they hear each other and the client. A deaf or mute node's port is
+/// one-way.
 ///
 /// # Errors
 /// What the kernel said.
@@ -160,6 +185,7 @@ pub(super) fn arrange(switch: Process, nodes: &[Node]) -> Result<(), LabError> {
             }
             if bridge.is_some() {
                 kernel.set_isolated(port.index, node.apart)?;
+                kernel.set_one_way(port.index, !node.mute, !node.deaf)?;
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ mod standing;
 
 pub use change::{LoggedChange, Rejection, RejectionKind};
 pub use grants::Grants;
-pub use standing::{Standing, Standings};
+pub use standing::{OpenIntent, Standing, Standings};
 
 use cib::{Cib, Patch, Version};
 use membership::{Ballot, Entry, EntryBody, OpId};
@@ -144,7 +144,7 @@ impl Replica {
         }
         self.seq = entry.seq;
         let mut applied = Applied {
-            standing: self.standings.note(&entry.body),
+            standing: self.standings.note(entry),
             grant: self.grants.note(&entry.body),
             ..Applied::default()
         };
@@ -260,7 +260,7 @@ impl Replica {
 /// Operations whose outcome is remembered.
 pub const OUTCOMES_MAX: usize = 1024;
 /// Format of snapshots.
-const SNAPSHOT_FORMAT: u8 = 3;
+const SNAPSHOT_FORMAT: u8 = 4;
 
 #[cfg(test)]
 mod tests;

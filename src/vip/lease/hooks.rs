@@ -129,10 +129,11 @@ impl NativeVip {
         spec: AddressSpec,
     ) -> AddressSpec {
         let noprefixroute = spec.noprefixroute || shares_network(others, &spec);
-        super::mortal(AddressSpec {
+        let spec = AddressSpec {
             noprefixroute,
             ..spec
-        })
+        };
+        super::mortal(spec, super::BELT_SECONDS)
     }
 
     /// The address is up: its lifetime goes with the lease from now on.

@@ -472,11 +472,12 @@ impl Work {
             Ok(there) => there,
             Err(why) => return self.machine.tell(LeaseEvent::WriteFailed { why }),
         };
+        let seconds = self.shared.times.belt_seconds();
         for (((_, vip), spec), there) in due.into_iter().zip(specs).zip(there) {
             if !there {
                 continue;
             }
-            match self.door.refresh(&mortal(spec)) {
+            match self.door.refresh(&mortal(spec, seconds)) {
                 Ok(()) => {
                     if let Some(belt) = self.belts.get_mut(&vip) {
                         belt.refreshed_us = now_us;

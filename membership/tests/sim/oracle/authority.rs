@@ -94,16 +94,15 @@ impl Oracle {
         if self.class_u {
             return;
         }
-        if let Some(last) = self.committed.last().cloned() {
-            let seq = last.entry.seq;
+        if let Some(last) = self.committed.last() {
+            let (seq, config) = (last.entry.seq, last.config.clone());
             let point = core.point(seq);
             let has = point.is_some_and(|p| p.hash == last.hash) || probe.base.seq > seq;
-            let lost = format!("{:?}", last.entry);
-            self.check(has, "I8", || {
-                format!("DC {id} of {ballot:?} lacks committed {lost}")
-            });
-            self.promised_by_quorum(nodes, id, ballot, &last.config);
-            let config = &last.config;
+            if !has {
+                let text = format!("DC {id} of {ballot:?} lacks committed {:?}", last.entry);
+                self.fail("I8", text);
+            }
+            self.promised_by_quorum(nodes, id, ballot, &config);
             let waits =
                 config.current.wait_for_all || config.next.as_ref().is_some_and(|n| n.wait_for_all);
             self.check(!waits || let_in, "I18", || {
