@@ -17,7 +17,6 @@ use cib::config::{Config, Kind, Resource};
 use membership::{EntryBody, Grant, OpId, Refusal, Timing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 use tokio::sync::mpsc;
 use wire::NodeId;
 
@@ -379,8 +378,7 @@ impl App {
                 tracing::info!(vip, grant_no, "the kernel lets the address speak");
                 if self.notices.clear(&lapsed_code(&vip)) {
                     // The neighbours may have given it up meanwhile.
-                    let vips = Arc::clone(&self.local.vip);
-                    tokio::task::spawn_blocking(move || vips.announce_again("a lapsed lease"));
+                    self.turn.announce_again();
                 }
             }
             LeaseEvent::Lapsed { vip, grant_no, why } => {

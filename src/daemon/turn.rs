@@ -6,6 +6,7 @@ use super::app::{App, Inbox};
 use super::peer::{self, Items, NodeCommand, NodeTell};
 use membership::{EntryBody, Input, OpId};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use wire::NodeId;
 
 /// Gathered in a turn.
@@ -21,6 +22,8 @@ pub(super) struct Turn {
     progress: bool,
     /// Grants that this process relies on no more.
     given_up: Vec<(String, u64)>,
+    /// Leases that had lapsed stand again.
+    announce: bool,
     /// The log's grants are others.
     grants: bool,
     /// Something may have changed about the addresses held here.
@@ -63,6 +66,11 @@ impl Turn {
     /// The leases are to be looked at: once for all that changed, each look is at all of them.
     pub(super) fn leases_changed(&mut self) {
         self.leases = true;
+    }
+
+    /// Every address held here is announced again: once, however many of them were silent.
+    pub(super) fn announce_again(&mut self) {
+        self.announce = true;
     }
 
     /// What is remembered about grants is to be compared with those of the log.
@@ -109,6 +117,10 @@ impl App {
             self.forget_old_heirs();
             self.heirs_moved();
         }
+        if std::mem::take(&mut self.turn.announce) {
+            let vips = Arc::clone(&self.local.vip);
+            tokio::task::spawn_blocking(move || vips.announce_again("a lapsed lease"));
+        }
         if std::mem::take(&mut self.turn.progress) {
             self.publish_progress();
         }
@@ -122,6 +134,9 @@ impl App {
             self.send(Input::GivenUp { grants });
         }
         let all = std::mem::take(&mut self.turn.proposals);
+        if all.len() > 1 {
+            tracing::info!(entries = all.len(), "proposed together");
+        }
         if !all.is_empty() {
             self.send(Input::ProposeAll { all });
         }

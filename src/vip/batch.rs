@@ -72,6 +72,10 @@ impl NativeVip {
                 _ => {}
             }
         }
+        if starts.len() + stops.len() > 1 {
+            let (starts, stops) = (starts.len(), stops.len());
+            tracing::info!(starts, stops, "addresses come or go together");
+        }
         self.stop_all(stops, &mut results);
         self.start_all(&picture, starts, &mut results);
         self.end_looks(looks, &mut results);
