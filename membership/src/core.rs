@@ -354,7 +354,14 @@ impl Core {
         !self.safety.recovering && !self.poisoned && self.writes.usable() && self.safe_to_send()
     }
 
-    /// The incarnation is on disk: packets may leave.
+    /// Packets may leave. A node whose disk hangs is silent, so that the others miss it and go on
+    /// without it (ruling 13): heard, it would stay in the view, be promised its presence and be
+    /// given work that it cannot take.
+    pub(crate) fn may_send(&self) -> bool {
+        self.safe_to_send() && !self.writes.hung
+    }
+
+    /// The incarnation is on disk.
     pub(crate) fn safe_to_send(&self) -> bool {
         self.safe.incarnation >= self.me.incarnation
     }
@@ -388,7 +395,7 @@ impl Core {
     /// A message on the best link, or on the stream when it does not fit a datagram.
     pub(crate) fn send_effect(&self, to: NodeId, message: &Message) -> Option<Effect> {
         let peer = self.peers.get(&to)?;
-        if peer.identity.is_none() || !self.safe_to_send() {
+        if peer.identity.is_none() || !self.may_send() {
             return None;
         }
         let payload = message.encode();

@@ -103,7 +103,7 @@ impl Core {
         let resend_us = self.cfg.timing.resend_us;
         let t_fail_us = self.cfg.timing.t_fail_us;
         let now = self.now;
-        if !self.safe_to_send() {
+        if !self.may_send() {
             return;
         }
         let Some(peer) = self.peers.get_mut(&node) else {

@@ -18,6 +18,7 @@ use crate::cluster::Cluster;
 use crate::config::{Primitive, add, ip, plain};
 use clock::Clocks;
 use fault::{Fault, Random};
+use mainstay::ipc::Response;
 use mainstay::lab::{Options, Teller, VIP};
 use netlink::Mac;
 use std::collections::BTreeMap;
@@ -53,14 +54,12 @@ impl World {
         })?;
         let clocks = Clocks::install(test, &c, nodes)?;
         c.power_on();
-        c.must_edit("node1", |cib| {
-            plain(cib);
-            add(cib, ip());
-            let six = Primitive::new("six", "ocf:heartbeat:IPaddr2")
-                .param("ip", &VIP6.to_string())
-                .param("cidr_netmask", "64")
-                .param("nic", "eth0");
-            add(cib, six.op("monitor", "1s", "20s"));
+        // Every election makes another version of it, and with the fast profile there may be one.
+        c.wait_until("the addresses to be configured", "node1", || {
+            match c.edit("node1", configure) {
+                Ok(Response::Changed { .. }) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
         });
         let mut world = Self {
             c,
@@ -175,6 +174,17 @@ impl World {
         }
         (faults, found)
     }
+}
+
+/// No fencing, both addresses.
+fn configure(cib: &mut cib::Cib) {
+    plain(cib);
+    add(cib, ip());
+    let six = Primitive::new("six", "ocf:heartbeat:IPaddr2")
+        .param("ip", &VIP6.to_string())
+        .param("cidr_netmask", "64")
+        .param("nic", "eth0");
+    add(cib, six.op("monitor", "1s", "20s"));
 }
 
 fn seeds() -> (std::ops::Range<u64>, bool) {
