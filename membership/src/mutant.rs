@@ -90,11 +90,13 @@ pub enum Mutant {
     ForkBelowSnapshotUnseen,
     /// A lone half's entries go into a snapshot as early as anybody's, and are in no conflict.
     ConflictCompacted,
+    /// A lone half ignores the offer of a snapshot that differs from what it committed alone.
+    ForkInSnapshotUnseen,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -138,6 +140,7 @@ impl Mutant {
         Self::RecoveredUnmatched,
         Self::ForkBelowSnapshotUnseen,
         Self::ConflictCompacted,
+        Self::ForkInSnapshotUnseen,
     ];
 }
 
