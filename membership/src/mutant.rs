@@ -86,6 +86,14 @@ pub enum Mutant {
     FreeBeforeTheOtherAgrees,
     /// A recovered node does not see that the snapshot it is offered is in its log.
     RecoveredUnmatched,
+    /// A grant that waits for another is used without anybody's word (R12).
+    HeirWithoutWord,
+    /// Any process may say that a grant is given up, and is believed (R12).
+    WordOfAnybody,
+    /// A process that said it had given a grant up goes on relying on it (R12).
+    WordTakenBack,
+    /// A VIP is given away while a grant that waits may have got the word (R12).
+    HeirPassedOver,
     /// A lone half whose snapshot lies beyond the other's whole log asks again for ever.
     ForkBelowSnapshotUnseen,
     /// A lone half's entries go into a snapshot as early as anybody's, and are in no conflict.
@@ -96,7 +104,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 48] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -138,6 +146,10 @@ impl Mutant {
         Self::ConflictForgotten,
         Self::FreeBeforeTheOtherAgrees,
         Self::RecoveredUnmatched,
+        Self::HeirWithoutWord,
+        Self::WordOfAnybody,
+        Self::WordTakenBack,
+        Self::HeirPassedOver,
         Self::ForkBelowSnapshotUnseen,
         Self::ConflictCompacted,
         Self::ForkInSnapshotUnseen,

@@ -42,7 +42,7 @@ pub struct Fact {
 pub struct Fate {
     pub proposals: u32,
     pub acked: Option<u64>,
-    refused: bool,
+    pub refused: bool,
     committed: Option<u64>,
 }
 
