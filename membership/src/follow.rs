@@ -178,7 +178,7 @@ impl Core {
     }
 
     /// The DC's log differs from what is committed here. Only class U may give way (3.7).
-    fn forked(&mut self, from: NodeId, seq: u64) {
+    pub(crate) fn forked(&mut self, from: NodeId, seq: u64) {
         let Some(first_unsafe) = self.committed.class_u else {
             let text = format!(
                 "node {from} leads a log that differs at entry {seq}, which is committed here: \

@@ -98,11 +98,13 @@ pub enum Mutant {
     ForkBelowSnapshotUnseen,
     /// A lone half's entries go into a snapshot as early as anybody's, and are in no conflict.
     ConflictCompacted,
+    /// A lone half ignores the offer of a snapshot that differs from what it committed alone.
+    ForkInSnapshotUnseen,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 48] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -150,6 +152,7 @@ impl Mutant {
         Self::HeirPassedOver,
         Self::ForkBelowSnapshotUnseen,
         Self::ConflictCompacted,
+        Self::ForkInSnapshotUnseen,
     ];
 }
 
