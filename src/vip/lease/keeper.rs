@@ -151,18 +151,21 @@ impl Work {
         loop {
             self.wait();
             let (fresh, orders, given) = self.take();
+            let asked = !orders.is_empty();
             let mut done = Orders::from(given, orders.len());
             for order in orders {
                 self.take_order(order, &mut done);
             }
             self.settle(&mut done);
-            let Orders { refused, end, .. } = done;
+            let Orders {
+                mut refused, end, ..
+            } = done;
             if let Some(fresh) = fresh {
                 self.machine.feed(fresh);
             }
             if end.is_none() {
                 self.write();
-                if given > first {
+                if asked {
                     // Whoever waits for what it ordered goes on at once.
                     self.show(given, std::mem::take(&mut refused), false);
                 }
