@@ -151,15 +151,17 @@ impl Work {
         loop {
             self.wait();
             let (fresh, orders, given) = self.take();
+            // What stands must not run out while orders are carried out, however many they are.
+            if let Some(fresh) = fresh {
+                self.machine.feed(fresh);
+                self.write();
+            }
             let mut done = Orders::from(given, orders.len());
             for order in orders {
                 self.take_order(order, &mut done);
             }
             self.settle(&mut done);
             let Orders { refused, end, .. } = done;
-            if let Some(fresh) = fresh {
-                self.machine.feed(fresh);
-            }
             if end.is_none() {
                 self.write();
                 self.refresh();
