@@ -31,7 +31,7 @@ fn sources(dir: &str) -> Vec<(String, String)> {
 
 /// Lines of code: comments, doc comments and everything from `#[cfg(test)]` on left out.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let tests = text.find("#[cfg(test)]").unwrap_or(text.len());
+    let tests = text.find("#[cfg(test)]\nmod").unwrap_or(text.len());
     text[..tests]
         .lines()
         .enumerate()

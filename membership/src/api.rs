@@ -285,6 +285,12 @@ pub enum Input {
         /// `App`, `Fence*`, `Grant`, `Revoke`, `Released`.
         body: EntryBody,
     },
+    /// As many [`Input::Propose`] in this order, and one step for all: what a DC admits of them goes
+    /// to the disks behind one barrier and to the followers in as few messages as it fits into.
+    ProposeAll {
+        /// Names and entries.
+        all: Vec<(OpId, EntryBody)>,
+    },
     /// As DC: move to another voter set by one joint step (R3). Ignored with a notice when this
     /// node is no DC or a step is under way; the end is seen as committed [`EntryBody::Config`].
     Reconfigure {
@@ -343,7 +349,8 @@ pub enum Input {
 pub enum DurableOp {
     /// Replace the safety record (meta slots, S8).
     Safety(SafetyRecord),
-    /// Drop every log record from `seq` on.
+    /// Drop every log record from `seq` on; from 1 on, the snapshot with them, and the same write
+    /// brings another one.
     TruncateLog {
         /// First to go.
         seq: u64,

@@ -224,6 +224,7 @@ impl Core {
             }
             Input::StoreFailed { reason } => self.on_store_failed(reason),
             Input::Propose { op, body } => self.on_propose(op, body),
+            Input::ProposeAll { all } => self.on_propose_all(all),
             Input::Reconfigure { voters } => self.on_reconfigure(voters),
             Input::Fencing { configured } => self.cfg.fencing = configured,
             Input::Publish { items } => self.on_publish(items),

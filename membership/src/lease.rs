@@ -92,6 +92,8 @@ pub(crate) struct Watch {
     told: BTreeSet<u64>,
     /// When this node saw a revoke committed, by its own clock.
     revoked_at: BTreeMap<u64, Time>,
+    /// Last committed entry whose consequences for the grants were noted.
+    noted: Option<u64>,
     /// Newest voter sets seen committed, and when.
     config: (ConfigEntry, Time),
 }
@@ -107,12 +109,14 @@ impl Watch {
             words: BTreeMap::new(),
             told: BTreeSet::new(),
             revoked_at: BTreeMap::new(),
+            noted: None,
             config: (ConfigEntry::default(), now),
         }
     }
 
     /// The log gave way to another lineage: what was seen of it says nothing.
     pub(crate) fn forget_ends(&mut self) {
+        self.noted = None;
         self.revoked_at.clear();
         self.config.0 = ConfigEntry::default();
     }
@@ -368,8 +372,9 @@ impl Core {
     /// Tells the application, once, whose turn has come.
     fn tell_due(&mut self) {
         let due = self.committed.heirs.values();
-        let due = due.filter(|g| self.is_mine(g) && self.is_due(g));
+        // After every step, so the cheapest question first.
         let new = due.filter(|g| !self.lease.told.contains(&g.grant_no));
+        let new = new.filter(|g| self.is_mine(g) && self.is_due(g));
         let new: Vec<(String, u64)> = new.map(|g| (g.vip.clone(), g.grant_no)).collect();
         for (vip, grant_no) in new {
             self.lease.told.insert(grant_no);
@@ -388,7 +393,17 @@ impl Core {
     }
 
     /// When revokes and configurations were seen committed: the holds of R12 count from then.
+    /// Looked at again only when something was committed since: it grows with the number of grants,
+    /// and steps come by the hundred a second.
     pub(crate) fn note_ends(&mut self) {
+        if self.lease.noted != Some(self.applied) {
+            self.lease.noted = Some(self.applied);
+            self.note_ends_through_here();
+        }
+        self.tell_due();
+    }
+
+    fn note_ends_through_here(&mut self) {
         let now = self.now;
         let revoked = &self.committed.revoked;
         self.lease
@@ -401,13 +416,13 @@ impl Core {
             self.lease.config = (self.committed.config.clone(), now);
         }
         let known = &self.committed;
-        let both = || known.grants.values().chain(known.heirs.values());
-        let stands = |no: &u64| *no > known.grant_no || both().any(|g| g.grant_no == *no);
+        let both = known.grants.values().chain(known.heirs.values());
+        let both: BTreeSet<u64> = both.map(|g| g.grant_no).collect();
+        let stands = |no: &u64| *no > known.grant_no || both.contains(no);
         self.lease.released.retain(stands);
         self.lease.told.retain(stands);
         let newer = |vip: &String| known.grants.get(vip).map_or(0, |g| g.grant_no);
         self.lease.words.retain(|vip, (no, _)| *no >= newer(vip));
-        self.tell_due();
     }
 
     /// As DC: the grant with its number and hold, if its VIP is free for that process (R12).

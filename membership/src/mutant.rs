@@ -94,11 +94,17 @@ pub enum Mutant {
     WordTakenBack,
     /// A VIP is given away while a grant that waits may have got the word (R12).
     HeirPassedOver,
+    /// A lone half whose snapshot lies beyond the other's whole log asks again for ever.
+    ForkBelowSnapshotUnseen,
+    /// A lone half's entries go into a snapshot as early as anybody's, and are in no conflict.
+    ConflictCompacted,
+    /// A lone half ignores the offer of a snapshot that differs from what it committed alone.
+    ForkInSnapshotUnseen,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 48] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -144,6 +150,9 @@ impl Mutant {
         Self::WordOfAnybody,
         Self::WordTakenBack,
         Self::HeirPassedOver,
+        Self::ForkBelowSnapshotUnseen,
+        Self::ConflictCompacted,
+        Self::ForkInSnapshotUnseen,
     ];
 }
 

@@ -64,6 +64,18 @@ impl Core {
         self.proposals.own.entry(op).or_insert(own);
     }
 
+    /// In the order given: an entry may rest on the one before it.
+    pub(crate) fn on_propose_all(&mut self, all: Vec<(OpId, EntryBody)>) {
+        for (op, body) in all {
+            self.on_propose(op, body);
+            let waits = self.proposals.own.get(&op);
+            let fresh = waits.is_some_and(|own| own.given.is_none() && self.now >= own.retry_at);
+            if fresh && let Some(dc) = self.acting_dc() {
+                self.give(op, dc);
+            }
+        }
+    }
+
     /// Gives waiting proposals to the DC there is; ends those that waited too long.
     pub(crate) fn check_proposals(&mut self) {
         let dc = self.acting_dc();

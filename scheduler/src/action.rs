@@ -29,6 +29,8 @@ pub(crate) mod flag {
     pub(crate) const IN_GRAPH: u16 = 1 << 8;
     /// Needs no executor on the node.
     pub(crate) const ON_DC: u16 = 1 << 9;
+    /// Ends a migration that came to nothing.
+    pub(crate) const MIGRATION_ABORT: u16 = 1 << 10;
 }
 
 /// Something to do, or that would be done if it were needed.
@@ -83,10 +85,23 @@ impl Cluster<'_> {
         node: Option<NodeId>,
         optional: bool,
     ) -> ActId {
+        self.action_for_task(rsc, op, op, interval_ms, node, optional)
+    }
+
+    /// The same, where what is done differs from what the key says (notifications).
+    pub(crate) fn action_for_task(
+        &mut self,
+        rsc: RscId,
+        op: &str,
+        task: &str,
+        interval_ms: u64,
+        node: Option<NodeId>,
+        optional: bool,
+    ) -> ActId {
         let existing = self.find_actions(rsc, op, interval_ms, node);
         let id = match existing.first() {
             Some(id) => *id,
-            None => self.new_action(rsc, op, interval_ms, node, optional),
+            None => self.new_action(rsc, (op, task), interval_ms, node, optional),
         };
         self.update_optional(id, optional);
         self.update_runnable(rsc, id);
@@ -96,12 +111,12 @@ impl Cluster<'_> {
     fn new_action(
         &mut self,
         rsc: RscId,
-        op: &str,
+        (op, task): (&str, &str),
         interval_ms: u64,
         node: Option<NodeId>,
         optional: bool,
     ) -> ActId {
-        let details = self.operation_details(rsc, op, interval_ms, node);
+        let details = self.operation_details(rsc, task, interval_ms, node);
         let mut flags = flag::RUNNABLE;
         if optional {
             flags |= flag::OPTIONAL;
@@ -111,7 +126,7 @@ impl Cluster<'_> {
         }
         let id = self.actions.len();
         self.actions.push(Action {
-            task: op.to_owned(),
+            task: task.to_owned(),
             op: op.to_owned(),
             interval_ms,
             uuid: op_key(&self.rscs[rsc].id, op, interval_ms),

@@ -3,7 +3,7 @@
 use crate::action::flag;
 use crate::cluster::{Cluster, ColId, NodeId, RscId};
 use crate::node::Weight;
-use crate::options::NoQuorum;
+use crate::options::{NoQuorum, Placement};
 use crate::resource::{Role, Variant};
 use crate::score::INFINITY;
 use std::cmp::Ordering;
@@ -177,6 +177,8 @@ impl Cluster<'_> {
 
     /// Pacemaker pcmk_sched_primitive.c:assign_best_node.
     fn assign_best_node(&mut self, rsc: RscId, prefer: Option<NodeId>, stop_if_fail: bool) {
+        let roomiest = self.ban_full_nodes_for(rsc);
+        let prefer = prefer.or(roomiest);
         let nodes = self.sorted_nodes(rsc, self.current_node(rsc));
         let score = |node: NodeId| {
             self.rscs[rsc]
@@ -220,7 +222,7 @@ impl Cluster<'_> {
     }
 
     /// Pacemaker pcmk_sched_nodes.c:compare_nodes.
-    fn compare_nodes(
+    pub(crate) fn compare_nodes(
         &self,
         a: (NodeId, Weight),
         b: (NodeId, Weight),
@@ -234,8 +236,13 @@ impl Cluster<'_> {
             }
         };
         let (x, y) = (&self.nodes[a.0], &self.nodes[b.0]);
-        score(b)
-            .cmp(&score(a))
+        let order = score(b).cmp(&score(a));
+        let order = match self.options.placement {
+            Placement::Minimal => return order.then_with(|| x.name.cmp(&y.name)),
+            Placement::Balanced => order.then_with(|| self.compare_capacities(a.0, b.0)),
+            _ => order,
+        };
+        order
             .then_with(|| x.assigned_count.cmp(&y.assigned_count))
             .then_with(|| (active == Some(b.0)).cmp(&(active == Some(a.0))))
             .then_with(|| x.name.cmp(&y.name))
@@ -280,7 +287,9 @@ impl Cluster<'_> {
             return changed;
         };
         self.rscs[rsc].assigned = Some(node);
+        self.rscs[rsc].assigned_score = self.rscs[rsc].allowed.get(node).map_or(0, |w| w.score);
         self.nodes[node].assigned_count += 1;
+        self.consume_capacity(rsc, node);
         changed
     }
 
@@ -309,6 +318,7 @@ impl Cluster<'_> {
         if let Some(node) = self.rscs[rsc].assigned.take() {
             let count = &mut self.nodes[node].assigned_count;
             *count = count.saturating_sub(1);
+            self.release_capacity(rsc, node);
         }
         for child in self.rscs[rsc].children.clone() {
             self.unassign(child);

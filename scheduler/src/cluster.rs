@@ -1,8 +1,10 @@
 //! The working set of one scheduling run, and the stages it goes through.
 
 use crate::action::Action;
+use crate::constraint::ticket::Ticket;
 use crate::constraint::{Colocation, Location, Ordering};
 use crate::node::Node;
+use crate::notify::Notification;
 use crate::options::ClusterOptions;
 use crate::ordering::Fixpoint;
 use crate::plan::{OpFailure, Reason};
@@ -47,6 +49,10 @@ pub(crate) struct Cluster<'a> {
     /// What ran where, as unpacked, in the order found.
     pub(crate) histories: Vec<ResourceHistory<'a>>,
     pub(crate) failed_ops: Vec<FailedOp>,
+    /// By id.
+    pub(crate) tickets: BTreeMap<String, Ticket>,
+    /// Of each clone that wants them.
+    pub(crate) notifications: BTreeMap<RscId, Vec<Notification>>,
     pub(crate) have_fencing_device: bool,
     pub(crate) fixpoint: Fixpoint,
     pub(crate) recheck_at: Option<i64>,
@@ -83,6 +89,8 @@ impl<'a> Cluster<'a> {
             orderings: Vec::new(),
             histories: Vec::new(),
             failed_ops: Vec::new(),
+            tickets: BTreeMap::new(),
+            notifications: BTreeMap::new(),
             have_fencing_device: false,
             fixpoint: Fixpoint::default(),
             recheck_at: None,
@@ -101,12 +109,14 @@ impl<'a> Cluster<'a> {
 
     /// Decides (Pacemaker pcmk_scheduler.c:pcmk__schedule_actions).
     pub(crate) fn decide(&mut self) {
+        self.apply_node_health();
         self.unpack_constraints();
         self.apply_node_criteria();
         for rsc in self.top.clone() {
             self.internal_constraints(rsc);
         }
         self.handle_config_changes();
+        self.sort_for_placement();
         for rsc in self.top.clone() {
             self.assign_top(rsc);
         }

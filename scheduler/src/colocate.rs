@@ -48,25 +48,28 @@ impl Cluster<'_> {
             .any(|(node, weight)| weight.score >= 0 && self.nodes[node].available())
     }
 
-    /// Applies a colocation to a dependent, once its primary has a place.
+    /// Applies a colocation to a dependent, once its primary has a place; answers what that
+    /// adds to the dependent's promotion priority.
     pub(crate) fn apply_colocation(
         &mut self,
         dependent: RscId,
         primary: RscId,
         col: ColId,
         for_dependent: bool,
-    ) {
+    ) -> i32 {
         if for_dependent {
-            match self.rscs[dependent].variant {
+            return match self.rscs[dependent].variant {
                 Variant::Group => self.colocate_group(dependent, primary, col),
                 _ => self.apply_colocation(dependent, primary, col, false),
-            }
-            return;
+            };
         }
         match self.rscs[primary].variant {
             Variant::Primitive => match self.colocation_affects(dependent, primary, col) {
-                Affects::Nothing => {}
-                Affects::Location => self.apply_to_scores(dependent, primary, col),
+                Affects::Nothing => 0,
+                Affects::Location => {
+                    self.apply_to_scores(dependent, primary, col);
+                    0
+                }
                 Affects::Role => self.apply_to_priority(dependent, primary, col),
             },
             Variant::Group => self.colocate_with_group(dependent, primary, col),
@@ -74,19 +77,24 @@ impl Cluster<'_> {
         }
     }
 
-    fn colocate_group(&mut self, group: RscId, primary: RscId, col: ColId) {
+    fn colocate_group(&mut self, group: RscId, primary: RscId, col: ColId) -> i32 {
+        let mut delta = 0;
         if self.rscs[group].group_colocated {
             // The chain inside the group does the rest.
             if let Some(first) = self.rscs[group].children.first().copied() {
-                self.apply_colocation(first, primary, col, true);
+                delta = self.apply_colocation(first, primary, col, true);
+                let priority = self.rscs[group].priority;
+                self.rscs[group].priority = score::add(delta, priority);
             }
         } else if self.colocations[col].score < INFINITY {
             for member in self.rscs[group].children.clone() {
-                self.apply_colocation(member, primary, col, true);
+                let more = self.apply_colocation(member, primary, col, true);
+                delta = score::add(delta, more);
             }
         } else {
             self.mandatory_with_loose_group(col);
         }
+        delta
     }
 
     fn mandatory_with_loose_group(&mut self, col: ColId) {
@@ -96,10 +104,11 @@ impl Cluster<'_> {
         ));
     }
 
-    fn colocate_with_group(&mut self, dependent: RscId, group: RscId, col: ColId) {
+    fn colocate_with_group(&mut self, dependent: RscId, group: RscId, col: ColId) -> i32 {
         if self.rscs[group].flags.unassigned {
-            return;
+            return 0;
         }
+        let mut delta = 0;
         let mandatory = self.colocations[col].score >= INFINITY;
         let members = self.rscs[group].children.clone();
         if self.rscs[group].group_colocated {
@@ -110,52 +119,97 @@ impl Cluster<'_> {
                 members.first()
             };
             if let Some(member) = member {
-                self.apply_colocation(dependent, *member, col, false);
+                delta = self.apply_colocation(dependent, *member, col, false);
             }
         } else if mandatory {
             self.mandatory_with_loose_group(col);
         } else {
             for member in members {
-                self.apply_colocation(dependent, member, col, false);
+                let more = self.apply_colocation(dependent, member, col, false);
+                delta = score::add(delta, more);
             }
         }
+        delta
     }
 
     /// Pacemaker pcmk_sched_clone.c:pcmk__clone_apply_coloc_score.
-    fn colocate_with_clone(&mut self, dependent: RscId, clone: RscId, col: ColId) {
+    fn colocate_with_clone(&mut self, dependent: RscId, clone: RscId, col: ColId) -> i32 {
         if self.rscs[clone].flags.unassigned {
-            return;
+            return 0;
         }
-        let score = self.colocations[col].score;
+        let colocation = &self.colocations[col];
+        let (score, dependent_role) = (colocation.score, colocation.dependent_role);
+        if self.rscs[clone].flags.promotable && colocation.primary_role != Role::Unknown {
+            if self.rscs[dependent].flags.unassigned {
+                self.colocate_with_promotable(dependent, clone, col);
+                return 0;
+            }
+            if dependent_role == Role::Promoted {
+                return self.promotable_dependent_priority(dependent, clone, col);
+            }
+        }
         if self.colocation_interleaves(col) {
             match self.compatible_instance(dependent, clone, Role::Unknown, false) {
-                Some(instance) => self.apply_colocation(dependent, instance, col, true),
+                Some(instance) => return self.apply_colocation(dependent, instance, col, true),
                 None if score >= INFINITY => {
                     self.assign_resource(dependent, None, true, true);
                 }
                 None => {}
             }
-            return;
+            return 0;
         }
         let instances = self.rscs[clone].children.clone();
         if score >= INFINITY {
-            let nodes: Vec<NodeId> = instances
+            let nodes: Vec<(NodeId, i32)> = instances
                 .iter()
                 .filter(|instance| !self.is_blocked(**instance))
-                .filter_map(|instance| self.location_of(*instance, false))
+                .filter_map(|instance| Some((self.location_of(*instance, false)?, 0)))
                 .collect();
-            for (node, _) in self.rscs[dependent].allowed.clone().iter() {
-                if !nodes.contains(&node)
-                    && let Some(weight) = self.rscs[dependent].allowed.get_mut(node)
-                {
-                    weight.score = -INFINITY;
-                }
-            }
-            return;
+            self.intersect_nodes(dependent, &nodes, false);
+            return 0;
         }
+        let mut delta = 0;
         for instance in instances {
-            self.apply_colocation(dependent, instance, col, false);
+            let more = self.apply_colocation(dependent, instance, col, false);
+            delta = score::add(delta, more);
         }
+        delta
+    }
+
+    /// Whether two nodes are the same place as far as a colocation is concerned.
+    pub(crate) fn same_attribute(
+        &self,
+        col: ColId,
+        dependent: (RscId, NodeId),
+        primary: (RscId, NodeId),
+    ) -> bool {
+        let attribute = &self.colocations[col].node_attribute;
+        let value = |(rsc, node)| self.colocation_attr(rsc, node, attribute);
+        match (value(dependent), value(primary)) {
+            (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// Value of a node attribute as a resource's colocations see it.
+    fn colocation_attr(&self, rsc: RscId, node: NodeId, attribute: &str) -> Option<&str> {
+        self.node_attr(self.attribute_host(rsc, node), attribute)
+    }
+
+    /// The node whose attributes count for a resource on a node.
+    pub(crate) fn attribute_host(&self, rsc: RscId, node: NodeId) -> NodeId {
+        let target = self.rscs[rsc].meta.get("container-attribute-target");
+        if target.is_some_and(|target| target.eq_ignore_ascii_case("host")) {
+            self.host_of(node)
+        } else {
+            node
+        }
+    }
+
+    /// The cluster node behind a guest; any other node itself.
+    pub(crate) fn host_of(&self, node: NodeId) -> NodeId {
+        node
     }
 
     fn colocation_interleaves(&self, col: ColId) -> bool {
@@ -231,24 +285,24 @@ impl Cluster<'_> {
     }
 
     /// Pacemaker pcmk_sched_colocation.c:pcmk__apply_coloc_to_priority.
-    fn apply_to_priority(&mut self, dependent: RscId, primary: RscId, col: ColId) {
+    fn apply_to_priority(&mut self, dependent: RscId, primary: RscId, col: ColId) -> i32 {
         let colocation = &self.colocations[col];
         let Some(at) = self.rscs[dependent].assigned else {
-            return;
+            return 0;
         };
         let with = self.rscs[primary].assigned;
         if with.is_some()
             && colocation.primary_role != Role::Unknown
             && colocation.primary_role != self.rscs[primary].next_role
         {
-            return;
+            return 0;
         }
         let attribute = &colocation.node_attribute;
         let value = with.and_then(|node| self.node_attr(node, attribute));
         let same = self.node_attr(at, attribute) == value && value.is_some();
         let sign = if !same {
             if colocation.score != INFINITY || colocation.dependent_role != Role::Promoted {
-                return;
+                return 0;
             }
             -1
         } else if colocation.dependent_role == Role::Unpromoted {
@@ -259,6 +313,7 @@ impl Cluster<'_> {
         let delta = sign * colocation.score;
         let priority = self.rscs[dependent].priority;
         self.rscs[dependent].priority = score::add(delta, priority);
+        delta
     }
 
     /// Adds the preferences of a dependent to its primary's.
@@ -330,6 +385,41 @@ impl Cluster<'_> {
             }
         }
         *nodes = work;
+        self.rscs[source].flags.merging = false;
+    }
+
+    /// Merges the scores of what a resource is placed with into `nodes`.
+    pub(crate) fn merge_primaries(
+        &mut self,
+        source: RscId,
+        nodes: &mut Table,
+        factor: f32,
+        depth: u32,
+    ) {
+        if self.rscs[source].flags.merging || depth >= MERGE_DEPTH_MAX || !self.any_available(nodes)
+        {
+            return;
+        }
+        self.rscs[source].flags.merging = true;
+        for col in self.this_with_colocations(source) {
+            let colocation = &self.colocations[col];
+            let factor = factor * colocation.score as f32 / INFINITY as f32;
+            let mut primary = colocation.primary;
+            if self.rscs[primary].variant == Variant::Group
+                && let Some(first) = self.rscs[primary].children.first()
+            {
+                primary = *first;
+            }
+            if self.rscs[primary].flags.merging {
+                continue;
+            }
+            let mut work = nodes.clone();
+            self.add_matching_scores(&mut work, primary, col, factor, false);
+            if self.any_available(&work) {
+                self.merge_primaries(primary, &mut work, factor, depth + 1);
+                *nodes = work;
+            }
+        }
         self.rscs[source].flags.merging = false;
     }
 

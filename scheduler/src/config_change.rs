@@ -72,6 +72,9 @@ impl<'a> Cluster<'a> {
             other => other,
         };
         let params = self.digest_params(rsc, task, op.interval_ms, Some(node));
+        if self.only_hidden_differ(op, &params) {
+            return Compared::Same;
+        }
         if op.reschedule {
             return Compared::Restart;
         }
@@ -95,11 +98,43 @@ impl<'a> Cluster<'a> {
             Some(recorded) => {
                 if digest_of(&params) == recorded {
                     Compared::Same
+                } else if op.interval_ms == 0 && self.has_own_params(rsc, task, node) {
+                    // What is configured for this operation alone is not reloaded.
+                    Compared::Restart
                 } else {
                     Compared::Differs
                 }
             }
         }
+    }
+
+    /// Secrets are masked in CIBs passed on for analysis: where nothing else differs, nothing
+    /// changed (Pacemaker pcmk_sched_actions.c:only_sanitized_changed).
+    fn only_hidden_differ(&self, op: &HistoryOp, params: &BTreeMap<String, String>) -> bool {
+        let (Some(recorded), Some(hidden)) = (
+            op.xml.attr("op-secure-digest"),
+            op.xml.attr("op-secure-params"),
+        ) else {
+            return false;
+        };
+        let hidden: Vec<&str> = hidden.split_whitespace().collect();
+        let masked = |text: &String| !text.is_empty() && text.bytes().all(|b| b == b'*');
+        if !params
+            .iter()
+            .any(|(name, value)| hidden.contains(&name.as_str()) && masked(value))
+        {
+            return false;
+        }
+        let mut open = params.clone();
+        open.retain(|name, _| !hidden.contains(&name.as_str()) && name != "CRM_meta_timeout");
+        digest_of(&open) == recorded
+    }
+
+    fn has_own_params(&self, rsc: RscId, task: &str, node: NodeId) -> bool {
+        !self
+            .operation_details(rsc, task, 0, Some(node))
+            .extra
+            .is_empty()
     }
 
     /// Whether a start or monitor failed with parameters that are no longer configured.

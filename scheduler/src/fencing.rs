@@ -36,8 +36,20 @@ impl Cluster<'_> {
         reason: Option<&str>,
         priority_delay: bool,
     ) -> ActId {
+        self.fencing_op(node, None, optional, reason, priority_delay)
+    }
+
+    /// The same, for a stated operation (`on`, `off`, `reboot`).
+    pub(crate) fn fencing_op(
+        &mut self,
+        node: NodeId,
+        how: Option<&str>,
+        optional: bool,
+        reason: Option<&str>,
+        priority_delay: bool,
+    ) -> ActId {
         let name = self.nodes[node].name.clone();
-        let how = self.options.fencing_action.clone();
+        let how = how.unwrap_or(&self.options.fencing_action).to_owned();
         let key = format!("stonith-{name}-{how}");
         let new = !self.singletons.contains_key(&key);
         let flags = flag::OPTIONAL | flag::RUNNABLE;
@@ -218,6 +230,9 @@ impl Cluster<'_> {
                     self.relate(fencing, parent_stop, relation::INTERNAL);
                 }
             }
+            if self.rscs[rsc].flags.notify {
+                self.notify_after_fencing(stop, rsc, fencing);
+            }
         }
         for demote in self.find_actions(rsc, "demote", 0, Some(node)) {
             if self.nodes[node].alive() && !self.rscs[rsc].flags.failed {
@@ -228,6 +243,41 @@ impl Cluster<'_> {
                 self.relate(fencing, demote, relation::INTERNAL | relation::ORDERED);
             }
         }
+    }
+
+    /// Probes and starts of what needs unfencing wait for it; a node never unfenced is
+    /// (Pacemaker pcmk_sched_fencing.c:pcmk__order_vs_unfence).
+    pub(crate) fn order_after_unfencing(
+        &mut self,
+        rsc: RscId,
+        node: NodeId,
+        action: ActId,
+        kind: u32,
+    ) {
+        let flags = self.rscs[rsc].flags;
+        let device = flags.fence_device && self.options.unfencing;
+        if !device && !flags.needs_unfencing {
+            return;
+        }
+        let unfence = self.fencing_op(node, Some("on"), true, None, false);
+        self.relate(unfence, action, kind);
+        let n = &self.nodes[node];
+        let unfenced = n.attrs.get("#node-unfenced").is_some_and(|v| v != "0");
+        if !unfenced && self.options.unfencing && n.alive() && !n.shutdown {
+            let task = &self.actions[action].task;
+            let reason = format!("required by {} {task}", self.rscs[rsc].id);
+            self.fencing_op(node, Some("on"), false, Some(&reason), false);
+        }
+    }
+
+    /// Unfencing a node restarts what needs it there
+    /// (Pacemaker pcmk_sched_fencing.c:pcmk__order_restart_vs_unfence).
+    pub(crate) fn order_restart_around_unfencing(&mut self, rsc: RscId, node: NodeId) {
+        let unfence = self.fencing_op(node, Some("on"), true, None, false);
+        let kind = relation::ORDERED | relation::IF_ON_SAME_NODE;
+        self.order_op_then(rsc, "stop", unfence, kind);
+        let kind = relation::FIRST_IMPLIES_SAME_NODE_THEN | relation::IF_ON_SAME_NODE;
+        self.order_action_then(unfence, rsc, "start", kind);
     }
 
     /// The clean leave of a node, after the stops on it

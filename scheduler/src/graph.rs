@@ -15,6 +15,7 @@ const MERE_ORDER: u32 =
 impl Cluster<'_> {
     /// Writes the graph.
     pub(crate) fn build_graph(&mut self) -> plan::Graph {
+        self.break_load_loops();
         self.break_loops();
         let mut graph = plan::Graph {
             synapses: Vec::new(),
@@ -63,6 +64,7 @@ impl Cluster<'_> {
             for id in self.rscs[rsc].actions.clone().into_iter().rev() {
                 self.action_flags(id, None);
             }
+            self.create_notifications(rsc);
             for child in self.rscs[rsc].children.clone() {
                 self.graph_resource(child, graph);
             }
@@ -166,6 +168,43 @@ impl Cluster<'_> {
             action.node
         };
         node.is_some() && first.node == node && !first.is(flag::OPTIONAL)
+    }
+
+    /// Two resources that change places by migration must not wait for each other's room
+    /// (Pacemaker pcmk_sched_ordering.c:ordering_is_invalid).
+    fn break_load_loops(&mut self) {
+        for id in 0..self.actions.len() {
+            if self.actions[id].task != "migrate_to" {
+                continue;
+            }
+            for index in 0..self.actions[id].before.len() {
+                let input = self.actions[id].before[index];
+                if input.kind == relation::IF_ON_SAME_NODE_OR_TARGET
+                    && self.input_counts(id, index)
+                    && self.comes_after(input.action, id)
+                {
+                    self.actions[id].before[index].kind = 0;
+                }
+            }
+        }
+    }
+
+    /// Whether an action waits, directly or not, for another.
+    fn comes_after(&mut self, action: ActId, other: ActId) -> bool {
+        let mut seen = BTreeSet::from([action]);
+        let mut pending = vec![action];
+        while let Some(id) = pending.pop() {
+            if id == other {
+                return true;
+            }
+            for index in 0..self.actions[id].before.len() {
+                let first = self.actions[id].before[index].action;
+                if self.input_counts(id, index) && seen.insert(first) {
+                    pending.push(first);
+                }
+            }
+        }
+        false
     }
 
     /// A graph that waits for itself would never end: the relation that closes a circle is

@@ -14,7 +14,11 @@ mod config_change;
 mod constraint;
 mod fencing;
 mod graph;
+mod health;
+mod lock;
+mod migration;
 mod node;
+mod notify;
 mod operation;
 mod options;
 mod ordering;
@@ -28,6 +32,7 @@ mod score;
 mod summary;
 mod text;
 mod unpack;
+mod utilization;
 mod view;
 
 pub use plan::{

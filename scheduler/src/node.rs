@@ -34,6 +34,12 @@ pub(crate) struct Node {
     pub(crate) expected_up: bool,
     pub(crate) is_dc: bool,
     pub(crate) unpacked: bool,
+    /// The resource that connects to it, of remote nodes.
+    pub(crate) connection: Option<RscId>,
+    /// Its resources are lost with the connection.
+    pub(crate) remote_reset: bool,
+    /// Capacity that is not used yet.
+    pub(crate) free: crate::utilization::Amounts,
     /// Primitives active there.
     pub(crate) running: Vec<RscId>,
     /// Primitives assigned there so far.

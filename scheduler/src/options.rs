@@ -34,6 +34,15 @@ impl NoQuorum {
     }
 }
 
+/// `placement-strategy`: what utilization means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placement {
+    Default,
+    Utilization,
+    Minimal,
+    Balanced,
+}
+
 /// Cluster properties in force.
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterOptions {
@@ -44,6 +53,8 @@ pub(crate) struct ClusterOptions {
     pub(crate) fencing_action: String,
     pub(crate) fencing_timeout_ms: u64,
     pub(crate) startup_fencing: bool,
+    /// Some device unfences.
+    pub(crate) unfencing: bool,
     pub(crate) concurrent_fencing: bool,
     pub(crate) priority_fencing_delay_s: u64,
     pub(crate) symmetric: bool,
@@ -54,6 +65,10 @@ pub(crate) struct ClusterOptions {
     pub(crate) cancel_removed_actions: bool,
     pub(crate) remove_after_stop: bool,
     pub(crate) node_pending_timeout_ms: u64,
+    pub(crate) placement: Placement,
+    pub(crate) shutdown_lock: bool,
+    /// 0 = locks do not expire.
+    pub(crate) shutdown_lock_limit_ms: u64,
     pub(crate) cluster_delay_ms: u64,
     pub(crate) batch_limit: u32,
     pub(crate) migration_limit: i32,
@@ -85,6 +100,7 @@ impl ClusterOptions {
                 60_000,
                 warnings,
             ),
+            unfencing: section(cib, "resources").is_some_and(|all| provides_unfencing(all, 0)),
             startup_fencing: reader.flag(&["startup-fencing"], true, warnings),
             concurrent_fencing: reader.flag(&["concurrent-fencing"], true, warnings),
             priority_fencing_delay_s: reader.ms(&["priority-fencing-delay"], 0, warnings) / 1000,
@@ -104,6 +120,14 @@ impl ClusterOptions {
             ),
             remove_after_stop: reader.flag(&["remove-after-stop"], false, warnings),
             node_pending_timeout_ms: reader.ms(&["node-pending-timeout"], 0, warnings),
+            placement: match reader.text(&["placement-strategy"]) {
+                Some("utilization") => Placement::Utilization,
+                Some("minimal") => Placement::Minimal,
+                Some("balanced") => Placement::Balanced,
+                _ => Placement::Default,
+            },
+            shutdown_lock: reader.flag(&["shutdown-lock"], false, warnings),
+            shutdown_lock_limit_ms: reader.ms(&["shutdown-lock-limit"], 0, warnings),
             cluster_delay_ms: reader.ms(&["cluster-delay"], 60_000, warnings),
             batch_limit: reader
                 .text(&["batch-limit"])
@@ -122,6 +146,22 @@ impl ClusterOptions {
 /// A section of `configuration`.
 pub(crate) fn section<'a>(cib: &'a Element, name: &str) -> Option<&'a Element> {
     cib.first("configuration")?.first(name)
+}
+
+/// Deepest element searched for `provides=unfencing`.
+const SEARCH_DEPTH_MAX: u32 = 16;
+
+/// Whether a device is said to unfence (Pacemaker unpack.c:XPATH_ENABLE_UNFENCING).
+fn provides_unfencing(at: &Element, depth: u32) -> bool {
+    let here = at.name == "meta_attributes"
+        && at.all("nvpair").any(|pair| {
+            pair.attr("name") == Some("provides") && pair.attr("value") == Some("unfencing")
+        });
+    here || (depth < SEARCH_DEPTH_MAX
+        && at
+            .children
+            .iter()
+            .any(|child| provides_unfencing(child, depth + 1)))
 }
 
 fn fencing_action(text: Option<&str>) -> String {

@@ -136,6 +136,14 @@ impl Cluster<'_> {
         then: &OrderEnd,
         kind: u32,
     ) {
+        let mut kind = kind;
+        let aborts = |id: ActId| {
+            let action = &self.actions[id];
+            action.rsc == Some(rsc) && action.is(flag::MIGRATION_ABORT)
+        };
+        if first.is_some_and(aborts) {
+            kind &= !relation::FIRST_IMPLIES_THEN;
+        }
         for id in self.actions_of_end(rsc, then) {
             match first {
                 Some(first) => {
@@ -245,6 +253,13 @@ impl Cluster<'_> {
             "promote" => "promoted",
             "demote" => "demoted",
             _ => return id,
+        };
+        // Where the others are told, an operation is complete when they are.
+        let told = format!("confirmed-post_notify_{completed}");
+        let completed = if self.rscs[rsc].flags.notify && self.is_clone(rsc) {
+            told.as_str()
+        } else {
+            completed
         };
         self.rscs[rsc]
             .actions
@@ -389,7 +404,15 @@ impl Cluster<'_> {
         then_flags: u16,
         index: usize,
     ) -> Changed {
-        let kind = self.actions[then].before[index].kind;
+        let mut kind = self.actions[then].before[index].kind;
+        let mut node = self.actions[then].node;
+        if kind & relation::FIRST_IMPLIES_SAME_NODE_THEN != 0 {
+            // Unfencing a node restarts only what is there.
+            kind &= !relation::FIRST_IMPLIES_SAME_NODE_THEN;
+            kind |= relation::FIRST_IMPLIES_THEN;
+            self.actions[then].before[index].kind = kind;
+            node = self.actions[first].node;
+        }
         let mut changed = Changed::default();
         for step in [
             relation::FIRST_IMPLIES_THEN,
@@ -399,11 +422,12 @@ impl Cluster<'_> {
             relation::MIN_RUNNABLE,
             relation::UNRUNNABLE_FIRST_BLOCKS,
             relation::UNMIGRATABLE_THEN_BLOCKS,
+            relation::FIRST_ELSE_THEN,
             relation::ORDERED,
             relation::ASYMMETRIC,
         ] {
             if kind & step != 0 {
-                let more = self.update_pair_for(step, first, then, first_flags);
+                let more = self.update_pair_for(step, first, then, first_flags, node);
                 changed.merge(more);
             }
         }
@@ -445,8 +469,8 @@ impl Cluster<'_> {
         first: ActId,
         then: ActId,
         first_flags: u16,
+        node: Option<NodeId>,
     ) -> Changed {
-        let node = self.actions[then].node;
         let optional = first_flags & flag::OPTIONAL;
         let (on_behalf, flags, filter) = match step {
             relation::FIRST_IMPLIES_THEN | relation::PROMOTED_THEN_IMPLIES_FIRST => {
@@ -458,7 +482,7 @@ impl Cluster<'_> {
                 flag::OPTIONAL | flag::RUNNABLE,
             ),
             relation::THEN_IMPLIES_FIRST => (self.actions[first].rsc, first_flags, flag::OPTIONAL),
-            relation::UNMIGRATABLE_THEN_BLOCKS => {
+            relation::UNMIGRATABLE_THEN_BLOCKS | relation::FIRST_ELSE_THEN => {
                 (self.actions[then].rsc, first_flags, flag::OPTIONAL)
             }
             _ => (self.actions[then].rsc, first_flags, flag::RUNNABLE),

@@ -45,6 +45,7 @@ impl Cluster<'_> {
         }
         let probe = self.action(rsc, "monitor", 0, Some(node), false);
         self.actions[probe].flags &= !flag::OPTIONAL;
+        self.order_after_unfencing(rsc, node, probe, relation::ORDERED);
         self.expect_current_state(probe, rsc, node);
         if !self.is_clone(top) {
             top = rsc;
@@ -237,7 +238,10 @@ impl Cluster<'_> {
                 for then in &thens {
                     let shutdown_elsewhere = self.actions[*then].task == "do_shutdown"
                         && self.actions[*then].node != self.actions[probe].node;
-                    if !shutdown_elsewhere {
+                    // Unfencing comes before the probe.
+                    let unfencing = self.actions[*then].uuid.ends_with("-on")
+                        && self.actions[*then].task == "stonith";
+                    if !shutdown_elsewhere && !unfencing {
                         self.relate(probe, *then, kind);
                     }
                 }

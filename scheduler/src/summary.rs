@@ -64,6 +64,7 @@ impl Cluster<'_> {
         }
         let promote = first(self.find_actions(rsc, "promote", 0, next));
         let demote = first(self.find_actions(rsc, "demote", 0, next));
+        let migrate = first(self.find_actions(rsc, "migrate_from", 0, next));
         let r = &self.rscs[rsc];
         let (flags, role, next_role) = (r.flags, r.role, r.next_role);
         let needed = |id: Option<ActId>| id.is_some_and(|id| !self.actions[id].is(flag::OPTIONAL));
@@ -71,7 +72,10 @@ impl Cluster<'_> {
             self.summary_line(change, rsc, (from, to), action, source)
         };
         if role == next_role {
-            if flags.reload {
+            let migrates = migrate.is_some_and(|id| self.actions[id].is(flag::RUNNABLE));
+            if migrates && current.is_some() && next.is_some() {
+                lines.extend(line("Migrate", current, next, start, None));
+            } else if flags.reload {
                 lines.extend(line("Reload", current, next, start, None));
             } else if !needed(start) {
                 if needed(demote) && needed(promote) {

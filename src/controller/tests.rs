@@ -119,6 +119,103 @@ fn an_action_that_was_taken_back_is_no_failure_and_nothing_follows_it() {
     assert_eq!(c.step(2, withdrawn), [Command::Schedule]);
 }
 
+fn then(commands: &[Command]) -> Option<(String, String)> {
+    commands.iter().find_map(|c| match c {
+        Command::Execute {
+            then: Some(then), ..
+        } => Some((then.node.clone(), then.request.transition_key.clone())),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_stop_names_the_start_elsewhere_that_waits_for_nothing_else() {
+    let stop = |id| action(id, ActionKind::Rsc, "stop", "a");
+    let start = |id, inputs| (action(id, ActionKind::Rsc, "start", "b"), inputs);
+    let pseudo = |id, inputs| (action(id, ActionKind::Pseudo, "stopped", ""), inputs);
+    let other = |id, inputs| (action(id, ActionKind::Rsc, "promote", "c"), inputs);
+    let key = format!("3:1:0:{UUID}");
+    for (steps, named) in [
+        (vec![(stop(1), vec![]), start(3, vec![1])], true),
+        (
+            vec![
+                (stop(1), vec![]),
+                pseudo(2, vec![1]),
+                pseudo(4, vec![2]),
+                start(3, vec![4, 1]),
+            ],
+            true,
+        ),
+        // Something else has to be done before.
+        (
+            vec![(stop(1), vec![]), other(2, vec![]), start(3, vec![1, 2])],
+            false,
+        ),
+        (
+            vec![
+                (stop(1), vec![]),
+                other(2, vec![]),
+                pseudo(4, vec![1, 2]),
+                start(3, vec![4]),
+            ],
+            false,
+        ),
+        // It does not wait at all, and goes by itself.
+        (vec![(stop(1), vec![]), start(3, vec![])], false),
+        // Here it is a restart.
+        (
+            vec![
+                (stop(1), vec![]),
+                (action(3, ActionKind::Rsc, "start", "a"), vec![1]),
+            ],
+            false,
+        ),
+    ] {
+        let out = acting().step(1, plan(steps.clone()));
+        let expected = named.then(|| ("b".to_owned(), key.clone()));
+        assert_eq!(then(&out), expected, "{steps:?}");
+    }
+}
+
+#[test]
+fn a_start_that_was_taken_along_is_awaited_whatever_comes() {
+    let both = || {
+        plan(vec![
+            (action(1, ActionKind::Rsc, "stop", "a"), vec![]),
+            (action(2, ActionKind::Pseudo, "stopped", ""), vec![1]),
+            (action(3, ActionKind::Rsc, "start", "b"), vec![2]),
+            (action(4, ActionKind::Rsc, "monitor", "b"), vec![3]),
+        ])
+    };
+    let taken = || Input::Taken {
+        transition_key: format!("3:1:0:{UUID}"),
+    };
+    // Its answer may be here before the stop's.
+    for order in [[1, 3], [3, 1]] {
+        let mut c = acting();
+        c.step(1, both());
+        assert!(c.step(2, taken()).is_empty());
+        let mut out: Vec<String> = Vec::new();
+        for id in order {
+            out.extend(fired(&c.step(3, done(id, 1, 0, 0))));
+        }
+        assert_eq!(out, ["b:monitor"], "{order:?}");
+    }
+    // The plan is void: nothing new is planned before both have been answered, or taken back.
+    let mut c = acting();
+    c.step(1, both());
+    c.step(2, taken());
+    let why = "a new CIB".to_owned();
+    assert!(c.step(3, Input::Changed { why }).is_empty());
+    assert_eq!(c.aborted(), Some("a new CIB"));
+    assert!(c.step(4, done(1, 1, 0, 0)).is_empty());
+    let withdrawn = Input::Withdrawn {
+        transition_key: format!("3:1:0:{UUID}"),
+        why: "not used".to_owned(),
+    };
+    assert_eq!(c.step(5, withdrawn), [Command::Schedule]);
+}
+
 #[test]
 fn a_change_lets_flying_actions_land_and_plans_anew() {
     let mut c = acting();

@@ -154,6 +154,9 @@ impl App {
     fn on_committed(&mut self, entry: &Entry) {
         let before = self.replica.standings().present();
         let applied = self.replica.apply(entry);
+        if applied.standing || applied.configuration.is_some() {
+            self.duty.note_change(entry.seq);
+        }
         if let Some((op, outcome)) = applied.outcome {
             self.change_ended(op, &outcome);
         }
@@ -170,9 +173,6 @@ impl App {
         if let Some(vip) = &applied.grant {
             self.grant_changed(vip, &entry.body);
         }
-        if applied.standing || applied.configuration.is_some() {
-            self.duty.note_change(entry.seq);
-        }
         if applied.standing {
             self.members_changed(&before);
         }
@@ -180,7 +180,7 @@ impl App {
             self.keep_version(version);
             self.configuration_changed();
         }
-        self.publish_progress();
+        self.turn.progressed();
     }
 
     /// The log gave or ended a grant.
@@ -191,8 +191,7 @@ impl App {
             (_, Some(grant)) if self.is_awaited(&grant) => self.granted(&grant),
             _ => self.grants_moved(),
         }
-        self.forget_old_heirs();
-        self.heirs_moved();
+        self.turn.grants_changed();
         self.turn.leases_changed();
     }
 

@@ -152,7 +152,7 @@ impl App {
         self.feed(false, input);
         self.take_handovers_back();
         self.resume_scheduling();
-        self.publish_progress();
+        self.turn.progressed();
     }
 
     /// Feeds the controller of a node without quorum.

@@ -15,7 +15,7 @@ use crate::controller;
 use crate::executor::{OpRequest, ocf_rc, op_status};
 use crate::transport::boottime_ms;
 use crate::view::VipMove;
-use membership::{EntryBody, Grant, Input, OpId, Refusal};
+use membership::{EntryBody, Grant, OpId, Refusal};
 use std::collections::BTreeMap;
 use wire::{Identity, NodeId};
 
@@ -157,8 +157,7 @@ impl App {
         if let Some(grant_no) = given_up {
             let vip = vip.to_owned();
             let body = EntryBody::Released { vip, grant_no };
-            let op = Self::new_op();
-            self.input(Input::Propose { op, body });
+            self.turn.propose(Self::new_op(), body);
         }
         let elsewhere = self.replica.grants().of(vip).map(|g| g.node());
         let in_doubt = self.needs_silence() && !self.is_silent();
@@ -173,7 +172,7 @@ impl App {
         let op = Self::new_op();
         start.op = Some(op);
         let body = EntryBody::Grant(Grant::wanted(vip, start.holder));
-        self.input(Input::Propose { op, body });
+        self.turn.propose(op, body);
     }
 
     /// A grant is on a quorum's disks: whoever waits for it may start.

@@ -22,7 +22,7 @@ use crate::controller::{self, Then};
 use crate::executor::{CommandToken, OpRequest};
 use crate::transport::boottime_ms;
 use crate::vip::lease::is_leased;
-use membership::{EntryBody, Grant, Input, OpId};
+use membership::{EntryBody, Grant, OpId};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{Identity, NodeId};
 
@@ -153,8 +153,7 @@ impl App {
         self.control(controller::Input::Taken {
             transition_key: start.transition_key.clone(),
         });
-        let body = EntryBody::Grant(grant);
-        self.input(Input::Propose { op, body });
+        self.turn.propose(op, EntryBody::Grant(grant));
         true
     }
 
@@ -375,9 +374,9 @@ impl App {
         if self.standing.acting.is_none() {
             return;
         }
-        let used = &mut self.handovers.used;
         let grants = self.replica.grants();
-        used.retain(|no| grants.heirs().any(|g| g.grant_no == *no));
+        let waiting: BTreeSet<u64> = grants.heirs().map(|g| g.grant_no).collect();
+        self.handovers.used.retain(|no| waiting.contains(no));
         if grants.heirs().next().is_some() {
             let at = boottime_ms() + ASK_MS;
             self.handovers.ask_at_ms.get_or_insert(at);
@@ -428,7 +427,11 @@ impl App {
 
     /// The holder has given the address up: it is this node's turn.
     pub(super) fn inherited(&mut self, vip: &str, grant_no: u64) {
-        tracing::debug!(vip, grant_no, "its turn has come");
+        tracing::info!(
+            vip,
+            grant_no,
+            "given up by its holder: it is this node's turn"
+        );
         self.handovers.inherited.insert(grant_no);
         self.begin_prepared(vip, grant_no);
         self.tell_released(vip, grant_no);
@@ -442,9 +445,8 @@ impl App {
             .and_then(|g| g.after);
         if let Some(grant_no) = before {
             let vip = vip.to_owned();
-            let op = Self::new_op();
             let body = EntryBody::Released { vip, grant_no };
-            self.input(Input::Propose { op, body });
+            self.turn.propose(Self::new_op(), body);
         }
     }
 
@@ -498,20 +500,16 @@ impl App {
         }
         let grant_no = heir.grant_no;
         self.give_up(vip, grant_no);
-        let op = Self::new_op();
         let vip = vip.to_owned();
         let body = EntryBody::Released { vip, grant_no };
-        self.input(Input::Propose { op, body });
+        self.turn.propose(Self::new_op(), body);
     }
 
     /// Numbers that the log no longer knows are not needed any more.
     pub(super) fn forget_old_heirs(&mut self) {
-        let grants = self.replica.grants();
-        let stands = |no: &u64| {
-            let mut all = grants.all().chain(grants.heirs());
-            all.any(|g| g.grant_no == *no)
-        };
-        self.handovers.inherited.retain(stands);
+        let known = self.replica.grants().numbers();
+        self.handovers.inherited.retain(|no| known.contains(no));
+        self.leases.given_up.retain(|no| known.contains(no));
     }
 }
 

@@ -14,10 +14,9 @@ use crate::vip::lease::{
 use crate::vip::{Conflict, Referee, Ruling};
 use cib::Cib;
 use cib::config::{Config, Kind, Resource};
-use membership::{EntryBody, Grant, Input, OpId, Refusal, Timing};
+use membership::{EntryBody, Grant, OpId, Refusal, Timing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 use tokio::sync::mpsc;
 use wire::NodeId;
 
@@ -41,7 +40,7 @@ pub(super) struct Leases {
     /// Starts that wait or run here.
     starting: BTreeSet<String>,
     /// Grants of this process that it has given up: it has to ask for others.
-    given_up: BTreeSet<u64>,
+    pub(super) given_up: BTreeSet<u64>,
     /// The word that this node's report is whole waits for them.
     pub(super) ready_due: bool,
 }
@@ -187,7 +186,7 @@ impl App {
         let op = Self::new_op();
         self.leases.asked.insert(op, vip.to_owned());
         let body = EntryBody::Grant(Grant::wanted(vip, self.me));
-        self.input(Input::Propose { op, body });
+        self.turn.propose(op, body);
     }
 
     /// A re-grant's proposal ended; false if `op` is none.
@@ -318,12 +317,6 @@ impl App {
 
     /// This process relies on the grant no more, whatever comes.
     pub(super) fn give_up(&mut self, vip: &str, grant_no: u64) {
-        let grants = self.replica.grants();
-        let stands = |no: &u64| {
-            let mut all = grants.all().chain(grants.heirs());
-            all.any(|g| g.grant_no == *no)
-        };
-        self.leases.given_up.retain(stands);
         self.leases.given_up.insert(grant_no);
         self.turn.give_up(vip, grant_no);
     }
@@ -334,19 +327,26 @@ impl App {
         let grants = self.replica.grants();
         let all = grants.all().chain(grants.heirs());
         let vips: BTreeSet<String> = all.map(|g| g.vip.clone()).collect();
+        let busy = self.local.executor.in_flight();
+        let busy: BTreeSet<String> = busy.into_iter().map(|op| op.rsc).collect();
         for vip in vips {
-            self.give_up_if_unused(&vip);
+            self.give_up_if(&vip, busy.contains(&vip));
         }
     }
 
     /// Says that a grant of this node is free, if nothing of its address is here or under way.
     pub(super) fn give_up_if_unused(&mut self, vip: &str) {
         let busy = self.local.executor.in_flight();
+        self.give_up_if(vip, busy.iter().any(|op| op.rsc == vip));
+    }
+
+    /// As [`App::give_up_if_unused`], where it is known whether an operation of it waits or runs.
+    fn give_up_if(&mut self, vip: &str, busy: bool) {
         let known = self.local.history.element(vip);
-        let here = self.leases.handle.view().standings.contains_key(vip)
+        let here = busy
+            || self.leases.handle.is_wanted(vip)
             || self.leases.starting.contains(vip)
             || self.leases.adopted.contains(vip)
-            || busy.iter().any(|op| op.rsc == vip)
             || known.is_none_or(is_active);
         self.give_heir_up(vip, here);
         let grant = self.replica.grants().of(vip);
@@ -378,8 +378,7 @@ impl App {
                 tracing::info!(vip, grant_no, "the kernel lets the address speak");
                 if self.notices.clear(&lapsed_code(&vip)) {
                     // The neighbours may have given it up meanwhile.
-                    let vips = Arc::clone(&self.local.vip);
-                    tokio::task::spawn_blocking(move || vips.announce_again("a lapsed lease"));
+                    self.turn.announce_again();
                 }
             }
             LeaseEvent::Lapsed { vip, grant_no, why } => {

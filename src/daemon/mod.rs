@@ -42,3 +42,5 @@ const LOG_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(1);
 
 pub use log::Log;
 pub use start::{Args, main_from_args};
+/// Nice value of the threads that write the store, where the right to it is given.
+const STORE_NICE: i32 = -20;

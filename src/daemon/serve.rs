@@ -57,7 +57,7 @@ pub(super) async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> 
     let (own, own_inbox) = mpsc::channel(OWN_MAX);
     let (protocol, seed) = ProtocolHandle::pair().map_err(|e| refuse(EX_OSERR, e))?;
     let (disk_thread, disk_handle) = start_disk(disk.store, own.clone(), protocol.clone())?;
-    let (lease_sink, lease_events) = mpsc::channel(OWN_MAX);
+    let (lease_sink, lease_events) = mpsc::channel(LEASE_EVENTS_MAX);
     let keeper =
         leases::keep(&parts.gates, &parts.timing, lease_sink).map_err(|e| refuse(EX_OSERR, e))?;
     let wiring = Wiring {
@@ -295,3 +295,5 @@ fn local(
 const CALLS_MAX: usize = 256;
 /// Reports of own work that may wait.
 const OWN_MAX: usize = 256;
+/// Events of leases that may wait: one for every address that may be gated here.
+const LEASE_EVENTS_MAX: usize = 4_096;

@@ -172,9 +172,12 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
     }
     let peers = find_peers(&conf, &paths)?;
     // The engine of the store spins while it waits for threads of its own: with real-time priority
-    // it would keep them from ever running.
+    // it would keep them from ever running. They all stand first among the ordinary instead: every
+    // promise, grant and commit waits for them.
     let _ = netlink::make_thread_ordinary();
+    let _ = netlink::make_thread_nice(super::STORE_NICE);
     let disk = open_store(&paths, args.accept_lost_store)?;
+    let _ = netlink::make_thread_nice(0);
     // What is started from here, agents above all, runs as everything else does.
     let _ = netlink::make_thread_realtime(super::REALTIME_PRIORITY);
     // The store's lock proves that no other daemon runs: what an earlier one left is nobody's.
@@ -184,6 +187,7 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
         .enable_all()
         .thread_stack_size(STACK_BYTES)
         .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .event_interval(TASKS_PER_TURN_MAX)
         .build()
         .map_err(|e| refuse(EX_OSERR, format!("no runtime: {e}")))?;
     let parts = Parts {
@@ -204,3 +208,6 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
 const STACK_BYTES: usize = 1024 * 1024;
 /// Blocking threads: schedulers and native agents.
 const BLOCKING_THREADS_MAX: usize = 16;
+/// Tasks that run before the loop has its turn again: the results of one round of operations, which
+/// each resource's task hands on, are to be seen by one turn.
+const TASKS_PER_TURN_MAX: u32 = 1_024;

@@ -1,6 +1,6 @@
 //! `mainstay-lab` as a command line.
 
-use super::bench::{self, Bench};
+use super::bench::{self, Bench, VIPS_DEFAULT, VIPS_MAX};
 use super::cluster::Lab;
 use super::demo;
 use super::error::{LabError, Tried};
@@ -126,6 +126,9 @@ enum Action {
         /// Number of nodes
         #[arg(long, default_value_t = 3)]
         nodes: u8,
+        /// Number of floating IPs of `many`
+        #[arg(long, value_name = "N", default_value_t = VIPS_DEFAULT, value_parser = clap::value_parser!(u16).range(1..=i64::from(VIPS_MAX)))]
+        vips: u16,
         /// `token` of corosync.conf, in milliseconds
         #[arg(long, value_name = "MS")]
         token: Option<u32>,
@@ -251,6 +254,7 @@ fn run(arguments: Arguments) -> Result<i32, LabError> {
             what,
             runs,
             nodes,
+            vips,
             token,
         } => {
             let options = Options {
@@ -258,7 +262,7 @@ fn run(arguments: Arguments) -> Result<i32, LabError> {
                 quiet,
                 ..own(arguments.dir, nodes, "bench")
             };
-            return bench::run(what, &options, runs.unwrap_or(what.runs()));
+            return bench::run(what, &options, runs.unwrap_or(what.runs()), vips);
         }
     }
     Ok(0)

@@ -9,8 +9,10 @@ use super::options::Options;
 use super::state::{self, Node, Process, State};
 use super::switch;
 use super::wait::Wait;
+use netlink::Mac;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::collections::BTreeSet;
 use std::io::{PipeReader, PipeWriter};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -372,12 +374,32 @@ impl Lab {
         let mut holders = Vec::new();
         for node in self.nodes()? {
             if let Ok(init) = node.running()
-                && switch::has_address(init, address)?
+                && switch::addresses(init)?.contains(&address)
             {
                 holders.push(node.name);
             }
         }
         Ok(holders)
+    }
+
+    /// All addresses that a node's kernel has; none while it is powered off.
+    ///
+    /// # Errors
+    /// When the node goes away meanwhile.
+    pub fn addresses(&self, node: &str) -> Result<BTreeSet<IpAddr>, LabError> {
+        match State::load(&self.dir)?.node(node)?.running() {
+            Ok(init) => switch::addresses(init),
+            Err(_) => Ok(BTreeSet::new()),
+        }
+    }
+
+    /// Hardware address of a node's interface.
+    ///
+    /// # Errors
+    /// There is no such node.
+    pub fn mac_of(&self, node: &str) -> Result<Mac, LabError> {
+        let state = State::load(&self.dir)?;
+        Ok(switch::mac_of(state.node(node)?.address))
     }
 
     /// Removes an address from a node's kernel behind its daemon's back. Returns the moment.

@@ -5,10 +5,12 @@ use super::error::LabError;
 use super::interrupt;
 use super::state::State;
 use super::switch;
+use netlink::Mac;
 use netlink::owners::OwnerWatch;
 use netlink::probe::{Echo, EchoProbe, longest_silence};
 use netlink::provoke::{Provoker, Questions};
 use netlink::speakers::Capture;
+use netlink::sweep::Sweep;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -36,6 +38,20 @@ impl Lab {
         let (link, asker) = (switch::NODE_INTERFACE, switch::CLIENT_ADDRESS);
         OwnerWatch::start(&netns, link, asker, address, interval).map_err(|e| LabError::Net {
             what: format!("watch who answers for {address} from the lab's client"),
+            cause: e.to_string(),
+        })
+    }
+
+    /// Starts asking many addresses from the client's place; `old` is the hardware address of
+    /// their holder.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn sweep(&self, targets: &[Ipv4Addr], old: Mac) -> Result<Sweep, LabError> {
+        let netns = switch::namespace(self.client()?)?;
+        let link = switch::NODE_INTERFACE;
+        Sweep::start(&netns, link, targets, old).map_err(|e| LabError::Net {
+            what: format!("ask {} addresses from the lab's client", targets.len()),
             cause: e.to_string(),
         })
     }

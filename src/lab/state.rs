@@ -40,6 +40,8 @@ pub(super) struct Config {
     pub supervise: bool,
     /// What init runs as the daemon; argv.
     pub daemon: Vec<String>,
+    /// Prefix length of the lab's network.
+    pub prefix: u8,
 }
 
 /// A node, powered on or off.
@@ -194,7 +196,7 @@ impl Node {
     /// Hardware address of its interface, at every power-on the same.
     #[must_use]
     pub fn mac(&self) -> netlink::Mac {
-        super::switch::hardware_address(self.address)
+        super::switch::mac_of(self.address)
     }
 
     /// Name of its port on the switch.

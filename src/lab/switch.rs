@@ -3,6 +3,7 @@
 use super::error::{LabError, Tried};
 use super::state::{Node, Process};
 use netlink::{AddressSpec, Kernel, Mac, NetNs, VethEnd};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The client's address; probes come from there.
@@ -11,7 +12,7 @@ pub const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 250);
 pub const CLIENT_ADDRESS6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x250);
 /// Prefix length of the lab's IPv6 network.
 const PREFIX6: u8 = 64;
-/// Prefix length of the lab's network.
+/// Prefix length of the lab's network when not said otherwise.
 pub const PREFIX: u8 = 24;
 /// Interfaces by which the switch hands frames on within itself.
 pub(super) const INNER: [&str; 4] = [BRIDGE, FAR_BRIDGE, NEAR_WAY, FAR_WAY];
@@ -34,6 +35,12 @@ const ARP_EVERY_MS: u32 = 5;
 #[must_use]
 pub fn node_address(index: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 77, 0, 100 + index)
+}
+
+/// Hardware address of the interface with this address.
+pub(super) fn mac_of(address: Ipv4Addr) -> Mac {
+    let [.., network, host] = address.octets();
+    Mac([0x02, 0x77, 0, 0, network, host])
 }
 
 /// Makes the bridges in a fresh switch namespace.
@@ -68,7 +75,7 @@ pub(super) fn plug(
     switch: Process,
     port: &str,
     node: Process,
-    address: Ipv4Addr,
+    (address, prefix): (Ipv4Addr, u8),
 ) -> Result<(), LabError> {
     tried(
         &format!("plug {address} into the lab's switch (kernel module veth)"),
@@ -85,20 +92,12 @@ pub(super) fn plug(
             inside.loopback_up()?;
             let far = inside.link(NODE_INTERFACE)?.index;
             // A network card keeps its address when the power is cut: neighbours need not ask again.
-            inside.set_mac(far, hardware_address(address))?;
-            inside.add_address(&AddressSpec::new(far, IpAddr::V4(address), PREFIX))?;
+            inside.set_mac(far, mac_of(address))?;
+            inside.add_address(&AddressSpec::new(far, IpAddr::V4(address), prefix))?;
             inside.set_up(far, true)
         },
     )
 }
-
-/// The hardware address of who has `address` on the lab's network.
-#[must_use]
-pub(super) fn hardware_address(address: Ipv4Addr) -> Mac {
-    let [.., network, host] = address.octets();
-    Mac([0x02, 0x77, 0, 0, network, host])
-}
-
 /// Gives the client an IPv6 address, too.
 ///
 /// # Errors
@@ -219,14 +218,14 @@ pub(super) fn set_up(node: Process, up: bool) -> Result<(), LabError> {
     })
 }
 
-/// True when the kernel of `node` has `address` on some interface.
+/// What the kernel of `node` has on its interfaces.
 ///
 /// # Errors
 /// What the kernel said.
-pub(super) fn has_address(node: Process, address: IpAddr) -> Result<bool, LabError> {
+pub(super) fn addresses(node: Process) -> Result<BTreeSet<IpAddr>, LabError> {
     tried("list the addresses of a node", || {
         let mut kernel = Kernel::open_in(&open(node)?)?;
-        Ok(kernel.addresses()?.iter().any(|a| a.ip == address))
+        Ok(kernel.addresses()?.iter().map(|a| a.ip).collect())
     })
 }
 

@@ -2,7 +2,7 @@
 
 use membership::{EntryBody, Grant};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Standing grants, and those that wait for them, by resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,12 @@ impl Grants {
     /// All that wait.
     pub fn heirs(&self) -> impl Iterator<Item = &Grant> {
         self.heirs.values()
+    }
+
+    /// Numbers of all that stand or wait.
+    #[must_use]
+    pub fn numbers(&self) -> BTreeSet<u64> {
+        self.all().chain(self.heirs()).map(|g| g.grant_no).collect()
     }
 
     /// Takes an entry over, as the protocol core does; the resource whose grant changed.

@@ -82,7 +82,8 @@ pub struct Batch {
 pub enum Op {
     /// Replace the safety record: at most [`SAFETY_BYTES_MAX`] bytes.
     Safety(Vec<u8>),
-    /// Drop every log record from `seq` on; must lie after the snapshot.
+    /// Drop every log record from `seq` on; must lie after the snapshot. From 1 on: everything, the
+    /// snapshot, too; then the same batch must bring another one.
     TruncateLog {
         /// First to go.
         seq: u64,
@@ -287,6 +288,7 @@ impl Store {
                 Op::Healed => stage.delete_single(Kind::Degraded),
             }
         }
+        position.is_whole()?;
         stage.put_single(Kind::Batch, self.batches + 1, &[]);
         Ok(Plan {
             writes: stage.into_batch(),

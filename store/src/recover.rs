@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use crate::barrier::{Barrier, replace_file, sync_dir};
@@ -145,13 +146,13 @@ pub(crate) fn open(dir: &Path, options: &OpenOptions) -> Result<Opened, OpenErro
     if let Err(error) = space::reserve_ballast(dir) {
         notices.push(format!("no reserve for a full disk: {error}"));
     }
+    let (rung, found) = examine_or_replace(dir, options, &before, rung)?;
     let slots = Slots::open(dir, &before.slots)?;
     let barrier = Barrier::open(&dir.join(ENGINE_DIR), options.skip_barrier)?;
-    let found = examine(&rung, &before)?;
     let mut store = Store {
         dir: dir.to_owned(),
         position: found.contents.position(),
-        versions: history::kept(&rung.db)?,
+        versions: found.versions.clone(),
         batches: found.batches,
         db: rung.db,
         barrier,
@@ -360,9 +361,31 @@ struct Found {
     safety_behind: bool,
     contents: Contents,
     commit_hint: u64,
+    versions: Vec<u64>,
     batches: u64,
     health: Health,
     notices: Vec<String>,
+}
+
+/// A database whose pages do not fit together opens, and the engine panics when it is read: it is
+/// as lost as one that does not open.
+fn examine_or_replace(
+    dir: &Path,
+    options: &OpenOptions,
+    before: &Before,
+    rung: Rung,
+) -> Result<(Rung, Found), OpenError> {
+    match catch_unwind(AssertUnwindSafe(|| examine(&rung, before))) {
+        Ok(found) => Ok((rung, found?)),
+        Err(panic) => {
+            let cause = engine::panicked("reading", panic.as_ref()).to_string();
+            // Its closing would panic as well, or wait for ever.
+            std::mem::forget(rung.db);
+            let rung = new_database(dir, options, before, cause)?;
+            let found = examine(&rung, before)?;
+            Ok((rung, found))
+        }
+    }
 }
 
 fn examine(rung: &Rung, before: &Before) -> Result<Found, OpenError> {
@@ -409,6 +432,7 @@ fn examine(rung: &Rung, before: &Before) -> Result<Found, OpenError> {
         safety,
         contents,
         commit_hint,
+        versions: history::kept(&rung.db)?,
         batches: batches.max(before.batches_min()),
         health: judge(rung, before, damages, marked),
         notices,

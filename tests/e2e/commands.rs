@@ -260,6 +260,25 @@ fn fencing_by_hand_says_how_it_went() {
 }
 
 #[test]
+fn a_coordinator_fenced_by_hand_is_killed_once_and_its_successor_tells() {
+    let test = "a_coordinator_fenced_by_hand_is_killed_once_and_its_successor_tells";
+    let Some(c) = Cluster::up(test, 3, |_| ()) else {
+        return;
+    };
+    c.must_edit("node1", |cib| {
+        properties(cib, &[("stonith-enabled", "true")]);
+        add(cib, Primitive::new("power", "stonith:fence_lab"));
+    });
+    c.wait_started("node1", "power", None);
+    let dc = c.status("node1").dc.unwrap();
+    let asker = c.other_than(&[&dc]);
+    let told = c.run(&asker, &format!("mainstay fence {dc} --yes"));
+    assert_eq!(told, format!("{dc} was fenced by power\n"));
+    let log = c.log_of(&asker);
+    assert!(!log.contains("could not be fenced"), "{log}");
+}
+
+#[test]
 fn reload_says_what_it_took_over_and_keeps_what_is_wrong_out() {
     let test = "reload_says_what_it_took_over_and_keeps_what_is_wrong_out";
     let Some(c) = Cluster::up(test, 1, |_| ()) else {

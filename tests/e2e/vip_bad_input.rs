@@ -139,7 +139,8 @@ fn an_address_in_no_network_of_the_node_names_those_there_are() {
         "no connected network",
         "10.77.0.0/24 on eth0",
     ];
-    wait_refused(&c, CONFIGURED, &words);
+    // As the packaged agent: a network may come later, or be there on another node.
+    wait_refused(&c, GENERIC, &words);
     assert_eq!(addresses(&c), before);
     second_interface(&c, "192.168.99.1/24");
     starts_after_cleanup(&c);

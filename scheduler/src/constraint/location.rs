@@ -118,6 +118,7 @@ impl Cluster<'_> {
     /// Locations, stickiness, thresholds
     /// (Pacemaker pcmk_scheduler.c:apply_node_criteria).
     pub(crate) fn apply_node_criteria(&mut self) {
+        self.apply_shutdown_locks();
         for index in (0..self.locations.len()).rev() {
             let location = self.locations[index].clone();
             self.apply_location(location.rsc, &location);

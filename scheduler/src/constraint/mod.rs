@@ -3,6 +3,8 @@
 pub(crate) mod colocation;
 pub(crate) mod location;
 pub(crate) mod order;
+mod tags;
+pub(crate) mod ticket;
 
 use crate::cluster::{ActId, Cluster, NodeId, RscId};
 use crate::node::ProbeMode;
@@ -49,6 +51,10 @@ pub(crate) mod relation {
     pub(crate) const THEN_CANCELS_FIRST: u32 = 1 << 16;
     /// Made by the cluster itself.
     pub(crate) const INTERNAL: u32 = 1 << 17;
+    /// If the first cannot run, the second is done in full instead of as part of a migration.
+    pub(crate) const FIRST_ELSE_THEN: u32 = 1 << 18;
+    /// If the first is needed, so is the second on the same node.
+    pub(crate) const FIRST_IMPLIES_SAME_NODE_THEN: u32 = 1 << 19;
 }
 
 /// Scores of a resource for some nodes.
@@ -111,12 +117,15 @@ impl<'a> Cluster<'a> {
             if !self.in_force(element) {
                 continue;
             }
+            let expanded = self.expand_tags(element);
+            let element = expanded.as_ref().unwrap_or(element);
             match element.name.as_str() {
                 "rsc_location" => self.unpack_location(id, element),
                 "rsc_colocation" => self.unpack_colocation(id, element),
                 "rsc_order" => self.unpack_order(id, element),
+                "rsc_ticket" => self.unpack_ticket(id, element),
                 other => self.warnings.push(format!(
-                    "{other} {id}: ignored, because it is not supported yet"
+                    "{other} {id}: ignored, because this kind of constraint is unknown"
                 )),
             }
         }
@@ -154,7 +163,9 @@ impl<'a> Cluster<'a> {
 
     /// Notes an ordering for later.
     pub(crate) fn order(&mut self, first: OrderEnd, then: OrderEnd, kind: u32) {
-        self.orderings.push(Ordering { first, then, kind });
+        let order = Ordering { first, then, kind };
+        self.orderings.push(order.clone());
+        self.order_migration_equivalents(&order);
     }
 
     /// Orders one resource's operation before another's.

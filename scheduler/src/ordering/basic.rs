@@ -30,13 +30,20 @@ impl Cluster<'_> {
                 self.clear_because(first, flag::OPTIONAL, then);
             }
         }
+        if kind & relation::FIRST_ELSE_THEN != 0
+            && filter & flag::OPTIONAL != 0
+            && !is(first, flag::RUNNABLE, self)
+        {
+            self.clear_because(then, flag::MIGRATABLE, first);
+            self.actions[then].flags &= !flag::PSEUDO;
+        }
         if kind & relation::UNRUNNABLE_FIRST_BLOCKS != 0
             && filter & flag::RUNNABLE != 0
             && is(then, flag::RUNNABLE, self)
             && flags & flag::RUNNABLE == 0
         {
             self.clear_because(then, flag::RUNNABLE, first);
-            self.clear_because(then, flag::MIGRATABLE, first);
+            self.actions[then].flags &= !flag::MIGRATABLE;
         }
         if kind & relation::FIRST_IMPLIES_THEN != 0
             && filter & flag::OPTIONAL != 0

@@ -15,6 +15,10 @@ impl Cluster<'_> {
             return;
         }
         self.rscs[clone].flags.assigning = true;
+        let promotable = flags.promotable;
+        if promotable {
+            self.add_promotion_scores(clone);
+        }
         for col in self.rscs[clone].this_with.clone() {
             let primary = self.colocations[col].primary;
             self.assign(primary, None, true);
@@ -26,6 +30,9 @@ impl Cluster<'_> {
         if let Some(data) = self.rscs[clone].clone {
             self.assign_instances(clone, data.max, data.node_max);
         }
+        if promotable {
+            self.set_instance_roles(clone);
+        }
         self.rscs[clone].flags.unassigned = false;
         self.rscs[clone].flags.assigning = false;
     }
@@ -33,21 +40,25 @@ impl Cluster<'_> {
     /// The comparison is no total order: an insertion-stable merge is needed.
     fn sort_for_assignment(&mut self, clone: RscId) {
         let children = self.rscs[clone].children.clone();
-        let sorted = self.merge_sort_instances(children);
+        let sorted = self.merge_sort(children, Self::compare_instances);
         self.rscs[clone].children = sorted;
     }
 
-    fn merge_sort_instances(&mut self, mut list: Vec<RscId>) -> Vec<RscId> {
+    pub(crate) fn merge_sort(
+        &mut self,
+        mut list: Vec<RscId>,
+        compare: fn(&mut Self, RscId, RscId) -> Ordering,
+    ) -> Vec<RscId> {
         if list.len() < 2 {
             return list;
         }
         let right = list.split_off(list.len() / 2);
-        let left = self.merge_sort_instances(list);
-        let right = self.merge_sort_instances(right);
+        let left = self.merge_sort(list, compare);
+        let right = self.merge_sort(right, compare);
         let mut merged = Vec::with_capacity(left.len() + right.len());
         let (mut i, mut j) = (0, 0);
         while i < left.len() && j < right.len() {
-            if self.compare_instances(left[i], right[j]) == Ordering::Greater {
+            if compare(self, left[i], right[j]) == Ordering::Greater {
                 merged.push(right[j]);
                 j += 1;
             } else {
@@ -61,7 +72,7 @@ impl Cluster<'_> {
     }
 
     /// Which instance is assigned first (Pacemaker pcmk_sched_instances.c:pcmk__cmp_instance).
-    fn compare_instances(&mut self, a: RscId, b: RscId) -> Ordering {
+    pub(crate) fn compare_instances(&mut self, a: RscId, b: RscId) -> Ordering {
         let (node_a, count_a, _) = self.active_node(a);
         let (node_b, count_b, _) = self.active_node(b);
         if count_a > 0 && count_b > 0 && count_a != count_b {
@@ -167,7 +178,8 @@ impl Cluster<'_> {
         self.order_ops(clone, "stopped", clone, "start", relation::ORDERED);
         self.order_ops(clone, "start", clone, "running", blocks);
         self.order_ops(clone, "stop", clone, "stopped", blocks);
-        if self.rscs[clone].flags.promotable {
+        let promotable = self.rscs[clone].flags.promotable;
+        if promotable {
             self.order_ops(clone, "demoted", clone, "stop", relation::ORDERED);
             self.order_ops(clone, "running", clone, "promote", blocks);
         }
@@ -190,6 +202,9 @@ impl Cluster<'_> {
                     self.order_ops(*later, "stop", *instance, "stop", relation::ORDERED);
                 }
             }
+        }
+        if promotable {
+            self.order_promotable_instances(clone, ordered);
         }
     }
 

@@ -189,7 +189,7 @@ impl Cluster<'_> {
             self.create_actions(instance);
             self.note_instance_state(instance, &mut state);
         }
-        self.pseudo_action(clone, "start", !state.starting, true);
+        let start = self.pseudo_action(clone, "start", !state.starting, true);
         let running = self.pseudo_action(clone, "running", !state.starting, false);
         self.actions[running].priority = INFINITY;
         if state.active || state.starting {
@@ -200,6 +200,11 @@ impl Cluster<'_> {
         self.actions[stopped].priority = INFINITY;
         if !state.restarting {
             self.actions[stop].flags |= flag::MIGRATABLE;
+        }
+        self.create_notification(clone, "start", Some(start), Some(running));
+        self.create_notification(clone, "stop", Some(stop), Some(stopped));
+        if self.rscs[clone].flags.promotable {
+            self.create_promotable_actions(clone);
         }
     }
 
@@ -318,7 +323,12 @@ impl Cluster<'_> {
 
     /// The instances' task behind a clone's action.
     pub(crate) fn instance_task(&self, action: ActId) -> String {
-        let task = &self.actions[action].task;
+        let action_op = &self.actions[action].op;
+        // Notifications are needed as what they are about.
+        let task = match action_op.split_once("_notify_") {
+            Some((_, about)) => about,
+            None => &self.actions[action].task,
+        };
         let primitive = self.actions[action]
             .rsc
             .and_then(|rsc| self.rscs[rsc].children.first())
@@ -326,7 +336,7 @@ impl Cluster<'_> {
         if primitive {
             folded(task).to_owned()
         } else {
-            task.clone()
+            task.to_owned()
         }
     }
 

@@ -4,8 +4,10 @@ pub(crate) mod clone;
 pub(crate) mod group;
 pub(crate) mod instances;
 pub(crate) mod primitive;
+pub(crate) mod promotable;
 
 use crate::cluster::{ActId, Cluster, ColId, NodeId, RscId};
+use crate::constraint::ticket::TicketNeed;
 use crate::node::Table;
 use cib::Element;
 use std::collections::BTreeMap;
@@ -88,6 +90,7 @@ pub(crate) struct Flags {
     pub(crate) fence_device: bool,
     pub(crate) needs_fencing: bool,
     pub(crate) needs_quorum: bool,
+    pub(crate) needs_unfencing: bool,
     /// Not assigned to a node yet.
     pub(crate) unassigned: bool,
     /// Being assigned: breaks loops.
@@ -99,6 +102,10 @@ pub(crate) struct Flags {
     pub(crate) restarting: bool,
     pub(crate) stop_unexpected: bool,
     pub(crate) exclusive_probes: bool,
+    /// Promotion scores are part of the node scores.
+    pub(crate) promotion_added: bool,
+    /// Instances stand in the order of promotion.
+    pub(crate) promotion_sorted: bool,
 }
 
 /// Clone properties.
@@ -173,6 +180,22 @@ pub(crate) struct Resource<'a> {
     /// Nodes where it is active, in the order found.
     pub(crate) active: Vec<NodeId>,
     pub(crate) assigned: Option<NodeId>,
+    /// Score the node had when it was chosen.
+    pub(crate) assigned_score: i32,
+    /// Rank among the instances to be promoted.
+    pub(crate) promotion_sort: i32,
+    pub(crate) tickets: Vec<TicketNeed>,
+    /// Node it is locked to while that is down, and since when.
+    pub(crate) lock: Option<(NodeId, i64)>,
+    /// What it takes from its node's capacity.
+    pub(crate) utilization: crate::utilization::Amounts,
+    /// A migration that may go on: where it comes from, and goes to.
+    pub(crate) partial_source: Option<NodeId>,
+    pub(crate) partial_target: Option<NodeId>,
+    /// Sources of migrations that ended without a stop there.
+    pub(crate) dangling: Vec<NodeId>,
+    /// Name of the remote node it connects to.
+    pub(crate) remote_name: Option<String>,
     /// Name used in the history, where different.
     pub(crate) history_id: Option<String>,
     pub(crate) pending_action: Option<String>,
@@ -275,7 +298,12 @@ impl Cluster<'_> {
         let active = self.locations_of(rsc, true);
         let clean = active.iter().filter(|n| self.nodes[**n].alive()).count();
         let mut chosen = active.first().copied();
-        if !r.flags.needs_fencing {
+        if let Some(source) = r.partial_source {
+            // A migrating resource counts where it comes from.
+            if active.contains(&source) {
+                chosen = Some(source);
+            }
+        } else if !r.flags.needs_fencing {
             chosen = active
                 .iter()
                 .copied()

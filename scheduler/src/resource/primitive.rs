@@ -3,6 +3,7 @@
 use crate::action::flag;
 use crate::cluster::{Cluster, NodeId, RscId};
 use crate::constraint::relation;
+use crate::options::Placement;
 use crate::resource::{MultipleActive, Role, Variant};
 
 /// What takes a resource from one role to the next.
@@ -85,6 +86,16 @@ impl Cluster<'_> {
         // A history is not cleared where it is just being found out.
         let kind = relation::IF_ON_SAME_NODE | relation::THEN_CANCELS_FIRST;
         self.order_ops(rsc, "delete", rsc, "monitor", kind);
+        let flags = self.rscs[rsc].flags;
+        if !flags.fence_device && self.options.unfencing && flags.needs_unfencing {
+            for node in self.rscs[rsc].allowed.nodes() {
+                self.order_restart_around_unfencing(rsc, node);
+            }
+        }
+        let strategy = self.options.placement;
+        if strategy != Placement::Default && !self.rscs[rsc].utilization.is_empty() {
+            self.utilization_constraints(rsc);
+        }
     }
 
     /// Pacemaker pcmk_sched_primitive.c:pcmk__primitive_create_actions.
@@ -105,12 +116,29 @@ impl Cluster<'_> {
             && current != assigned
             && r.next_role >= Role::Started;
         let mut need_stop = moving;
+        let mut migrates = moving && self.can_migrate(rsc, current);
         let active_count = if r.flags.needs_fencing {
             all_active
         } else {
             clean_active
         };
-        need_stop |= self.handle_multiple(rsc, active_count > 1);
+        self.abort_dangling_migrations(rsc);
+        let r = &self.rscs[rsc];
+        let migrating = r.partial_source.is_some() || r.partial_target.is_some();
+        let goes_on = r.partial_source.is_some()
+            && r.partial_target.is_some()
+            && migrates
+            && all_active == 2
+            && current == r.partial_source
+            && assigned == r.partial_target;
+        if migrating && !goes_on {
+            // Source or target are lost, or the target is another now: recover.
+            need_stop = true;
+            migrates = false;
+            self.rscs[rsc].partial_source = None;
+            self.rscs[rsc].partial_target = None;
+        }
+        need_stop |= self.handle_multiple(rsc, active_count > 1 && !migrating);
 
         if self.rscs[rsc].flags.start_pending
             && let Some(node) = assigned
@@ -140,6 +168,9 @@ impl Cluster<'_> {
         self.schedule_restart(rsc, need_stop, need_promote);
         self.schedule_role_change(rsc);
         self.create_recurring_actions(rsc);
+        if migrates && let Some(current) = current {
+            self.create_migration_actions(rsc, current);
+        }
     }
 
     /// Sets what `multiple-active` asks for; answers whether a stop is needed.
@@ -230,6 +261,14 @@ impl Cluster<'_> {
             if self.is_expected_node(rsc, node) {
                 continue;
             }
+            let mut optional = optional;
+            if let Some(target) = self.rscs[rsc].partial_target {
+                if target == node && self.rscs[rsc].assigned == Some(node) {
+                    // The migration there goes on.
+                    continue;
+                }
+                optional = false;
+            }
             let stop = self.stop_action(rsc, node, optional);
             let flags = self.rscs[rsc].flags;
             if self.rscs[rsc].assigned.is_none() {
@@ -242,6 +281,10 @@ impl Cluster<'_> {
             }
             if self.options.remove_after_stop {
                 self.schedule_cleanup(rsc, node, optional);
+            }
+            if self.rscs[rsc].flags.needs_unfencing {
+                let unfence = self.fencing_op(node, Some("on"), true, None, false);
+                self.relate(stop, unfence, relation::THEN_IMPLIES_FIRST);
             }
         }
     }
@@ -256,6 +299,7 @@ impl Cluster<'_> {
 
     fn start_on(&mut self, rsc: RscId, node: NodeId, optional: bool) {
         let start = self.start_action(rsc, node, true);
+        self.order_after_unfencing(rsc, node, start, relation::FIRST_IMPLIES_THEN);
         if self.actions[start].is(flag::RUNNABLE) && !optional {
             self.actions[start].flags &= !flag::OPTIONAL;
         }

@@ -298,6 +298,13 @@ impl<'a> Cluster<'a> {
                 self.set_active(rsc);
             }
             "promote" => self.rscs[rsc].role = Role::Promoted,
+            "migrate_to" if self.nodes[node].unclean => {
+                // It may have got there all the same.
+                let target = op.xml.attr("migrate_target");
+                if let Some(target) = target.and_then(|name| self.find_node(name)) {
+                    self.stop_action(rsc, target, false);
+                }
+            }
             _ => {}
         }
         if self.rscs[rsc].pending_action.is_none() && !op.is_probe() {
@@ -377,21 +384,6 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// A migrate_to that succeeded: it is still to be considered active on the source until
-    /// its stop there, and on the target, if that is here.
-    fn migrated_away(&mut self, rsc: RscId, _node: NodeId, op: &HistoryOp<'a>) {
-        self.rscs[rsc].role = Role::Started;
-        let target = op
-            .xml
-            .attr("migrate_target")
-            .and_then(|n| self.find_node(n));
-        if let Some(target) = target
-            && self.nodes[target].online
-        {
-            self.add_active(rsc, target, true);
-        }
-    }
-
     /// Pacemaker unpack.c:unpack_rsc_op_failure.
     fn unpack_failure(
         &mut self,
@@ -414,6 +406,8 @@ impl<'a> Cluster<'a> {
         *on_fail = (*on_fail).max(strategy);
         match op.task {
             "stop" => self.add_score(rsc, node, -INFINITY),
+            "migrate_to" => self.migrate_to_failed(rsc, node, op),
+            "migrate_from" => self.migrate_from_failed(rsc, op),
             "promote" => self.rscs[rsc].role = Role::Promoted,
             "demote" if strategy == OnFail::Block => {
                 self.rscs[rsc].role = Role::Promoted;

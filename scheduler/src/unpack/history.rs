@@ -109,19 +109,32 @@ fn magic(xml: &Element) -> Option<(i64, &str)> {
     Some((transition, fields.next()?))
 }
 
-/// Which of two entries is older (Pacemaker pe utils.c:pe__is_newer_op).
+/// Whether `a` is newer; call ids only tell between entries of one node.
+pub(super) fn is_newer(a: &Element, b: &Element, same_node: bool) -> bool {
+    let same_node = match (a.attr("on_node"), b.attr("on_node")) {
+        (Some(x), Some(y)) => x.eq_ignore_ascii_case(y),
+        _ => same_node,
+    };
+    compare_age(&HistoryOp::parse(a), &HistoryOp::parse(b), same_node) == Ordering::Greater
+}
+
 fn by_age(a: &HistoryOp, b: &HistoryOp) -> Ordering {
-    if a.id == b.id {
+    compare_age(a, b, true)
+}
+
+/// Which of two entries is older (Pacemaker pe utils.c:pe__is_newer_op).
+fn compare_age(a: &HistoryOp, b: &HistoryOp, same_node: bool) -> Ordering {
+    if same_node && a.id == b.id {
         return Ordering::Equal;
     }
     let (x, y) = (a.call_id, b.call_id);
     if x == -1 && y == -1 {
         return Ordering::Equal;
     }
-    if x >= 0 && x < y {
+    if same_node && x >= 0 && x < y {
         return Ordering::Less;
     }
-    if y >= 0 && x > y {
+    if same_node && y >= 0 && x > y {
         return Ordering::Greater;
     }
     if x >= 0 && y >= 0 {
@@ -228,13 +241,19 @@ impl<'a> Cluster<'a> {
 
     /// Pacemaker unpack.c:unpack_lrm_resource.
     fn unpack_resource_history(&mut self, node: NodeId, entry: &'a Element) {
-        let (Some(id), Some(_)) = (entry.id(), entry.first("lrm_rsc_op")) else {
+        let Some(id) = entry.id() else {
             return;
         };
+        let empty = entry.first("lrm_rsc_op").is_none();
+        if empty && !self.options.shutdown_lock {
+            return;
+        }
         let rsc = match self.resource_of_history(node, id) {
             Some(rsc) => rsc,
+            None if empty => return,
             None => self.removed_resource(id, entry),
         };
+        self.unpack_lock(rsc, node, entry);
         let saved_role = self.rscs[rsc].role;
         self.rscs[rsc].role = Role::Unknown;
 
@@ -294,7 +313,7 @@ impl<'a> Cluster<'a> {
     }
 
     /// The primitive called `id` in an instance of a clone.
-    fn in_instance(&self, instance: RscId, id: &str) -> Option<RscId> {
+    pub(crate) fn in_instance(&self, instance: RscId, id: &str) -> Option<RscId> {
         if self.rscs[instance].xml_id == id {
             return Some(instance);
         }
@@ -469,6 +488,15 @@ impl<'a> Cluster<'a> {
             for stop in self.find_actions(rsc, "stop", 0, Some(node)) {
                 self.actions[stop].flags |= crate::action::flag::OPTIONAL;
             }
+        }
+        // The stop on the source does not stop it on the target.
+        let r = &mut self.rscs[rsc];
+        if r.role == Role::Stopped
+            && r.partial_source == Some(node)
+            && r.partial_target.is_some()
+            && !r.active.is_empty()
+        {
+            r.role = Role::Started;
         }
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod failcount;
 mod failures;
 pub(crate) mod history;
+mod migration;
 mod nodes;
 mod resources;
 mod status;

@@ -6,6 +6,7 @@ use crate::options::section;
 use crate::rule::{Facts, unpack_nvpairs};
 use crate::score;
 use crate::text::cmp_names;
+use crate::utilization::amounts;
 use cib::Element;
 use std::collections::BTreeMap;
 
@@ -59,6 +60,12 @@ impl Cluster<'_> {
         if let Some(site) = attrs.get("site-name").or(cluster_name).cloned() {
             attrs.insert("#site-name".to_owned(), site);
         }
+        let mut capacity = BTreeMap::new();
+        let facts = Facts {
+            node_attrs: Some(&attrs),
+            ..facts
+        };
+        unpack_nvpairs(self.cib, &[element], "utilization", &facts, &mut capacity);
         Node {
             id: id.to_owned(),
             name: name.to_owned(),
@@ -76,6 +83,9 @@ impl Cluster<'_> {
             expected_up: false,
             is_dc,
             unpacked: false,
+            connection: None,
+            remote_reset: false,
+            free: amounts(&capacity),
             running: Vec::new(),
             assigned_count: 0,
             priority: 0,

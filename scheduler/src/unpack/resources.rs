@@ -13,6 +13,15 @@ use std::collections::BTreeMap;
 /// Most instances a clone is expanded to; what a configuration asks beyond is cut.
 const CLONE_MAX_LIMIT: u32 = 1024;
 
+/// What a resource's `requires` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    Quorum,
+    Fencing,
+    Unfencing,
+}
+
 impl<'a> Cluster<'a> {
     /// Makes the resources and sorts them by priority (Pacemaker unpack.c:unpack_resources).
     pub(crate) fn unpack_resources(&mut self) {
@@ -76,6 +85,7 @@ impl<'a> Cluster<'a> {
         let rsc = self.add_resource(id, xml_id, tag, variant, sources, parent);
         self.unpack_meta(rsc, instance);
         self.unpack_attributes(rsc);
+        self.unpack_utilization(rsc);
         match variant {
             Variant::Group => self.unpack_group(rsc, element, instance),
             Variant::Clone => self.unpack_clone(rsc, element),
@@ -155,6 +165,15 @@ impl<'a> Cluster<'a> {
             known_on: Vec::new(),
             active: Vec::new(),
             assigned: None,
+            assigned_score: 0,
+            promotion_sort: 0,
+            tickets: Vec::new(),
+            lock: None,
+            utilization: BTreeMap::new(),
+            partial_source: None,
+            partial_target: None,
+            dangling: Vec::new(),
+            remote_name: None,
             history_id: None,
             pending_action: None,
             pending_node: None,
@@ -220,6 +239,14 @@ impl<'a> Cluster<'a> {
         self.rscs[rsc].meta = meta;
     }
 
+    fn unpack_utilization(&mut self, rsc: RscId) {
+        let mut values = BTreeMap::new();
+        let facts = Facts::at(self.now);
+        let sources = &self.rscs[rsc].sources;
+        unpack_nvpairs(self.cib, sources, "utilization", &facts, &mut values);
+        self.rscs[rsc].utilization = crate::utilization::amounts(&values);
+    }
+
     /// What the meta attributes mean (Pacemaker complex.c:pe__unpack_resource).
     pub(crate) fn unpack_attributes(&mut self, rsc: RscId) {
         let meta = self.rscs[rsc].meta.clone();
@@ -249,7 +276,10 @@ impl<'a> Cluster<'a> {
         } else {
             flags.unique = true;
         }
-        (flags.needs_fencing, flags.needs_quorum) = self.requires(get("requires"), fence_device);
+        let needs = self.requires(get("requires"), fence_device);
+        flags.needs_fencing = matches!(needs, Needs::Fencing | Needs::Unfencing);
+        flags.needs_unfencing = needs == Needs::Unfencing;
+        flags.needs_quorum = needs == Needs::Quorum;
 
         let r = &mut self.rscs[rsc];
         r.flags = flags;
@@ -292,18 +322,19 @@ impl<'a> Cluster<'a> {
 
     /// `requires`: whether fencing, and whether quorum, must be given before a start
     /// (Pacemaker complex.c:unpack_requires).
-    fn requires(&self, value: Option<&str>, fence_device: bool) -> (bool, bool) {
+    fn requires(&self, value: Option<&str>, fence_device: bool) -> Needs {
         let fencing = self.options.fencing;
         match value.map(str::to_ascii_lowercase).as_deref() {
-            Some("nothing") => (false, false),
-            Some("quorum") => (false, true),
-            Some("fencing") => (true, false),
-            Some("unfencing") if fencing && !fence_device => (true, false),
-            Some("unfencing") => (false, true),
-            _ if fence_device => (false, true),
-            _ if fencing => (true, false),
-            _ if self.options.no_quorum == NoQuorum::Ignore => (false, false),
-            _ => (false, true),
+            Some("nothing") => Needs::Nothing,
+            Some("quorum") => Needs::Quorum,
+            Some("fencing") => Needs::Fencing,
+            Some("unfencing") if fencing && !fence_device => Needs::Unfencing,
+            Some("unfencing") => Needs::Quorum,
+            _ if fence_device => Needs::Quorum,
+            _ if self.options.unfencing && fencing => Needs::Unfencing,
+            _ if fencing => Needs::Fencing,
+            _ if self.options.no_quorum == NoQuorum::Ignore => Needs::Nothing,
+            _ => Needs::Quorum,
         }
     }
 

@@ -25,6 +25,7 @@ impl<'a> Cluster<'a> {
         let Some(status) = self.cib.first("status") else {
             return;
         };
+        self.unpack_tickets();
         let states: Vec<(NodeId, &'a Element)> = status
             .all("node_state")
             .filter_map(|state| Some((self.node_of_state(state)?, state)))
@@ -34,7 +35,9 @@ impl<'a> Cluster<'a> {
         }
         for (node, state) in &states {
             // Without fencing nothing is known to run on a node that is not here.
-            let usable = self.options.fencing || self.nodes[*node].online;
+            let options = &self.options;
+            let kept = options.fencing || options.shutdown_lock;
+            let usable = kept || self.nodes[*node].online;
             if usable && !self.nodes[*node].unpacked {
                 self.nodes[*node].unpacked = true;
                 self.unpack_node_history(*node, state);

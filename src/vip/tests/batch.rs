@@ -85,7 +85,6 @@ fn what_is_amiss_or_takes_time_runs_by_itself() {
                 ("nodad", "false"),
             ],
         ),
-        request("monitor", &[("ip", "10.7.0.103")]),
         request("validate-all", &[("ip", VIP)]),
     ];
     let all: Vec<OpRequest> = alone.iter().cloned().chain([good]).collect();
@@ -95,6 +94,18 @@ fn what_is_amiss_or_takes_time_runs_by_itself() {
     for (request, result) in alone.iter().zip(others) {
         assert_eq!(*result, None, "{} {:?}", request.operation, request.params);
     }
+}
+
+#[test]
+fn a_probe_that_finds_nothing_is_answered_with_the_others() {
+    let Some(world) = World::new("a_probe_that_finds_nothing_is_answered_with_the_others") else {
+        return;
+    };
+    let absent = request("monitor", &[("ip", "10.7.0.103")]);
+    let answered = together(&world, std::slice::from_ref(&absent));
+    let alone = world.near.run(|| world.vip.run(&absent)).unwrap();
+    assert_eq!(alone.0, rc::NOT_RUNNING);
+    assert_eq!(answered, [Some(alone)], "as by itself");
 }
 
 #[test]

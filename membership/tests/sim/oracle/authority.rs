@@ -91,24 +91,25 @@ impl Oracle {
         self.check(leader == process, "I2", || {
             format!("two processes act as DC under {ballot:?}")
         });
+        let config = &core.log_state().config;
+        let sets = std::iter::once(&config.current).chain(&config.next);
+        let waits = sets.into_iter().any(|set| set.wait_for_all);
+        self.check(!waits || let_in, "I18", || {
+            format!("DC {id} acts after a cold start in which not all nodes were seen")
+        });
         if self.class_u {
+            self.has_what_was_shared(id, core);
             return;
         }
-        if let Some(last) = self.committed.last().cloned() {
-            let seq = last.entry.seq;
+        if let Some(last) = self.committed.last() {
+            let (seq, config) = (last.entry.seq, last.config.clone());
             let point = core.point(seq);
             let has = point.is_some_and(|p| p.hash == last.hash) || probe.base.seq > seq;
-            let lost = format!("{:?}", last.entry);
-            self.check(has, "I8", || {
-                format!("DC {id} of {ballot:?} lacks committed {lost}")
-            });
-            self.promised_by_quorum(nodes, id, ballot, &last.config);
-            let config = &last.config;
-            let waits =
-                config.current.wait_for_all || config.next.as_ref().is_some_and(|n| n.wait_for_all);
-            self.check(!waits || let_in, "I18", || {
-                format!("DC {id} acts after a cold start in which not all nodes were seen")
-            });
+            if !has {
+                let text = format!("DC {id} of {ballot:?} lacks committed {:?}", last.entry);
+                self.fail("I8", text);
+            }
+            self.promised_by_quorum(nodes, id, ballot, &config);
         }
     }
 

@@ -159,7 +159,9 @@ fn what_is_left_of_a_connection_is_silent_when_the_address_is_gone() {
         let _client = scene.far.netns.run(connect).unwrap();
         let (mut server, _) = listener.accept().unwrap();
         server.set_nodelay(true).unwrap();
-        scene.speaks("told", vip, || drop(put(&mut server)));
+        scene.speaks("told", vip, || {
+            put(&mut server);
+        });
         scene.close();
         let index = scene.near.kernel.link("eth0").unwrap().index;
         let prefix = if vip.is_ipv4() { 24 } else { 64 };

@@ -1,0 +1,235 @@
+//! Agreement with Pacemaker's regression suite, where its cases are at hand: the folder that
+//! `MAINSTAY_SCHEDULER_CASES` names holds `cases.tsv`, `xml/`, `summary/` and `exp/`.
+//! `MAINSTAY_CASE=NAME` shows where one case differs instead of counting.
+
+#[path = "../../examples/crm_simulate/graph_xml.rs"]
+mod graph_xml;
+
+use cib::Element;
+use scheduler::{Options, Plan, schedule};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Cases of each tier that must agree: Transition Summary, structure of the graph. Raise them
+/// with every gain.
+const FLOORS: [(&str, usize, usize); 5] = [
+    ("tier1-core", 170, 169),
+    ("tier2-promotable", 19, 15),
+    ("tier3-rules", 37, 34),
+    ("tier4-placement", 13, 7),
+    ("tier5-remote", 3, 0),
+];
+
+/// Now, for cases that do not say when they are: later than all of them.
+const LATER: i64 = 1_790_000_000;
+
+struct Case {
+    folder: PathBuf,
+    name: String,
+    tier: String,
+    now: Option<i64>,
+}
+
+/// What two answers to one case are compared by.
+#[derive(PartialEq, Eq)]
+struct Answer {
+    /// Sorted lines, without white space.
+    summary: Vec<String>,
+    /// Sorted keys of the actions.
+    actions: Vec<String>,
+    edges: BTreeSet<String>,
+}
+
+fn squeeze(line: &str) -> String {
+    line.split_whitespace().collect()
+}
+
+impl Case {
+    fn parse(folder: &Path, row: &str) -> Option<Self> {
+        let fields: Vec<&str> = row.split('\t').collect();
+        let [name, _, args, tier, ..] = fields[..] else {
+            return None;
+        };
+        let time = args.split_once("-t").and_then(|(_, time)| {
+            let time = time.trim().trim_matches(['"', '\'']).replace(' ', "T");
+            let ordinal = jiff::civil::DateTime::strptime("%Y-%jT%H:%M", &time)
+                .or_else(|_| {
+                    jiff::civil::DateTime::strptime("%Y-%jT%H:%M", format!("{time}T00:00"))
+                })
+                .and_then(|at| Ok(at.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp()));
+            time.parse::<jiff::Timestamp>().or(ordinal).ok()
+        });
+        Some(Self {
+            folder: folder.to_owned(),
+            name: name.to_owned(),
+            tier: tier.to_owned(),
+            now: time.map(jiff::Timestamp::as_second),
+        })
+    }
+
+    fn read(&self, kind: &str) -> String {
+        let file = format!("{kind}/{}.{kind}", self.name);
+        std::fs::read_to_string(self.folder.join(file)).expect("a file of the case")
+    }
+
+    fn plan(&self) -> Plan {
+        let tree = cib::xml::parse(&self.read("xml")).expect("the case's CIB");
+        let execution = || tree.attr("execution-date")?.parse().ok();
+        let now = self.now.or_else(execution).unwrap_or(LATER);
+        schedule(&tree, &Options { now })
+    }
+
+    fn expected(&self) -> Answer {
+        let text = self.read("summary");
+        let lines = text
+            .lines()
+            .skip_while(|line| line.trim() != "Transition Summary:")
+            .skip(1)
+            .take_while(|line| line.trim() != "Executing Cluster Transition:");
+        let graph = cib::xml::parse(&self.read("exp")).expect("the expected graph");
+        Answer::new(lines.map(squeeze), &graph)
+    }
+}
+
+impl Answer {
+    fn new(lines: impl Iterator<Item = String>, graph: &Element) -> Self {
+        let mut summary: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
+        summary.sort();
+        let (mut actions, mut edges) = (Vec::new(), BTreeSet::new());
+        for synapse in graph.all("synapse") {
+            let triggers = synapse
+                .first("inputs")
+                .into_iter()
+                .flat_map(|i| &i.children);
+            let before: Vec<String> = triggers.flat_map(|t| &t.children).map(key).collect();
+            for action in synapse
+                .first("action_set")
+                .into_iter()
+                .flat_map(|s| &s.children)
+            {
+                let key = key(action);
+                edges.extend(before.iter().map(|b| format!("{b}  -->  {key}")));
+                actions.push(key);
+            }
+        }
+        actions.sort();
+        Self {
+            summary,
+            actions,
+            edges,
+        }
+    }
+
+    fn of(plan: &Plan) -> Self {
+        let lines = plan.summary.iter().map(|line| squeeze(&format!("*{line}")));
+        Self::new(lines, &graph_xml::graph_xml(&plan.graph))
+    }
+
+    fn same_graph(&self, other: &Self) -> bool {
+        self.actions == other.actions && self.edges == other.edges
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let mut lines = self.summary.clone();
+        lines.extend(self.actions.iter().cloned());
+        lines.extend(self.edges.iter().cloned());
+        lines
+    }
+}
+
+/// Identity of an action, the same in any graph.
+fn key(element: &Element) -> String {
+    let attrs = [
+        "operation",
+        "operation_key",
+        "on_node",
+        "internal_operation_key",
+        "router_node",
+    ];
+    let mut key = element.name.clone();
+    for value in attrs.iter().filter_map(|attr| element.attr(attr)) {
+        key = format!("{key} {value}");
+    }
+    key
+}
+
+/// Lines that only one side has.
+fn show(case: &Case) {
+    let plan = case.plan();
+    let (want, got) = (case.expected().lines(), Answer::of(&plan).lines());
+    for message in plan.errors.iter().chain(&plan.warnings) {
+        println!("note {message}");
+    }
+    let count = |lines: &[String]| {
+        let mut counts: BTreeMap<String, i32> = BTreeMap::new();
+        for line in lines {
+            *counts.entry(line.clone()).or_default() += 1;
+        }
+        counts
+    };
+    let (want, got) = (count(&want), count(&got));
+    for (line, times) in &want {
+        if got.get(line) != Some(times) {
+            println!("- {line}");
+        }
+    }
+    for (line, times) in &got {
+        if want.get(line) != Some(times) {
+            println!("+ {line}");
+        }
+    }
+}
+
+fn cases() -> Option<Vec<Case>> {
+    let folder = std::env::var_os("MAINSTAY_SCHEDULER_CASES")?;
+    let folder = Path::new(&folder);
+    let table = std::fs::read_to_string(folder.join("cases.tsv")).expect("cases.tsv");
+    let rows = table.lines().skip(1);
+    Some(rows.filter_map(|row| Case::parse(folder, row)).collect())
+}
+
+#[test]
+fn agreement_stays() {
+    let Some(cases) = cases() else {
+        eprintln!("skipped: MAINSTAY_SCHEDULER_CASES does not name the folder of the cases");
+        return;
+    };
+    if let Ok(name) = std::env::var("MAINSTAY_CASE") {
+        for case in cases
+            .iter()
+            .filter(|c| name.split(',').any(|n| n == c.name))
+        {
+            println!("== {}", case.name);
+            show(case);
+        }
+        return;
+    }
+    let mut counts: BTreeMap<&str, (usize, usize, usize)> = BTreeMap::new();
+    let mut slowest = (std::time::Duration::ZERO, "");
+    for case in &cases {
+        let start = std::time::Instant::now();
+        let plan = case.plan();
+        slowest = slowest.max((start.elapsed(), &case.name));
+        let (got, want) = (Answer::of(&plan), case.expected());
+        let (summary, graph) = (got.summary == want.summary, got.same_graph(&want));
+        let count = counts.entry(case.tier.as_str()).or_default();
+        count.0 += 1;
+        count.1 += usize::from(summary);
+        count.2 += usize::from(graph);
+        if !summary || !graph {
+            println!(
+                "{} {} summary {summary} graph {graph}",
+                case.tier, case.name
+            );
+        }
+    }
+    println!("slowest: {} {:?}", slowest.1, slowest.0);
+    for (tier, (all, summaries, graphs)) in &counts {
+        println!("{tier}: of {all} cases {summaries} summaries and {graphs} graphs agree");
+    }
+    for (tier, summaries, graphs) in FLOORS {
+        let (_, have_summaries, have_graphs) = counts.get(tier).copied().unwrap_or_default();
+        assert!(have_summaries >= summaries, "{tier}: fewer summaries agree");
+        assert!(have_graphs >= graphs, "{tier}: fewer graphs agree");
+    }
+}
