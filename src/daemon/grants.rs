@@ -151,7 +151,17 @@ impl App {
     /// Proposes the grant that a start waits for, and before it the end of the one that its holder
     /// has given up: both go to the disks together.
     fn ask_grant(&mut self, vip: &str) {
-        let standing = self.replica.grants().of(vip);
+        let Some(holder) = self.grants.starts.get(vip).map(|s| s.holder) else {
+            return;
+        };
+        let grants = self.replica.grants();
+        let usable = |g: &&Grant| g.holder == holder && !self.is_given_up(g);
+        if let Some(grant) = grants.of(vip).filter(usable).cloned() {
+            // Its turn has come meanwhile: another grant would end this one, perhaps in full use.
+            return self.granted(&grant);
+        }
+        let in_turn = grants.heir(vip).filter(usable).is_some();
+        let standing = grants.of(vip);
         let given_up = standing.filter(|g| self.is_given_up(g));
         let given_up = given_up.map(|g| g.grant_no);
         if let Some(grant_no) = given_up {
@@ -164,6 +174,11 @@ impl App {
         let Some(start) = self.grants.starts.get_mut(vip) else {
             return;
         };
+        if given_up.is_some() && in_turn {
+            // Once that is in the log, the grant in turn stands.
+            start.retry_at_ms = boottime_ms() + SETTLE_MS;
+            return;
+        }
         if in_doubt && given_up.is_none() && elsewhere.is_some_and(|node| node != start.to) {
             start.why = "its holder is silent, but may live".to_owned();
             start.retry_at_ms = boottime_ms() + RETRY_MS;
@@ -323,5 +338,7 @@ const START_MS_MIN: u64 = 5_000;
 const TELL_MS: u64 = 1_000;
 /// Pause before a refused grant is proposed again, in milliseconds, where nobody knows better.
 const RETRY_MS: u64 = 50;
+/// What is on its way into the log is not asked for again so soon, in milliseconds.
+const SETTLE_MS: u64 = 500;
 /// Longest such pause, in milliseconds.
 const RETRY_MS_MAX: u64 = 1_000;
