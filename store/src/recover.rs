@@ -19,7 +19,7 @@ use crate::lock::Lock;
 use crate::log::{self, Contents};
 use crate::meta::{self, SlotState, Slots};
 use crate::mirror::{self, Mirror, MirrorState, hex};
-use crate::{OpenOptions, Opened, Store, history, space, watch};
+use crate::{OpenOptions, Opened, Store, history, journal, space, watch};
 
 /// What came back from the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +112,7 @@ pub fn reset(dir: &Path) -> Result<PathBuf, OpenError> {
         meta::STATE_DIR,
         mirror::XML_FILE,
         mirror::SIG_FILE,
+        journal::JOURNAL_FILE,
         FORMAT_FILE,
     ] {
         move_into(&dir.join(name), &aside)?;
@@ -135,7 +136,7 @@ pub(crate) fn open(dir: &Path, options: &OpenOptions) -> Result<Opened, OpenErro
     let lock = Lock::take(dir)?;
     let before = Before::look(dir)?;
     space::finish_compact(dir)?;
-    let mut notices = before.notices();
+    let notices = before.notices();
     let rung = match climb(dir, options, &before) {
         // The engine writes while it opens: this is what the reserve is for.
         Err(OpenError::Store(StoreError::NoSpace { .. })) if space::release_ballast(dir) => {
@@ -143,10 +144,26 @@ pub(crate) fn open(dir: &Path, options: &OpenOptions) -> Result<Opened, OpenErro
         }
         result => result?,
     };
+    // Closed after a failure, the engine syncs, and panics where that fails.
+    let db = rung.db.clone();
+    let opened = finish(dir, options, lock, before, rung, notices);
+    opened.inspect_err(|_| std::mem::forget(db))
+}
+
+/// Reads what the database holds and makes it durable.
+fn finish(
+    dir: &Path,
+    options: &OpenOptions,
+    lock: Lock,
+    before: Before,
+    rung: Rung,
+    mut notices: Vec<String>,
+) -> Result<Opened, OpenError> {
     if let Err(error) = space::reserve_ballast(dir) {
         notices.push(format!("no reserve for a full disk: {error}"));
     }
     let (rung, found) = examine_or_replace(dir, options, &before, rung)?;
+    journal::remove(dir);
     let slots = Slots::open(dir, &before.slots)?;
     let barrier = Barrier::open(&dir.join(ENGINE_DIR), options.skip_barrier)?;
     let mut store = Store {
@@ -367,6 +384,30 @@ struct Found {
     notices: Vec<String>,
 }
 
+/// A large commit of which a part may be in the database gets there whole. One that the database
+/// is too old for is not looked at: what lies between is lost, and that is told.
+pub(crate) fn finish_large_commit(
+    dir: &Path,
+    engine_dir: &Path,
+    db: &sled::Db,
+    options: &OpenOptions,
+) -> Result<(), StoreError> {
+    let Some(journal) = journal::read(dir)? else {
+        return Ok(());
+    };
+    let batches = match read_single(db, Kind::Batch) {
+        Ok(found) => found.map_or(0, |(number, _)| number),
+        // Told when everything is read.
+        Err(StoreError::Damaged { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if batches + 1 != journal.batches {
+        return Ok(());
+    }
+    let barrier = Barrier::open(engine_dir, options.skip_barrier)?;
+    journal::apply(db, &barrier, engine_dir, journal.writes)
+}
+
 /// A database whose pages do not fit together opens, and the engine panics when it is read: it is
 /// as lost as one that does not open.
 fn examine_or_replace(
@@ -375,7 +416,14 @@ fn examine_or_replace(
     before: &Before,
     rung: Rung,
 ) -> Result<(Rung, Found), OpenError> {
-    match catch_unwind(AssertUnwindSafe(|| examine(&rung, before))) {
+    let reading = || {
+        if rung.fallen.is_none() {
+            let engine_dir = dir.join(ENGINE_DIR);
+            finish_large_commit(dir, &engine_dir, &rung.db, options)?;
+        }
+        examine(&rung, before)
+    };
+    match catch_unwind(AssertUnwindSafe(reading)) {
         Ok(found) => Ok((rung, found?)),
         Err(panic) => {
             let cause = engine::panicked("reading", panic.as_ref()).to_string();
