@@ -184,13 +184,14 @@ impl Core {
         if mutant::on(Mutant::HeirWithoutWord) {
             return true;
         }
-        let standing = self.committed.grants.get(&heir.vip);
-        let word = self.lease.words.get(&heir.vip);
-        let (Some(standing), Some((grant_no, by))) = (standing, word) else {
+        let Some((grant_no, by)) = self.lease.words.get(&heir.vip) else {
             return false;
         };
-        let from_holder = *by == standing.holder || mutant::on(Mutant::WordOfAnybody);
-        heir.after == Some(*grant_no) && standing.grant_no == *grant_no && from_holder
+        let standing = self.committed.grants.get(&heir.vip);
+        let standing = standing.filter(|g| g.grant_no == *grant_no);
+        let before = standing.or_else(|| self.committed.revoked.get(grant_no));
+        let from_holder = |g: &Grant| *by == g.holder || mutant::on(Mutant::WordOfAnybody);
+        heir.after == Some(*grant_no) && before.is_some_and(from_holder)
     }
 
     fn standing(&self) -> Standing {

@@ -60,15 +60,7 @@ impl App {
                 }
                 self.notice(&code, text);
             }
-            Event::Restricted { restricted, why } => {
-                self.notices.clear("restricted");
-                self.standing.restricted = restricted;
-                if restricted {
-                    self.notice("restricted", why);
-                }
-                self.silence_changed();
-                self.absence_changed();
-            }
+            Event::Restricted { restricted, why } => self.restriction_changed(restricted, why),
             Event::FenceIntentLocal(intent) => self.fence_intended(&intent),
             Event::Conflict { lost } => self.keep_conflict(lost),
             Event::RestartNeeded { why } => {

@@ -481,6 +481,12 @@ impl App {
         });
     }
 
+    /// The turn of a grant has come here, and the log does not say so yet.
+    pub(super) fn inherits(&self, vip: &str) -> bool {
+        let heir = self.replica.grants().heir(vip);
+        heir.is_some_and(|g| g.holder == self.me && self.handovers.is_inherited(g))
+    }
+
     /// Gives a grant in turn back, unless its turn has come and it is used: then the log is told that.
     pub(super) fn give_heir_up(&mut self, vip: &str, in_use: bool) {
         let heir = self.replica.grants().heir(vip).cloned();

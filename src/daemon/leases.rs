@@ -139,9 +139,7 @@ impl App {
         let elsewhere = elsewhere.filter(|g| g.node() != self.me.node);
         held.extend(elsewhere.map(|g| &g.vip).filter(told).cloned());
         for vip in held {
-            let heir = self.replica.grants().heir(&vip);
-            let in_turn = heir.is_some_and(|g| self.handovers.is_inherited(g));
-            if self.leases.surrendering.contains(&vip) || in_turn {
+            if self.leases.surrendering.contains(&vip) || self.inherits(&vip) {
                 continue;
             }
             let used = match standings.get(&vip) {
@@ -298,6 +296,10 @@ impl App {
         }
         if !gone || queued {
             return Items::new();
+        }
+        if self.inherits(&vip) {
+            // The log does not know yet that its turn had come.
+            self.give_heir_up(&vip, false);
         }
         // Its own process's grant, or that of one that died here: this process has seen that the
         // address is gone from this machine (R12).

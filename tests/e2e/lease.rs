@@ -391,6 +391,13 @@ fn two_that_were_hidden_from_each_other_agree_on_one_holder() {
     let other = c.other_than(&[&holder]);
     c.cut(&holder).unwrap();
     assert_eq!(c.wait_started(&other, "ip", Some(&holder)), other);
+    let status = c.status(&other);
+    let told = |text: &str| text.contains("looks the same") && text.contains("A third node");
+    assert!(
+        status.notices.iter().any(|n| told(&n.text)),
+        "{}",
+        brief(&status)
+    );
     c.heal(&holder).unwrap();
     c.wait_online();
     let last = c.wait_started(&other, "ip", None);

@@ -152,6 +152,11 @@ impl Work {
             self.wait();
             let (fresh, orders, given) = self.take();
             let ordered = !orders.is_empty();
+            // What stands must not run out while orders are carried out, however many they are.
+            if let Some(fresh) = fresh {
+                self.machine.feed(fresh);
+                self.write();
+            }
             let mut done = Orders::from(given, orders.len());
             for order in orders {
                 self.take_order(order, &mut done);
@@ -160,9 +165,6 @@ impl Work {
             let Orders {
                 mut refused, end, ..
             } = done;
-            if let Some(fresh) = fresh {
-                self.machine.feed(fresh);
-            }
             if end.is_none() {
                 self.write();
                 if ordered {

@@ -85,6 +85,10 @@ fn what_is_amiss_or_takes_time_runs_by_itself() {
                 ("nodad", "false"),
             ],
         ),
+        OpRequest {
+            interval_ms: 10_000,
+            ..request("monitor", &[("ip", "10.7.0.103")])
+        },
         request("validate-all", &[("ip", VIP)]),
     ];
     let all: Vec<OpRequest> = alone.iter().cloned().chain([good]).collect();
@@ -96,16 +100,22 @@ fn what_is_amiss_or_takes_time_runs_by_itself() {
     }
 }
 
+/// A node that comes back is asked about every resource.
 #[test]
-fn a_probe_that_finds_nothing_is_answered_with_the_others() {
-    let Some(world) = World::new("a_probe_that_finds_nothing_is_answered_with_the_others") else {
+fn probes_that_find_nothing_are_part_of_the_round() {
+    let Some(world) = World::new("probes_that_find_nothing_are_part_of_the_round") else {
         return;
     };
-    let absent = request("monitor", &[("ip", "10.7.0.103")]);
-    let answered = together(&world, std::slice::from_ref(&absent));
-    let alone = world.near.run(|| world.vip.run(&absent)).unwrap();
-    assert_eq!(alone.0, rc::NOT_RUNNING);
-    assert_eq!(answered, [Some(alone)], "as by itself");
+    let probe = |monitor: OpRequest| OpRequest {
+        interval_ms: 0,
+        ..monitor
+    };
+    let probes: Vec<OpRequest> = requests("monitor", 3).into_iter().map(probe).collect();
+    for result in together(&world, &probes) {
+        let (rc, reason) = result.expect("in the round");
+        assert_eq!(rc, 7, "{reason}");
+        assert!(reason.ends_with("is not on eth0"), "{reason}");
+    }
 }
 
 #[test]

@@ -123,12 +123,13 @@ impl World {
             std::thread::sleep(Duration::from_millis(random.below(700)));
         }
         let mut rest = under_way.clone();
+        let mut to = Instant::now();
         while !rest.is_empty() {
             let (fault, node) = rest.swap_remove(random.below(rest.len() as u64) as usize);
             self.undo(fault, &node);
+            to = Instant::now();
             std::thread::sleep(Duration::from_millis(random.below(300)));
         }
-        let to = Instant::now();
         let hidden = hidden_from.map(|from| Hidden { from, to });
         (under_way, hidden)
     }

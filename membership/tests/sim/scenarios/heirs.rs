@@ -10,6 +10,7 @@ scenarios![
     r12_only_the_holder_gives_up,
     r12_a_word_is_final,
     r12_an_heir_is_not_passed_over,
+    r12_an_heir_outlives_a_revoke,
     r12_an_heir_dies_unused,
     r12_the_holder_dies_before_its_word,
     r12_an_heir_is_taken_back,
@@ -167,6 +168,23 @@ fn r12_an_heir_is_not_passed_over(seed: u64) -> Result<(), Violation> {
             "R12",
             "the heir was not granted what it has".to_owned(),
         );
+    }
+    verdict(world)
+}
+
+/// The old grant is revoked after its holder gave it up: that is nothing to who has the word.
+fn r12_an_heir_outlives_a_revoke(seed: u64) -> Result<(), Violation> {
+    let (mut world, dc, holder, heir, rest) = with_heir(Setup::plain(5, seed));
+    world.kernels.word_only = true;
+    let grant_no = standing(&world, dc).map_or(0, |g| g.grant_no);
+    let_go(&mut world, holder);
+    world.until("the heir answers", SECOND, |w| w.owner(VIP) == Some(heir));
+    world.revoke(dc, grant_no);
+    never_silent(&mut world, heir, 200 * MS, "R12");
+    for _ in 0..50 {
+        let to = world.node(rest[0]).me;
+        world.grant(dc, VIP, to);
+        never_silent(&mut world, heir, 20 * MS, "R12");
     }
     verdict(world)
 }

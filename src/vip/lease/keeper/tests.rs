@@ -217,12 +217,9 @@ fn without_gates_a_revoked_address_is_removed() {
     b.handle.feed(Vec::new());
     assert!(matches!(b.event(), LeaseEvent::Opened { .. }));
     assert!(matches!(b.event(), LeaseEvent::Ended { .. }));
-    let removed = |line: &String| line == "remove 10.0.0.9";
-    assert!(
-        std::iter::repeat_with(|| b.next())
-            .take(8)
-            .any(|l| removed(&l))
-    );
+    // On a busy machine its lifetime may have been renewed any number of times before.
+    let removed = |line: String| line == "remove 10.0.0.9";
+    assert!(std::iter::repeat_with(|| b.next()).any(removed));
 }
 
 #[test]
