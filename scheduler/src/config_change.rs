@@ -126,12 +126,19 @@ impl<'a> Cluster<'a> {
             return false;
         }
         let mut open = params.clone();
-        open.retain(|name, _| !hidden.contains(&name.as_str()) && name != "CRM_meta_timeout");
+        // The executor's digest knows neither timeouts nor what the fencer itself uses.
+        open.retain(|name, _| {
+            let fencers = name.starts_with("pcmk_") || name == "provides";
+            !hidden.contains(&name.as_str()) && !fencers && name != "CRM_meta_timeout"
+        });
         digest_of(&open) == recorded
     }
 
     fn has_own_params(&self, rsc: RscId, task: &str, node: NodeId) -> bool {
-        !self.operation_details(rsc, task, 0, Some(node)).extra.is_empty()
+        !self
+            .operation_details(rsc, task, 0, Some(node))
+            .extra
+            .is_empty()
     }
 
     /// Whether a start or monitor failed with parameters that are no longer configured.

@@ -13,9 +13,8 @@ impl Cluster<'_> {
     pub(crate) fn apply_node_health(&mut self) {
         let option = |name: &str| self.options.all.get(name).map(String::as_str);
         let strategy = option("node-health-strategy").unwrap_or("none").to_owned();
-        let number = |name: &str, default: i32| {
-            option(name).and_then(score::parse).unwrap_or(default)
-        };
+        let number =
+            |name: &str, default: i32| option(name).and_then(score::parse).unwrap_or(default);
         let (red, yellow, green, base) = match strategy.as_str() {
             "migrate-on-red" => (-INFINITY, 0, 0, 0),
             "only-green" => (-INFINITY, -INFINITY, 0, 0),

@@ -158,7 +158,10 @@ fn provides_unfencing(at: &Element, depth: u32) -> bool {
             pair.attr("name") == Some("provides") && pair.attr("value") == Some("unfencing")
         });
     here || (depth < SEARCH_DEPTH_MAX
-        && at.children.iter().any(|child| provides_unfencing(child, depth + 1)))
+        && at
+            .children
+            .iter()
+            .any(|child| provides_unfencing(child, depth + 1)))
 }
 
 fn fencing_action(text: Option<&str>) -> String {

@@ -89,8 +89,7 @@ impl Cluster<'_> {
         let any = candidates.iter().any(|node| self.has_room(*node, &needed));
         let mut roomiest: Option<NodeId> = None;
         for node in &candidates {
-            let better =
-                |best: NodeId| self.compare_capacities(*node, best) == Ordering::Less;
+            let better = |best: NodeId| self.compare_capacities(*node, best) == Ordering::Less;
             if roomiest.is_none_or(better) {
                 roomiest = Some(*node);
             }
@@ -156,9 +155,8 @@ impl Cluster<'_> {
         let promotable = d
             .parent
             .is_some_and(|parent| self.rscs[parent].flags.promotable);
-        let by_role = colocation.dependent_role >= Role::Unpromoted
-            && promotable
-            && !d.flags.unassigned;
+        let by_role =
+            colocation.dependent_role >= Role::Unpromoted && promotable && !d.flags.unassigned;
         let fits = |wanted: Role, next: Role| wanted == Role::Unknown || wanted == next;
         !by_role
             && fits(colocation.dependent_role, d.next_role)
@@ -189,10 +187,20 @@ impl Cluster<'_> {
                     self.add_utilization(*member, all, sum);
                 }
             }
+            Variant::Bundle => {
+                let containers = self.instances_of(rsc);
+                if let Some(first) = containers
+                    .first()
+                    .filter(|_| !containers.iter().any(listed))
+                {
+                    self.add_utilization(*first, all, sum);
+                }
+            }
             Variant::Clone => {
-                let present = r.children.iter().any(|child| {
-                    listed(child) || self.rscs[*child].children.iter().any(listed)
-                });
+                let present = r
+                    .children
+                    .iter()
+                    .any(|child| listed(child) || self.rscs[*child].children.iter().any(listed));
                 if let Some(first) = r.children.first().filter(|_| !present) {
                     self.add_utilization(*first, all, sum);
                 }
@@ -231,7 +239,13 @@ impl Cluster<'_> {
         nodes.sort_by(|a, b| {
             let weight = |node: NodeId| {
                 let score = self.nodes[node].base_score;
-                (node, crate::node::Weight { score, ..Default::default() })
+                (
+                    node,
+                    crate::node::Weight {
+                        score,
+                        ..Default::default()
+                    },
+                )
             };
             self.compare_nodes(weight(*a), weight(*b), None)
         });

@@ -57,8 +57,9 @@ impl Cluster<'_> {
     /// Pacemaker pcmk_sched_tickets.c:pcmk__unpack_rsc_ticket.
     pub(crate) fn unpack_ticket(&mut self, id: &str, element: &Element) {
         let Some(name) = element.attr("ticket") else {
-            self.errors
-                .push(format!("rsc_ticket {id}: ignored, because it has no ticket"));
+            self.errors.push(format!(
+                "rsc_ticket {id}: ignored, because it has no ticket"
+            ));
             return;
         };
         let ticket = self.tickets.get(name).copied().unwrap_or_default();

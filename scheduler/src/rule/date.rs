@@ -79,7 +79,8 @@ pub(crate) fn epoch(text: &str) -> Option<i64> {
     for format in ["%Y-%jT%H:%M:%S", "%Y-%jT%H:%M", "%Y-%j", "%G-W%V-%u"] {
         // Ordinal and week dates.
         let date = DateTime::strptime(format, &joined);
-        let date = date.or_else(|_| jiff::civil::Date::strptime(format, &joined).map(DateTime::from));
+        let date =
+            date.or_else(|_| jiff::civil::Date::strptime(format, &joined).map(DateTime::from));
         if let Ok(zoned) = date.and_then(|date| date.to_zoned(TimeZone::UTC)) {
             return Some(zoned.timestamp().as_second());
         }
