@@ -415,6 +415,10 @@ fn settle(
     repair_slots(store, found, before)?;
     store.slots.write_head(store.batches)?;
     if before.uuid.is_none() {
+        // The marker vouches for what it stands beside: those names are on the disk before its own.
+        if !options.skip_barrier {
+            sync_dir(&dir)?;
+        }
         let text = format!("{FORMAT_NAME}\nuuid {uuid}\n");
         replace_file(&dir.join(FORMAT_FILE), text.as_bytes())?;
     }
