@@ -2,7 +2,9 @@
 //! are what the end-to-end tests rely on.
 
 use mainstay::lab::{Lab, LabError, Options, VIP};
+use netlink::speakers::Capture;
 use netlink::{AddressSpec, Announcer, Kernel, NetNs};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -47,6 +49,54 @@ fn answers(lab: &Lab, node: &str, wait: Duration) -> bool {
     let start = Instant::now();
     let probe = lab.probe(address(lab, node), EVERY).unwrap();
     probe.wait_for_answer(start, wait).is_some()
+}
+
+/// What the client's own interface gets of a node's frames.
+fn heard_by_client(lab: &Lab, ip: IpAddr) -> Capture {
+    let client = lab.client().unwrap();
+    let netns = NetNs::of_pid(client.pid.unsigned_abs()).unwrap();
+    Capture::start(&netns, &BTreeSet::from([ip]), &[]).unwrap()
+}
+
+/// Lets a node say that its own address is its own, until `heard` or for a while.
+fn announces(lab: &Lab, node: &str, capture: &Capture, wait: Duration) -> bool {
+    let nodes = lab.nodes().unwrap();
+    let pid = nodes.iter().find(|n| n.name == node).unwrap().running();
+    let netns = NetNs::of_pid(pid.unwrap().pid.unsigned_abs()).unwrap();
+    let (ip, from) = (address(lab, node), Instant::now());
+    let open = || Announcer::open(&Kernel::open().unwrap().link("eth0").unwrap()).unwrap();
+    let mouth = netns.run(open).unwrap();
+    while from.elapsed() < wait {
+        mouth.announce(ip).unwrap();
+        if capture.wait_for(ip, from, EVERY).is_some() {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
+fn a_cable_may_be_cut_in_one_direction() {
+    let Some(lab) = lab("a_cable_may_be_cut_in_one_direction", 2, |_| ()) else {
+        return;
+    };
+    let ip = address(&lab, "node1");
+    for (deaf, cut) in [
+        (true, Lab::deafen as fn(&Lab, &str) -> _),
+        (false, Lab::mute),
+    ] {
+        assert!(answers(&lab, "node1", PATIENCE));
+        cut(&lab, "node1").unwrap();
+        assert!(!answers(&lab, "node1", SILENT_FOR), "deaf: {deaf}");
+        let capture = heard_by_client(&lab, ip);
+        let wait = if deaf { PATIENCE } else { SILENT_FOR };
+        assert_eq!(announces(&lab, "node1", &capture, wait), deaf);
+        assert!(answers(&lab, "node2", PATIENCE));
+        // What it says does not come back from the bridge as somebody's whereabouts.
+        assert!(!answers(&lab, "node1", SILENT_FOR), "deaf: {deaf}");
+        lab.heal("node1").unwrap();
+    }
+    assert!(answers(&lab, "node1", PATIENCE));
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn sources(dir: &str) -> Vec<(String, String)> {
 
 /// Lines of code: comments, doc comments and everything from `#[cfg(test)]` on left out.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let tests = text.find("#[cfg(test)]").unwrap_or(text.len());
+    let tests = text.find("#[cfg(test)]\nmod").unwrap_or(text.len());
     text[..tests]
         .lines()
         .enumerate()
@@ -80,6 +80,60 @@ fn pure_parts_know_no_clock_disk_network_or_chance() {
     for dir in PURE {
         forbid(dir, &world, "a pure part names the world");
     }
+}
+
+/// Everything that reads the clock that people set, and what for: nothing that decides who may hold
+/// what. The tests that step it (`tests/e2e/vip_faults`) rest on this list.
+const WALL_CLOCK: [(&str, &str); 7] = [
+    ("netlink/src/speakers.rs", "time stamps of frames, in labs"),
+    ("src/alert/runner.rs", "what alert agents are told"),
+    (
+        "src/cli/backend/file.rs",
+        "a CIB in a file, without a daemon",
+    ),
+    ("src/daemon/app.rs", "rules with dates, what people read"),
+    ("src/daemon/log.rs", "lines of the log"),
+    ("src/executor/worker.rs", "the history of operations"),
+    ("src/fencing/fencer.rs", "the history of fencing"),
+];
+
+#[test]
+fn the_wall_clock_is_read_for_people_alone() {
+    let words = [
+        "SystemTime",
+        "Timestamp::now",
+        "Zoned::now",
+        "CLOCK_REALTIME",
+        "gettimeofday",
+    ];
+    let mut readers = BTreeSet::new();
+    for dir in [
+        "src",
+        "wire/src",
+        "membership/src",
+        "cib/src",
+        "scheduler/src",
+        "netlink/src",
+        "store/src",
+    ] {
+        for (name, text) in sources(dir) {
+            let in_tests = name
+                .split('/')
+                .any(|part| part == "tests" || part == "tests.rs");
+            let reads = code(&text).any(|(_, code)| words.iter().any(|word| code.contains(word)));
+            if reads && !in_tests {
+                readers.insert(name);
+            }
+        }
+    }
+    let known: BTreeSet<String> = WALL_CLOCK
+        .iter()
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
+    assert_eq!(
+        readers, known,
+        "who reads the wall clock (left) and who may (right)"
+    );
 }
 
 #[test]

@@ -9,6 +9,8 @@
 mod app;
 #[path = "../tests/sim/faults.rs"]
 mod faults;
+#[path = "../tests/sim/heirs.rs"]
+mod heirs;
 #[path = "../tests/sim/kernel.rs"]
 mod kernel;
 #[cfg(feature = "mutants")]

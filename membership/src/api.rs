@@ -285,6 +285,12 @@ pub enum Input {
         /// `App`, `Fence*`, `Grant`, `Revoke`, `Released`.
         body: EntryBody,
     },
+    /// As many [`Input::Propose`] in this order, and one step for all: what a DC admits of them goes
+    /// to the disks behind one barrier and to the followers in as few messages as it fits into.
+    ProposeAll {
+        /// Names and entries.
+        all: Vec<(OpId, EntryBody)>,
+    },
     /// As DC: move to another voter set by one joint step (R3). Ignored with a notice when this
     /// node is no DC or a step is under way; the end is seen as committed [`EntryBody::Config`].
     Reconfigure {
@@ -316,6 +322,14 @@ pub enum Input {
         /// Opaque.
         payload: Vec<u8>,
     },
+    /// Grants of this very process of which nothing is open any more and nothing will be: its gate
+    /// is closed and its address gone, or it was never used and will not be. Final: the process is
+    /// never listed with such a grant again ([`Core::leases`]). Whom a grant in turn waits for it
+    /// hears of it ([`Event::Inherited`]); the log is told by an [`EntryBody::Released`].
+    GivenUp {
+        /// Resource and number of each.
+        grants: Vec<(String, u64)>,
+    },
     /// The application's state after entry `seq`, asked for by [`Event::WantSnapshot`].
     Snapshot {
         /// Last entry it contains.
@@ -335,7 +349,8 @@ pub enum Input {
 pub enum DurableOp {
     /// Replace the safety record (meta slots, S8).
     Safety(SafetyRecord),
-    /// Drop every log record from `seq` on.
+    /// Drop every log record from `seq` on; from 1 on, the snapshot with them, and the same write
+    /// brings another one.
     TruncateLog {
         /// First to go.
         seq: u64,
@@ -542,6 +557,14 @@ pub enum Event {
         from: Identity,
         /// Opaque.
         payload: Vec<u8>,
+    },
+    /// The holder of a VIP has told this process, whose grant waited for that, that it gave the VIP
+    /// up: the grant counts from now on.
+    Inherited {
+        /// Resource.
+        vip: String,
+        /// The grant that waited.
+        grant_no: u64,
     },
     /// A peer as this node's detector sees it.
     Peer {

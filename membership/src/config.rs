@@ -65,7 +65,21 @@ pub enum StartError {
         /// What the decoder said.
         why: String,
     },
+    /// The log on disk is another version's: its records are whole, and nothing of them is dropped.
+    #[error(
+        "stored entry {seq} has format {format}, this build reads {}: {ANOTHER_VERSION}",
+        crate::message::FORMAT
+    )]
+    Format {
+        /// Its position.
+        seq: u64,
+        /// What it is written in.
+        format: u8,
+    },
 }
+
+/// What to do about a store of another version.
+const ANOTHER_VERSION: &str = "start the version that wrote it, or empty this node's store and let it recover from the others";
 
 impl Config {
     /// What every stamp of this node states (R0), in microseconds.

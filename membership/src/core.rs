@@ -84,6 +84,8 @@ pub(crate) struct Candidate {
     pub(crate) deadline: Time,
     pub(crate) resend_at: Time,
     pub(crate) bootstrap: bool,
+    /// Who was asked at least once: who is heard only now is asked at once.
+    pub(crate) asked: BTreeSet<NodeId>,
     /// Who promised, with its log's survivals and head, and its newest view.
     pub(crate) promises: BTreeMap<NodeId, (Identity, (u64, Point), u64)>,
     /// Fetching this node's log up to here.
@@ -222,11 +224,13 @@ impl Core {
             }
             Input::StoreFailed { reason } => self.on_store_failed(reason),
             Input::Propose { op, body } => self.on_propose(op, body),
+            Input::ProposeAll { all } => self.on_propose_all(all),
             Input::Reconfigure { voters } => self.on_reconfigure(voters),
             Input::Fencing { configured } => self.cfg.fencing = configured,
             Input::Publish { items } => self.on_publish(items),
             Input::Command { to, payload } => self.on_command(to, payload),
             Input::Tell { to, payload } => self.on_tell(to, payload),
+            Input::GivenUp { grants } => self.on_given_up(grants),
             Input::Snapshot { seq, state } => self.on_snapshot(seq, state),
             Input::Leave { clean } => self.on_leave(clean),
         }
@@ -350,7 +354,14 @@ impl Core {
         !self.safety.recovering && !self.poisoned && self.writes.usable() && self.safe_to_send()
     }
 
-    /// The incarnation is on disk: packets may leave.
+    /// Packets may leave. A node whose disk hangs is silent, so that the others miss it and go on
+    /// without it (ruling 13): heard, it would stay in the view, be promised its presence and be
+    /// given work that it cannot take.
+    pub(crate) fn may_send(&self) -> bool {
+        self.safe_to_send() && !self.writes.hung
+    }
+
+    /// The incarnation is on disk.
     pub(crate) fn safe_to_send(&self) -> bool {
         self.safe.incarnation >= self.me.incarnation
     }
@@ -384,7 +395,7 @@ impl Core {
     /// A message on the best link, or on the stream when it does not fit a datagram.
     pub(crate) fn send_effect(&self, to: NodeId, message: &Message) -> Option<Effect> {
         let peer = self.peers.get(&to)?;
-        if peer.identity.is_none() || !self.safe_to_send() {
+        if peer.identity.is_none() || !self.may_send() {
             return None;
         }
         let payload = message.encode();
@@ -422,10 +433,12 @@ fn open_log(recovered: &Recovered) -> Result<Opened, StartError> {
         if *seq <= log.base().seq {
             continue;
         }
-        let record = (*seq == log.head().seq + 1)
-            .then(|| log::from_disk(&log.head().hash, bytes).ok())
-            .flatten()
-            .filter(|record| record.seq == *seq);
+        let read = (*seq == log.head().seq + 1).then(|| log::from_disk(&log.head().hash, bytes));
+        if let Some(Err(message::DecodeError::Format(format))) = read {
+            // Its chain value is right: it is not damaged.
+            return Err(StartError::Format { seq: *seq, format });
+        }
+        let record = read.and_then(Result::ok).filter(|r| r.seq == *seq);
         let Some(record) = record else {
             let truncate = Some(log.head().seq + 1);
             return Ok(Opened {

@@ -61,6 +61,10 @@ impl Core {
                 peer.stamp = Some(stamp);
                 peer.stamp_at = now;
             }
+            peer.stands_since = match beat.state {
+                NodeState::Candidate => peer.stands_since.or(Some(now)),
+                _ => None,
+            };
             let leads = matches!(beat.state, NodeState::Dc | NodeState::DcPending);
             if !leads || beat.ballot != peer.authority_ballot {
                 // The process itself says that it is not (or no longer) what we echoed: a ballot
@@ -153,7 +157,7 @@ impl Core {
 
     /// A heartbeat (with a stamp) or an answer to one, on one link or on all.
     pub(crate) fn beat_to(&mut self, node: NodeId, link: Option<LinkId>, stamped: bool) {
-        if !self.safe_to_send() {
+        if !self.may_send() {
             return;
         }
         let Some(peer) = self.peers.get(&node) else {
@@ -284,7 +288,7 @@ impl Core {
 
     /// Sends the periodic beat, or one at once when there is news.
     pub(crate) fn send_beats(&mut self) {
-        if !self.safe_to_send() {
+        if !self.may_send() {
             return;
         }
         let told = self.told();
@@ -413,7 +417,7 @@ impl Core {
 
     /// When the detector wants to be called again.
     pub(crate) fn detector_timeout(&self) -> Option<Time> {
-        let mut at = Some(self.beats.at).filter(|_| self.safe_to_send());
+        let mut at = Some(self.beats.at).filter(|_| self.may_send());
         let mut earlier = |time: Time| {
             if time > self.now {
                 at = Some(at.map_or(time, |a| a.min(time)));

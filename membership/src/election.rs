@@ -51,6 +51,9 @@ impl Core {
         if self.promised_lately() {
             return Err("another candidate was promised just now".into());
         }
+        if let Some((node, _)) = self.standing_peer() {
+            return Err(format!("node {node} stands already"));
+        }
         let rules = self.predicates();
         if rules.votes_of(self.me.node) == 0 {
             return Err("this node has no vote".into());
@@ -108,6 +111,17 @@ impl Core {
                 .is_some_and(|(at, _, _)| self.now.since(at) < self.cfg.timing.t_fail_us / 2)
     }
 
+    /// R9: who hears that another asks for promises lets it try. It says so before its own promise is
+    /// on its disk, and so long before it asks: two that are eligible at once, as all are when a new
+    /// process of the coordinator shows that the old one is dead, seldom ask both. Until when?
+    fn standing_peer(&self) -> Option<(NodeId, Time)> {
+        let standing = self.peers.values().filter(|p| self.linked(p.node));
+        let until = |since: Time| since.plus(self.cfg.timing.t_fail_us / 2);
+        standing
+            .filter_map(|p| p.stands_since.map(|since| (p.node, until(since))))
+            .find(|(_, until)| self.now < *until)
+    }
+
     /// R6: the first view needs all configured nodes, present and empty, with one node list.
     fn may_found(&self, consenting: &BTreeSet<NodeId>) -> Result<(), String> {
         if mutant::on(Mutant::BootstrapWithoutAll) {
@@ -148,19 +162,28 @@ impl Core {
             .is_some_and(|s| s.view_no == newest || stale_too)
     }
 
-    /// How many consenting nodes should go first: a newer log, more links, a lower id.
+    /// How many consenting nodes should go first: a newer ballot in the log, a process that stands in
+    /// the view, a newer log, more links, a lower id. A coordinator that has just restarted comes
+    /// after the others: those can agree before they both hear it, and then all reckon alike. What
+    /// it had written and not sent is of the same ballot, and fetched from it.
     fn rank(&self, consenting: &BTreeSet<NodeId>) -> u64 {
         let t_fail_us = self.cfg.timing.t_fail_us;
         let mine = self.peers.values().filter(|p| p.hears(self.now, t_fail_us));
         let degree = mine.filter(|p| consenting.contains(&p.node)).count() + 1;
         let head = self.log.head();
-        let key = (self.tip.class_u.is_none(), head.ballot, head.seq, degree);
+        let sound = self.tip.class_u.is_none();
+        let key = (sound, head.ballot, self.in_view(), head.seq, degree);
         let better = consenting.iter().filter(|node| {
-            let Some(beat) = self.peers.get(node).and_then(|p| p.beat.as_ref()) else {
+            let Some(peer) = self.peers.get(node) else {
+                return false;
+            };
+            let Some(beat) = &peer.beat else {
                 return false;
             };
             let degree = beat.hears.iter().filter(|n| consenting.contains(n)).count() + 1;
-            let theirs = (!beat.class_u, beat.head.ballot, beat.head.seq, degree);
+            let in_view = peer.identity.is_some_and(|id| self.tip.view.names(&id));
+            let head = beat.head;
+            let theirs = (!beat.class_u, head.ballot, in_view, head.seq, degree);
             theirs > key || (theirs == key && **node < self.me.node)
         });
         better.count() as u64
@@ -185,35 +208,39 @@ impl Core {
             deadline: self.now.plus(timing.t_fail_us / 2 + timing.resend_us),
             resend_at: self.now.plus(2 * timing.resend_us),
             bootstrap: self.log.head().seq == 0,
+            asked: BTreeSet::new(),
             promises: BTreeMap::new(),
             adopting: None,
         });
-        self.ask_promises(true);
+        self.ask_promises(false);
         self.check_promises();
     }
 
-    fn ask_promises(&mut self, after_write: bool) {
-        let Role::Candidate(candidate) = &self.role else {
+    /// Asks whoever is heard and was not asked yet; `again`: everybody who has not promised.
+    fn ask_promises(&mut self, again: bool) {
+        let Role::Candidate(candidate) = &mut self.role else {
             return;
         };
         let (ballot, bootstrap) = (candidate.ballot, candidate.bootstrap);
+        let on_disk = self.safe.promised == ballot;
+        let t_fail_us = self.cfg.timing.t_fail_us;
+        let heard = self.peers.values().filter(|p| p.hears(self.now, t_fail_us));
+        let due = |node: &NodeId| {
+            let repeated = again && on_disk && !candidate.promises.contains_key(node);
+            repeated || !candidate.asked.contains(node)
+        };
+        let due: Vec<NodeId> = heard.map(|p| p.node).filter(due).collect();
+        candidate.asked.extend(&due);
         let message = Message::Prepare {
             ballot,
             head: self.log.head(),
             bootstrap,
         };
-        let t_fail_us = self.cfg.timing.t_fail_us;
-        let asked: Vec<NodeId> = self
-            .peers
-            .values()
-            .filter(|p| p.hears(self.now, t_fail_us) && !candidate.promises.contains_key(&p.node))
-            .map(|p| p.node)
-            .collect();
-        for node in asked {
-            if after_write {
-                self.send_durable(node, &message);
-            } else if self.safe.promised == ballot {
+        for node in due {
+            if on_disk {
                 self.send(node, &message);
+            } else {
+                self.send_durable(node, &message);
             }
         }
     }
@@ -226,10 +253,11 @@ impl Core {
             self.lose_election("not enough promises in time");
             return;
         }
-        if self.now >= candidate.resend_at {
+        let again = self.now >= candidate.resend_at;
+        if again {
             candidate.resend_at = self.now.plus(2 * self.cfg.timing.resend_us);
-            self.ask_promises(false);
         }
+        self.ask_promises(again);
         self.check_promises();
     }
 
@@ -332,11 +360,14 @@ impl Core {
         if self.dc_alive().is_some_and(|dc| dc != from) {
             return Err(false);
         }
-        // R9: no second promise within T/2 unless the candidate's log is newer.
-        if let Some((at, promised_head, _)) = &self.election.promised {
+        // R9: no second promise within T/2 unless the candidate's log is newer, or both asked at the
+        // same time: then the higher ballot is everybody's choice, and nobody asks twice. That never
+        // goes on for ever, for whoever stands anew takes a higher counter.
+        if let Some((at, promised_head, given)) = &self.election.promised {
             let soon = self.now.since(*at) < self.cfg.timing.t_fail_us / 2;
             let newer = (head.ballot, head.seq) > (promised_head.ballot, promised_head.seq);
-            if soon && !newer {
+            let same_round = ballot.counter == given.counter;
+            if soon && !newer && !same_round {
                 return Err(false);
             }
         }
@@ -537,7 +568,10 @@ impl Core {
                 .election
                 .promised
                 .map(|(at, _, _)| at.plus(self.cfg.timing.t_fail_us / 2)),
-            Role::Follower => self.election.start_at,
+            Role::Follower => match self.standing_peer() {
+                Some((_, until)) if self.dc_lost() => Some(until),
+                _ => self.election.start_at,
+            },
             Role::Dc(_) => None,
         }
     }

@@ -201,6 +201,18 @@ impl Core {
         if at.seq <= self.commit && shared {
             self.matched.1 = self.matched.1.max(at.seq);
         }
+        let other = |here: Point| here.hash != at.hash;
+        if unasked
+            && same
+            && self.safety.promised == self.matched.0
+            && self.committed.class_u.is_some()
+            && at.seq <= self.commit
+            && self.log.point(at.seq).is_some_and(other)
+            && !mutant::on(Mutant::ForkInSnapshotUnseen)
+        {
+            // The DC has nothing older to compare: its snapshot itself shows that the logs differ.
+            self.forked(from, at.seq);
+        }
         let here = at.seq <= self.commit && self.matched.1 >= at.seq && nonce == 0;
         if here && !mutant::on(Mutant::SnapshotWordLost) {
             // It is here already; the word of that was lost.

@@ -62,8 +62,17 @@ impl Core {
             self.ack(from);
             return;
         }
+        let base = self.log.base();
+        let beyond = prev.seq < base.seq && prev.ballot > base.ballot;
+        if beyond
+            && self.committed.class_u.is_some()
+            && !mutant::on(Mutant::ForkBelowSnapshotUnseen)
+        {
+            // Ballots never fall along a log: whatever stands there in ours is not the DC's.
+            self.forked(from, prev.seq);
+            return;
+        }
         if prev.seq <= self.commit && self.log.point(prev.seq).is_some() {
-            let base = self.log.base();
             if self.committed.class_u.is_some() && prev.seq > base.seq {
                 // Where the logs part, and so what is lost, shows only from a point both have.
                 let commit = base;
@@ -169,7 +178,7 @@ impl Core {
     }
 
     /// The DC's log differs from what is committed here. Only class U may give way (3.7).
-    fn forked(&mut self, from: NodeId, seq: u64) {
+    pub(crate) fn forked(&mut self, from: NodeId, seq: u64) {
         let Some(first_unsafe) = self.committed.class_u else {
             let text = format!(
                 "node {from} leads a log that differs at entry {seq}, which is committed here: \
@@ -178,10 +187,14 @@ impl Core {
             self.notice("log-fork", Some(from), text);
             return;
         };
-        let text = format!(
+        let mut text = format!(
             "what this node wrote without quorum from entry {first_unsafe} on lost against the log \
              of node {from}; it is kept as a conflict"
         );
+        let base = self.log.base().seq;
+        if base >= first_unsafe {
+            text += &format!(", but for the entries up to {base}, which only the versions hold");
+        }
         self.notice("conflict", Some(from), text);
         // What was written with the other and not acknowledged by it stands before the lone view.
         self.hand_out_conflict(first_unsafe.min(seq));
@@ -293,8 +306,12 @@ impl Core {
 
     fn want_snapshot(&mut self) {
         let since = self.applied.saturating_sub(self.log.snapshot.at.seq);
-        let large = self.log.bytes() >= SNAPSHOT_LOG_BYTES;
-        if since > 0 && (since >= SNAPSHOT_ENTRIES || large) && !self.snapshot_wanted {
+        // What may have to be handed out as a conflict is kept as entries for longer.
+        let class_u = self.committed.class_u.is_some() && !mutant::on(Mutant::ConflictCompacted);
+        let patience = if class_u { SNAPSHOT_CLASS_U } else { 1 };
+        let many = since >= SNAPSHOT_ENTRIES * patience;
+        let large = self.log.bytes() >= SNAPSHOT_LOG_BYTES * patience as usize;
+        if since > 0 && (many || large) && !self.snapshot_wanted {
             self.snapshot_wanted = true;
             self.event(Event::WantSnapshot);
         }
@@ -363,3 +380,5 @@ impl log::Logged {
 const SNAPSHOT_ENTRIES: u64 = 1_024;
 /// Bytes of entries held after which it is asked, however few they are.
 const SNAPSHOT_LOG_BYTES: usize = 8 * 1_024 * 1_024;
+/// So many times more of both while a lone half without fencing commits alone (class U).
+const SNAPSHOT_CLASS_U: u64 = 4;

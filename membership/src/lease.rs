@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use wire::{Identity, NodeId};
 
-use crate::message::{Beat, GRANTS_VOID_MAX, VOID_ALL};
+use crate::message::{Beat, GIVEN_UP_MAX, GRANTS_VOID_MAX, Parcel, VOID_ALL};
 use crate::mutant::{self, Mutant};
 use crate::peer::Peer;
 use crate::*;
@@ -23,6 +23,9 @@ pub struct Grant {
     /// Longest reliance of the holder on one stamp when the grant was given, in microseconds:
     /// what is waited for after a revoke. Filled in by the DC.
     pub hold_us: u64,
+    /// The standing grant that has to be given up first: before its own process has said so, to
+    /// this holder or to the log, this grant is worth nothing. `None`: it counts at once.
+    pub after: Option<u64>,
 }
 
 impl Grant {
@@ -33,6 +36,16 @@ impl Grant {
             holder,
             grant_no: 0,
             hold_us: 0,
+            after: None,
+        }
+    }
+
+    /// A grant for whom the VIP is to go to once grant `after` is given up: on the disks before the
+    /// holder stops, so that nobody waits for a disk while the VIP is silent.
+    pub fn in_turn(vip: impl Into<String>, holder: Identity, after: u64) -> Self {
+        Self {
+            after: Some(after),
+            ..Self::wanted(vip, holder)
         }
     }
 
@@ -73,8 +86,14 @@ pub(crate) struct Watch {
     higher_view: u64,
     /// Grants of this process that it said itself it has released.
     released: BTreeSet<u64>,
+    /// What others said that they have given up: the newest grant of each VIP, and who said so.
+    words: BTreeMap<String, (u64, Identity)>,
+    /// Grants that waited, and whose turn the application was told of.
+    told: BTreeSet<u64>,
     /// When this node saw a revoke committed, by its own clock.
     revoked_at: BTreeMap<u64, Time>,
+    /// Last committed entry whose consequences for the grants were noted.
+    noted: Option<u64>,
     /// Newest voter sets seen committed, and when.
     config: (ConfigEntry, Time),
 }
@@ -87,13 +106,17 @@ impl Watch {
             alone_from: now,
             higher_view: 0,
             released: BTreeSet::new(),
+            words: BTreeMap::new(),
+            told: BTreeSet::new(),
             revoked_at: BTreeMap::new(),
+            noted: None,
             config: (ConfigEntry::default(), now),
         }
     }
 
     /// The log gave way to another lineage: what was seen of it says nothing.
     pub(crate) fn forget_ends(&mut self) {
+        self.noted = None;
         self.revoked_at.clear();
         self.config.0 = ConfigEntry::default();
     }
@@ -114,7 +137,9 @@ impl Core {
     /// The grants this process holds and may use; to be asked after every step. Pure and cheap.
     pub fn leases(&self) -> Vec<Lease> {
         let standing = self.committed.grants.values();
-        let mine: Vec<&Grant> = standing.filter(|grant| self.is_mine(grant)).collect();
+        let in_turn = self.committed.heirs.values().filter(|g| self.is_due(g));
+        let mine = standing.chain(in_turn).filter(|g| self.is_mine(g));
+        let mine: Vec<&Grant> = mine.collect();
         if mine.is_empty() {
             return Vec::new();
         }
@@ -148,9 +173,25 @@ impl Core {
         } else {
             grant.holder == self.me
         };
-        let tip = self.tip.grants.get(&grant.vip);
-        let stands = tip.is_some_and(|g| g.grant_no == grant.grant_no);
-        mine && stands && !self.lease.released.contains(&grant.grant_no)
+        let stands = self.tip.grant(&grant.vip, grant.grant_no).is_some();
+        let given_up = self.lease.released.contains(&grant.grant_no);
+        mine && stands && (!given_up || mutant::on(Mutant::WordTakenBack))
+    }
+
+    /// The grant waits no longer: the very process that holds the one before it has said that it
+    /// gave that up.
+    fn is_due(&self, heir: &Grant) -> bool {
+        if mutant::on(Mutant::HeirWithoutWord) {
+            return true;
+        }
+        let Some((grant_no, by)) = self.lease.words.get(&heir.vip) else {
+            return false;
+        };
+        let standing = self.committed.grants.get(&heir.vip);
+        let standing = standing.filter(|g| g.grant_no == *grant_no);
+        let before = standing.or_else(|| self.committed.revoked.get(grant_no));
+        let from_holder = |g: &Grant| *by == g.holder || mutant::on(Mutant::WordOfAnybody);
+        heir.after == Some(*grant_no) && before.is_some_and(from_holder)
     }
 
     fn standing(&self) -> Standing {
@@ -289,11 +330,63 @@ impl Core {
         }
     }
 
+    /// Grants of this process that it relies on no more: nothing of them is open, nothing will be,
+    /// whatever the log says later. Who is to have such a VIP next hears of it here, ahead of the log.
+    pub(crate) fn on_given_up(&mut self, grants: Vec<(String, u64)>) {
+        let mut words: BTreeMap<NodeId, Vec<(String, u64)>> = BTreeMap::new();
+        for (vip, grant_no) in grants {
+            let grant = self.tip.grant(&vip, grant_no);
+            let own = grant.is_some_and(|g| g.holder == self.me);
+            if !own && !mutant::on(Mutant::WordOfAnybody) {
+                // A predecessor's: only the log may say that it is over.
+                continue;
+            }
+            self.lease.released.insert(grant_no);
+            let heir = self.tip.heirs.get(&vip);
+            if let Some(heir) = heir.filter(|h| h.after == Some(grant_no)) {
+                words.entry(heir.node()).or_default().push((vip, grant_no));
+            }
+        }
+        for (node, all) in words {
+            for part in all.chunks(GIVEN_UP_MAX) {
+                let grants = part.to_vec();
+                self.push_parcel(node, Parcel::GivenUp { grants });
+            }
+        }
+    }
+
+    /// A process says what it has given up. Whether it was its to give is looked at when the grant
+    /// that waits for it is to be used.
+    pub(crate) fn on_words(&mut self, from: Identity, grants: Vec<(String, u64)>) {
+        for (vip, grant_no) in grants {
+            let words = &mut self.lease.words;
+            let known = words.get(&vip).map_or(0, |(no, _)| *no);
+            let room = words.len() < WORDS_MAX || words.contains_key(&vip);
+            // Without room the log tells, a write to the disks later.
+            if grant_no >= known && grant_no <= message::NUMBER_MAX && room {
+                words.insert(vip, (grant_no, from));
+            }
+        }
+        self.tell_due();
+    }
+
+    /// Tells the application, once, whose turn has come.
+    fn tell_due(&mut self) {
+        let due = self.committed.heirs.values();
+        // After every step, so the cheapest question first.
+        let new = due.filter(|g| !self.lease.told.contains(&g.grant_no));
+        let new = new.filter(|g| self.is_mine(g) && self.is_due(g));
+        let new: Vec<(String, u64)> = new.map(|g| (g.vip.clone(), g.grant_no)).collect();
+        for (vip, grant_no) in new {
+            self.lease.told.insert(grant_no);
+            self.event(Event::Inherited { vip, grant_no });
+        }
+    }
+
     /// A holder that says it has verified the removal relies on that grant no more.
     pub(crate) fn note_released(&mut self, body: &EntryBody) {
         if let EntryBody::Released { vip, grant_no } = body
-            && let Some(grant) = self.committed.grants.get(vip)
-            && grant.grant_no == *grant_no
+            && let Some(grant) = self.tip.grant(vip, *grant_no)
             && grant.holder == self.me
         {
             self.lease.released.insert(*grant_no);
@@ -301,7 +394,17 @@ impl Core {
     }
 
     /// When revokes and configurations were seen committed: the holds of R12 count from then.
+    /// Looked at again only when something was committed since: it grows with the number of grants,
+    /// and steps come by the hundred a second.
     pub(crate) fn note_ends(&mut self) {
+        if self.lease.noted != Some(self.applied) {
+            self.lease.noted = Some(self.applied);
+            self.note_ends_through_here();
+        }
+        self.tell_due();
+    }
+
+    fn note_ends_through_here(&mut self) {
         let now = self.now;
         let revoked = &self.committed.revoked;
         self.lease
@@ -313,9 +416,14 @@ impl Core {
         if self.lease.config.0 != self.committed.config {
             self.lease.config = (self.committed.config.clone(), now);
         }
-        let standing = &self.committed.grants;
-        let stands = |no: &u64| standing.values().any(|g| g.grant_no == *no);
+        let known = &self.committed;
+        let both = known.grants.values().chain(known.heirs.values());
+        let both: BTreeSet<u64> = both.map(|g| g.grant_no).collect();
+        let stands = |no: &u64| *no > known.grant_no || both.contains(no);
         self.lease.released.retain(stands);
+        self.lease.told.retain(stands);
+        let newer = |vip: &String| known.grants.get(vip).map_or(0, |g| g.grant_no);
+        self.lease.words.retain(|vip, (no, _)| *no >= newer(vip));
     }
 
     /// As DC: the grant with its number and hold, if its VIP is free for that process (R12).
@@ -328,7 +436,17 @@ impl Core {
                 grant.vip
             ));
         }
-        self.check_free(&grant.vip, node)?;
+        if let Some(after) = grant.after {
+            let standing = self.tip.grants.get(&grant.vip);
+            let standing = standing.filter(|g| g.grant_no == after && g.node() != node);
+            if standing.is_none() {
+                return invalid(format!(
+                    "node {node} cannot have {} in turn: no other node holds it by grant {after}",
+                    grant.vip
+                ));
+            }
+        }
+        self.check_free(&grant.vip, node, grant.after)?;
         let next = self.tip.grant_no + 1;
         if grant.grant_no != 0 && grant.grant_no != next {
             return invalid(format!("grant {} is not the next, {next}", grant.grant_no));
@@ -346,11 +464,24 @@ impl Core {
         Ok(grant)
     }
 
-    /// May the VIP be given to this node? To the node that has it at any time: it is one kernel.
-    fn check_free(&self, vip: &str, node: NodeId) -> Result<(), Refusal> {
-        let Some(old) = self.tip.holder(vip) else {
-            return Ok(());
+    /// May the VIP be given to this node? Not while another may rely on a grant, but for the one
+    /// that the new grant waits for.
+    fn check_free(&self, vip: &str, node: NodeId, after: Option<u64>) -> Result<(), Refusal> {
+        let waits_for = |g: &&Grant| Some(g.grant_no) == after;
+        let ignored = |g: &&Grant| {
+            let heir = self.tip.heirs.get(vip).map(|h| h.grant_no);
+            heir == Some(g.grant_no) && mutant::on(Mutant::HeirPassedOver)
         };
+        let mut claims = self.tip.claims(vip);
+        claims.try_for_each(|claim| match waits_for(&claim) || ignored(&claim) {
+            true => Ok(()),
+            false => self.check_over(claim, node),
+        })
+    }
+
+    /// May this node have the VIP for all that this grant is still good for? The node that has it at
+    /// any time: it is one kernel.
+    fn check_over(&self, old: &Grant, node: NodeId) -> Result<(), Refusal> {
         let holder = old.node();
         if holder == node || self.tip.certified(&old.holder) || self.tip.booted_since(&old.holder) {
             return Ok(());
@@ -375,7 +506,7 @@ impl Core {
             return Ok(());
         }
         Err(Refusal::Held {
-            vip: vip.to_owned(),
+            vip: old.vip.clone(),
             holder,
             grant_no: old.grant_no,
             free_in_us: free_at.map(|at| at.since(self.now)),
@@ -390,5 +521,7 @@ fn names_void(peer: &Peer, grant_no: u64) -> bool {
 
 /// Longest name of a VIP in a [`Grant`], in bytes.
 pub const VIP_NAME_BYTES_MAX: usize = 255;
+/// What others have given up is remembered of so many VIPs.
+const WORDS_MAX: usize = 4_096;
 /// The voter sets a cluster is founded with.
 const FIRST_CONFIG_EPOCH: u64 = 1;

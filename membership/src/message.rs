@@ -147,6 +147,12 @@ pub enum Parcel {
         /// Position or refusal.
         result: Result<u64, Refusal>,
     },
+    /// The sending process relies on these grants of its own no more, whatever the log says later:
+    /// for whom a grant waits for them.
+    GivenUp {
+        /// Resource and number of each, at most [`GIVEN_UP_MAX`].
+        grants: Vec<(String, u64)>,
+    },
 }
 
 /// Everything cores exchange. The order of variants is part of the format.
@@ -372,6 +378,10 @@ impl Message {
             } => {
                 bound("soft-state items", items.len(), SOFT_ITEMS_PER_PARCEL_MAX)?;
             }
+            Self::Parcel {
+                parcel: Parcel::GivenUp { grants },
+                ..
+            } => bound("grants given up", grants.len(), GIVEN_UP_MAX)?,
             _ => {}
         }
         Ok(message)
@@ -440,13 +450,15 @@ impl Time {
 /// Ballot counters, view numbers and incarnations stay below this, so that adding one never wraps
 /// whatever a peer claims (48 bits, protocol 3.2).
 pub const NUMBER_MAX: u64 = 1 << 48;
-/// Format of messages, disk records and snapshots.
-pub const FORMAT: u8 = 1;
+/// Format of messages, disk records and snapshots. 2: grants that wait for another.
+pub const FORMAT: u8 = 2;
 /// Most entries in one message.
 pub const ENTRIES_PER_MESSAGE_MAX: usize = 1_024;
 /// Most numbers in [`Echo::void`]; more are told as [`VOID_ALL`].
 pub const GRANTS_VOID_MAX: usize = 16;
 /// In [`Echo::void`]: every grant of the receiver. Grants are numbered from 1.
 pub const VOID_ALL: u64 = 0;
+/// Most grants in one [`Parcel::GivenUp`]: with names of usual length they fit a datagram.
+pub const GIVEN_UP_MAX: usize = 32;
 /// Most soft-state items in one parcel.
 pub const SOFT_ITEMS_PER_PARCEL_MAX: usize = 512;

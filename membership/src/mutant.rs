@@ -86,11 +86,25 @@ pub enum Mutant {
     FreeBeforeTheOtherAgrees,
     /// A recovered node does not see that the snapshot it is offered is in its log.
     RecoveredUnmatched,
+    /// A grant that waits for another is used without anybody's word (R12).
+    HeirWithoutWord,
+    /// Any process may say that a grant is given up, and is believed (R12).
+    WordOfAnybody,
+    /// A process that said it had given a grant up goes on relying on it (R12).
+    WordTakenBack,
+    /// A VIP is given away while a grant that waits may have got the word (R12).
+    HeirPassedOver,
+    /// A lone half whose snapshot lies beyond the other's whole log asks again for ever.
+    ForkBelowSnapshotUnseen,
+    /// A lone half's entries go into a snapshot as early as anybody's, and are in no conflict.
+    ConflictCompacted,
+    /// A lone half ignores the offer of a snapshot that differs from what it committed alone.
+    ForkInSnapshotUnseen,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 48] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -132,6 +146,13 @@ impl Mutant {
         Self::ConflictForgotten,
         Self::FreeBeforeTheOtherAgrees,
         Self::RecoveredUnmatched,
+        Self::HeirWithoutWord,
+        Self::WordOfAnybody,
+        Self::WordTakenBack,
+        Self::HeirPassedOver,
+        Self::ForkBelowSnapshotUnseen,
+        Self::ConflictCompacted,
+        Self::ForkInSnapshotUnseen,
     ];
 }
 

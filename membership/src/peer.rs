@@ -17,6 +17,8 @@ pub(crate) struct Peer {
     pub(crate) last_heard: Option<Time>,
     /// Newest heartbeat of this process.
     pub(crate) beat: Option<Beat>,
+    /// Since when its beats say that it asks for promises.
+    pub(crate) stands_since: Option<Time>,
     /// Its newest stamp, to be given back.
     pub(crate) stamp: Option<Stamp>,
     /// When that stamp arrived.
@@ -78,6 +80,7 @@ impl Peer {
             identity: None,
             last_heard: None,
             beat: None,
+            stands_since: None,
             stamp: None,
             stamp_at: Time(0),
             given: None,
@@ -106,6 +109,7 @@ impl Peer {
     pub(crate) fn new_process(&mut self, identity: Identity) {
         self.identity = Some(identity);
         self.beat = None;
+        self.stands_since = None;
         self.stamp = None;
         self.given = None;
         self.authority_until = Time(0);

@@ -64,6 +64,18 @@ impl Core {
         self.proposals.own.entry(op).or_insert(own);
     }
 
+    /// In the order given: an entry may rest on the one before it.
+    pub(crate) fn on_propose_all(&mut self, all: Vec<(OpId, EntryBody)>) {
+        for (op, body) in all {
+            self.on_propose(op, body);
+            let waits = self.proposals.own.get(&op);
+            let fresh = waits.is_some_and(|own| own.given.is_none() && self.now >= own.retry_at);
+            if fresh && let Some(dc) = self.acting_dc() {
+                self.give(op, dc);
+            }
+        }
+    }
+
     /// Gives waiting proposals to the DC there is; ends those that waited too long.
     pub(crate) fn check_proposals(&mut self) {
         let dc = self.acting_dc();
@@ -227,13 +239,14 @@ impl Core {
                 Some(_) => Ok(EntryBody::FenceResult(result)),
             },
             EntryBody::Revoke { grant_no }
-                if !self.tip.grants.values().any(|g| g.grant_no == grant_no) =>
+                if !self.tip.grants.values().any(|g| g.grant_no == grant_no)
+                    && !self.tip.heirs.values().any(|g| g.grant_no == grant_no) =>
             {
                 invalid(format!("grant {grant_no} does not stand"))
             }
             EntryBody::Released { vip, grant_no }
                 if !self.tip.revoked.contains_key(&grant_no)
-                    && self.tip.grants.get(&vip).map(|g| g.grant_no) != Some(grant_no) =>
+                    && self.tip.grant(&vip, grant_no).is_none() =>
             {
                 invalid(format!("{vip} is not held by grant {grant_no}"))
             }

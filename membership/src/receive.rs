@@ -77,7 +77,7 @@ impl Core {
             "outdated-node"
         };
         self.notice(code, Some(node), text);
-        if self.safe_to_send() {
+        if self.may_send() {
             let process = identity.process_boot;
             let payload = Message::Outdated {
                 process,

@@ -103,7 +103,7 @@ impl Core {
         let resend_us = self.cfg.timing.resend_us;
         let t_fail_us = self.cfg.timing.t_fail_us;
         let now = self.now;
-        if !self.safe_to_send() {
+        if !self.may_send() {
             return;
         }
         let Some(peer) = self.peers.get_mut(&node) else {
@@ -160,6 +160,7 @@ impl Core {
                 Parcel::Command { token, payload } => self.take_command(node, token, payload),
                 Parcel::Propose { op, body } => self.on_forwarded(node, op, body),
                 Parcel::Proposed { op, result } => self.proposed(op, result),
+                Parcel::GivenUp { grants } => self.on_words(from, grants),
             }
         }
     }
@@ -209,7 +210,7 @@ impl Core {
         self.event(Event::CommandUnsent { to, payload, why });
     }
 
-    fn push_parcel(&mut self, to: NodeId, parcel: Parcel) {
+    pub(crate) fn push_parcel(&mut self, to: NodeId, parcel: Parcel) {
         let queued = self
             .peers
             .get_mut(&to)

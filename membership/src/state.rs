@@ -20,6 +20,8 @@ pub struct LogState {
     pub view: View,
     /// Standing VIP grants by resource (R12).
     pub grants: BTreeMap<String, Grant>,
+    /// Grants that wait for the one before them to be given up, by resource: at most one each.
+    pub heirs: BTreeMap<String, Grant>,
     /// Grants that were revoked and not yet released, with their number (R12).
     pub revoked: BTreeMap<u64, Grant>,
     /// Highest grant number given.
@@ -151,11 +153,18 @@ impl LogState {
         })
     }
 
-    /// The grant that may still be relied on: it stands, or it was revoked and nobody else has
-    /// the VIP yet.
-    pub(crate) fn holder(&self, vip: &str) -> Option<&Grant> {
-        let revoked = || self.revoked.values().find(|g| g.vip == vip);
-        self.grants.get(vip).or_else(revoked)
+    /// Grants that may still be relied on, the standing one first: it stands, it waits for that one
+    /// and may have its holder's word already, or it was revoked and nobody else has the VIP yet.
+    pub(crate) fn claims(&self, vip: &str) -> impl Iterator<Item = &Grant> {
+        let revoked = self.revoked.values().filter(move |g| g.vip == vip);
+        let standing = self.grants.get(vip).into_iter();
+        standing.chain(self.heirs.get(vip)).chain(revoked)
+    }
+
+    /// The grant of that number, if it stands or waits.
+    pub(crate) fn grant(&self, vip: &str, grant_no: u64) -> Option<&Grant> {
+        let mut both = self.grants.get(vip).into_iter().chain(self.heirs.get(vip));
+        both.find(|g| g.grant_no == grant_no)
     }
 
     /// Grants of a node that ended after a position; `Err` when that is not remembered.
@@ -192,31 +201,57 @@ impl LogState {
         match body {
             EntryBody::Grant(grant) => {
                 self.grant_no = self.grant_no.max(grant.grant_no);
-                // Whoever had it before is free of it: only then is another grant admitted.
+                // Whoever had it before is free of it: only then is another grant admitted. One
+                // that waits leaves alone what it waits for, and nothing else.
                 self.revoked.retain(|_, g| g.vip != grant.vip);
-                if let Some(old) = self.grants.insert(grant.vip.clone(), grant.clone()) {
+                if let Some(old) = self.heirs.remove(&grant.vip) {
+                    self.end(&old, seq);
+                }
+                let all = match grant.after {
+                    Some(_) => &mut self.heirs,
+                    None => &mut self.grants,
+                };
+                if let Some(old) = all.insert(grant.vip.clone(), grant.clone()) {
                     self.end(&old, seq);
                 }
             }
             EntryBody::Revoke { grant_no } => {
-                let standing = self.grants.values().find(|g| g.grant_no == *grant_no);
-                let vip = standing.map(|g| g.vip.clone());
-                if let Some(grant) = vip.and_then(|vip| self.grants.remove(&vip)) {
+                if let Some(grant) = self.take(|g| g.grant_no == *grant_no) {
                     self.end(&grant, seq);
                     self.revoked.insert(*grant_no, grant);
                 }
             }
             EntryBody::Released { vip, grant_no } => {
-                self.revoked.remove(grant_no);
-                let standing = self.grants.get(vip).map(|g| g.grant_no);
-                if standing == Some(*grant_no)
-                    && let Some(grant) = self.grants.remove(vip)
+                let revoked = self.revoked.remove(grant_no);
+                let grant = self.take(|g| g.vip == *vip && g.grant_no == *grant_no);
+                if let Some(grant) = &grant {
+                    self.end(grant, seq);
+                }
+                let over = grant.or(revoked).is_some_and(|g| g.vip == *vip);
+                let waits = self.heirs.get(vip).and_then(|g| g.after);
+                if over
+                    && waits == Some(*grant_no)
+                    && let Some(heir) = self.heirs.remove(vip)
                 {
-                    self.end(&grant, seq);
+                    let grant = Grant {
+                        after: None,
+                        ..heir
+                    };
+                    self.grants.insert(vip.clone(), grant);
                 }
             }
             _ => {}
         }
+    }
+
+    /// Takes out the grant that stands or waits and is meant.
+    fn take(&mut self, is: impl Fn(&Grant) -> bool) -> Option<Grant> {
+        for all in [&mut self.grants, &mut self.heirs] {
+            if let Some(vip) = all.values().find(|g| is(g)).map(|g| g.vip.clone()) {
+                return all.remove(&vip);
+            }
+        }
+        None
     }
 
     fn end(&mut self, grant: &Grant, seq: u64) {
@@ -343,6 +378,18 @@ mod tests {
         })
     }
 
+    fn heir(node: u32, grant_no: u64, after: u64) -> EntryBody {
+        let EntryBody::Grant(grant) = grant("v", node, grant_no) else {
+            unreachable!("made as a grant above");
+        };
+        let after = Some(after);
+        EntryBody::Grant(Grant { after, ..grant })
+    }
+
+    fn claims(state: &LogState) -> Vec<u64> {
+        state.claims("v").map(|g| g.grant_no).collect()
+    }
+
     fn fold(bodies: impl IntoIterator<Item = EntryBody>) -> LogState {
         let mut state = LogState::default();
         for (seq, body) in (1..).zip(bodies) {
@@ -361,17 +408,55 @@ mod tests {
     fn a_vip_has_one_holder_until_it_is_free() {
         let revoke = EntryBody::Revoke { grant_no: 1 };
         let state = fold([grant("v", 1, 1), grant("w", 2, 2), revoke.clone()]);
-        assert_eq!(state.holder("v").map(|g| g.grant_no), Some(1));
+        assert_eq!(claims(&state), [1]);
         assert!(!state.grants.contains_key("v"));
         let released = EntryBody::Released {
             vip: "v".into(),
             grant_no: 1,
         };
         let state = fold([grant("v", 1, 1), revoke.clone(), released.clone()]);
-        assert_eq!(state.holder("v"), None);
+        assert_eq!(claims(&state), []);
         let state = fold([grant("v", 1, 1), revoke, grant("v", 2, 2), released]);
-        assert_eq!(state.holder("v").map(|g| g.grant_no), Some(2));
+        assert_eq!(claims(&state), [2]);
         assert!(state.revoked.is_empty());
+    }
+
+    #[test]
+    fn an_heir_waits_for_the_word_and_is_nothing_before() {
+        let released = |grant_no| EntryBody::Released {
+            vip: "v".into(),
+            grant_no,
+        };
+        let base = [grant("v", 1, 1), heir(2, 2, 1)];
+        let with = |more: &[EntryBody]| fold(base.iter().chain(more).cloned());
+        let standing = |state: &LogState| state.grants.get("v").map(|g| g.grant_no);
+
+        let state = with(&[]);
+        assert_eq!((standing(&state), claims(&state)), (Some(1), vec![1, 2]));
+        // The word makes it a grant like any other.
+        let state = with(&[released(1)]);
+        assert_eq!((standing(&state), claims(&state)), (Some(2), vec![2]));
+        assert_eq!(state.grants["v"].after, None);
+        // Given up, before or after: the old one stands, or nobody has it.
+        let state = with(&[released(2)]);
+        assert_eq!((standing(&state), claims(&state)), (Some(1), vec![1]));
+        let state = with(&[released(2), released(1)]);
+        assert_eq!((standing(&state), claims(&state)), (None, vec![]));
+        // Revoked, it counts until somebody else may have the VIP for certain.
+        let state = with(&[EntryBody::Revoke { grant_no: 2 }, released(1)]);
+        assert_eq!((standing(&state), claims(&state)), (None, vec![2]));
+        let state = with(&[EntryBody::Revoke { grant_no: 1 }]);
+        assert_eq!((standing(&state), claims(&state)), (None, vec![2, 1]));
+        let state = with(&[EntryBody::Revoke { grant_no: 1 }, released(1)]);
+        assert_eq!((standing(&state), claims(&state)), (Some(2), vec![2]));
+        // Another grant stands for all that were before it.
+        let state = with(&[grant("v", 2, 3)]);
+        assert_eq!((standing(&state), claims(&state)), (Some(3), vec![3]));
+        assert_eq!(state.ended_after(NodeId(2), 0), Ok(vec![2]));
+        assert_eq!(state.ended_after(NodeId(1), 0), Ok(vec![1]));
+        let state = with(&[heir(3, 3, 1)]);
+        assert_eq!((standing(&state), claims(&state)), (Some(1), vec![1, 3]));
+        assert_eq!(state.ended_after(NodeId(2), 0), Ok(vec![2]));
     }
 
     #[test]

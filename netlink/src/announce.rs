@@ -161,21 +161,6 @@ mod tests {
     }
 
     #[test]
-    fn a_second_owner_is_found_before_the_address_is_taken() {
-        let Some([mut near, far]) = pair("a_second_owner_is_found") else {
-            return;
-        };
-        let link = near.kernel.link("eth0").unwrap();
-        let question = far.listen();
-        let gap = Duration::from_millis(200);
-        assert_eq!(question.owner(VIP, 1, gap).unwrap(), None);
-        near.kernel
-            .add_address(&AddressSpec::new(link.index, VIP.into(), 24))
-            .unwrap();
-        assert_eq!(question.owner(VIP, 25, gap).unwrap(), link.mac);
-    }
-
-    #[test]
     fn an_advertisement_reaches_the_peer() {
         let Some([mut near, mut far]) = pair("an_advertisement_reaches_the_peer") else {
             return;

@@ -80,13 +80,6 @@ impl ArpPacket {
             target_ip: ip(24),
         })
     }
-
-    /// Somebody at another hardware address uses `ip`, or is about to (RFC 5227 section 2.1.1).
-    pub fn claims(&self, ip: Ipv4Addr, own: Mac) -> bool {
-        let uses = self.sender_ip == ip;
-        let probes = self.request && self.sender_ip.is_unspecified() && self.target_ip == ip;
-        self.sender_mac != own && (uses || probes)
-    }
 }
 
 /// Listens to the ARP traffic of one interface.
@@ -124,25 +117,6 @@ impl ArpListener {
     pub fn ask(&self, ip: Ipv4Addr) -> Result<()> {
         let question = ArpPacket::probe(self.mac, ip).to_bytes();
         self.socket.send(BROADCAST, &question)
-    }
-
-    /// Asks `tries` times, `gap` apart, whether somebody else has `ip`, and listens `gap` after
-    /// each; returns who answers first. The address must not be ours yet.
-    ///
-    /// # Errors
-    /// When the interface is down or gone.
-    pub fn owner(&self, ip: Ipv4Addr, tries: u32, gap: Duration) -> Result<Option<Mac>> {
-        let question = ArpPacket::probe(self.mac, ip).to_bytes();
-        for _ in 0..tries {
-            self.socket.send(BROADCAST, &question)?;
-            let until = Instant::now() + gap;
-            while let Some(packet) = self.next_until(until)? {
-                if packet.claims(ip, self.mac) {
-                    return Ok(Some(packet.sender_mac));
-                }
-            }
-        }
-        Ok(None)
     }
 
     /// As [`ArpListener::ask`], in the name of the owner of `asker`.
@@ -196,7 +170,6 @@ mod tests {
     use super::*;
 
     const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
-    const OTHER: Mac = Mac([2, 0, 0, 0, 0, 2]);
     const IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
 
     #[test]
@@ -243,37 +216,6 @@ mod tests {
             bytes[8..].copy_from_slice(&tail);
             let packet = ArpPacket::parse(&bytes);
             proptest::prop_assert_eq!(packet.map(ArpPacket::to_bytes), Some(bytes));
-        }
-    }
-
-    #[test]
-    fn only_others_claim() {
-        let table = [
-            (ArpPacket::announcement(OTHER, IP), true),
-            (ArpPacket::probe(OTHER, IP), true),
-            (
-                ArpPacket {
-                    request: false,
-                    ..ArpPacket::announcement(OTHER, IP)
-                },
-                true,
-            ),
-            (ArpPacket::announcement(MAC, IP), false),
-            (
-                ArpPacket::announcement(OTHER, Ipv4Addr::new(10, 0, 0, 8)),
-                false,
-            ),
-            // An ordinary question about the address claims nothing.
-            (
-                ArpPacket {
-                    sender_ip: Ipv4Addr::new(10, 0, 0, 8),
-                    ..ArpPacket::announcement(OTHER, IP)
-                },
-                false,
-            ),
-        ];
-        for (packet, claims) in table {
-            assert_eq!(packet.claims(IP, MAC), claims, "{packet:?}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! addresses, so that a busy network costs nothing and a flood no memory.
 
 use crate::arp::{ArpPacket, BROADCAST, ethernet};
+use crate::filter::{equal, instruction, load_byte, load_word, returns};
 use crate::ndp::{ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, NdPacket, group_mac};
 use crate::packet::{PacketSocket, Protocol};
 use crate::{Link, Mac, Result};
@@ -303,37 +304,6 @@ fn listed(ips: &[u32]) -> Option<&[u32]> {
 fn accept_each(ips: &[u32]) -> impl Iterator<Item = libc::sock_filter> {
     ips.iter()
         .flat_map(|ip| [equal(*ip, 0, 1), returns(FRAME_BYTES_MAX as u32)])
-}
-
-fn load_word(at: u32) -> libc::sock_filter {
-    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, at)
-}
-
-fn load_byte(at: u32) -> libc::sock_filter {
-    instruction(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, at)
-}
-
-/// Skips that many instructions when the loaded value is, or is not, the constant.
-fn equal(value: u32, if_so: u8, if_not: u8) -> libc::sock_filter {
-    libc::sock_filter {
-        jt: if_so,
-        jf: if_not,
-        ..instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value)
-    }
-}
-
-/// Ends with that many bytes of the frame; 0 drops it.
-fn returns(bytes: u32) -> libc::sock_filter {
-    instruction(libc::BPF_RET | libc::BPF_K, bytes)
-}
-
-fn instruction(code: u32, k: u32) -> libc::sock_filter {
-    libc::sock_filter {
-        code: code as u16,
-        jt: 0,
-        jf: 0,
-        k,
-    }
 }
 
 /// Addresses of one family that one interface is watched for; a filter may have 4096 instructions

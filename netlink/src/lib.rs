@@ -11,6 +11,7 @@ mod arp;
 mod attribute;
 mod claim;
 mod error;
+mod filter;
 pub mod gate;
 mod kernel;
 mod label;
@@ -22,11 +23,14 @@ pub mod owners;
 mod packet;
 mod place;
 pub mod probe;
+pub mod provoke;
 #[cfg(test)]
 mod rights;
 mod route;
 mod route_edit;
 mod socket;
+pub mod speakers;
+pub mod sweep;
 mod sys;
 pub mod sysctl;
 #[cfg(test)]
@@ -48,7 +52,7 @@ pub use place::{Broadcast, NoPlace, Picture, Place, Wanted};
 pub use route::{Route, RouteSpec};
 pub use route_edit::WholeRoute;
 pub use sys::{
-    close_inherited_on_exec, lock_memory, make_offspring_realtime, make_thread_ordinary,
-    make_thread_realtime,
+    close_inherited_on_exec, lock_memory, make_offspring_realtime, make_thread_nice,
+    make_thread_ordinary, make_thread_realtime,
 };
 pub use watch::{Change, Watch};

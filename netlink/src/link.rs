@@ -216,6 +216,30 @@ impl Kernel {
             .request(&what, RouteNetlinkMessage::NewLink(message), 0)
     }
 
+    /// What a bridge takes from one of its ports, and gives to it: without `takes` every frame that
+    /// comes in there is dropped (bridge(8), `locked`), without `gives` nothing is sent there.
+    ///
+    /// # Errors
+    /// When the link is no bridge port; `takes: false` needs Linux 5.18.
+    pub fn set_one_way(&mut self, index: u32, takes: bool, gives: bool) -> Result<()> {
+        // A bridge that knows where somebody lives sends there whatever `flood` says, and takes
+        // from there whatever `locked` says: so it forgets, and learns no more.
+        let both = takes && gives;
+        let mut port = LinkBridgePort::new(index)
+            .learning(both)
+            .locked(!takes)
+            .flood(gives)
+            .mcast_flood(gives)
+            .bcast_flood(gives);
+        if !both {
+            port = port.fdb_flush();
+        }
+        let message = port.build();
+        let what = format!("make bridge port #{index} one-way: takes {takes}, gives {gives}");
+        self.socket
+            .request(&what, RouteNetlinkMessage::NewLink(message), 0)
+    }
+
     /// Moves the link to another network namespace; it arrives down and without addresses.
     ///
     /// # Errors

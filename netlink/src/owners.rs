@@ -2,6 +2,7 @@
 //! look for two owners.
 
 use crate::{ArpListener, Error, Kernel, Mac, NetNs, Result};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -137,28 +138,38 @@ fn watch(
     }
 }
 
-/// For how long two owners spoke for the address, over all its moves: a move begins with the new
-/// owner's first frame, and every frame of the old one after that, until `settled` has passed, is
-/// one too many. A perfect hand-over is no overlap; an address that comes back to its old owner
-/// later than `settled` is another move.
+/// For how long in all two owners spoke for the address: from the first frame of another to the last
+/// one of whom it followed. A perfect hand-over is no overlap; who was silent for `settled` in
+/// between has the address anew.
 pub fn overlap(spoken: &[Spoken], settled: Duration) -> Duration {
-    let mut worst = Duration::ZERO;
-    for (at, pair) in spoken.windows(2).enumerate() {
-        let (old, new) = (pair[0], pair[1]);
-        if old.mac == new.mac {
-            continue;
+    /// When an owner spoke last, and when another did first after that.
+    struct Voice {
+        last: Instant,
+        interrupted: Option<Instant>,
+    }
+    let mut voices: BTreeMap<Mac, Voice> = BTreeMap::new();
+    let mut total = Duration::ZERO;
+    let mut counted: Option<Instant> = None;
+    for frame in spoken {
+        for (mac, voice) in &mut voices {
+            if *mac != frame.mac {
+                voice.interrupted.get_or_insert(frame.at);
+            }
         }
-        let after = &spoken[at + 2..];
-        let late = after
-            .iter()
-            .take_while(|s| s.at.duration_since(new.at) < settled)
-            .filter(|s| s.mac == old.mac)
-            .last();
-        if let Some(late) = late {
-            worst = worst.max(late.at.duration_since(new.at)).max(MOMENT);
+        let fresh = Voice {
+            last: frame.at,
+            interrupted: None,
+        };
+        if let Some(before) = voices.insert(frame.mac, fresh)
+            && let Some(from) = before.interrupted
+            && frame.at.duration_since(before.last) < settled
+        {
+            let from = counted.map_or(from, |until| until.max(from));
+            total += frame.at.saturating_duration_since(from).max(MOMENT);
+            counted = Some(frame.at);
         }
     }
-    worst
+    total
 }
 
 /// The shortest overlap there is: two frames read in one clock tick are two owners as well.
@@ -186,11 +197,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_old_owners_late_frames_overlap() {
-        let table: [(&[(u64, u8)], u64); 5] = [
+    fn who_speaks_again_after_another_overlaps() {
+        let table: [(&[(u64, u8)], u64); 6] = [
+            (&[(0, 1), (1, 2), (40, 1), (41, 2), (80, 1), (81, 2)], 80),
             (&[], 0),
             (&[(0, 1), (5, 1), (10, 2), (15, 2)], 0),
-            (&[(0, 1), (10, 2), (12, 1), (15, 2), (20, 1), (25, 2)], 13),
+            (&[(0, 1), (10, 2), (12, 1), (15, 2), (20, 1), (25, 2)], 15),
             (&[(0, 1), (10, 2), (300, 2), (310, 1), (320, 1)], 0),
             (&[(0, 1), (10, 2), (49, 1), (200, 2)], 39),
         ];

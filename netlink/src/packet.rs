@@ -5,7 +5,9 @@ use crate::{Error, Link, Mac, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, bind, recv, recvfrom, sendto, socket,
+    AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, bind, recv, recvfrom, sendto,
+    setsockopt, socket,
+    sockopt::{RcvBuf, RcvBufForce},
 };
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -14,14 +16,19 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Arp,
+    Ipv4,
     Ipv6,
+    /// Of whatever type; our own frames are heard, too.
+    All,
 }
 
 impl Protocol {
     fn number(self) -> u16 {
         match self {
             Self::Arp => libc::ETH_P_ARP as u16,
+            Self::Ipv4 => libc::ETH_P_IP as u16,
             Self::Ipv6 => libc::ETH_P_IPV6 as u16,
+            Self::All => libc::ETH_P_ALL as u16,
         }
     }
 }
@@ -69,6 +76,16 @@ impl PacketSocket {
         Ok(this)
     }
 
+    /// With a receive queue for bursts of some thousand frames, or as much as the system allows.
+    pub(crate) fn with_room(self) -> Result<Self> {
+        setsockopt(&self.fd, RcvBufForce, &BURST_BYTES)
+            .or_else(|_| setsockopt(&self.fd, RcvBuf, &BURST_BYTES))
+            .map_err(|errno| {
+                Error::io(format!("make room for the frames of {}", self.name), errno)
+            })?;
+        Ok(self)
+    }
+
     /// Changes the filter; no frame is judged by half of each.
     pub(crate) fn refilter(&self, filter: &[libc::sock_filter]) -> Result<()> {
         attach_filter(self.fd.as_fd(), filter)
@@ -83,11 +100,18 @@ impl PacketSocket {
 
     /// The next frame's payload and the hardware address it came from, if one is waiting.
     pub(crate) fn receive_now(&self, buffer: &mut [u8]) -> Result<Option<(usize, Mac)>> {
+        let frame = self.receive_typed(buffer)?;
+        Ok(frame.map(|(len, mac, _)| (len, mac)))
+    }
+
+    /// The same with the frame's Ethernet type.
+    pub(crate) fn receive_typed(&self, buffer: &mut [u8]) -> Result<Option<(usize, Mac, u16)>> {
         for _ in 0..INTERRUPTIONS_MAX {
             match recvfrom::<LinkAddr>(self.fd.as_raw_fd(), buffer) {
                 Ok((len, from)) => {
                     let mac = from.and_then(|from| from.addr()).unwrap_or_default();
-                    return Ok(Some((len, Mac(mac))));
+                    let kind = from.map_or(0, |from| u16::from_be(from.protocol()));
+                    return Ok(Some((len, Mac(mac), kind)));
                 }
                 Err(Errno::EAGAIN) => return Ok(None),
                 Err(Errno::EINTR) => {}
@@ -141,3 +165,5 @@ fn timeout(left: Duration) -> PollTimeout {
 
 /// Signals that may interrupt one reading before it counts as nothing there.
 const INTERRUPTIONS_MAX: u32 = 8;
+/// Receive queue of [`PacketSocket::with_room`], in bytes.
+const BURST_BYTES: usize = 8 * 1024 * 1024;

@@ -237,7 +237,8 @@ impl Asker {
     }
 }
 
-fn open(target: IpAddr) -> Result<OwnedFd> {
+/// A raw ICMP socket of the target's family, in the calling thread's namespace.
+pub(crate) fn open(target: IpAddr) -> Result<OwnedFd> {
     let (family, protocol) = match target {
         IpAddr::V4(_) => (AddressFamily::Inet, SockProtocol::Icmp),
         IpAddr::V6(_) => (AddressFamily::Inet6, SockProtocol::IcmpV6),
@@ -245,6 +246,12 @@ fn open(target: IpAddr) -> Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     socket(family, SockType::Raw, flags, protocol)
         .map_err(|errno| Error::io("open a raw ICMP socket (needs CAP_NET_RAW)", errno))
+}
+
+/// Empties a raw socket that nobody reads.
+pub(crate) fn discard(fd: &OwnedFd) {
+    let mut buffer = [0; ANSWER_BYTES_MAX];
+    while recv(fd.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT).is_ok() {}
 }
 
 /// Differs between the probes of one program and, mostly, between programs.
@@ -255,7 +262,7 @@ fn identity() -> u16 {
 
 /// An echo request (RFC 792, RFC 4443 section 4.1); the number is in the payload, because the
 /// sequence field wraps after a minute at 1 ms.
-fn question(target: IpAddr, identity: u16, number: u64) -> [u8; QUESTION_BYTES] {
+pub(crate) fn question(target: IpAddr, identity: u16, number: u64) -> [u8; QUESTION_BYTES] {
     let mut packet = [0; QUESTION_BYTES];
     packet[0] = if target.is_ipv4() {
         ECHO_REQUEST_V4
@@ -274,7 +281,7 @@ fn question(target: IpAddr, identity: u16, number: u64) -> [u8; QUESTION_BYTES] 
 }
 
 /// The number in an echo reply to us from the target; IPv4 sockets deliver the IP header too.
-fn answer(target: IpAddr, identity: u16, packet: &[u8]) -> Option<u64> {
+pub(crate) fn answer(target: IpAddr, identity: u16, packet: &[u8]) -> Option<u64> {
     let (message, kind) = match target {
         IpAddr::V4(four) => {
             let header_len = usize::from(packet.first()? & 0x0f) * 4;

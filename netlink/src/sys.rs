@@ -125,6 +125,23 @@ pub fn make_thread_ordinary() -> io::Result<()> {
     set_scheduler(libc::SCHED_OTHER, 0)
 }
 
+/// Gives the calling thread, and the ordinary threads that it starts while it is ordinary itself, that
+/// nice value: -20 (first in line for a busy processor) to 19. Unlike with real-time priority all
+/// others still get their turns.
+///
+/// # Errors
+/// What the kernel says: below 0 it takes CAP_SYS_NICE, or the limit RLIMIT_NICE counts.
+pub fn make_thread_nice(value: i32) -> io::Result<()> {
+    // JUSTIFICATION: neither std nor nix offers nice values.
+    // SAFETY: setpriority takes numbers only; 0 is the calling thread (setpriority(2), "C
+    // library/kernel differences").
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 fn set_scheduler(policy: libc::c_int, priority: i32) -> io::Result<()> {
     let param = libc::sched_param {
         sched_priority: priority,

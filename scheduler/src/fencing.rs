@@ -295,7 +295,8 @@ impl Cluster<'_> {
         kind: u32,
     ) {
         let flags = self.rscs[rsc].flags;
-        if !(flags.fence_device && self.options.unfencing) && !flags.needs_unfencing {
+        let device = flags.fence_device && self.options.unfencing;
+        if !device && !flags.needs_unfencing {
             return;
         }
         let unfence = self.fencing_op(node, Some("on"), true, None, false);

@@ -47,6 +47,12 @@ pub enum Input {
         /// Why, in words.
         why: String,
     },
+    /// The start that [`Command::Execute`] named as `then` is carried out together with its stop:
+    /// it is in flight from now on.
+    Taken {
+        /// As of [`Input::OpDone`].
+        transition_key: String,
+    },
     /// The answer to any other command, by action number.
     Confirmed {
         /// Number of the transition.
@@ -76,6 +82,10 @@ pub enum Command {
         node: String,
         /// The operation.
         request: Box<OpRequest>,
+        /// What may follow at once where it ends well: the start elsewhere of what this stops, if
+        /// that waits for nothing else. It is commanded when its time comes, unless
+        /// [`Input::Taken`] says before that it is under way.
+        then: Option<Then>,
     },
     /// Carry out one of the controller's own actions (`stonith`, `do_shutdown`, `clear_failcount`,
     /// `cancel`, `delete` …) and answer with [`Input::Confirmed`].
@@ -94,6 +104,15 @@ pub enum Command {
         /// What, where, why.
         text: String,
     },
+}
+
+/// The start that follows a stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Then {
+    /// Node name.
+    pub node: String,
+    /// The operation.
+    pub request: Box<OpRequest>,
 }
 
 /// The controller's state.
@@ -160,6 +179,11 @@ impl Controller {
                 }
                 self.note_change(why);
             }
+            Input::Taken { transition_key } => {
+                if let Phase::Running(running) = &mut self.phase {
+                    running.take(&transition_key);
+                }
+            }
             Input::Confirmed {
                 transition,
                 action,
@@ -206,6 +230,15 @@ impl Controller {
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.uuid.is_some()
+    }
+
+    /// Why nothing new is begun before a new plan, if so.
+    #[must_use]
+    pub fn aborted(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Running(running) => running.aborted(),
+            _ => None,
+        }
     }
 
     /// This node acts as DC and has nothing to do.

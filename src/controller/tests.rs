@@ -68,7 +68,7 @@ fn acting() -> Controller {
 /// Operations handed to executors and commands performed, in order, as `node:operation`.
 fn fired(commands: &[Command]) -> Vec<String> {
     let of = |c: &Command| match c {
-        Command::Execute { node, request } => Some(format!("{node}:{}", request.operation)),
+        Command::Execute { node, request, .. } => Some(format!("{node}:{}", request.operation)),
         Command::Perform { action, .. } => Some(format!("perform:{}", action.operation)),
         _ => None,
     };
@@ -117,6 +117,103 @@ fn an_action_that_was_taken_back_is_no_failure_and_nothing_follows_it() {
         why: "it stays where it is".to_owned(),
     };
     assert_eq!(c.step(2, withdrawn), [Command::Schedule]);
+}
+
+fn then(commands: &[Command]) -> Option<(String, String)> {
+    commands.iter().find_map(|c| match c {
+        Command::Execute {
+            then: Some(then), ..
+        } => Some((then.node.clone(), then.request.transition_key.clone())),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_stop_names_the_start_elsewhere_that_waits_for_nothing_else() {
+    let stop = |id| action(id, ActionKind::Rsc, "stop", "a");
+    let start = |id, inputs| (action(id, ActionKind::Rsc, "start", "b"), inputs);
+    let pseudo = |id, inputs| (action(id, ActionKind::Pseudo, "stopped", ""), inputs);
+    let other = |id, inputs| (action(id, ActionKind::Rsc, "promote", "c"), inputs);
+    let key = format!("3:1:0:{UUID}");
+    for (steps, named) in [
+        (vec![(stop(1), vec![]), start(3, vec![1])], true),
+        (
+            vec![
+                (stop(1), vec![]),
+                pseudo(2, vec![1]),
+                pseudo(4, vec![2]),
+                start(3, vec![4, 1]),
+            ],
+            true,
+        ),
+        // Something else has to be done before.
+        (
+            vec![(stop(1), vec![]), other(2, vec![]), start(3, vec![1, 2])],
+            false,
+        ),
+        (
+            vec![
+                (stop(1), vec![]),
+                other(2, vec![]),
+                pseudo(4, vec![1, 2]),
+                start(3, vec![4]),
+            ],
+            false,
+        ),
+        // It does not wait at all, and goes by itself.
+        (vec![(stop(1), vec![]), start(3, vec![])], false),
+        // Here it is a restart.
+        (
+            vec![
+                (stop(1), vec![]),
+                (action(3, ActionKind::Rsc, "start", "a"), vec![1]),
+            ],
+            false,
+        ),
+    ] {
+        let out = acting().step(1, plan(steps.clone()));
+        let expected = named.then(|| ("b".to_owned(), key.clone()));
+        assert_eq!(then(&out), expected, "{steps:?}");
+    }
+}
+
+#[test]
+fn a_start_that_was_taken_along_is_awaited_whatever_comes() {
+    let both = || {
+        plan(vec![
+            (action(1, ActionKind::Rsc, "stop", "a"), vec![]),
+            (action(2, ActionKind::Pseudo, "stopped", ""), vec![1]),
+            (action(3, ActionKind::Rsc, "start", "b"), vec![2]),
+            (action(4, ActionKind::Rsc, "monitor", "b"), vec![3]),
+        ])
+    };
+    let taken = || Input::Taken {
+        transition_key: format!("3:1:0:{UUID}"),
+    };
+    // Its answer may be here before the stop's.
+    for order in [[1, 3], [3, 1]] {
+        let mut c = acting();
+        c.step(1, both());
+        assert!(c.step(2, taken()).is_empty());
+        let mut out: Vec<String> = Vec::new();
+        for id in order {
+            out.extend(fired(&c.step(3, done(id, 1, 0, 0))));
+        }
+        assert_eq!(out, ["b:monitor"], "{order:?}");
+    }
+    // The plan is void: nothing new is planned before both have been answered, or taken back.
+    let mut c = acting();
+    c.step(1, both());
+    c.step(2, taken());
+    let why = "a new CIB".to_owned();
+    assert!(c.step(3, Input::Changed { why }).is_empty());
+    assert_eq!(c.aborted(), Some("a new CIB"));
+    assert!(c.step(4, done(1, 1, 0, 0)).is_empty());
+    let withdrawn = Input::Withdrawn {
+        transition_key: format!("3:1:0:{UUID}"),
+        why: "not used".to_owned(),
+    };
+    assert_eq!(c.step(5, withdrawn), [Command::Schedule]);
 }
 
 #[test]
@@ -212,28 +309,57 @@ fn the_shutdown_of_a_node_is_confirmed_by_its_leaving() {
 }
 
 #[test]
-fn fencing_of_a_lost_node_stays_in_flight_until_its_result() {
+fn a_fencing_under_way_does_not_hold_up_the_next_plan() {
     let mut c = acting();
+    let fence = || action(1, ActionKind::Crm, "stonith", "b");
+    let stop = action(2, ActionKind::Rsc, "stop", "a");
+    let out = c.step(1, plan(vec![(fence(), vec![]), (stop, vec![])]));
+    assert_eq!(fired(&out), ["perform:stonith", "a:stop"]);
+    let why = "a constraint was added".to_owned();
+    let out = c.step(2, Input::Changed { why });
+    assert!(out.is_empty(), "the stop's answer is awaited: {out:?}");
+    let out = c.step(3, done(2, 1, 0, 0));
+    assert_eq!(out, [Command::Schedule]);
+    c.state_taken();
+
+    // The next plan wants the node dead, too, and starts what needs no dead node meanwhile.
+    let start = action(2, ActionKind::Rsc, "start", "a");
+    let after = action(3, ActionKind::Rsc, "start", "a");
     let out = c.step(
-        1,
-        plan(vec![(action(1, ActionKind::Crm, "stonith", "a"), vec![])]),
+        4,
+        plan(vec![(fence(), vec![]), (start, vec![]), (after, vec![1])]),
     );
-    assert_eq!(fired(&out), ["perform:stonith"]);
-    assert!(
-        c.step(
-            2,
-            Input::NodeGone {
-                node: "a".to_owned()
-            }
-        )
-        .is_empty()
-    );
-    let ok = Input::Confirmed {
-        transition: 1,
+    assert_eq!(fired(&out), ["perform:stonith", "a:start"]);
+    // An answer to the first transition's action is not one to the second's.
+    let confirmed = |transition| Input::Confirmed {
+        transition,
         action: 1,
         ok: true,
     };
-    assert_eq!(c.step(3, ok), [Command::Schedule]);
+    assert!(c.step(5, confirmed(1)).is_empty());
+    assert_eq!(fired(&c.step(6, confirmed(2))), ["a:start"]);
+}
+
+#[test]
+fn what_follows_the_fencing_of_a_lost_node_waits_for_its_result() {
+    let mut c = acting();
+    let fence_then_start = || {
+        plan(vec![
+            (action(1, ActionKind::Crm, "stonith", "a"), vec![]),
+            (action(2, ActionKind::Rsc, "start", "b"), vec![1]),
+        ])
+    };
+    assert_eq!(fired(&c.step(1, fence_then_start())), ["perform:stonith"]);
+    let node = "a".to_owned();
+    assert_eq!(c.step(2, Input::NodeGone { node }), [Command::Schedule]);
+    c.state_taken();
+    assert_eq!(fired(&c.step(3, fence_then_start())), ["perform:stonith"]);
+    let ok = Input::Confirmed {
+        transition: 2,
+        action: 1,
+        ok: true,
+    };
+    assert_eq!(fired(&c.step(4, ok)), ["b:start"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One transition graph in execution.
 
-use super::{Command, is_agent_action};
+use super::{Command, Then, is_agent_action};
 use crate::executor::OpRequest;
 use scheduler::{Action, ActionKind, Graph, Synapse};
 use std::cmp::Reverse;
@@ -14,6 +14,8 @@ pub struct Transition {
     synapses: Vec<Step>,
     /// Action number to position.
     index: BTreeMap<u32, usize>,
+    /// Positions of the starts of each resource.
+    starts: BTreeMap<String, Vec<usize>>,
     /// Positions of the actions that wait for an action.
     waiting: BTreeMap<u32, Vec<usize>>,
     /// What may be fired, the most urgent first.
@@ -43,6 +45,15 @@ enum State {
     Failed,
     /// Taken back before it was begun.
     Withdrawn,
+}
+
+impl State {
+    fn deadline_ms(self) -> Option<u64> {
+        match self {
+            Self::InFlight { deadline_ms } => Some(deadline_ms),
+            _ => None,
+        }
+    }
 }
 
 /// Place of an action among those that are ready: nodes go last, then by priority, then by the
@@ -89,6 +100,13 @@ impl Transition {
                 waiting.entry(*input).or_default().push(at);
             }
         }
+        let mut starts: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (at, step) in synapses.iter().enumerate() {
+            let action = &step.synapse.action;
+            if let Some(resource) = action.resource.as_ref().filter(|_| is_start(action)) {
+                starts.entry(resource.id.clone()).or_default().push(at);
+            }
+        }
         let turns = synapses.iter().enumerate();
         let ready = turns
             .filter(|(_, s)| s.is_ready())
@@ -99,6 +117,7 @@ impl Transition {
             uuid: uuid.to_owned(),
             ready: ready.collect(),
             in_flight: BTreeSet::new(),
+            starts,
             waiting,
             synapses,
             index,
@@ -142,15 +161,22 @@ impl Transition {
         self.synapses.iter().any(|s| s.state == State::Failed)
     }
 
-    /// Fires no new action from now on; what is in flight is awaited.
+    /// Fires no new action from now on; what is in flight is awaited, except fencing.
     pub fn abort(&mut self, why: &str) {
         self.aborted.get_or_insert_with(|| why.to_owned());
     }
 
-    /// Nothing is in flight and nothing can be fired.
+    /// Nothing is awaited and nothing can be fired.
+    ///
+    /// A fencing under way does not hold up the plan after an abort: a slow device would leave what
+    /// was stopped half-way down for minutes (Pacemaker waits for it). The target counts as lost
+    /// until the device is done, so the next plan asks for the same fencing and joins it.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.in_flight.is_empty() && (self.aborted.is_some() || self.ready.is_empty())
+        match self.aborted {
+            None => self.in_flight.is_empty() && self.ready.is_empty(),
+            Some(_) => self.in_flight.iter().all(|at| self.synapses[*at].fences()),
+        }
     }
 
     /// Fires everything that is ready, up to the bound; pseudo actions are confirmed at once and
@@ -164,9 +190,9 @@ impl Transition {
                 continue;
             }
             // A fencing has no timeout of its own (controld_execute_fence_action takes the graph's).
-            let fencing_ms = match action.operation.as_str() {
-                "stonith" => self.fencing_timeout_ms,
-                _ => 0,
+            let fencing_ms = match self.synapses[at].fences() {
+                true => self.fencing_timeout_ms,
+                false => 0,
             };
             let own_ms = action.timeout_ms.max(fencing_ms) + action.start_delay_ms;
             let deadline_ms = now_ms + own_ms + self.cluster_delay_ms.max(ANSWER_GRACE_MS_MIN);
@@ -174,16 +200,84 @@ impl Transition {
             self.ready.remove(&self.synapses[at].turn(at));
             self.in_flight.insert(at);
             match (&action.node, is_agent_action(&action)) {
-                (Some((_, node)), true) => out.push(Command::Execute {
-                    node: action.router_node.clone().unwrap_or_else(|| node.clone()),
-                    request: Box::new(request_of(&action, &self.key_of(&action))),
-                }),
+                (Some(_), true) => {
+                    let (node, request) = self.order(&action);
+                    let next = self.next_start(&action);
+                    let then = next.map(|at| {
+                        let (node, request) = self.order(&self.synapses[at].synapse.action);
+                        Then { node, request }
+                    });
+                    out.push(Command::Execute {
+                        node,
+                        request,
+                        then,
+                    });
+                }
                 _ => out.push(Command::Perform {
                     transition: self.number,
                     action: Box::new(action),
                 }),
             }
         }
+    }
+
+    /// An action as its node's executor is asked for it.
+    fn order(&self, action: &Action) -> (String, Box<OpRequest>) {
+        let (_, node) = action.node.clone().unwrap_or_default();
+        let node = action.router_node.clone().unwrap_or(node);
+        (node, Box::new(request_of(action, &self.key_of(action))))
+    }
+
+    /// The start elsewhere of what this stops, if nothing but this is left to wait for.
+    fn next_start(&self, stop: &Action) -> Option<usize> {
+        let resource = stop
+            .resource
+            .as_ref()
+            .filter(|_| stop.operation == "stop")?;
+        let mut starts = self.starts.get(&resource.id)?.iter().copied();
+        starts.find(|at| {
+            let step = &self.synapses[*at];
+            let elsewhere = step.synapse.action.node != stop.node;
+            let waits = step.is_waiting() && !step.is_ready();
+            elsewhere && waits && self.waits_only_for(*at, stop.id)
+        })
+    }
+
+    /// What the action waits for, directly or by pseudo actions, is that other one and no other.
+    fn waits_only_for(&self, at: usize, id: u32) -> bool {
+        let mut open = vec![at];
+        let mut seen = BTreeSet::new();
+        while let Some(at) = open.pop() {
+            for input in self.synapses[at].waits_for.iter().filter(|i| **i != id) {
+                let before = self.index.get(input).copied();
+                let passes = before.filter(|at| {
+                    let step = &self.synapses[*at];
+                    step.synapse.action.kind == ActionKind::Pseudo && step.state == State::Waiting
+                });
+                let Some(before) = passes else {
+                    return false;
+                };
+                if seen.insert(before) {
+                    open.push(before);
+                }
+            }
+        }
+        true
+    }
+
+    /// The action is under way ahead of its turn: what it waits for ends first, and both are awaited.
+    pub(super) fn take(&mut self, key: &str) {
+        let found = self.action_of(key).and_then(|id| self.index.get(&id));
+        let Some(at) = found.copied().filter(|at| self.synapses[*at].is_waiting()) else {
+            return;
+        };
+        let action = &self.synapses[at].synapse.action;
+        let flying = self.in_flight.iter().map(|at| self.synapses[*at].state);
+        let last_ms = flying.filter_map(State::deadline_ms).max().unwrap_or(0);
+        let deadline_ms = last_ms + action.timeout_ms + ANSWER_GRACE_MS_MIN;
+        self.ready.remove(&self.synapses[at].turn(at));
+        self.synapses[at].state = State::InFlight { deadline_ms };
+        self.in_flight.insert(at);
     }
 
     /// An executor's result.
@@ -262,8 +356,7 @@ impl Transition {
                 .node
                 .as_ref()
                 .is_some_and(|(_, name)| name == node);
-            let fencing = step.synapse.action.operation == "stonith";
-            if matches!(step.state, State::InFlight { .. }) && there && !fencing {
+            if matches!(step.state, State::InFlight { .. }) && there && !step.fences() {
                 let leaving = step.synapse.action.operation == "do_shutdown";
                 self.settle(at, if leaving { State::Done } else { State::Failed });
             }
@@ -291,10 +384,7 @@ impl Transition {
     }
 
     pub(super) fn next_timeout_ms(&self) -> Option<u64> {
-        let deadline = |at: &usize| match self.synapses[*at].state {
-            State::InFlight { deadline_ms } => Some(deadline_ms),
-            _ => None,
-        };
+        let deadline = |at: &usize| self.synapses[*at].state.deadline_ms();
         self.in_flight.iter().filter_map(deadline).min()
     }
 
@@ -353,8 +443,17 @@ impl Step {
         self.synapse.action.operation == "do_shutdown"
     }
 
+    /// A node's death.
+    fn fences(&self) -> bool {
+        self.synapse.action.operation == "stonith"
+    }
+
     fn is_ready(&self) -> bool {
-        self.state == State::Waiting && self.waits_for.is_empty()
+        self.is_waiting() && self.waits_for.is_empty()
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.state == State::Waiting
     }
 }
 
@@ -386,6 +485,10 @@ pub fn request_of(action: &Action, transition_key: &str) -> OpRequest {
         digest: action.digest.clone().unwrap_or_default(),
         on_fail: action.on_fail.clone(),
     }
+}
+
+fn is_start(action: &Action) -> bool {
+    action.kind == ActionKind::Rsc && action.operation == "start"
 }
 
 /// A monitor without interval: its answer is news, not a failure.

@@ -4,6 +4,7 @@ use super::attributes::Attributes;
 use super::disk::DiskHandle;
 use super::duty::{Duty, PlanFor};
 use super::grants::Grants;
+use super::handover::Handovers;
 use super::leases::Leases;
 use super::local::Local;
 use super::log::Log;
@@ -50,6 +51,7 @@ pub(super) struct App {
     pub(super) local: Local,
     pub(super) duty: Duty,
     pub(super) grants: Grants,
+    pub(super) handovers: Handovers,
     pub(super) leases: Leases,
     pub(super) silence: Silence,
     /// Number of the newest question to the wire.
@@ -181,6 +183,7 @@ impl App {
             self.clients.next_timeout_ms(),
             self.attributes.next_timeout_ms(),
             self.grants.next_timeout_ms(),
+            self.handovers.next_timeout_ms(),
             self.leases.next_timeout_ms(),
             self.silence_timeout_ms(),
             self.stopping.as_ref().map(|s| s.next_step_ms),
@@ -207,6 +210,7 @@ impl App {
         self.clients_on_time(now);
         self.attributes_on_time(now);
         self.grants_on_time(now);
+        self.handovers_on_time(now);
         self.leases_on_time(now);
         self.silence_on_time(now);
         self.awaiting_on_time(now);

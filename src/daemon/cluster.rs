@@ -4,7 +4,7 @@ use super::app::{App, EXIT_POISONED, EXIT_STORE, Own, now_s};
 use super::disk::Job;
 use super::local::refusal_of;
 use super::peer::{self, NodeCommand, NodeTell};
-use super::start::voters;
+use super::prepare::voters;
 use crate::controller;
 use crate::ipc::Response;
 use crate::replica::{NewVersion, Replica};
@@ -44,6 +44,7 @@ impl App {
                 }
             }
             Event::Told { from, payload } => self.on_told(from, &payload),
+            Event::Inherited { vip, grant_no } => self.inherited(&vip, grant_no),
             Event::Peer { node, state, why } => {
                 tracing::info!(node = self.peers.name(node), ?state, "{why}");
                 self.standing.peers.insert(node, (state, why));
@@ -59,15 +60,7 @@ impl App {
                 }
                 self.notice(&code, text);
             }
-            Event::Restricted { restricted, why } => {
-                self.notices.clear("restricted");
-                self.standing.restricted = restricted;
-                if restricted {
-                    self.notice("restricted", why);
-                }
-                self.silence_changed();
-                self.absence_changed();
-            }
+            Event::Restricted { restricted, why } => self.restriction_changed(restricted, why),
             Event::FenceIntentLocal(intent) => self.fence_intended(&intent),
             Event::Conflict { lost } => self.keep_conflict(lost),
             Event::RestartNeeded { why } => {
@@ -124,6 +117,7 @@ impl App {
         self.local.executor.promise((counter, view_no));
         self.standing.view = view;
         self.check_leases();
+        self.drop_prepared(None);
         self.give_up_unused();
         self.grants_moved();
         self.publish_ready();
@@ -160,6 +154,9 @@ impl App {
     fn on_committed(&mut self, entry: &Entry) {
         let before = self.replica.standings().present();
         let applied = self.replica.apply(entry);
+        if applied.standing || applied.configuration.is_some() {
+            self.duty.note_change(entry.seq);
+        }
         if let Some((op, outcome)) = applied.outcome {
             self.change_ended(op, &outcome);
         }
@@ -174,10 +171,7 @@ impl App {
             self.fence_certified(result);
         }
         if let Some(vip) = &applied.grant {
-            self.grant_changed(vip);
-        }
-        if applied.standing || applied.configuration.is_some() {
-            self.duty.note_change(entry.seq);
+            self.grant_changed(vip, &entry.body);
         }
         if applied.standing {
             self.members_changed(&before);
@@ -186,15 +180,18 @@ impl App {
             self.keep_version(version);
             self.configuration_changed();
         }
-        self.publish_progress();
+        self.turn.progressed();
     }
 
     /// The log gave or ended a grant.
-    fn grant_changed(&mut self, vip: &str) {
-        match self.replica.grants().of(vip).cloned() {
-            Some(grant) => self.granted(&grant),
-            None => self.grants_moved(),
+    fn grant_changed(&mut self, vip: &str, body: &EntryBody) {
+        match (body, self.replica.grants().of(vip).cloned()) {
+            (EntryBody::Grant(grant), _) if grant.after.is_some() => self.heir_named(grant),
+            (EntryBody::Grant(grant), _) => self.granted(grant),
+            (_, Some(grant)) if self.is_awaited(&grant) => self.granted(&grant),
+            _ => self.grants_moved(),
         }
+        self.turn.grants_changed();
         self.turn.leases_changed();
     }
 
@@ -212,6 +209,7 @@ impl App {
             let node = self.peers.name(gone.node);
             self.alert_node(gone.node, false);
             self.grants.node_gone(gone.node);
+            self.handovers_without(gone.node);
             self.control(controller::Input::NodeGone { node });
         }
         let new = || after.iter().filter(|id| !before.contains(id));
@@ -392,7 +390,9 @@ impl App {
                 op_status,
                 items: _,
             } => {
-                self.move_ended(&transition_key, rc == 0 && op_status == 0);
+                let ok = rc == 0 && op_status == 0;
+                self.move_ended(&transition_key, ok);
+                self.handover_answered(&transition_key, ok);
                 self.control(controller::Input::OpDone {
                     transition_key,
                     rc,
@@ -401,7 +401,15 @@ impl App {
             }
             NodeTell::Confirmed { step, ok } => self.confirm(step, ok),
             NodeTell::Changed { why, items: _ } => self.control(controller::Input::Changed { why }),
-            NodeTell::GiveUp { vip } => self.give_up_if_unused(&vip),
+            NodeTell::GiveUp { vip } => {
+                self.drop_prepared(Some(&vip));
+                self.give_up_if_unused(&vip);
+            }
+            NodeTell::Prepared { vip, grant_no } => self.prepared(&vip, grant_no),
+            NodeTell::Unused {
+                vip,
+                transition_key,
+            } => self.unused(&vip, &transition_key),
             NodeTell::Cleanup { resource } => self.cleanup(resource.as_deref()),
             NodeTell::Fence {
                 target,

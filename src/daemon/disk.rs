@@ -1,10 +1,14 @@
 //! The store thread: the one writer of the store. The protocol thread never waits for it.
 
 use membership::{DurableOp, Recovered, SafetyRecord};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use store::{Batch, CibVersion, Mirror, Op, Opened, Store, StoreError, Trouble, VersionInfo};
+use std::time::{Duration, Instant};
+use store::{
+    Batch, CibVersion, Mirror, Op, Opened, Store, StoreError, Trouble, VERSIONS_MAX, VersionInfo,
+};
 use tokio::sync::oneshot;
 
 /// What the store thread is asked.
@@ -17,7 +21,8 @@ pub enum Job {
         /// What to write.
         ops: Vec<DurableOp>,
     },
-    /// Keep a version of the CIB and renew the mirror; nobody waits for it.
+    /// Keep a version of the CIB and renew the mirror, when the disk has nothing else to do: nobody
+    /// waits for it.
     Version(Box<CibVersion>),
     /// The kept versions, newest last.
     Versions(oneshot::Sender<Vec<VersionInfo>>),
@@ -111,40 +116,119 @@ impl Drop for Disk {
 
 /// Ends when every handle is gone or the store failed.
 fn run(mut store: Store, inbox: &Receiver<Job>, done: &dyn Fn(Done)) {
+    let _ = netlink::make_thread_nice(super::STORE_NICE);
     let mut next = None;
-    while let Some(job) = next.take().or_else(|| inbox.recv().ok()) {
-        match job {
-            Job::Persist { write, ops } => {
+    let mut later = Later::default();
+    loop {
+        let todo = next.take().map_or_else(|| later.wait(inbox), Todo::Job);
+        let result = match todo {
+            Todo::Job(Job::Persist { write, ops }) => {
                 let (batch, last) = gather(write, ops, inbox, &mut next);
-                match store.commit(&batch) {
-                    Ok(()) => done(Done::Durable(last)),
-                    Err(error) => {
-                        done(failed(&error));
-                        return;
-                    }
-                }
+                store.commit(&batch).map(|()| done(Done::Durable(last)))
             }
-            Job::Version(version) => {
-                if let Err(error) = keep(&mut store, *version) {
-                    done(failed(&error));
-                    return;
-                }
-            }
-            Job::Healed => {
-                if let Err(error) = store.commit(&Batch {
-                    ops: vec![Op::Healed],
-                }) {
-                    done(failed(&error));
-                    return;
-                }
-            }
-            // Whoever asked may have gone; nothing depends on the answer.
-            Job::Versions(answer) => drop(answer.send(store.versions().unwrap_or_default())),
-            Job::VersionText(seq, answer) => {
-                drop(answer.send(store.version(seq).ok().flatten()));
-            }
-            Job::Size(answer) => drop(answer.send(store.usage().map_or(0, |u| u.database_bytes))),
+            Todo::Job(job) => take(job, &mut store, &mut later),
+            Todo::Idle => later.keep_one(&mut store),
+            Todo::End => return drop(later.keep_all(&mut store)),
+        };
+        if let Err(error) = result {
+            return done(failed(&error));
         }
+    }
+}
+
+/// Does what is not a write of the core. Whoever asked may have gone; nothing depends on the answer.
+fn take(job: Job, store: &mut Store, later: &mut Later) -> Result<(), StoreError> {
+    match job {
+        Job::Version(version) => later.put(store, *version),
+        Job::Healed => store.commit(&Batch {
+            ops: vec![Op::Healed],
+        })?,
+        Job::Versions(answer) => {
+            later.keep_all(store)?;
+            drop(answer.send(store.versions().unwrap_or_default()));
+        }
+        Job::VersionText(seq, answer) => {
+            later.keep_all(store)?;
+            drop(answer.send(store.version(seq).ok().flatten()));
+        }
+        Job::Size(answer) => drop(answer.send(store.usage().map_or(0, |u| u.database_bytes))),
+        // Taken by the loop, which gathers them.
+        Job::Persist { .. } => {}
+    }
+    Ok(())
+}
+
+/// What is next on the store thread.
+enum Todo {
+    Job(Job),
+    /// There is time for a version of the CIB.
+    Idle,
+    /// Nobody is left to ask for anything.
+    End,
+}
+
+/// Versions of the CIB that wait until the disk is idle: a version and its mirror take six barriers,
+/// and the promise, the grant or the view behind them would wait for all. A process that starts
+/// again replays its log and is told of each once more.
+#[derive(Default)]
+struct Later {
+    versions: VecDeque<CibVersion>,
+    mirror: Option<Mirror>,
+    since: Option<Instant>,
+}
+
+impl Later {
+    fn put(&mut self, store: &Store, version: CibVersion) {
+        self.since.get_or_insert_with(Instant::now);
+        self.mirror = Some(Mirror {
+            seq: version.seq,
+            xml: version.xml.clone(),
+        });
+        let kept = store.version(version.seq).ok().flatten();
+        if kept.as_ref() == Some(&version) {
+            return;
+        }
+        if self.versions.len() >= VERSIONS_MAX {
+            // As many as this follow it: it would be dropped again at once.
+            self.versions.pop_front();
+        }
+        self.versions.push_back(version);
+    }
+
+    /// The next job, or word that none came for a while.
+    fn wait(&self, inbox: &Receiver<Job>) -> Todo {
+        let Some(since) = self.since else {
+            return inbox.recv().map_or(Todo::End, Todo::Job);
+        };
+        if since.elapsed() >= KEEP_WITHIN {
+            return Todo::Idle;
+        }
+        match inbox.recv_timeout(IDLE_AFTER) {
+            Ok(job) => Todo::Job(job),
+            Err(RecvTimeoutError::Timeout) => Todo::Idle,
+            Err(RecvTimeoutError::Disconnected) => Todo::End,
+        }
+    }
+
+    /// One step; the mirror is the last.
+    fn keep_one(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        if let Some(version) = self.versions.pop_front() {
+            return store.commit(&Batch {
+                ops: vec![Op::CibVersion(version)],
+            });
+        }
+        self.since = None;
+        match self.mirror.take() {
+            Some(mirror) => store.mirror(&mirror),
+            None => Ok(()),
+        }
+    }
+
+    fn keep_all(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        while self.since.is_some() {
+            self.keep_one(store)?;
+        }
+        Ok(())
     }
 }
 
@@ -178,17 +262,6 @@ fn gather(
         }
     }
     (batch, last)
-}
-
-fn keep(store: &mut Store, version: CibVersion) -> Result<(), StoreError> {
-    let mirror = Mirror {
-        seq: version.seq,
-        xml: version.xml.clone(),
-    };
-    store.commit(&Batch {
-        ops: vec![Op::CibVersion(version)],
-    })?;
-    store.mirror(&mirror)
 }
 
 fn store_op(op: DurableOp) -> Op {
@@ -235,6 +308,10 @@ fn decode_safety(bytes: &[u8]) -> Result<SafetyRecord, String> {
 
 /// Jobs that may queue up before the disk counts as hanging.
 const JOBS_MAX: usize = 4096;
+/// Without a job for so long the disk counts as idle.
+const IDLE_AFTER: Duration = Duration::from_millis(50);
+/// A version of the CIB waits no longer than this, however busy the disk is.
+const KEEP_WITHIN: Duration = Duration::from_secs(2);
 /// Operations behind one barrier.
 const GROUP_OPS_MAX: usize = 1024;
 /// Stack of the thread: sled's page handling needs more than the usual helpers.
@@ -275,6 +352,57 @@ mod tests {
         let back = recovered(&opened).unwrap();
         assert_eq!(back.safety, Some(safety));
         assert_eq!(back.log, [(1, vec![1, 2, 3])]);
+    }
+
+    fn version(seq: u64) -> CibVersion {
+        CibVersion {
+            seq,
+            xml: format!("<cib epoch=\"{seq}\"/>"),
+            ..CibVersion::default()
+        }
+    }
+
+    /// Every version that may be asked for is there, however many came, and a write in front of
+    /// which they stood does not wait for them.
+    #[test]
+    fn versions_wait_for_an_idle_disk_and_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = Store::open(dir.path(), &OpenOptions::default()).unwrap();
+        let mut store = opened.store;
+        let mut later = Later::default();
+        for seq in 1..=VERSIONS_MAX as u64 + 3 {
+            later.put(&store, version(seq));
+        }
+        assert_eq!(store.versions().unwrap(), [], "nothing is written yet");
+        assert!(!dir.path().join("cib.xml").exists());
+        later.keep_all(&mut store).unwrap();
+        let kept: Vec<u64> = store.versions().unwrap().iter().map(|v| v.seq).collect();
+        assert_eq!(kept, Vec::from_iter(4..=VERSIONS_MAX as u64 + 3));
+        let mirrored = std::fs::read_to_string(dir.path().join("cib.xml")).unwrap();
+        assert_eq!(mirrored, "<cib epoch=\"19\"/>");
+
+        // The replay of a process that starts again: nothing of it is written once more.
+        later.put(&store, version(19));
+        assert!(later.versions.is_empty());
+        // The same entry of another lineage is another version.
+        let other = CibVersion {
+            client: "other".to_owned(),
+            ..version(19)
+        };
+        later.put(&store, other.clone());
+        later.keep_all(&mut store).unwrap();
+        assert_eq!(store.version(19).unwrap(), Some(other));
+    }
+
+    #[test]
+    fn a_version_is_kept_at_the_end_of_the_thread() {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = Store::open(dir.path(), &OpenOptions::default()).unwrap();
+        let (disk, handle) = Disk::start(opened.store, |_| ()).unwrap();
+        handle.send(Job::Version(Box::new(version(7)))).unwrap();
+        drop((handle, disk));
+        let opened = Store::open(dir.path(), &OpenOptions::default()).unwrap();
+        assert_eq!(opened.store.version(7).unwrap(), Some(version(7)));
     }
 
     #[test]

@@ -125,6 +125,7 @@ impl App {
         self.close_old_intents();
         self.describe_cluster();
         self.ask_voters();
+        self.ask_heirs();
         self.control(controller::Input::Acting { uuid: uuid() });
     }
 
@@ -132,6 +133,7 @@ impl App {
         tracing::info!("this node is no longer the DC: {why}");
         self.standing.acting = None;
         self.grants.clear();
+        self.handovers.clear();
         self.duty.fences.clear();
         self.duty.wanted[0] = 0;
         self.duty.published = DcReport::default();
@@ -148,8 +150,9 @@ impl App {
         }
         self.duty.note_cause(&input);
         self.feed(false, input);
+        self.take_handovers_back();
         self.resume_scheduling();
-        self.publish_progress();
+        self.turn.progressed();
     }
 
     /// Feeds the controller of a node without quorum.
@@ -180,8 +183,15 @@ impl App {
         for command in commands {
             match command {
                 Command::Schedule => self.schedule(lone),
-                Command::Execute { node, request } => {
-                    self.command(&node, NodeCommand::Run(request), lone);
+                Command::Execute {
+                    node,
+                    request,
+                    then,
+                } => {
+                    let then = then.filter(|_| !lone);
+                    if !then.is_some_and(|then| self.hand_over(&node, &request, &then)) {
+                        self.command(&node, NodeCommand::Run(request), lone);
+                    }
                 }
                 Command::Perform { transition, action } => self.perform(transition, &action, lone),
                 Command::Idle => tracing::info!("nothing is left to do"),
@@ -245,11 +255,11 @@ impl App {
     }
 
     fn may_plan(&self) -> bool {
-        self.all_reported() && self.plan_waits_for().is_empty()
+        self.all_reported() && self.plan_waits_for().is_empty() && self.open_heirs().is_empty()
     }
 
     /// Schedules at last when every member has reported.
-    fn resume_scheduling(&mut self) {
+    pub(super) fn resume_scheduling(&mut self) {
         if self.duty.awaiting_since_ms.is_some() && self.may_plan() {
             self.forget_awaiting();
             self.schedule(false);
@@ -280,7 +290,12 @@ impl App {
                 names.join(", ")
             };
             let silent = names(&mut self.awaited().into_iter());
-            let text = if silent.is_empty() {
+            let heirs = names(&mut self.open_heirs().iter().map(|g| g.node().0));
+            let text = if silent.is_empty() && !heirs.is_empty() {
+                format!(
+                    "{heirs} may be about to start an address and does not say whether it is; nothing is started or moved before that (is mainstayd there busy or frozen?)"
+                )
+            } else if silent.is_empty() {
                 let doomed = names(&mut self.plan_waits_for().into_iter());
                 // The log may have refused it the first time.
                 self.close_old_intents();
@@ -418,7 +433,9 @@ impl App {
             {
                 return self.confirm(step, true);
             }
-            ("do_shutdown", _) => NodeCommand::Shutdown,
+            ("do_shutdown", _) => NodeCommand::Shutdown {
+                seq: self.replica.seq(),
+            },
             ("cancel", Some(rsc)) => {
                 let (operation, interval_ms) = recurring_of(action);
                 NodeCommand::Cancel {

@@ -4,6 +4,7 @@
 use super::app::{App, Own};
 use super::peer::Step;
 use crate::fencing::{FenceOutcome, FenceRequest};
+use crate::replica::OpenIntent;
 use crate::transport::OsEntropy;
 use membership::{EntryBody, FenceIntent, FenceResult, Input, OpId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,7 @@ pub(super) struct Fences(BTreeMap<u64, Fencing>);
 /// A fencing that this DC has asked for.
 #[derive(Debug)]
 struct Fencing {
-    /// Actions that wait for its end.
+    /// Actions of the running transition that wait for its end.
     steps: Vec<Step>,
     target: NodeId,
     /// Name under which the entry was proposed that is waited for; none while the agents run. A
@@ -52,10 +53,12 @@ impl Fences {
         self.0.values().any(|f| f.target == node)
     }
 
-    /// An action that waits for a fencing under way.
+    /// An action that waits for a fencing under way. Those of an earlier transition wait no more.
     fn also_waits(&mut self, target: NodeId, step: Step) {
         let under_way = self.0.values_mut().find(|f| f.target == target);
         if let Some(fencing) = under_way {
+            let of_this = |s: &Step| (s.duty, s.transition) == (step.duty, step.transition);
+            fencing.steps.retain(of_this);
             fencing.steps.push(step);
         }
     }
@@ -123,14 +126,17 @@ impl App {
                 f.run = Some(run);
                 f.proposal = None;
             }
+            // An earlier DC's, or one given up as in doubt: while it is open, its target is not let
+            // in.
             None if self.standing.acting.is_some() && !self.standing.restricted => {
-                // An earlier DC's, or one given up as in doubt: while it is open, its target is
-                // not let in.
-                let why = "nobody waits for it any more".to_owned();
-                return self.propose_fence_result(intent.fence_no, intent.target, Err(why));
+                return self.close_old_intents();
             }
             _ => return,
         }
+        self.run_fence_agents(intent, run);
+    }
+
+    fn run_fence_agents(&mut self, intent: &FenceIntent, run: OpId) {
         let cib = self.replica.cib().root().clone();
         let (devices, faults) = crate::fencing::devices(&cib);
         for fault in faults {
@@ -259,14 +265,42 @@ impl App {
     ///
     /// Agents of a daemon that was killed are ended by its successor
     /// ([`crate::executor::end_survivors`]).
+    ///
+    /// A DC that was to kill itself is the exception: its agents can hit nobody else, and it went
+    /// away because they did or is to go all the same. Its fencing is carried out from here, so that
+    /// whoever asked for it is told how it ended.
     pub(super) fn close_old_intents(&mut self) {
         let intents = self.replica.standings().intents();
-        let old = intents.filter(|(no, ..)| !self.duty.fences.0.contains_key(no));
-        let open: Vec<(u64, u32)> = old.map(|(no, target, _)| (no, target)).collect();
-        for (fence_no, target) in open {
+        let known = |open: &&OpenIntent| self.duty.fences.0.contains_key(&open.intent.fence_no);
+        let old: Vec<OpenIntent> = intents.filter(|open| !known(open)).cloned().collect();
+        for OpenIntent { dc, intent } in old {
+            if dc == intent.target && dc != self.me.node {
+                self.take_over_fencing(&intent);
+                continue;
+            }
             let why = "the DC that asked for it went away".to_owned();
-            self.propose_fence_result(fence_no, NodeId(target), Err(why));
+            self.propose_fence_result(intent.fence_no, intent.target, Err(why));
         }
+    }
+
+    fn take_over_fencing(&mut self, intent: &FenceIntent) {
+        let name = self.peers.name(intent.target);
+        let (how, why) = (&intent.action, &intent.reason);
+        self.notice(
+            "fencing",
+            format!("fencing {name} ({how}), the former DC: {why}"),
+        );
+        let run = Self::new_op();
+        self.duty.fences.0.insert(
+            intent.fence_no,
+            Fencing {
+                steps: Vec::new(),
+                target: intent.target,
+                proposal: None,
+                run: Some(run),
+            },
+        );
+        self.run_fence_agents(intent, run);
     }
 
     /// Members that this DC's own agents may be about to kill. They count as lost (R10,

@@ -15,7 +15,7 @@ use crate::controller;
 use crate::executor::{OpRequest, ocf_rc, op_status};
 use crate::transport::boottime_ms;
 use crate::view::VipMove;
-use membership::{EntryBody, Grant, Input, OpId, Refusal};
+use membership::{EntryBody, Grant, OpId, Refusal};
 use std::collections::BTreeMap;
 use wire::{Identity, NodeId};
 
@@ -89,44 +89,75 @@ impl App {
         };
         self.note_move(to, &request);
         let standing = self.replica.grants().of(&request.rsc);
-        if standing.is_some_and(|g| g.holder == holder) {
-            return self.start_now(to, request);
+        if standing.is_some_and(|g| g.holder == holder && !self.is_given_up(g)) {
+            return self.command_to(to, NodeCommand::Run(request));
         }
+        let vip = request.rsc.clone();
+        self.await_start(to, holder, request, 0);
+        self.ask_grant(&vip);
+    }
+
+    /// A start that waits for its grant; it is asked for after a while, if it has not come before.
+    pub(super) fn await_start(
+        &mut self,
+        to: NodeId,
+        holder: Identity,
+        request: Box<OpRequest>,
+        in_ms: u64,
+    ) {
         let now = boottime_ms();
         let start = Start {
             to,
             holder,
             op: None,
-            retry_at_ms: now,
+            retry_at_ms: now + in_ms,
             until_ms: now + request.timeout_ms.max(START_MS_MIN),
             tell_at_ms: Some(now + TELL_MS),
             why: "the log has not confirmed it".to_owned(),
             request,
         };
-        let vip = start.request.rsc.clone();
-        self.grants.starts.insert(vip.clone(), start);
-        self.ask_grant(&vip);
+        self.grants.starts.insert(start.request.rsc.clone(), start);
     }
 
-    /// From here on the node may use its grant: what it said of having given it up is void, until
-    /// it says so again.
-    fn start_now(&mut self, to: NodeId, request: Box<OpRequest>) {
-        self.reports.forget_freed(to, &request.rsc);
-        self.command_to(to, NodeCommand::Run(request));
+    /// Nobody waits for the start of that key any more: its address and who was to hold it.
+    pub(super) fn forget_start(&mut self, transition_key: &str) -> Option<(String, Identity)> {
+        let is_it = |s: &Start| s.request.transition_key == transition_key;
+        let mut starts = self.grants.starts.iter();
+        let vip = starts.find(|(_, s)| is_it(s)).map(|(vip, _)| vip.clone())?;
+        let start = self.grants.starts.remove(&vip)?;
+        Some((vip, start.holder))
+    }
+
+    /// Nothing comes that the start of that key could wait for: its grant is asked for.
+    pub(super) fn ask_now(&mut self, vip: &str, transition_key: &str) {
+        let start = self.grants.starts.get(vip);
+        if start.is_some_and(|s| s.op.is_none() && s.request.transition_key == transition_key) {
+            self.ask_grant(vip);
+        }
+    }
+
+    /// A start waits for this very grant.
+    pub(super) fn is_awaited(&self, grant: &Grant) -> bool {
+        let start = self.grants.starts.get(&grant.vip);
+        start.is_some_and(|s| s.holder == grant.holder)
+    }
+
+    /// Its holder has said that it relies on this grant no more: it never will again.
+    pub(super) fn is_given_up(&self, grant: &Grant) -> bool {
+        let report = self.reports.of(grant.node());
+        report.and_then(|r| r.freed(&grant.vip)) == Some(grant.grant_no)
     }
 
     /// Proposes the grant that a start waits for, and before it the end of the one that its holder
     /// has given up: both go to the disks together.
     fn ask_grant(&mut self, vip: &str) {
-        let given_up = self.replica.grants().of(vip).and_then(|g| {
-            let freed = self.reports.of(g.node())?.freed(vip)?;
-            (freed == g.grant_no).then_some(freed)
-        });
+        let standing = self.replica.grants().of(vip);
+        let given_up = standing.filter(|g| self.is_given_up(g));
+        let given_up = given_up.map(|g| g.grant_no);
         if let Some(grant_no) = given_up {
             let vip = vip.to_owned();
             let body = EntryBody::Released { vip, grant_no };
-            let op = Self::new_op();
-            self.input(Input::Propose { op, body });
+            self.turn.propose(Self::new_op(), body);
         }
         let elsewhere = self.replica.grants().of(vip).map(|g| g.node());
         let in_doubt = self.needs_silence() && !self.is_silent();
@@ -141,7 +172,7 @@ impl App {
         let op = Self::new_op();
         start.op = Some(op);
         let body = EntryBody::Grant(Grant::wanted(vip, start.holder));
-        self.input(Input::Propose { op, body });
+        self.turn.propose(op, body);
     }
 
     /// A grant is on a quorum's disks: whoever waits for it may start.
@@ -151,7 +182,7 @@ impl App {
         };
         self.notices.clear(WAITS);
         if start.holder == grant.holder {
-            return self.start_now(start.to, start.request);
+            return self.command_to(start.to, NodeCommand::Run(start.request));
         }
         // Its holder came back in time and keeps it: the plan to start it elsewhere is void.
         let why = format!(
@@ -239,7 +270,7 @@ impl App {
     }
 
     /// Remembers since when, why and from where an address is on its way.
-    fn note_move(&mut self, to: NodeId, request: &OpRequest) {
+    pub(super) fn note_move(&mut self, to: NodeId, request: &OpRequest) {
         let from = self.replica.grants().of(&request.rsc);
         let from = from.map(|g| self.peers.name(g.node())).unwrap_or_default();
         let (why, since_ms) = self.duty.cause();

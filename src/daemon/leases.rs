@@ -3,7 +3,7 @@
 
 use super::app::App;
 use super::local::{claims_to_run, is_active};
-use super::peer::{Items, free_key};
+use super::peer::{Items, NodeTell, free_key};
 use crate::executor::{OpFinished, OpRequest, ocf_rc};
 use crate::transport::Peers;
 use crate::transport::{boottime_ms, boottime_us};
@@ -14,10 +14,9 @@ use crate::vip::lease::{
 use crate::vip::{Conflict, Referee, Ruling};
 use cib::Cib;
 use cib::config::{Config, Kind, Resource};
-use membership::{EntryBody, Grant, Input, OpId, Refusal, Timing};
+use membership::{EntryBody, Grant, OpId, Refusal, Timing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 use tokio::sync::mpsc;
 use wire::NodeId;
 
@@ -38,6 +37,10 @@ pub(super) struct Leases {
     refusals: u32,
     /// Granted to others meanwhile: they are being removed here.
     surrendering: BTreeSet<String>,
+    /// Starts that wait or run here.
+    starting: BTreeSet<String>,
+    /// Grants of this process that it has given up: it has to ask for others.
+    pub(super) given_up: BTreeSet<u64>,
     /// The word that this node's report is whole waits for them.
     pub(super) ready_due: bool,
 }
@@ -53,6 +56,8 @@ impl Leases {
             retry_at_ms: None,
             refusals: 0,
             surrendering: BTreeSet::new(),
+            starting: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             ready_due: false,
         }
     }
@@ -134,7 +139,7 @@ impl App {
         let elsewhere = elsewhere.filter(|g| g.node() != self.me.node);
         held.extend(elsewhere.map(|g| &g.vip).filter(told).cloned());
         for vip in held {
-            if self.leases.surrendering.contains(&vip) {
+            if self.leases.surrendering.contains(&vip) || self.inherits(&vip) {
                 continue;
             }
             let used = match standings.get(&vip) {
@@ -142,9 +147,12 @@ impl App {
                 _ => None,
             };
             match self.replica.grants().of(&vip) {
-                Some(g) if g.holder == self.me && Some(g.grant_no) > used => {}
+                Some(g)
+                    if g.holder == self.me
+                        && Some(g.grant_no) > used
+                        && !self.leases.given_up.contains(&g.grant_no) => {}
                 Some(g) if g.node() != self.me.node => {
-                    if !self.named_in_view() {
+                    if !self.named_in_view() || self.leases.starting.contains(&vip) {
                         continue;
                     }
                     let (node, grant_no) = (self.peers.name(g.node()), g.grant_no);
@@ -152,6 +160,15 @@ impl App {
                 }
                 _ => self.ask_again(&vip),
             }
+        }
+        let grants = self.replica.grants();
+        let used_up = |vip: &&String| {
+            let mine = grants.of(vip).filter(|g| g.holder == self.me);
+            mine.is_some_and(|g| self.leases.given_up.contains(&g.grant_no))
+        };
+        let starting = self.leases.starting.iter().filter(used_up);
+        for vip in starting.cloned().collect::<Vec<_>>() {
+            self.ask_again(&vip);
         }
     }
 
@@ -167,7 +184,7 @@ impl App {
         let op = Self::new_op();
         self.leases.asked.insert(op, vip.to_owned());
         let body = EntryBody::Grant(Grant::wanted(vip, self.me));
-        self.input(Input::Propose { op, body });
+        self.turn.propose(op, body);
     }
 
     /// A re-grant's proposal ended; false if `op` is none.
@@ -176,6 +193,16 @@ impl App {
             return false;
         };
         if let Err(refusal) = result {
+            if let Refusal::Held {
+                holder,
+                free_in_us: None,
+                ..
+            } = refusal
+            {
+                // It may wait for a turn that will not come.
+                let vip = vip.clone();
+                self.tell(*holder, NodeTell::GiveUp { vip });
+            }
             let (_, why) = super::requests::refusal_text(refusal);
             tracing::info!(vip, "not granted to this process yet: {why}");
             let pause_ms = (RETRY_MS_MIN << self.leases.refusals.min(8)).min(RETRY_MS_MAX);
@@ -231,8 +258,16 @@ impl App {
         let rsc = request.rsc.clone();
         self.leases.requests.insert(rsc.clone(), request.clone());
         if request.operation == "start" {
-            // Before anything is added: from now on this node has not given it up.
-            self.publish(vec![(free_key(&rsc), None)]);
+            self.leases.starting.insert(rsc);
+            // What it has given up it cannot use: the look asks for another.
+            self.turn.leases_changed();
+        }
+    }
+
+    /// An operation that was taken is not run after all.
+    pub(super) fn lease_operation_refused(&mut self, request: &OpRequest) {
+        if request.operation == "start" {
+            self.leases.starting.remove(&request.rsc);
         }
     }
 
@@ -252,12 +287,19 @@ impl App {
         if request.operation == "stop" && self.leases.surrendering.remove(&vip) {
             self.resume_ready();
         }
-        if request.operation != "start" {
+        let queued = self.leases.starting.contains(&vip) && request.operation != "start";
+        if request.operation == "start" {
+            self.leases.starting.remove(&vip);
+        } else {
             // From now on the agent's own table tells whether it is here.
             self.leases.adopted.remove(&vip);
         }
-        if !gone {
+        if !gone || queued {
             return Items::new();
+        }
+        if self.inherits(&vip) {
+            // The log does not know yet that its turn had come.
+            self.give_heir_up(&vip, false);
         }
         // Its own process's grant, or that of one that died here: this process has seen that the
         // address is gone from this machine (R12).
@@ -267,38 +309,57 @@ impl App {
             .filter(|g| g.node() == self.me.node)
             .map(|g| g.grant_no);
         match grant_no {
-            Some(grant_no) => self.publish_free(&vip, grant_no),
+            Some(grant_no) => {
+                self.give_up(&vip, grant_no);
+                self.publish_free(&vip, grant_no)
+            }
             None => Items::new(),
         }
+    }
+
+    /// This process relies on the grant no more, whatever comes.
+    pub(super) fn give_up(&mut self, vip: &str, grant_no: u64) {
+        self.leases.given_up.insert(grant_no);
+        self.turn.give_up(vip, grant_no);
     }
 
     /// A new view: commands of an earlier one are refused from now on, so that a grant whose start
     /// never came here will not be used any more.
     pub(super) fn give_up_unused(&mut self) {
-        let grants = self.replica.grants().all();
-        let vips: Vec<String> = grants.map(|g| g.vip.clone()).collect();
+        let grants = self.replica.grants();
+        let all = grants.all().chain(grants.heirs());
+        let vips: BTreeSet<String> = all.map(|g| g.vip.clone()).collect();
+        let busy = self.local.executor.in_flight();
+        let busy: BTreeSet<String> = busy.into_iter().map(|op| op.rsc).collect();
         for vip in vips {
-            self.give_up_if_unused(&vip);
+            self.give_up_if(&vip, busy.contains(&vip));
         }
     }
 
     /// Says that a grant of this node is free, if nothing of its address is here or under way.
     pub(super) fn give_up_if_unused(&mut self, vip: &str) {
         let busy = self.local.executor.in_flight();
+        self.give_up_if(vip, busy.iter().any(|op| op.rsc == vip));
+    }
+
+    /// As [`App::give_up_if_unused`], where it is known whether an operation of it waits or runs.
+    fn give_up_if(&mut self, vip: &str, busy: bool) {
         let known = self.local.history.element(vip);
-        let here = self.leases.handle.view().standings.contains_key(vip)
+        let here = busy
+            || self.leases.handle.is_wanted(vip)
+            || self.leases.starting.contains(vip)
             || self.leases.adopted.contains(vip)
-            || busy.iter().any(|op| op.rsc == vip)
             || known.is_none_or(is_active);
+        self.give_heir_up(vip, here);
         let grant = self.replica.grants().of(vip);
         let mine = grant.filter(|g| g.holder.machine_boot == self.me.machine_boot);
         if let Some(g) = mine.filter(|g| g.node() == self.me.node && !here) {
             let grant_no = g.grant_no;
+            self.give_up(vip, grant_no);
             self.publish_free(vip, grant_no);
         }
     }
 
-    /// Said again each time, even if it stands already: the DC forgets it with every start.
     fn publish_free(&mut self, vip: &str, grant_no: u64) -> Items {
         let items = vec![(free_key(vip), Some(super::peer::encode(&grant_no)))];
         self.publish(items.clone());
@@ -319,8 +380,7 @@ impl App {
                 tracing::info!(vip, grant_no, "the kernel lets the address speak");
                 if self.notices.clear(&lapsed_code(&vip)) {
                     // The neighbours may have given it up meanwhile.
-                    let vips = Arc::clone(&self.local.vip);
-                    tokio::task::spawn_blocking(move || vips.announce_again("a lapsed lease"));
+                    self.turn.announce_again();
                 }
             }
             LeaseEvent::Lapsed { vip, grant_no, why } => {

@@ -98,7 +98,12 @@ impl App {
     /// Carries out a command of the DC that `token` names, or this node's own without one.
     pub(super) fn obey(&mut self, token: Option<CommandToken>, command: NodeCommand) {
         match command {
-            NodeCommand::Run(request) => self.run_operation(token, *request),
+            NodeCommand::Run(request) if self.handovers.has_begun(&request) => {}
+            NodeCommand::Run(request) => {
+                self.handovers.forget_prepared(&request);
+                self.run_operation(token, *request);
+            }
+            NodeCommand::Prepare { grant_no, request } => self.prepare(token, grant_no, request),
             NodeCommand::Cancel {
                 step,
                 rsc,
@@ -123,11 +128,11 @@ impl App {
                 let changed = self.local.history.clear_failures(&rsc, operation);
                 self.done(step, &changed);
             }
-            NodeCommand::Shutdown => self.released(),
+            NodeCommand::Shutdown { seq } => self.released(seq),
         }
     }
 
-    fn run_operation(&mut self, token: Option<CommandToken>, request: OpRequest) {
+    pub(super) fn run_operation(&mut self, token: Option<CommandToken>, request: OpRequest) {
         let harmless = matches!(request.operation.as_str(), "stop" | "demote");
         if token.is_some() && !harmless && self.refuses_starts() {
             // The DC learns soon enough that this node is gone, and takes that for the answer.
@@ -150,6 +155,7 @@ impl App {
             None => executor.run(request.clone()),
         };
         if let Err(error) = taken {
+            self.lease_operation_refused(&request);
             self.notice("operation-refused", error.to_string());
             return self.refuse(NodeCommand::Run(Box::new(request)));
         }
@@ -371,10 +377,14 @@ pub(super) fn refusal_of(command: NodeCommand) -> Option<NodeTell> {
             op_status: op_status::CANCELLED,
             items: Vec::new(),
         }),
+        NodeCommand::Prepare { request, .. } => Some(NodeTell::Unused {
+            vip: request.rsc,
+            transition_key: request.transition_key,
+        }),
         NodeCommand::Cancel { step, .. }
         | NodeCommand::Forget { step, .. }
         | NodeCommand::ClearFailures { step, .. } => Some(NodeTell::Confirmed { step, ok: false }),
-        NodeCommand::Shutdown => None,
+        NodeCommand::Shutdown { .. } => None,
     }
 }
 

@@ -12,6 +12,7 @@ pub mod disk;
 mod duty;
 mod fences;
 mod grants;
+mod handover;
 mod last_words;
 mod leases;
 mod local;
@@ -19,9 +20,12 @@ mod log;
 mod notices;
 mod notify;
 mod peer;
+mod prepare;
+mod refusal;
 mod reload;
 mod reports;
 mod requests;
+mod serve;
 mod silence;
 mod start;
 mod status;
@@ -33,6 +37,10 @@ mod watch;
 /// Real-time priority of what an address waits for when it moves (1 to 99): the parent and the loop.
 /// Below protocol and leases, above everything ordinary.
 const REALTIME_PRIORITY: i32 = 5;
+/// Longest wait at the end for the log's destinations.
+const LOG_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(1);
 
 pub use log::Log;
 pub use start::{Args, main_from_args};
+/// Nice value of the threads that write the store, where the right to it is given.
+const STORE_NICE: i32 = -20;

@@ -11,6 +11,13 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 pub(super) enum NodeCommand {
     /// Run an operation; answered by [`NodeTell::OpDone`].
     Run(Box<OpRequest>),
+    /// Make ready for a start: it is run by itself when the grant in turn of that number is its
+    /// node's (R12). Answered by [`NodeTell::Prepared`] or [`NodeTell::Unused`], and in the end as
+    /// `Run` is.
+    Prepare {
+        grant_no: u64,
+        request: Box<OpRequest>,
+    },
     /// Stop a recurring operation; answered by [`NodeTell::Confirmed`].
     Cancel {
         step: Step,
@@ -26,8 +33,9 @@ pub(super) enum NodeCommand {
         rsc: String,
         operation: Option<(String, u64)>,
     },
-    /// Everything here is stopped: leave.
-    Shutdown,
+    /// Everything that has to be stopped here is: leave. The node takes it once it has applied the
+    /// log as far as the DC had: what was decided last may say that its resources stay.
+    Shutdown { seq: u64 },
 }
 
 /// Which action of which transition of which controller a command belongs to.
@@ -63,8 +71,13 @@ pub(super) enum NodeTell {
     Confirmed { step: Step, ok: bool },
     /// To the DC: something changed here that no command asked for.
     Changed { why: String, items: Items },
-    /// To the holder of a grant: say that it is free ([`Item::Free`]) if its address is not there.
+    /// To the holder of a grant: say that it is free ([`Item::Free`]) if its address is not there;
+    /// a grant in turn is given back, unless it is used.
     GiveUp { vip: String },
+    /// To the DC: the log here names this node for the address in turn, its holder may stop.
+    Prepared { vip: String, grant_no: u64 },
+    /// To the DC: a start that waited for its turn will not be run by itself.
+    Unused { vip: String, transition_key: String },
     /// To any node: forget failures and history of a resource (or of all), by hand.
     Cleanup { resource: Option<String> },
     /// To the DC: fence a node, by hand.
@@ -247,8 +260,8 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     }
 }
 
-/// Version of everything in this file.
-const FORMAT: u8 = 1;
+/// Version of everything in this file. 2: starts that wait for their turn.
+const FORMAT: u8 = 2;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! SIGHUP and `mainstay reload`: what changes while the daemon runs, and what needs a restart.
 
 use super::app::App;
-use super::start::{read_conf, timing_of};
+use super::prepare::{read_conf, timing_of};
 use crate::conf::Strictness;
 
 impl App {

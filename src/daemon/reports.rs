@@ -7,6 +7,7 @@ use crate::replica::{Replica, Standing};
 use crate::transport::Peers;
 use crate::view::{VipMove, VipStatus};
 use cib::Element;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{Identity, NodeId};
 
@@ -17,7 +18,7 @@ pub(super) struct NodeReport {
     /// View as of which the report is whole.
     ready: Option<u64>,
     shutdown: Option<i64>,
-    history: BTreeMap<String, Element>,
+    history: BTreeMap<String, Lrm>,
     attributes: BTreeMap<String, String>,
     /// What attributes will be when their dampening is over; `None` = gone.
     dampened: BTreeMap<String, Option<String>>,
@@ -27,6 +28,37 @@ pub(super) struct NodeReport {
     freed: BTreeMap<String, u64>,
     moves: BTreeMap<String, VipMove>,
     dc: Option<DcReport>,
+}
+
+/// What a node told of one resource. It changes several times between two plans, and only a plan or
+/// a status needs it as a tree.
+#[derive(Clone, Debug)]
+struct Lrm {
+    xml: String,
+    tree: OnceCell<Option<Element>>,
+}
+
+impl Lrm {
+    fn told(xml: String) -> Self {
+        Self {
+            xml,
+            tree: OnceCell::new(),
+        }
+    }
+
+    /// Nothing where it cannot be read: such a node is of another version, or broken.
+    fn element(&self) -> Option<&Element> {
+        let read = || {
+            let read = cib::xml::parse(&self.xml);
+            read.inspect_err(|error| tracing::warn!(%error, "unreadable history of a node"))
+                .ok()
+        };
+        self.tree.get_or_init(read).as_ref()
+    }
+
+    fn is_active(&self) -> bool {
+        self.element().is_some_and(is_active)
+    }
 }
 
 /// All nodes' reports.
@@ -112,13 +144,6 @@ impl Reports {
     ) -> impl Iterator<Item = &'a VipStatus> + 'a {
         let of_members = self.nodes.iter().filter(|(id, _)| members.contains(&id.0));
         of_members.flat_map(|(_, n)| n.vips.values())
-    }
-
-    /// What a node said of having given up a grant counts no longer.
-    pub(super) fn forget_freed(&mut self, node: NodeId, vip: &str) {
-        if let Some(report) = self.nodes.get_mut(&node) {
-            report.freed.remove(vip);
-        }
     }
 
     /// The newest move of a floating address that any DC has told of.
@@ -215,7 +240,7 @@ impl Reports {
             name: peers.name(NodeId(id)),
             presence,
             shutdown: report.and_then(|r| r.shutdown),
-            history: report.map(|r| r.history.clone()).unwrap_or_default(),
+            history: report.map(NodeReport::history).unwrap_or_default(),
             attributes: report.map(|r| r.attributes.clone()).unwrap_or_default(),
         }
     }
@@ -253,8 +278,14 @@ impl NodeReport {
 
     /// Resources that run there, by this report.
     pub(super) fn active(&self) -> impl Iterator<Item = String> + '_ {
-        let active = self.history.iter().filter(|(_, lrm)| is_active(lrm));
+        let active = self.history.iter().filter(|(_, lrm)| lrm.is_active());
         active.map(|(rsc, _)| rsc.clone())
+    }
+
+    fn history(&self) -> BTreeMap<String, Element> {
+        let known = self.history.iter();
+        let readable = known.filter_map(|(rsc, lrm)| Some((rsc.clone(), lrm.element()?.clone())));
+        readable.collect()
     }
 
     /// The grant of an address that the node says it has given up.
@@ -273,10 +304,7 @@ impl NodeReport {
                 change.plan = Some("a node asked to be stopped".to_owned());
             }
             // Results of operations come with an answer of their own, which decides.
-            Item::History { rsc, xml } => match cib::xml::parse(&xml) {
-                Ok(element) => drop(self.history.insert(rsc, element)),
-                Err(error) => tracing::warn!(rsc, %error, "unreadable history of a node"),
-            },
+            Item::History { rsc, xml } => drop(self.history.insert(rsc, Lrm::told(xml))),
             Item::Attribute { name, value } => {
                 let failure = name.starts_with("fail-count-") || name.starts_with("last-failure-");
                 if self.attributes.insert(name.clone(), value.clone()) != Some(value) && !failure {

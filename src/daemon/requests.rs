@@ -204,7 +204,10 @@ impl App {
             }
             return;
         };
-        if self.start_refused(op, &refusal) || self.fencing_refused(op, &refusal_text(&refusal).1) {
+        if self.start_refused(op, &refusal)
+            || self.in_turn_refused(op)
+            || self.fencing_refused(op, &refusal_text(&refusal).1)
+        {
             return;
         }
         match self.clients.changes.remove(&op) {

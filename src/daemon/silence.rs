@@ -2,7 +2,7 @@
 //!
 //! Heartbeats say nothing of it any more, but the wire does. Before anything is taken over, every
 //! floating address that is not here and every address of the silent node itself is asked for, by
-//! ARP and by echo, and listened to for the detection timeout. One answer, and nothing is taken
+//! ARP or neighbour solicitation and by echo, and listened to for the detection timeout. One answer, and nothing is taken
 //! over: then the way of the heartbeats is broken, not the node.
 
 use super::app::{App, Own};
@@ -30,6 +30,20 @@ pub(super) enum Silence {
 }
 
 impl App {
+    /// Alone of two without proof that the other is gone, or no longer.
+    pub(super) fn restriction_changed(&mut self, restricted: bool, mut why: String) {
+        self.notices.clear(RESTRICTED);
+        self.standing.restricted = restricted;
+        if self.needs_silence() {
+            why = format!("{why}; {NOT_COVERED}");
+        }
+        if restricted {
+            self.notice(RESTRICTED, why);
+        }
+        self.silence_changed();
+        self.absence_changed();
+    }
+
     /// Alone of two where no fencing can give certainty.
     pub(super) fn needs_silence(&self) -> bool {
         self.standing.restricted && !self.fencing_enabled()
@@ -179,6 +193,12 @@ pub(super) fn withhold(plan: &mut Plan, active: &BTreeSet<String>) {
     }
 }
 
+/// Word of the notice that this node is alone without proof.
+const RESTRICTED: &str = "restricted";
+/// What no rule covers then (ruling 11).
+const NOT_COVERED: &str = "a cut that hides the two from each other, while clients reach both, \
+    looks the same: then both answer for a floating address until they meet again. A third node or \
+    a fence device would give certainty";
 /// Word of the notice about a silent node that answers all the same.
 const ANSWERS: &str = "peer-answers";
 /// Between two rounds, in milliseconds.

@@ -14,6 +14,8 @@ pub(super) struct Stopping {
     phase: Phase,
     pub(super) next_step_ms: u64,
     give_up_ms: u64,
+    /// The DC lets this node go, as the log stands at this entry.
+    released_seq: Option<u64>,
     /// Exit code of the process.
     pub(super) code: u8,
 }
@@ -44,6 +46,7 @@ impl App {
             phase: Phase::Asked,
             next_step_ms: now,
             give_up_ms: now + escalation,
+            released_seq: None,
             code: 0,
         });
         self.publish_shutdown();
@@ -83,6 +86,7 @@ impl App {
                 self.leave();
             }
             Phase::Alone if self.nothing_runs() => self.leave(),
+            Phase::Asked if self.is_released() => self.released(self.replica.seq()),
             Phase::Asked if !self.dc_can_act() => {
                 self.stop_alone("no DC can stop this node's resources");
             }
@@ -97,12 +101,27 @@ impl App {
 
     /// The DC has stopped what it knows of here and lets this node go. What no probe has told yet
     /// it does not know of either: this process may have been started over running resources.
-    pub(super) fn released(&mut self) {
+    ///
+    /// The DC may have decided by an entry that is not applied here yet, and `maintenance-mode` in
+    /// it is the difference between leaving the resources alone and stopping them.
+    pub(super) fn released(&mut self, seq: u64) {
+        if self.replica.seq() < seq {
+            if let Some(stopping) = &mut self.stopping {
+                stopping.released_seq = Some(seq);
+            }
+            return;
+        }
         if self.is_known_empty() || self.keeps_resources() {
             self.leave();
         } else {
             self.stop_alone("the DC lets this node go before everything here was looked at");
         }
+    }
+
+    /// The DC's word is here, and everything that it was given upon.
+    fn is_released(&self) -> bool {
+        let seq = self.stopping.and_then(|s| s.released_seq);
+        seq.is_some_and(|seq| self.replica.seq() >= seq)
     }
 
     fn stop_alone(&mut self, why: &str) {
@@ -113,6 +132,7 @@ impl App {
             phase: Phase::Alone,
             next_step_ms: now + STEP_MS,
             give_up_ms: self.stopping.map_or(give_up_ms, |s| s.give_up_ms),
+            released_seq: None,
             code: self.stopping.map_or(0, |s| s.code),
         });
         self.begin_lone_anew(why);
@@ -157,6 +177,7 @@ impl App {
             phase: Phase::Failing,
             next_step_ms: now + STEP_MS,
             give_up_ms,
+            released_seq: None,
             code,
         });
         self.begin_lone_anew(why);
@@ -188,6 +209,7 @@ impl App {
             phase: Phase::Leaving,
             next_step_ms: now + STEP_MS,
             give_up_ms: now + GOODBYE_MS_MAX,
+            released_seq: None,
             code: self.stopping.map_or(0, |s| s.code),
         };
         let again = self

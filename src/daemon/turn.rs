@@ -4,8 +4,9 @@
 
 use super::app::{App, Inbox};
 use super::peer::{self, Items, NodeCommand, NodeTell};
-use membership::Input;
+use membership::{EntryBody, Input, OpId};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use wire::NodeId;
 
 /// Gathered in a turn.
@@ -13,8 +14,18 @@ use wire::NodeId;
 pub(super) struct Turn {
     /// Changes of this node's report.
     items: BTreeMap<String, Option<Vec<u8>>>,
+    /// What is to go into the log.
+    proposals: Vec<(OpId, EntryBody)>,
     tells: Vec<(NodeId, NodeTell)>,
     commands: Vec<(NodeId, NodeCommand)>,
+    /// The DC's own work may have gone on.
+    progress: bool,
+    /// Grants that this process relies on no more.
+    given_up: Vec<(String, u64)>,
+    /// Leases that had lapsed stand again.
+    announce: bool,
+    /// The log's grants are others.
+    grants: bool,
     /// Something may have changed about the addresses held here.
     vips: bool,
     /// Something may have changed about their leases.
@@ -27,6 +38,16 @@ impl Turn {
         self.items.extend(items.iter().cloned());
     }
 
+    /// Proposes an entry; those of one turn reach the disks together, in their order.
+    pub(super) fn propose(&mut self, op: OpId, body: EntryBody) {
+        self.proposals.push((op, body));
+    }
+
+    /// The DC says how far it is: once for all that happened, each look is at the whole graph.
+    pub(super) fn progressed(&mut self) {
+        self.progress = true;
+    }
+
     /// Tells a node.
     pub(super) fn tell(&mut self, to: NodeId, tell: NodeTell) {
         self.tells.push((to, tell));
@@ -37,9 +58,24 @@ impl Turn {
         self.commands.push((to, command));
     }
 
+    /// A grant of this process is given up for good.
+    pub(super) fn give_up(&mut self, vip: &str, grant_no: u64) {
+        self.given_up.push((vip.to_owned(), grant_no));
+    }
+
     /// The leases are to be looked at: once for all that changed, each look is at all of them.
     pub(super) fn leases_changed(&mut self) {
         self.leases = true;
+    }
+
+    /// Every address held here is announced again: once, however many of them were silent.
+    pub(super) fn announce_again(&mut self) {
+        self.announce = true;
+    }
+
+    /// What is remembered about grants is to be compared with those of the log.
+    pub(super) fn grants_changed(&mut self) {
+        self.grants = true;
     }
 
     /// The held addresses are to be looked at.
@@ -77,10 +113,32 @@ impl App {
         if std::mem::take(&mut self.turn.vips) {
             self.publish_vips();
         }
+        if std::mem::take(&mut self.turn.grants) {
+            self.forget_old_heirs();
+            self.heirs_moved();
+        }
+        if std::mem::take(&mut self.turn.announce) {
+            let vips = Arc::clone(&self.local.vip);
+            tokio::task::spawn_blocking(move || vips.announce_again("a lapsed lease"));
+        }
+        if std::mem::take(&mut self.turn.progress) {
+            self.publish_progress();
+        }
         let items = std::mem::take(&mut self.turn.items);
         if !items.is_empty() {
             let items = items.into_iter().collect();
             self.send(Input::Publish { items });
+        }
+        let grants = std::mem::take(&mut self.turn.given_up);
+        if !grants.is_empty() {
+            self.send(Input::GivenUp { grants });
+        }
+        let all = std::mem::take(&mut self.turn.proposals);
+        if all.len() > 1 {
+            tracing::info!(entries = all.len(), "proposed together");
+        }
+        if !all.is_empty() {
+            self.send(Input::ProposeAll { all });
         }
         for (to, tells) in by_node(std::mem::take(&mut self.turn.tells)) {
             let payload = peer::encode(&tells);

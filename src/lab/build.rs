@@ -36,6 +36,8 @@ impl Lab {
                 init: None,
                 cut: false,
                 apart: false,
+                deaf: false,
+                mute: false,
                 frozen: false,
             })
             .collect();
@@ -44,6 +46,7 @@ impl Lab {
             two_node: options.two_node,
             supervise: options.supervise,
             daemon: options.daemon.clone(),
+            prefix: options.prefix,
         };
         let authkey = files::random::<AUTHKEY_BYTES>()?;
         for node in &nodes {
@@ -65,7 +68,8 @@ impl Lab {
         };
         state.save(&self.dir)?;
         switch::build(switch)?;
-        switch::plug(switch, "client", state.client, switch::CLIENT_ADDRESS)?;
+        let client = (switch::CLIENT_ADDRESS, state.config.prefix);
+        switch::plug(switch, "client", state.client, client)?;
         switch::sharpen(state.client)?;
         if options.powered_off {
             return Ok(());
@@ -119,7 +123,7 @@ impl Lab {
                 Ok(init) => {
                     let node = state.node_mut(name)?;
                     (node.init, node.cut, node.frozen) = (Some(init), false, false);
-                    node.apart = false;
+                    (node.apart, node.deaf, node.mute) = (false, false, false);
                     started.push(name);
                 }
                 Err(e) => failed = failed.or(Some(e)),
@@ -158,9 +162,10 @@ impl Lab {
         };
         let log = layout.node().join("init.log");
         let init = self.boot(&spec, &log)?;
-        let ready = self
-            .wait_ready(name, init, &log)
-            .and_then(|()| switch::plug(state.switch, &node.port(), init, node.address));
+        let ready = self.wait_ready(name, init, &log).and_then(|()| {
+            let address = (node.address, state.config.prefix);
+            switch::plug(state.switch, &node.port(), init, address)
+        });
         if ready.is_err() {
             // The first error is the one to report.
             let _ = kill(Pid::from_raw(init.pid), Signal::SIGKILL);

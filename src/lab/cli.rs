@@ -1,6 +1,6 @@
 //! `mainstay-lab` as a command line.
 
-use super::bench::{self, Bench};
+use super::bench::{self, Bench, VIPS_DEFAULT, VIPS_MAX};
 use super::cluster::Lab;
 use super::demo;
 use super::error::{LabError, Tried};
@@ -69,6 +69,16 @@ enum Action {
         /// The node
         node: String,
     },
+    /// Let nothing reach a node, while everybody hears it
+    Deafen {
+        /// The node
+        node: String,
+    },
+    /// Let nobody hear a node, while everything reaches it
+    Mute {
+        /// The node
+        node: String,
+    },
     /// Mend a node's cable, or all
     Heal {
         /// The node; all when not given
@@ -116,6 +126,9 @@ enum Action {
         /// Number of nodes
         #[arg(long, default_value_t = 3)]
         nodes: u8,
+        /// Number of floating IPs of `many`
+        #[arg(long, value_name = "N", default_value_t = VIPS_DEFAULT, value_parser = clap::value_parser!(u16).range(1..=i64::from(VIPS_MAX)))]
+        vips: u16,
         /// `token` of corosync.conf, in milliseconds
         #[arg(long, value_name = "MS")]
         token: Option<u32>,
@@ -206,6 +219,8 @@ fn run(arguments: Arguments) -> Result<i32, LabError> {
         Action::Poweron { node } => open()?.poweron(&node)?,
         Action::Cut { node } => open()?.cut(&node)?,
         Action::Apart { node } => open()?.apart(&node)?,
+        Action::Deafen { node } => open()?.deafen(&node)?,
+        Action::Mute { node } => open()?.mute(&node)?,
         Action::Heal { node: Some(node) } => open()?.heal(&node)?,
         Action::Heal { node: None } => open()?.heal_all()?,
         Action::Freeze { node } => open()?.freeze(&node)?,
@@ -239,6 +254,7 @@ fn run(arguments: Arguments) -> Result<i32, LabError> {
             what,
             runs,
             nodes,
+            vips,
             token,
         } => {
             let options = Options {
@@ -246,7 +262,7 @@ fn run(arguments: Arguments) -> Result<i32, LabError> {
                 quiet,
                 ..own(arguments.dir, nodes, "bench")
             };
-            return bench::run(what, &options, runs.unwrap_or(what.runs()));
+            return bench::run(what, &options, runs.unwrap_or(what.runs()), vips);
         }
     }
     Ok(0)
@@ -279,11 +295,15 @@ fn describe(lab: &Lab, node: &Node) -> String {
         return "off".to_owned();
     }
     let mut words = vec!["on".to_owned()];
-    if node.cut {
-        words.push("cut".to_owned());
-    }
-    if node.apart {
-        words.push("apart".to_owned());
+    for (is_so, word) in [
+        (node.cut, "cut"),
+        (node.apart, "apart"),
+        (node.deaf, "deaf"),
+        (node.mute, "mute"),
+    ] {
+        if is_so {
+            words.push(word.to_owned());
+        }
     }
     if node.frozen {
         // A frozen pid 1 does not answer.

@@ -9,8 +9,10 @@ use super::options::Options;
 use super::state::{self, Node, Process, State};
 use super::switch;
 use super::wait::Wait;
+use netlink::Mac;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::collections::BTreeSet;
 use std::io::{PipeReader, PipeWriter};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -188,7 +190,7 @@ impl Lab {
         self.wait_dead(init, node)?;
         let entry = state.node_mut(node)?;
         (entry.init, entry.cut, entry.frozen) = (None, false, false);
-        entry.apart = false;
+        (entry.apart, entry.deaf, entry.mute) = (false, false, false);
         state.save(&self.dir)?;
         Ok(moment)
     }
@@ -250,20 +252,42 @@ impl Lab {
         self.rewire(node, |n| n.apart = true)
     }
 
-    /// Undoes [`Lab::cut`] and [`Lab::apart`].
+    /// Makes a node deaf: nothing reaches it, while everybody hears what it sends.
+    ///
+    /// # Errors
+    /// [`LabError::NodeOff`], or the kernel's refusal.
+    pub fn deafen(&self, node: &str) -> Result<(), LabError> {
+        self.rewire(node, |n| n.deaf = true)
+    }
+
+    /// Makes a node mute: nobody hears what it sends, while everything reaches it.
+    ///
+    /// # Errors
+    /// [`LabError::NodeOff`], or the kernel's refusal.
+    pub fn mute(&self, node: &str) -> Result<(), LabError> {
+        self.rewire(node, |n| n.mute = true)
+    }
+
+    /// Undoes [`Lab::cut`], [`Lab::apart`], [`Lab::deafen`] and [`Lab::mute`].
     ///
     /// # Errors
     /// [`LabError::NodeOff`], or the kernel's refusal.
     pub fn heal(&self, node: &str) -> Result<(), LabError> {
-        self.rewire(node, |n| (n.cut, n.apart) = (false, false))
+        self.rewire(node, |n| {
+            (n.cut, n.apart, n.deaf, n.mute) = (false, false, false, false);
+        })
     }
 
-    /// Undoes every [`Lab::cut`] and [`Lab::apart`].
+    /// Undoes whatever [`Lab::heal`] undoes, at every node.
     ///
     /// # Errors
     /// The kernel's refusal.
     pub fn heal_all(&self) -> Result<(), LabError> {
-        for node in self.nodes()?.iter().filter(|n| n.cut || n.apart) {
+        for node in self
+            .nodes()?
+            .iter()
+            .filter(|n| n.cut || n.apart || n.deaf || n.mute)
+        {
             self.heal(&node.name)?;
         }
         Ok(())
@@ -350,12 +374,32 @@ impl Lab {
         let mut holders = Vec::new();
         for node in self.nodes()? {
             if let Ok(init) = node.running()
-                && switch::has_address(init, address)?
+                && switch::addresses(init)?.contains(&address)
             {
                 holders.push(node.name);
             }
         }
         Ok(holders)
+    }
+
+    /// All addresses that a node's kernel has; none while it is powered off.
+    ///
+    /// # Errors
+    /// When the node goes away meanwhile.
+    pub fn addresses(&self, node: &str) -> Result<BTreeSet<IpAddr>, LabError> {
+        match State::load(&self.dir)?.node(node)?.running() {
+            Ok(init) => switch::addresses(init),
+            Err(_) => Ok(BTreeSet::new()),
+        }
+    }
+
+    /// Hardware address of a node's interface.
+    ///
+    /// # Errors
+    /// There is no such node.
+    pub fn mac_of(&self, node: &str) -> Result<Mac, LabError> {
+        let state = State::load(&self.dir)?;
+        Ok(switch::mac_of(state.node(node)?.address))
     }
 
     /// Removes an address from a node's kernel behind its daemon's back. Returns the moment.

@@ -103,6 +103,8 @@ mod tests {
                 init: None,
                 cut: false,
                 apart: false,
+                deaf: false,
+                mute: false,
                 frozen: false,
             })
             .collect()

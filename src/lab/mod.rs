@@ -30,6 +30,7 @@ mod service;
 mod state;
 mod switch;
 mod table;
+mod talk;
 mod userns;
 mod wait;
 
@@ -45,6 +46,9 @@ pub use http::HttpProbe;
 pub use options::Options;
 pub use service::VIP;
 pub use state::{Node, Process, default_dir};
-pub use switch::{CLIENT_ADDRESS, NODE_INTERFACE, NODES_MAX, PREFIX, node_address};
+pub use switch::{
+    CLIENT_ADDRESS, CLIENT_ADDRESS6, NODE_INTERFACE, NODES_MAX, PREFIX, node_address,
+};
+pub use talk::{Line, Talk, Teller};
 pub use userns::become_root;
 pub use wait::{Seen, Timeout, Wait};

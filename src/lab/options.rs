@@ -1,6 +1,7 @@
 //! How a lab is to be.
 
 use super::state::default_dir;
+use super::switch::PREFIX;
 use std::path::PathBuf;
 
 /// How a lab is to be; [`Options::new`] has the defaults, the fields are for changing.
@@ -26,6 +27,8 @@ pub struct Options {
     pub quiet: bool,
     /// Leave the nodes powered off; `poweron` starts them.
     pub powered_off: bool,
+    /// Prefix length of the nodes' and the client's addresses.
+    pub prefix: u8,
 }
 
 impl Options {
@@ -43,6 +46,7 @@ impl Options {
             tied: false,
             quiet: false,
             powered_off: false,
+            prefix: PREFIX,
         }
     }
 

@@ -3,9 +3,15 @@
 use super::cluster::Lab;
 use super::error::LabError;
 use super::interrupt;
+use super::state::State;
 use super::switch;
+use netlink::Mac;
 use netlink::owners::OwnerWatch;
 use netlink::probe::{Echo, EchoProbe, longest_silence};
+use netlink::provoke::{Provoker, Questions};
+use netlink::speakers::Capture;
+use netlink::sweep::Sweep;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -34,6 +40,54 @@ impl Lab {
             what: format!("watch who answers for {address} from the lab's client"),
             cause: e.to_string(),
         })
+    }
+
+    /// Starts asking many addresses from the client's place; `old` is the hardware address of
+    /// their holder.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn sweep(&self, targets: &[Ipv4Addr], old: Mac) -> Result<Sweep, LabError> {
+        let netns = switch::namespace(self.client()?)?;
+        let link = switch::NODE_INTERFACE;
+        Sweep::start(&netns, link, targets, old).map_err(|e| LabError::Net {
+            what: format!("ask {} addresses from the lab's client", targets.len()),
+            cause: e.to_string(),
+        })
+    }
+
+    /// Starts asking every node whether it has one of `ips`, every `interval` and by its hardware
+    /// address, and noting at the switch whoever speaks for them.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn watch_owners(
+        &self,
+        ips: &BTreeSet<IpAddr>,
+        interval: Duration,
+    ) -> Result<(Provoker, Capture), LabError> {
+        let state = State::load(&self.dir)?;
+        let failed = |e: netlink::Error| LabError::Net {
+            what: format!("watch who answers for {ips:?} in the lab"),
+            cause: e.to_string(),
+        };
+        if ips.iter().any(IpAddr::is_ipv6) {
+            switch::give_client_ipv6(state.client)?;
+        }
+        let hub = switch::namespace(state.switch)?;
+        let capture = Capture::start(&hub, ips, &switch::INNER).map_err(failed)?;
+        let machines = state.nodes.iter();
+        let machines = machines.map(super::state::Node::mac);
+        let questions = Questions {
+            ips: ips.clone(),
+            asker4: switch::CLIENT_ADDRESS,
+            asker6: switch::CLIENT_ADDRESS6,
+            machines: machines.collect(),
+        };
+        let client = switch::namespace(state.client)?;
+        let provoker = Provoker::start(&client, switch::NODE_INTERFACE, questions, interval)
+            .map_err(failed)?;
+        Ok((provoker, capture))
     }
 
     /// Starts HTTP requests to `target` every `interval` from the client's namespace.

@@ -40,6 +40,8 @@ pub(super) struct Config {
     pub supervise: bool,
     /// What init runs as the daemon; argv.
     pub daemon: Vec<String>,
+    /// Prefix length of the lab's network.
+    pub prefix: u8,
 }
 
 /// A node, powered on or off.
@@ -58,6 +60,12 @@ pub struct Node {
     /// It hears no other node, and the client hears all.
     #[serde(default)]
     pub apart: bool,
+    /// It hears nobody, and everybody hears it.
+    #[serde(default)]
+    pub deaf: bool,
+    /// Nobody hears it, and it hears everybody.
+    #[serde(default)]
+    pub mute: bool,
     /// Its processes are frozen.
     pub frozen: bool,
 }
@@ -183,6 +191,12 @@ impl Node {
             .ok_or_else(|| LabError::NodeOff {
                 name: self.name.clone(),
             })
+    }
+
+    /// Hardware address of its interface, at every power-on the same.
+    #[must_use]
+    pub fn mac(&self) -> netlink::Mac {
+        super::switch::mac_of(self.address)
     }
 
     /// Name of its port on the switch.

@@ -3,12 +3,19 @@
 use super::error::{LabError, Tried};
 use super::state::{Node, Process};
 use netlink::{AddressSpec, Kernel, Mac, NetNs, VethEnd};
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The client's address; probes come from there.
 pub const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 250);
-/// Prefix length of the lab's network.
+/// The client's address for who wants IPv6; it has it from [`super::Lab::watch_owners`] on.
+pub const CLIENT_ADDRESS6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x250);
+/// Prefix length of the lab's IPv6 network.
+const PREFIX6: u8 = 64;
+/// Prefix length of the lab's network when not said otherwise.
 pub const PREFIX: u8 = 24;
+/// Interfaces by which the switch hands frames on within itself.
+pub(super) const INNER: [&str; 4] = [BRIDGE, FAR_BRIDGE, NEAR_WAY, FAR_WAY];
 /// Name of the bridge in the switch's namespace.
 const BRIDGE: &str = "bridge0";
 /// The bridge for the others while a node is apart.
@@ -28,6 +35,12 @@ const ARP_EVERY_MS: u32 = 5;
 #[must_use]
 pub fn node_address(index: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 77, 0, 100 + index)
+}
+
+/// Hardware address of the interface with this address.
+pub(super) fn mac_of(address: Ipv4Addr) -> Mac {
+    let [.., network, host] = address.octets();
+    Mac([0x02, 0x77, 0, 0, network, host])
 }
 
 /// Makes the bridges in a fresh switch namespace.
@@ -62,7 +75,7 @@ pub(super) fn plug(
     switch: Process,
     port: &str,
     node: Process,
-    address: Ipv4Addr,
+    (address, prefix): (Ipv4Addr, u8),
 ) -> Result<(), LabError> {
     tried(
         &format!("plug {address} into the lab's switch (kernel module veth)"),
@@ -79,12 +92,29 @@ pub(super) fn plug(
             inside.loopback_up()?;
             let far = inside.link(NODE_INTERFACE)?.index;
             // A network card keeps its address when the power is cut: neighbours need not ask again.
-            let [.., network, host] = address.octets();
-            inside.set_mac(far, Mac([0x02, 0x77, 0, 0, network, host]))?;
-            inside.add_address(&AddressSpec::new(far, IpAddr::V4(address), PREFIX))?;
+            inside.set_mac(far, mac_of(address))?;
+            inside.add_address(&AddressSpec::new(far, IpAddr::V4(address), prefix))?;
             inside.set_up(far, true)
         },
     )
+}
+/// Gives the client an IPv6 address, too.
+///
+/// # Errors
+/// What the kernel said.
+pub(super) fn give_client_ipv6(client: Process) -> Result<(), LabError> {
+    tried("give the client an IPv6 address", || {
+        let mut kernel = Kernel::open_in(&open(client)?)?;
+        let index = kernel.link(NODE_INTERFACE)?.index;
+        let spec = AddressSpec {
+            nodad: true,
+            ..AddressSpec::new(index, CLIENT_ADDRESS6.into(), PREFIX6)
+        };
+        match kernel.add_address(&spec) {
+            Err(e) if !e.is_exists() => Err(e),
+            _ => Ok(()),
+        }
+    })
 }
 
 /// Makes the client ask for an address that does not answer every [`ARP_EVERY_MS`] instead of every
@@ -128,7 +158,8 @@ pub(super) fn unplug(switch: Process, port: &str) -> Result<(), LabError> {
 /// Puts every node's port where it belongs. A cut node's port is in no bridge: the cable stays, the
 /// node keeps its carrier and hears nothing, as behind a switch that lost its uplink. Where a node
 /// is apart, its port is isolated and the other nodes are in the second bridge, whose way to the
-/// first is isolated, too: they hear each other and the client.
+/// first is isolated, too: they hear each other and the client. A deaf or mute node's port is
+/// one-way.
 ///
 /// # Errors
 /// What the kernel said.
@@ -154,6 +185,7 @@ pub(super) fn arrange(switch: Process, nodes: &[Node]) -> Result<(), LabError> {
             }
             if bridge.is_some() {
                 kernel.set_isolated(port.index, node.apart)?;
+                kernel.set_one_way(port.index, !node.mute, !node.deaf)?;
             }
         }
         Ok(())
@@ -186,14 +218,14 @@ pub(super) fn set_up(node: Process, up: bool) -> Result<(), LabError> {
     })
 }
 
-/// True when the kernel of `node` has `address` on some interface.
+/// What the kernel of `node` has on its interfaces.
 ///
 /// # Errors
 /// What the kernel said.
-pub(super) fn has_address(node: Process, address: IpAddr) -> Result<bool, LabError> {
+pub(super) fn addresses(node: Process) -> Result<BTreeSet<IpAddr>, LabError> {
     tried("list the addresses of a node", || {
         let mut kernel = Kernel::open_in(&open(node)?)?;
-        Ok(kernel.addresses()?.iter().any(|a| a.ip == address))
+        Ok(kernel.addresses()?.iter().map(|a| a.ip).collect())
     })
 }
 

@@ -7,7 +7,7 @@ mod standing;
 
 pub use change::{LoggedChange, Rejection, RejectionKind};
 pub use grants::Grants;
-pub use standing::{Standing, Standings};
+pub use standing::{OpenIntent, Standing, Standings};
 
 use cib::{Cib, Patch, Version};
 use membership::{Ballot, Entry, EntryBody, OpId};
@@ -143,14 +143,20 @@ impl Replica {
             return Applied::default();
         }
         self.seq = entry.seq;
-        let before = self.cib.clone();
         let mut applied = Applied {
-            standing: self.standings.note(&entry.body),
+            standing: self.standings.note(entry),
             grant: self.grants.note(&entry.body),
             ..Applied::default()
         };
+        let new_ballot = entry.ballot != self.ballot;
+        if !new_ballot && !matches!(entry.body, EntryBody::App { .. }) {
+            // Views, grants and fences leave the configuration alone. They come by the hundred,
+            // and a look at the whole tree for each would take longer than all the rest.
+            return applied;
+        }
+        let before = self.cib.clone();
         // R2: a new ballot bumps the epoch, so that (epoch, num_updates) never names two contents.
-        if entry.ballot != self.ballot {
+        if new_ballot {
             self.ballot = entry.ballot;
             self.cib.bump_epoch();
         }
@@ -254,7 +260,7 @@ impl Replica {
 /// Operations whose outcome is remembered.
 pub const OUTCOMES_MAX: usize = 1024;
 /// Format of snapshots.
-const SNAPSHOT_FORMAT: u8 = 2;
+const SNAPSHOT_FORMAT: u8 = 4;
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! What the log says of each node's place: the ground for calling a silent node unclean.
 
-use membership::{EntryBody, View};
+use membership::{Entry, EntryBody, FenceIntent, View};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use wire::{Identity, MachineBoot};
+use wire::{Identity, MachineBoot, NodeId};
 
 /// A node's standing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,12 +16,21 @@ pub enum Standing {
     Fenced(Option<MachineBoot>),
 }
 
+/// A fencing that is asked for and not over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenIntent {
+    /// The DC that asked for it.
+    pub dc: NodeId,
+    /// What it wrote into the log.
+    pub intent: FenceIntent,
+}
+
 /// Standing of every node that was ever seen, and the fencings under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standings {
     nodes: BTreeMap<u32, Standing>,
-    /// Open intents: number, target, reason.
-    intents: BTreeMap<u64, (u32, String)>,
+    /// Open intents by number.
+    intents: BTreeMap<u64, OpenIntent>,
     /// Number and action of the newest intent.
     newest: (u64, String),
     fence_no: u64,
@@ -72,16 +81,14 @@ impl Standings {
         }
     }
 
-    /// Open fence intents: number, target, reason.
-    pub fn intents(&self) -> impl Iterator<Item = (u64, u32, &str)> {
-        self.intents
-            .iter()
-            .map(|(no, (target, why))| (*no, *target, why.as_str()))
+    /// Open fence intents, in the order of their numbers.
+    pub fn intents(&self) -> impl Iterator<Item = &OpenIntent> {
+        self.intents.values()
     }
 
     /// Members with an open fence intent: an agent may be about to kill them.
     pub fn doomed(&self) -> BTreeSet<u32> {
-        let targets = self.intents.values().map(|(target, _)| *target);
+        let targets = self.intents().map(|open| open.intent.target.0);
         targets.filter(|id| self.members().contains(id)).collect()
     }
 
@@ -103,9 +110,9 @@ impl Standings {
     }
 
     /// Takes an entry over; true when some standing changed.
-    pub(super) fn note(&mut self, body: &EntryBody) -> bool {
+    pub(super) fn note(&mut self, entry: &Entry) -> bool {
         let before = self.clone();
-        match body {
+        match &entry.body {
             EntryBody::View(view) => self.note_view(view),
             EntryBody::CleanLeft { identity } => {
                 self.nodes
@@ -114,8 +121,11 @@ impl Standings {
             EntryBody::FenceIntent(intent) => {
                 self.fence_no = self.fence_no.max(intent.fence_no);
                 self.newest = (intent.fence_no, intent.action.clone());
-                self.intents
-                    .insert(intent.fence_no, (intent.target.0, intent.reason.clone()));
+                let open = OpenIntent {
+                    dc: NodeId(entry.ballot.node),
+                    intent: intent.clone(),
+                };
+                self.intents.insert(intent.fence_no, open);
             }
             EntryBody::FenceResult(result) => {
                 self.intents.remove(&result.fence_no);

@@ -8,11 +8,13 @@
 
 use super::NativeVip;
 use super::change::keep_secondaries;
+use super::held::Held;
 use super::lease::as_found;
-use super::params::{Agent, Settings, Target, is_special};
+use super::params::{Agent, Refusal, Settings, Target, is_special, rc};
 use super::see::{judge, wants_answer};
+use super::speak::Arrival;
 use crate::executor::OpRequest;
-use netlink::{Address, AddressSpec, Broadcast, Picture, Place};
+use netlink::{Address, AddressSpec, Broadcast, Link, Picture, Place};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -44,14 +46,19 @@ impl NativeVip {
     pub(super) fn run_batch(&self, requests: &[OpRequest]) -> Vec<Result> {
         let mut results = vec![None; requests.len()];
         // Before the look, so that whatever it shows is still there to be removed after it.
-        for request in requests.iter().filter(|r| r.operation == "stop") {
-            self.held.leave(&request.rsc);
-            self.fall_silent(&request.rsc);
+        let leaving = requests.iter().filter(|r| r.operation == "stop");
+        let leaving: Vec<&str> = leaving.map(|r| r.rsc.as_str()).collect();
+        if !leaving.is_empty() {
+            for rsc in &leaving {
+                self.held.leave(rsc);
+            }
+            self.fall_silent(&leaving);
         }
         let Ok(picture) = self.kernel().picture() else {
             return results;
         };
-        let (mut starts, mut stops, mut adopted) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut starts, mut stops) = (Vec::new(), Vec::new());
+        let mut looks = Looks::default();
         for (at, request) in requests.iter().enumerate() {
             let asks = super::lock(&self.asks).contains_key(&request.rsc);
             let agent = Agent::of(request).filter(|_| !asks && !is_special(request));
@@ -61,13 +68,17 @@ impl NativeVip {
             match request.operation.as_str() {
                 "start" => starts.extend(plan_start(&picture, agent, at, request)),
                 "stop" => stops.extend(self.plan_stop(&picture, at, request)),
-                "monitor" => results[at] = self.monitor_on(&picture, agent, request, &mut adopted),
+                "monitor" => self.monitor_on(&picture, agent, at, request, &mut looks),
                 _ => {}
             }
         }
+        if starts.len() + stops.len() > 1 {
+            let (starts, stops) = (starts.len(), stops.len());
+            tracing::info!(starts, stops, "addresses come or go together");
+        }
         self.stop_all(stops, &mut results);
         self.start_all(&picture, starts, &mut results);
-        self.keep_all(adopted);
+        self.end_looks(looks, &mut results);
         results
     }
 
@@ -104,14 +115,24 @@ impl NativeVip {
         }
         let there = starts.iter().filter(|s| s.there);
         kept.extend(there.filter_map(|s| adopted(picture, s.request, &s.settings, &s.place)));
+        let here: Vec<_> = starts.iter().filter(|s| !refused.contains(&s.at)).collect();
+        let held = |s: &&Start<'_>| self.hold(s.request, &s.settings.target, &s.place);
+        let held: Vec<Held> = here.iter().map(held).collect();
+        let mut new = Vec::new();
+        for (start, held) in here.iter().zip(&held).filter(|(s, _)| !s.there) {
+            new.push(Arrival {
+                request: start.request,
+                settings: &start.settings,
+                link: &start.place.link,
+                held: held.clone(),
+            });
+        }
+        self.proclaim(&new);
+        // The neighbours first: nothing has to be renewed yet, and it takes the kernel's time.
         self.keep_all(kept);
-        // The first word for each goes out before the second for any.
-        for start in starts.iter().filter(|s| !refused.contains(&s.at)) {
-            let held = self.hold(start.request, &start.settings.target, &start.place);
-            if !start.there {
-                self.proclaim(start.request, &start.settings, &start.place.link, &held);
-            }
-            self.watch(start.request, &start.place.link, &held);
+        let watched = here.iter().zip(&held);
+        self.watch_all(watched.map(|(s, held)| (s.request, &s.place.link, held)));
+        for start in here {
             results[start.at] = DONE;
         }
         let devices: BTreeSet<u32> = starts.iter().map(|s| s.place.link.index).collect();
@@ -183,8 +204,12 @@ impl NativeVip {
         })
     }
 
-    fn stop_all(&self, stops: Vec<Stop<'_>>, results: &mut [Result]) {
-        self.close_gates(&stops);
+    fn stop_all<'a>(&self, stops: Vec<Stop<'a>>, results: &mut [Result]) {
+        let gate = |s: &Stop<'a>| {
+            let target = Target::lenient(&s.request.params);
+            (s.request, target.map(|t| t.ip))
+        };
+        self.close_gates(stops.iter().map(gate));
         let all: Vec<(usize, &Address)> = stops
             .iter()
             .flat_map(|s| s.addresses.iter().map(|a| (s.at, a)))
@@ -211,16 +236,15 @@ impl NativeVip {
         }
     }
 
-    fn close_gates(&self, stops: &[Stop<'_>]) {
-        let leased = stops.iter().map(|s| s.request);
-        let leased: Vec<_> = leased.filter(|r| self.leases_for(r).is_some()).collect();
-        let Some(leases) = leased.iter().find_map(|r| self.leases_for(r)) else {
+    /// Nothing is heard or said for these addresses when this has returned.
+    fn close_gates<'a>(&self, all: impl Iterator<Item = (&'a OpRequest, Option<IpAddr>)>) {
+        let leased: Vec<_> = all
+            .filter_map(|(request, ip)| Some((self.leases_for(request)?, request, ip)))
+            .collect();
+        let Some((leases, ..)) = leased.first() else {
             return;
         };
-        let gate = |r: &&OpRequest| {
-            let target = Target::lenient(&r.params);
-            (r.rsc.clone(), target.map(|t| t.ip))
-        };
+        let gate = |(_, request, ip): &(_, &OpRequest, Option<IpAddr>)| (request.rsc.clone(), *ip);
         let gates: Vec<_> = leased.iter().map(gate).collect();
         for ((rsc, _), result) in gates.iter().zip(leases.close_all(&gates)) {
             if let Err(why) = result {
@@ -230,14 +254,44 @@ impl NativeVip {
         }
     }
 
-    /// A monitor that finds everything in order.
+    /// A monitor that finds everything in order, or a probe that finds nothing.
     fn monitor_on<'a>(
         &self,
         picture: &Picture,
         agent: Agent,
+        at: usize,
         request: &'a OpRequest,
-        kept: &mut Vec<Kept<'a>>,
-    ) -> Result {
+        looks: &mut Looks<'a>,
+    ) {
+        let Some((settings, place, fitting)) = self.seen_on(picture, agent, request) else {
+            return;
+        };
+        let target = &settings.target;
+        match judge(agent, request, &settings, &place, &fitting) {
+            Ok(()) => {}
+            Err(refusal) if refusal.rc == rc::NOT_RUNNING && request.interval_ms == 0 => {
+                return looks.absent.push((at, request, target.ip, refusal));
+            }
+            Err(_) => return,
+        }
+        let refreshes = settings.refreshes > 0 && request.interval_ms > 0;
+        if wants_answer(agent, request) || (refreshes && !settings.background) {
+            return;
+        }
+        let kept = adopted(picture, request, &settings, &place);
+        let held = self.hold(request, target, &place);
+        self.refresh(request, settings, &place.link, &held);
+        looks.kept.extend(kept);
+        looks.found.push((at, request, place.link, held));
+    }
+
+    /// What a monitor has to judge.
+    fn seen_on(
+        &self,
+        picture: &Picture,
+        agent: Agent,
+        request: &OpRequest,
+    ) -> Option<(Settings, Place, Vec<Address>)> {
         let settings = Settings::read(agent, &request.params).ok()?;
         let target = &settings.target;
         let held = self.held.get(&request.rsc).filter(|h| h.ip == target.ip);
@@ -249,18 +303,38 @@ impl NativeVip {
             },
             None => picture.place(&target.wanted(settings.broadcast)).ok()?,
         };
-        let fitting: Vec<Address> = fitting(picture, target)?.into_iter().cloned().collect();
-        judge(agent, request, &settings, &place, &fitting).ok()?;
-        let refreshes = settings.refreshes > 0 && request.interval_ms > 0;
-        if wants_answer(agent, request) || (refreshes && !settings.background) {
-            return None;
-        }
-        kept.extend(adopted(picture, request, &settings, &place));
-        let held = self.hold(request, target, &place);
-        self.watch(request, &place.link, &held);
-        self.refresh(request, settings, &place.link, &held);
-        DONE
+        let fitting = fitting(picture, target)?.into_iter().cloned().collect();
+        Some((settings, place, fitting))
     }
+
+    fn end_looks(&self, looks: Looks<'_>, results: &mut [Result]) {
+        self.keep_all(looks.kept);
+        let found = &looks.found;
+        self.watch_all(
+            found
+                .iter()
+                .map(|(_, request, link, held)| (*request, link, held)),
+        );
+        for (at, ..) in found {
+            results[*at] = DONE;
+        }
+        let absent = looks.absent.iter();
+        self.close_gates(absent.map(|(_, request, ip, _)| (*request, Some(*ip))));
+        for (at, request, _, refusal) in looks.absent {
+            let Refusal { rc, reason } = self.lost(&request.rsc, refusal);
+            results[at] = Some((rc, reason));
+        }
+    }
+}
+
+/// What the monitors of a round saw.
+#[derive(Default)]
+struct Looks<'a> {
+    kept: Vec<Kept<'a>>,
+    /// Running, with where they are.
+    found: Vec<(usize, &'a OpRequest, Link, Held)>,
+    /// Not running, with the address and the reason.
+    absent: Vec<(usize, &'a OpRequest, IpAddr, Refusal)>,
 }
 
 /// An address that is up, to be kept alive: its resource, its device when a process that has just
@@ -337,4 +411,4 @@ fn fitting<'a>(picture: &'a Picture, target: &Target) -> Option<Vec<&'a Address>
 /// How long a round of starts waits for gates: where the grant is here and the quorum fresh, they open
 /// at once. The others wait by themselves.
 const GATES_WAIT: Duration = Duration::from_millis(20);
-const DONE: Result = Some((super::params::rc::OK, String::new()));
+const DONE: Result = Some((rc::OK, String::new()));

@@ -209,36 +209,51 @@ impl Bursts {
     /// Sends `count` announcements, the first after one `interval`; replaces the resource's
     /// burst under way.
     pub(super) fn add(&self, resource: &str, voice: Arc<Voice>, count: u32, interval: Duration) {
-        if count == 0 {
-            return;
+        if count > 0 {
+            let mut plan = self.shared.plan();
+            plan.add(resource, Burst::new(voice, count, interval));
+            self.shared.changed.notify_one();
         }
-        let mut plan = self.shared.plan();
-        let burst = Burst::new(voice, count, interval);
-        let old = plan.bursts.insert(resource.to_owned(), burst);
-        // What a new holder still has to repeat is not cut short by a refresh.
-        if let (Some(old), Some(new)) = (old, plan.bursts.get_mut(resource)) {
-            new.repeats = old.repeats;
-        }
+    }
+
+    /// Addresses are to be told again: each at once and at the later times of [`REPEATS`]; a burst
+    /// under way goes on beside it.
+    pub(super) fn repeat(&self, resource: &str, voice: Arc<Voice>) {
+        self.shared.plan().repeat(resource, voice, 0);
         self.shared.changed.notify_one();
     }
 
-    /// The address has come here, or is to be told again: repeats at [`REPEATS`] from now on, and
-    /// at once where `now` says so; a burst under way goes on beside it.
-    pub(super) fn repeat(&self, resource: &str, voice: Arc<Voice>, now: bool) {
+    /// Addresses that have just come here and were announced once: what is to follow for each, as
+    /// the parameters say and at [`REPEATS`]. The thread looks at all of them each time it wakes, so
+    /// that it is woken once for all.
+    pub(super) fn follow_up(&self, all: Vec<Sequel>) {
         let mut plan = self.shared.plan();
-        let burst = plan
-            .bursts
-            .entry(resource.to_owned())
-            .or_insert_with(|| Burst::new(Arc::clone(&voice), 0, Duration::ZERO));
-        burst.voice = voice;
-        let skip = usize::from(!now);
-        burst.repeats = Some((Instant::now(), skip));
+        for sequel in all {
+            let Sequel {
+                resource,
+                voice,
+                count,
+                interval,
+            } = sequel;
+            if count > 0 {
+                plan.add(&resource, Burst::new(Arc::clone(&voice), count, interval));
+            }
+            plan.repeat(&resource, voice, 1);
+        }
         self.shared.changed.notify_one();
     }
 
     /// Ends a resource's burst: nothing is announced once this has returned.
     pub(super) fn cancel(&self, resource: &str) {
         self.shared.plan().bursts.remove(resource);
+    }
+
+    /// As [`Bursts::cancel`] for many.
+    pub(super) fn cancel_all(&self, resources: &[&str]) {
+        let mut plan = self.shared.plan();
+        for resource in resources {
+            plan.bursts.remove(*resource);
+        }
     }
 }
 
@@ -251,6 +266,16 @@ impl Drop for Bursts {
             drop(thread.join());
         }
     }
+}
+
+/// What follows an address's first announcement.
+#[derive(Debug)]
+pub(super) struct Sequel {
+    pub(super) resource: String,
+    pub(super) voice: Arc<Voice>,
+    /// As the parameters say.
+    pub(super) count: u32,
+    pub(super) interval: Duration,
 }
 
 #[derive(Debug)]
@@ -340,6 +365,24 @@ impl Shared {
 }
 
 impl Plan {
+    fn add(&mut self, resource: &str, burst: Burst) {
+        let old = self.bursts.insert(resource.to_owned(), burst);
+        // What a new holder still has to repeat is not cut short by a refresh.
+        if let (Some(old), Some(new)) = (old, self.bursts.get_mut(resource)) {
+            new.repeats = old.repeats;
+        }
+    }
+
+    /// Repeats from now on, all of [`REPEATS`] but the first `skip`.
+    fn repeat(&mut self, resource: &str, voice: Arc<Voice>, skip: usize) {
+        let burst = self
+            .bursts
+            .entry(resource.to_owned())
+            .or_insert_with(|| Burst::new(Arc::clone(&voice), 0, Duration::ZERO));
+        burst.voice = voice;
+        burst.repeats = Some((Instant::now(), skip));
+    }
+
     /// Sends what is due and returns when the next one is.
     fn send_due(&mut self, now: Instant) -> Option<Instant> {
         for burst in self.bursts.values_mut() {

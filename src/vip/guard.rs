@@ -12,6 +12,7 @@
 
 use super::held::Held;
 use super::params::{Agent, Settings};
+use super::speak::Arrival;
 use super::{NativeVip, lock};
 use crate::executor::OpRequest;
 use netlink::{Address, AddressSpec, Change, Kernel, Lifetime, Link};
@@ -83,7 +84,12 @@ impl NativeVip {
                 background: true,
                 ..settings
             };
-            self.proclaim(&held.request, &settings, link, held);
+            self.proclaim(&[Arrival {
+                request: &held.request,
+                settings: &settings,
+                link,
+                held: held.clone(),
+            }]);
             self.watch(&held.request, link, held);
         }
     }

@@ -50,29 +50,37 @@ impl Lookout {
         self.shared.plan().referee = referee;
     }
 
-    /// Watches a resource's address and asks once whether somebody else has it. Known ones are
-    /// asked about again, not more often than [`ASK_INTERVAL`].
-    pub(super) fn add(&self, resource: &str, sentry: Sentry) {
+    /// Watches the addresses of resources and asks once whether somebody else has them. Known ones
+    /// are asked about again, not more often than [`ASK_INTERVAL`]. The thread arranges itself anew
+    /// for all of them each time it is woken: that is once for all that came together.
+    pub(super) fn add(&self, all: Vec<(&str, Sentry)>) {
         let now = Instant::now();
         let mut plan = self.shared.plan();
-        let known = plan.sentries.get(resource);
-        let same = known.is_some_and(|(old, _)| {
-            (old.ip, old.prefix, &old.link.mac) == (sentry.ip, sentry.prefix, &sentry.link.mac)
-                && old.link.index == sentry.link.index
-        });
-        let recent = |asked: Instant| now.saturating_duration_since(asked) < ASK_INTERVAL;
-        if same && known.is_some_and(|(_, asked)| recent(*asked)) {
-            return;
+        let mut news = false;
+        for (resource, sentry) in all {
+            if plan.knows(resource, &sentry, now) {
+                continue;
+            }
+            plan.sentries.insert(resource.to_owned(), (sentry, now));
+            plan.questions.insert(resource.to_owned());
+            news = true;
         }
-        plan.sentries.insert(resource.to_owned(), (sentry, now));
-        plan.questions.insert(resource.to_owned());
         drop(plan);
-        self.wake();
+        if news {
+            self.wake();
+        }
     }
 
-    /// Ends a resource's watch: its address is not defended once this has returned.
-    pub(super) fn remove(&self, resource: &str) {
-        if self.shared.plan().sentries.remove(resource).is_some() {
+    /// Ends the watch of resources: their addresses are not defended once this has returned.
+    pub(super) fn remove(&self, resources: &[&str]) {
+        let mut plan = self.shared.plan();
+        let before = plan.sentries.len();
+        for resource in resources {
+            plan.sentries.remove(*resource);
+        }
+        let fewer = plan.sentries.len() < before;
+        drop(plan);
+        if fewer {
             self.wake();
         }
     }
@@ -105,6 +113,18 @@ struct Plan {
     referee: Arc<dyn Referee>,
     changed: bool,
     stop: bool,
+}
+
+impl Plan {
+    /// This address is on watch, and was asked about lately.
+    fn knows(&self, resource: &str, sentry: &Sentry, now: Instant) -> bool {
+        self.sentries.get(resource).is_some_and(|(old, asked)| {
+            let recent = now.saturating_duration_since(*asked) < ASK_INTERVAL;
+            let address = (old.ip, old.prefix) == (sentry.ip, sentry.prefix);
+            let link = (old.link.index, &old.link.mac) == (sentry.link.index, &sentry.link.mac);
+            recent && address && link
+        })
+    }
 }
 
 impl Default for Plan {

@@ -296,14 +296,7 @@ static IPADDR2: Description = Description {
             "No route to the prefix",
             "The address brings no route to its network (noprefixroute of ip-address).",
         ),
-        parameter(
-            "ip_nonlocal_bind",
-            "boolean",
-            "false",
-            "Let services listen on the address before it is here",
-            "Sets ip_nonlocal_bind of the address's family on every node, as the cluster property\n\
-             ip-nonlocal-bind does for both families. It gets its old value back at a clean stop.",
-        ),
+        NONLOCAL_BIND,
         parameter(
             "preferred_lft",
             "string",
@@ -324,6 +317,16 @@ static IPADDR2: Description = Description {
     status: true,
     reload: false,
 };
+
+/// Ours alone, for every agent of an address.
+const NONLOCAL_BIND: Parameter = parameter(
+    super::nonlocal::PARAMETER,
+    "boolean",
+    "false",
+    "Let services listen on the address before it is here",
+    "Sets ip_nonlocal_bind of the address's family on every node, as the cluster property\n\
+     ip-nonlocal-bind does for both families. It gets its old value back at a clean stop.",
+);
 
 static IPADDR: Description = Description {
     name: "IPaddr",
@@ -412,6 +415,7 @@ static IPADDR: Description = Description {
             "Mask for the announcements",
             "Accepted and ignored.",
         ),
+        NONLOCAL_BIND,
     ],
     timeout: "20s",
     monitor_interval: "5s",
@@ -453,7 +457,7 @@ mod tests {
             ("5", "200")
         );
         let one = defaults(&xml("IPaddr"));
-        assert_eq!(one.len(), 12);
+        assert_eq!(one.len(), 13);
         assert_eq!(
             (one["ARP_REPEAT"].as_str(), one["ARP_INTERVAL_MS"].as_str()),
             ("10", "500")

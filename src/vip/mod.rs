@@ -38,6 +38,7 @@ use netlink::{Error, Kernel, Place};
 use params::{Agent, Refusal, Settings, Target, rc};
 use see::{check_answer, judge, no_carrier};
 use space::Spaces;
+use speak::Arrival;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -212,7 +213,12 @@ impl NativeVip {
         if !place.link.up {
             self.proclaim_on_new_link(request, settings, &link, &held);
         } else if !there {
-            self.proclaim(request, &settings, &link, &held);
+            self.proclaim(&[Arrival {
+                request,
+                settings: &settings,
+                link: &link,
+                held: held.clone(),
+            }]);
         }
         self.watch(request, &link, &held);
         Ok(())
@@ -221,7 +227,7 @@ impl NativeVip {
     fn stop(&self, request: &OpRequest) -> Outcome {
         // First of all: what is removed from here on must not be put back.
         self.held.leave(&request.rsc);
-        self.fall_silent(&request.rsc);
+        self.fall_silent(&[&request.rsc]);
         let Some(target) = Target::lenient(&request.params) else {
             // What is no address is on no interface.
             return Ok(());
@@ -272,7 +278,7 @@ impl NativeVip {
         if refusal.rc != rc::NOT_RUNNING {
             return refusal;
         }
-        self.fall_silent(resource);
+        self.fall_silent(&[resource]);
         let winner = self.held.get(resource).and_then(|h| h.tally.given_up_to());
         self.held.forget(resource);
         match winner {

@@ -1,6 +1,6 @@
 //! Telling the neighbours, and hearing who contradicts.
 
-use super::burst::Voice;
+use super::burst::{Sequel, Voice};
 use super::conflict::{Referee, Sentry};
 use super::held::Held;
 use super::params::Settings;
@@ -10,6 +10,14 @@ use netlink::Link;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// An address that has just come here.
+pub(super) struct Arrival<'a> {
+    pub(super) request: &'a OpRequest,
+    pub(super) settings: &'a Settings,
+    pub(super) link: &'a Link,
+    pub(super) held: Held,
+}
 
 impl NativeVip {
     /// Announces every address held here once more: at once and at 0.1, 0.5 and 2 s. For when the
@@ -52,7 +60,7 @@ impl NativeVip {
             if let Some(link) = link.filter(|link| there && link.up)
                 && let Some(voice) = self.voice(link, &held)
             {
-                self.bursts.repeat(&resource, voice, true);
+                self.bursts.repeat(&resource, voice);
                 count += 1;
             }
         }
@@ -124,18 +132,33 @@ impl NativeVip {
         }
     }
 
-    /// The same, for an address that has just come here.
-    pub(super) fn proclaim(
-        &self,
-        request: &OpRequest,
-        settings: &Settings,
-        link: &Link,
-        held: &Held,
-    ) {
-        self.announce(request, settings, link, held);
-        if let Some(voice) = self.voice(link, held) {
-            self.bursts.repeat(&request.rsc, voice, false);
+    /// The same, for addresses that have just come here: the first word for each goes out before
+    /// the second for any, and before anything else is done for one of them.
+    pub(super) fn proclaim(&self, all: &[Arrival<'_>]) {
+        let mut sequels = Vec::with_capacity(all.len());
+        for arrival in all {
+            let (settings, held) = (arrival.settings, &arrival.held);
+            let Some(voice) = self.voice(arrival.link, held) else {
+                continue;
+            };
+            if settings.announces > 0 {
+                voice.speak();
+            }
+            let mut count = settings.announces.saturating_sub(1);
+            if !settings.background {
+                for _ in 0..std::mem::take(&mut count) {
+                    std::thread::sleep(settings.interval);
+                    voice.speak();
+                }
+            }
+            sequels.push(Sequel {
+                resource: arrival.request.rsc.clone(),
+                voice,
+                count,
+                interval: settings.interval,
+            });
         }
+        self.bursts.follow_up(sequels);
     }
 
     /// On a link that was just brought up the kernel drops what is sent until the carrier comes,
@@ -157,7 +180,16 @@ impl NativeVip {
 
     /// Listens for claims to the address from now on.
     pub(super) fn watch(&self, request: &OpRequest, link: &Link, held: &Held) {
-        if let Some(voice) = self.voice(link, held) {
+        self.watch_all([(request, link, held)]);
+    }
+
+    /// The same for many.
+    pub(super) fn watch_all<'a>(
+        &self,
+        all: impl IntoIterator<Item = (&'a OpRequest, &'a Link, &'a Held)>,
+    ) {
+        let sentry = |(request, link, held): (&'a OpRequest, &Link, &Held)| {
+            let voice = self.voice(link, held)?;
             let sentry = Sentry {
                 link: link.clone(),
                 ip: held.ip,
@@ -165,14 +197,16 @@ impl NativeVip {
                 voice,
                 tally: Arc::clone(&held.tally),
             };
-            self.lookout.add(&request.rsc, sentry);
-        }
+            Some((request.rsc.as_str(), sentry))
+        };
+        self.lookout
+            .add(all.into_iter().filter_map(sentry).collect());
     }
 
-    /// Nothing is announced or defended for the resource once this has returned.
-    pub(super) fn fall_silent(&self, resource: &str) {
-        self.lookout.remove(resource);
-        self.bursts.cancel(resource);
+    /// Nothing is announced or defended for the resources once this has returned.
+    pub(super) fn fall_silent(&self, resources: &[&str]) {
+        self.lookout.remove(resources);
+        self.bursts.cancel_all(resources);
     }
 
     /// Nothing where there are no neighbours, or no rights to speak to them (noted as trouble).

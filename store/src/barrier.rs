@@ -42,16 +42,16 @@ impl Barrier {
         if self.skip {
             return Ok(());
         }
-        self.file
-            .sync_all()
-            .map_err(|e| StoreError::io("syncing", &self.path, e))?;
         sync_file(&engine_dir.join("conf"))?;
+        // Names first: what the engine overwrote while it opened needs its snapshot's.
         for dir in [&engine_dir.join("blobs"), engine_dir] {
             if dir.exists() {
                 sync_dir(dir)?;
             }
         }
-        Ok(())
+        self.file
+            .sync_all()
+            .map_err(|e| StoreError::io("syncing", &self.path, e))
     }
 }
 

@@ -9,15 +9,28 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::barrier::{sync_dir, sync_file};
 use crate::error::{OpenError, StoreError};
 
 /// Opens (or creates) the database in `dir`; `Ok(Err(cause))` when its files are damaged. Whatever
 /// is wrong with the system instead (a lock, a full disk, permissions) is an error: a sound
 /// database must not go to quarantine for it.
 pub(crate) fn open(dir: &Path) -> Result<Result<sled::Db, String>, OpenError> {
+    sync_leftovers(dir)?;
+    let adopted = adopt_snapshots(dir)?;
+    let result = open_waiting(dir)?;
+    if result.is_ok() || adopted.is_empty() {
+        return Ok(result);
+    }
+    for path in adopted {
+        fs::remove_file(&path).map_err(|e| StoreError::io("removing", &path, e))?;
+    }
+    open_waiting(dir)
+}
+
+fn open_waiting(dir: &Path) -> Result<Result<sled::Db, String>, OpenError> {
     let deadline = Instant::now() + LOCK_WAIT;
     loop {
-        remove_half_snapshots(dir)?;
         match open_in_thread(dir)? {
             // The engine's lock is passed on to a child between fork and exec, and outlives the
             // closing of the database by as long as its threads take to end.
@@ -37,6 +50,17 @@ pub(crate) fn open(dir: &Path) -> Result<Result<sled::Db, String>, OpenError> {
             result => return Ok(result.map_err(|e| e.to_string())),
         }
     }
+}
+
+/// What a killed process wrote last may be in the page cache alone. The engine takes it for there,
+/// and writes over segments that it does not need any more because of it.
+fn sync_leftovers(dir: &Path) -> Result<(), StoreError> {
+    let path = dir.join(DATA_FILE);
+    if path.exists() {
+        sync_file(&path)?;
+        sync_dir(dir)?;
+    }
+    Ok(())
 }
 
 fn open_in_thread(dir: &Path) -> Result<Result<sled::Db, sled::Error>, OpenError> {
@@ -104,14 +128,27 @@ pub(crate) fn move_snapshots(dir: &Path, aside: &Path) -> Result<usize, StoreErr
     Ok(snapshots.len())
 }
 
-/// A crash while the engine opens leaves `snap.*.generating`, which it then refuses to read.
-fn remove_half_snapshots(dir: &Path) -> Result<(), StoreError> {
-    for path in snapshots(dir)? {
-        if path.extension().is_some_and(|e| e == "generating") {
-            fs::remove_file(&path).map_err(|e| StoreError::io("removing", &path, e))?;
+/// A crash while the engine opens leaves `snap.*.generating`. A whole one has to be used: the engine
+/// syncs it, renames it, and then, without syncing the directory, overwrites segments that are
+/// dispensable with it and not without it (it takes the gap for the end of its log). One that was
+/// cut short is refused by the engine. Returns the new names: [`open`] removes them then.
+fn adopt_snapshots(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut adopted = Vec::new();
+    for half in snapshots(dir)? {
+        if half.extension().is_some_and(|e| e == "generating") {
+            let whole = half.with_extension("");
+            if whole.exists() {
+                fs::remove_file(&half).map_err(|e| StoreError::io("removing", &half, e))?;
+                continue;
+            }
+            fs::rename(&half, &whole).map_err(|e| StoreError::io("renaming", &half, e))?;
+            adopted.push(whole);
         }
     }
-    Ok(())
+    if !adopted.is_empty() {
+        sync_dir(dir)?;
+    }
+    Ok(adopted)
 }
 
 fn snapshots(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
@@ -142,6 +179,9 @@ pub(crate) fn panicked(doing: &'static str, panic: &(dyn Any + Send)) -> StoreEr
         cause: format!("panic: {}", text.unwrap_or("no message")),
     }
 }
+
+/// The engine's one growing file.
+const DATA_FILE: &str = "db";
 
 /// Directory of the engine's files, below the store's.
 pub(crate) const ENGINE_DIR: &str = "db";

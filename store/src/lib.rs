@@ -18,6 +18,7 @@ mod envelope;
 mod error;
 mod export;
 mod history;
+mod journal;
 mod lock;
 mod log;
 mod meta;
@@ -45,6 +46,7 @@ pub use watch::Trouble;
 use barrier::Barrier;
 use chunks::Stage;
 use envelope::Kind;
+use journal::{Journal, Writes};
 use lock::Lock;
 use log::Position;
 use meta::{Slot, Slots};
@@ -82,7 +84,8 @@ pub struct Batch {
 pub enum Op {
     /// Replace the safety record: at most [`SAFETY_BYTES_MAX`] bytes.
     Safety(Vec<u8>),
-    /// Drop every log record from `seq` on; must lie after the snapshot.
+    /// Drop every log record from `seq` on; must lie after the snapshot. From 1 on: everything, the
+    /// snapshot, too; then the same batch must bring another one.
     TruncateLog {
         /// First to go.
         seq: u64,
@@ -245,15 +248,16 @@ impl Store {
                 safety,
             })?;
         }
-        let engine = |doing| {
-            let path = self.dir.join(engine::ENGINE_DIR);
-            move |error| StoreError::engine(doing, &path, error)
-        };
-        self.db
-            .apply_batch(plan.writes)
-            .map_err(engine("writing"))?;
-        self.db.flush().map_err(engine("flushing"))?;
-        self.barrier.sync()?;
+        let path = self.dir.join(engine::ENGINE_DIR);
+        if journal::fits(&plan.writes) {
+            journal::apply_piece(&self.db, &self.barrier, &path, plan.writes)?;
+        } else {
+            let batches = self.batches + 1;
+            let writes = plan.writes.clone();
+            journal::write(&self.dir, &Journal { batches, writes })?;
+            journal::apply(&self.db, &self.barrier, &path, plan.writes)?;
+            journal::remove(&self.dir);
+        }
         self.batches += 1;
         self.position = plan.position;
         self.versions = plan.versions;
@@ -287,9 +291,10 @@ impl Store {
                 Op::Healed => stage.delete_single(Kind::Degraded),
             }
         }
+        position.is_whole()?;
         stage.put_single(Kind::Batch, self.batches + 1, &[]);
         Ok(Plan {
-            writes: stage.into_batch(),
+            writes: stage.into_writes(),
             position,
             versions,
             safety,
@@ -317,7 +322,7 @@ impl Drop for Store {
 
 /// A checked batch.
 struct Plan {
-    writes: sled::Batch,
+    writes: Writes,
     position: Position,
     versions: Vec<u64>,
     safety: Option<Vec<u8>>,

@@ -11,11 +11,23 @@ pub(crate) struct Position {
     pub(crate) snapshot: u64,
     /// Last record; never below `snapshot`.
     pub(crate) last: u64,
+    /// The snapshot went with everything else, and its successor has not come yet.
+    pub(crate) bare: bool,
 }
 
 impl Position {
-    /// Drops every record from `seq` on.
+    /// Drops every record from `seq` on; from 1 on, the snapshot with them, if the same batch brings
+    /// another: a peer's, or the empty one where nothing of this log is in the cluster's.
     pub(crate) fn truncate(&mut self, stage: &mut Stage<'_>, seq: u64) -> Result<(), StoreError> {
+        if seq == 1 && self.snapshot > 0 {
+            stage.delete_range(Kind::Snapshot, 0, u64::MAX)?;
+            stage.delete_range(Kind::Log, 0, u64::MAX)?;
+            *self = Self {
+                bare: true,
+                ..Self::default()
+            };
+            return Ok(());
+        }
         if seq <= self.snapshot {
             return Err(StoreError::refused(format!(
                 "truncation at log {seq} would cut into the snapshot through {}",
@@ -63,7 +75,18 @@ impl Position {
         stage.delete_range(Kind::Log, 0, seq)?;
         self.snapshot = seq;
         self.last = self.last.max(seq);
+        self.bare = false;
         Ok(())
+    }
+
+    /// What a whole batch must leave behind.
+    pub(crate) fn is_whole(&self) -> Result<(), StoreError> {
+        match self.bare {
+            true => Err(StoreError::refused(
+                "everything was dropped, and no snapshot came in its place".to_owned(),
+            )),
+            false => Ok(()),
+        }
     }
 }
 
@@ -85,6 +108,7 @@ impl Contents {
         Position {
             snapshot,
             last: self.log.last().map_or(snapshot, |(seq, _)| *seq),
+            bare: false,
         }
     }
 }

@@ -217,6 +217,47 @@ fn an_older_database_is_noticed() {
     assert_eq!(state.log.len(), 20);
 }
 
+/// Some leave a database that opens and cannot be read without a panic of the engine.
+#[test]
+fn a_lost_piece_of_the_database_is_told_whichever_it_is() {
+    let dir = filled(true, true);
+    {
+        let mut store = open(dir.path()).store;
+        for seq in 21..=230 {
+            let record = vec![seq as u8; 6_000];
+            let ops = vec![Op::AppendLog { seq, record }];
+            store.commit(&Batch { ops }).expect("commit");
+        }
+    }
+    let pieces = fs::metadata(dir.path().join("db/db")).expect("file").len() as usize / PIECE_BYTES;
+    assert!(pieces > 10, "{pieces} pieces");
+    for piece in 0..pieces {
+        let copy = tempfile::tempdir().expect("directory");
+        copy_tree(dir.path(), copy.path());
+        for entry in fs::read_dir(copy.path().join("db")).expect("list") {
+            let path = entry.expect("entry").path();
+            let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+            if name.is_some_and(|n| n.starts_with("snap.")) {
+                fs::remove_file(path).expect("remove");
+            }
+        }
+        let file = copy.path().join("db/db");
+        let mut bytes = fs::read(&file).expect("read");
+        bytes[piece * PIECE_BYTES..(piece + 1) * PIECE_BYTES].fill(0);
+        fs::write(&file, bytes).expect("write");
+        let state = open(copy.path()).state;
+        let whole = state.log.len() == 230;
+        assert!(
+            whole || state.health.degraded(),
+            "piece {piece}: {:?}",
+            state.health
+        );
+    }
+}
+
+/// A quarter of one of the engine's segments.
+const PIECE_BYTES: usize = 128 * 1024;
+
 #[test]
 fn half_written_and_rotten_engine_snapshots_cost_nothing() {
     let dir = filled(true, true);

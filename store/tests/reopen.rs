@@ -95,6 +95,30 @@ fn a_snapshot_beyond_the_log_starts_a_new_one() {
     assert_eq!(state.health, Health::Sound);
 }
 
+/// What a node does that was away for longer than its peers keep entries, and what one of two does
+/// whose log lost against the other's.
+#[test]
+fn another_snapshot_takes_the_place_of_everything() {
+    for seq in [50, 0] {
+        let dir = tempfile::tempdir().expect("directory");
+        let mut store = open(dir.path()).store;
+        let own = Op::Snapshot {
+            seq: 2,
+            state: vec![1; 5_000],
+        };
+        commit(&mut store, vec![append(1), append(2), append(3), own]);
+        let state = b"from a peer".to_vec();
+        let other = Op::Snapshot { seq, state };
+        commit(&mut store, vec![Op::TruncateLog { seq: 1 }, other]);
+        commit(&mut store, vec![append(seq + 1)]);
+        drop(store);
+        let state = open(dir.path()).state;
+        assert_eq!(state.health, Health::Sound);
+        assert_eq!(state.snapshot, Some((seq, b"from a peer".to_vec())));
+        assert_eq!(state.log, vec![(seq + 1, record(seq + 1))]);
+    }
+}
+
 #[test]
 fn a_wrong_batch_changes_nothing() {
     let dir = tempfile::tempdir().expect("directory");
@@ -108,6 +132,7 @@ fn a_wrong_batch_changes_nothing() {
         vec![append(5)],
         vec![append(2)],
         vec![append(4), Op::TruncateLog { seq: 2 }],
+        vec![Op::TruncateLog { seq: 1 }],
         vec![Op::Safety(vec![0; store::SAFETY_BYTES_MAX + 1])],
         vec![Op::Snapshot {
             seq: 1,

@@ -36,7 +36,19 @@ impl Cluster {
 
     /// A lab of `nodes` nodes whose power is still off, for tests that change files first.
     pub(crate) fn off(test: &str, nodes: u8) -> Option<Self> {
-        Self::lab(test, nodes, |o| o.powered_off = true)
+        Self::off_with(test, nodes, |_| ())
+    }
+
+    /// The same with options of its own.
+    pub(crate) fn off_with(
+        test: &str,
+        nodes: u8,
+        change: impl FnOnce(&mut Options),
+    ) -> Option<Self> {
+        Self::lab(test, nodes, |o| {
+            o.powered_off = true;
+            change(o);
+        })
     }
 
     /// Switches every node on and waits until all are online, with quorum.

@@ -212,6 +212,8 @@ fn the_prompt_asks_before_it_commits_and_remembers_nothing_wrong() {
     crm.wait("crm(live/node1)node# ");
     crm.say("show");
     crm.wait("node1(1): member");
+    // Before the prompt is there, the terminal itself would take the end and tell nobody.
+    crm.wait("crm(live/node1)node# ");
     crm.hang_up();
     assert_eq!(crm.end(), 0);
 }
@@ -255,6 +257,25 @@ fn fencing_by_hand_says_how_it_went() {
         told.ok() && told.stderr.contains("node3 was fenced by power"),
         "{told:?}"
     );
+}
+
+#[test]
+fn a_coordinator_fenced_by_hand_is_killed_once_and_its_successor_tells() {
+    let test = "a_coordinator_fenced_by_hand_is_killed_once_and_its_successor_tells";
+    let Some(c) = Cluster::up(test, 3, |_| ()) else {
+        return;
+    };
+    c.must_edit("node1", |cib| {
+        properties(cib, &[("stonith-enabled", "true")]);
+        add(cib, Primitive::new("power", "stonith:fence_lab"));
+    });
+    c.wait_started("node1", "power", None);
+    let dc = c.status("node1").dc.unwrap();
+    let asker = c.other_than(&[&dc]);
+    let told = c.run(&asker, &format!("mainstay fence {dc} --yes"));
+    assert_eq!(told, format!("{dc} was fenced by power\n"));
+    let log = c.log_of(&asker);
+    assert!(!log.contains("could not be fenced"), "{log}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Fence devices that lie, take their time, or strike at the wrong moment.
 
 use crate::cluster::{Cluster, PATIENCE, STILLNESS, brief, is_online, started_on};
-use crate::config::{Primitive, add, constrain, ip_and_web, properties};
+use crate::config::{Primitive, add, constrain, ip_and_web, plain, properties};
 use mainstay::ipc::Request;
 use mainstay::lab::VIP;
 
@@ -24,8 +24,9 @@ printf '%s\\n' \"$input\" | /usr/sbin/fence_lab"
     )
 }
 
-/// Fencing by this agent.
+/// Fencing by this agent; where a device runs moves nothing else.
 fn fencing(cib: &mut cib::Cib, agent: &str) {
+    plain(cib);
     properties(cib, &[("stonith-enabled", "true")]);
     add(cib, Primitive::new("power", &format!("stonith:{agent}")));
 }
@@ -139,7 +140,15 @@ fn about_to_be_killed(c: &Cluster, holder: &str, victim: &str, before: Option<i3
         !given.contains("rsc=\"new\" operation=\"start\""),
         "{victim} was given something while it was about to be killed:\n{given}"
     );
-    assert_eq!(started_on(&c.status(holder), "web"), [holder]);
+    // What the service loses meanwhile it has back before the device is done.
+    c.wait_until(
+        "the service beside the fencing",
+        holder,
+        || match &started_on(&c.status(holder), "web")[..] {
+            [place] if place == holder => Ok(()),
+            other => Err(format!("web runs on {other:?}")),
+        },
+    );
 
     for node in c.powered().iter().filter(|n| **n != victim) {
         c.run(node, "rm -f /run/hold-fencing");

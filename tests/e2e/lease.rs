@@ -15,13 +15,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Asks who has the floating IP, from the client's place, and notes who says so and when.
-struct Witness {
+pub(crate) struct Witness {
     over: Arc<AtomicBool>,
     thread: JoinHandle<Vec<(Instant, Mac)>>,
 }
 
 impl Witness {
-    fn start(c: &Cluster) -> Self {
+    pub(crate) fn start(c: &Cluster) -> Self {
         let client = c.client().unwrap();
         let netns = NetNs::of_pid(client.pid.unsigned_abs()).unwrap();
         let over = Arc::new(AtomicBool::new(false));
@@ -33,7 +33,7 @@ impl Witness {
         Self { over, thread }
     }
 
-    fn stop(self) -> Vec<(Instant, Mac)> {
+    pub(crate) fn stop(self) -> Vec<(Instant, Mac)> {
         self.over.store(true, Ordering::Release);
         self.thread.join().unwrap()
     }
@@ -69,7 +69,7 @@ fn four() -> Ipv4Addr {
 
 /// Every hardware address that spoke for the floating IP, in order of its first word; fails when
 /// one was heard again after its successor.
-fn holders_in_turn(c: &Cluster, heard: &[(Instant, Mac)]) -> Vec<Mac> {
+pub(crate) fn holders_in_turn(c: &Cluster, heard: &[(Instant, Mac)]) -> Vec<Mac> {
     let mut turns: Vec<Mac> = Vec::new();
     for (at, mac) in heard {
         if turns.last() == Some(mac) {
@@ -88,7 +88,7 @@ fn holders_in_turn(c: &Cluster, heard: &[(Instant, Mac)]) -> Vec<Mac> {
     turns
 }
 
-fn mac_of(c: &Cluster, node: &str) -> Mac {
+pub(crate) fn mac_of(c: &Cluster, node: &str) -> Mac {
     let nodes = c.nodes().unwrap();
     let node = nodes.iter().find(|n| n.name == node).unwrap();
     let netns = NetNs::of_pid(node.running().unwrap().pid.unsigned_abs()).unwrap();
@@ -104,7 +104,7 @@ fn tables(c: &Cluster, node: &str) -> Vec<String> {
 }
 
 /// Three nodes and one floating IP; its holder.
-fn with_address(test: &str, nodes: u8, two_node: bool) -> Option<(Cluster, String)> {
+pub(crate) fn with_address(test: &str, nodes: u8, two_node: bool) -> Option<(Cluster, String)> {
     with_daemon(test, nodes, |o| o.two_node = two_node)
 }
 
@@ -130,7 +130,7 @@ fn with_daemon(
     Some((c, holder))
 }
 
-fn wait_taken(c: &Cluster, from: &str) -> String {
+pub(crate) fn wait_taken(c: &Cluster, from: &str) -> String {
     let witness = c.other_than(&[from]);
     c.wait_started(&witness, "ip", Some(from))
 }
@@ -372,9 +372,13 @@ fn a_lease_is_shown_with_its_grant_belts_and_last_move() {
         assert!(text.contains(word), "{word} in {text}");
     }
     let json = c.run(&holder, "mainstay vip -o json");
-    let vips: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(vips[0]["lease"], "open", "{json}");
-    assert_eq!(vips[0]["last_move"]["to"], holder.as_str(), "{json}");
+    let told: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let vip = &told["addresses"][0];
+    assert_eq!(vip["lease"], "open", "{json}");
+    assert_eq!(vip["last_move"]["to"], holder.as_str(), "{json}");
+    let switch = &told["switches"][0];
+    assert_eq!(switch["key"], "net.ipv4.ip_nonlocal_bind", "{json}");
+    assert_eq!(switch["value"], "0", "{json}");
 }
 
 /// Nobody can tell this from a death (ruling 11): both hold the address until the cable is mended.
@@ -387,6 +391,13 @@ fn two_that_were_hidden_from_each_other_agree_on_one_holder() {
     let other = c.other_than(&[&holder]);
     c.cut(&holder).unwrap();
     assert_eq!(c.wait_started(&other, "ip", Some(&holder)), other);
+    let status = c.status(&other);
+    let told = |text: &str| text.contains("looks the same") && text.contains("A third node");
+    assert!(
+        status.notices.iter().any(|n| told(&n.text)),
+        "{}",
+        brief(&status)
+    );
     c.heal(&holder).unwrap();
     c.wait_online();
     let last = c.wait_started(&other, "ip", None);

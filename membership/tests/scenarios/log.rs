@@ -181,6 +181,31 @@ fn a_wiped_node_does_not_give_a_minority_a_quorum() {
     everywhere(&mut c, b"precious");
 }
 
+/// It still hears and could be heard: it has to be silent for the others to miss it.
+#[test]
+fn a_member_whose_disk_hangs_is_missed_and_comes_back() {
+    let mut c = Cluster::running(3, 25);
+    let dc = c.dc().unwrap();
+    let other = c.nodes.keys().copied().find(|n| *n != dc).unwrap();
+    let is_member = |c: &Cluster| {
+        let view = c.status(dc).view;
+        view.members
+            .iter()
+            .any(|m| m.identity.node == NodeId(other))
+    };
+    assert!(is_member(&c));
+    c.nodes.get_mut(&other).unwrap().disk_hangs = true;
+    c.propose(dc, 9, b"stuck");
+    let took = c.until("a view without it", 6_000 * MS, |c| !is_member(c));
+    assert!(took < 4_000 * MS, "took {} ms", took / MS);
+    assert_eq!(c.dc(), Some(dc));
+    assert!(c.nodes[&other].notice("store-hung"));
+    c.nodes.get_mut(&other).unwrap().disk_hangs = false;
+    c.until("a view with it", 6_000 * MS, is_member);
+    c.settle();
+    everywhere(&mut c, b"stuck");
+}
+
 #[test]
 fn a_hung_disk_takes_the_node_out_of_the_view() {
     let mut c = Cluster::running(3, 24);

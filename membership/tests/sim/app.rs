@@ -57,6 +57,7 @@ impl World {
             Event::View(_) => self.stats.views += 1,
             Event::Command { .. } => self.stats.commands += 1,
             Event::RestartNeeded { .. } => self.restart(id, 20 * MS, 200 * MS),
+            Event::Inherited { vip, .. } => self.inherited(id, &vip),
             Event::Left => self.restart(id, 200 * MS, 3 * SECOND),
             Event::FenceIntentLocal(intent) => self.run_agent(id, intent),
             Event::State {

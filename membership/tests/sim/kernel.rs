@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use membership::*;
 use wire::Identity;
 
+use crate::heirs::Rights;
 use crate::rng::Rng;
 use crate::world::{Happening, MS, SECOND, World};
 
@@ -75,7 +76,11 @@ pub struct Kernels {
     /// Two answering at once is counted here and not reported: what ruling 11 excepts.
     pub tolerant: bool,
     pub overlap_us: u64,
-    rng: Rng,
+    /// What was given up is said to the heir alone, and nobody tells the log.
+    pub word_only: bool,
+    /// Who may hold what by the rules.
+    pub rights: Rights,
+    pub rng: Rng,
 }
 
 impl Kernels {
@@ -90,6 +95,8 @@ impl Kernels {
             by_hand: false,
             tolerant: false,
             overlap_us: 0,
+            word_only: false,
+            rights: Rights::default(),
             rng: Rng::new(seed ^ 0x1EA5E),
         }
     }
@@ -110,6 +117,7 @@ impl Kernels {
             off: true,
             ..Kernel::default()
         };
+        self.rights.forget(id);
     }
 
     /// The node stopped everything before it leaves.
@@ -117,6 +125,7 @@ impl Kernels {
         let kernel = self.of(id);
         kernel.elements.clear();
         kernel.keepers.clear();
+        self.rights.forget(id);
     }
 
     /// The machine's own clock stands still, and with it the timeouts.
@@ -126,6 +135,12 @@ impl Kernels {
         for end in kernel.elements.values_mut().filter(|end| **end > now) {
             *end += for_us;
         }
+    }
+
+    /// A process sees to it that its machine answers for the VIP no more.
+    pub fn silence(&mut self, id: u32, vip: &str) {
+        self.of(id).elements.remove(vip);
+        self.rights.over(id, vip);
     }
 
     pub fn lives(&self, id: u32, vip: &str, now: u64) -> bool {
@@ -164,6 +179,7 @@ impl World {
         let Some(core) = &node.core else { return };
         let leases = core.leases();
         let timing = core.status().timing;
+        self.one_right(id, &leases, timing.lease_us);
         self.close_the_rest(id, &leases);
         for lease in leases {
             let kernel = self.kernels.of(id);
@@ -353,6 +369,7 @@ impl World {
         let view = core.probe().view.clone();
         let members: Vec<Identity> = view.members.iter().map(|m| m.identity).collect();
         let Some(grant) = core.log_state().grants.get(vip).cloned() else {
+            self.settle_heir(dc, vip);
             if let Some(to) = self.kernels.rng.pick(&members).copied() {
                 self.grant(dc, vip, to);
             }
@@ -371,6 +388,9 @@ impl World {
             true => 19,
             false => self.kernels.rng.below(20),
         };
+        if matches!(dice, 6 | 7 | 19) {
+            self.settle_heir(dc, vip);
+        }
         match dice {
             0 => self.revoke(dc, grant.grant_no),
             1 | 2 => self.release(holder, vip),
@@ -378,6 +398,14 @@ impl World {
             3 if members.len() > 1 => {
                 let other = members.iter().find(|m| m.node != grant.node());
                 self.grant(dc, vip, *other.unwrap_or(&there));
+            }
+            // Somebody else in turn, whose holder then stops, at once or some time later.
+            4 | 5 if members.len() > 1 => {
+                let others = members.iter().filter(|m| m.node != grant.node());
+                let others: Vec<Identity> = others.copied().collect();
+                if let Some(to) = self.kernels.rng.pick(&others).copied() {
+                    self.grant_in_turn(dc, vip, to);
+                }
             }
             _ if lapsed || there != grant.holder => self.grant(dc, vip, there),
             _ => {}
@@ -423,9 +451,9 @@ impl World {
         if grant.node().0 != id {
             return;
         }
-        let kernel = self.kernels.of(id);
-        kernel.elements.remove(vip);
-        let keeper = kernel.keepers.entry(vip.to_owned()).or_default();
+        self.kernels.silence(id, vip);
+        let keepers = &mut self.kernels.of(id).keepers;
+        let keeper = keepers.entry(vip.to_owned()).or_default();
         if keeper.grant_no > grant.grant_no || keeper.writing {
             return;
         }
@@ -434,9 +462,17 @@ impl World {
             lapsed: true,
             ..Keeper::default()
         };
-        let (vip, grant_no) = (vip.to_owned(), grant.grant_no);
-        let op = self.new_op();
-        self.propose(id, op, EntryBody::Released { vip, grant_no });
+        let waits = |w: &Self| {
+            let core = w.node(id).core.as_ref();
+            core.is_some_and(|c| c.log_state().heirs.contains_key(vip))
+        };
+        let may_forget = waits(self) && !self.kernels.by_hand;
+        let alone = self.kernels.word_only || (may_forget && self.kernels.rng.permille(500));
+        self.say_given_up(id, vip, grant.grant_no);
+        // Where this node does not tell the log, whoever heard it does.
+        if !alone {
+            self.tell_released(id, vip, grant.grant_no);
+        }
     }
 
     pub fn all_held(&self) -> bool {

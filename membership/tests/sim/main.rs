@@ -5,6 +5,7 @@
 
 mod app;
 mod faults;
+mod heirs;
 mod kernel;
 #[cfg(feature = "mutants")]
 mod mutants;

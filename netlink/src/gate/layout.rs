@@ -222,6 +222,26 @@ const FROM6: &[Step] = &[
     Step::Count,
     Step::Drop,
 ];
+/// What this node sends itself: not only while it has the address. IPv6 lets a connection go on, and
+/// `ip_nonlocal_bind` lets one begin, when the address is gone (`net/ipv6/ip6_output.c`).
+const OWN4: &[Step] = &[
+    Step::Family(NFPROTO_IPV4),
+    address4(IP4_SOURCE),
+    Step::In(GUARD4.name),
+    Step::NotIn(HELD4.name),
+    Step::NotIn(SHARED4.name),
+    Step::Count,
+    Step::Drop,
+];
+const OWN6: &[Step] = &[
+    Step::Family(NFPROTO_IPV6),
+    address6(IP6_SOURCE),
+    Step::In(GUARD6.name),
+    Step::NotIn(HELD6.name),
+    Step::NotIn(SHARED6.name),
+    Step::Count,
+    Step::Drop,
+];
 /// The source may be link-local, so the target decides. The kernel writes no extension headers
 /// before it (`net/ipv6/ndisc.c:ndisc_send_skb`).
 const ADVERTISED: &[Step] = &[
@@ -246,8 +266,8 @@ const INET_RULES: [Rule; 9] = [
     rule("prerouting", "to an IPv6 address not held here", TO6),
     rule("input", "to an IPv4 address not held here", TO4),
     rule("input", "to an IPv6 address not held here", TO6),
-    rule("output", "from an IPv4 address not held here", FROM4),
-    rule("output", "from an IPv6 address not held here", FROM6),
+    rule("output", "from an IPv4 address not held here", OWN4),
+    rule("output", "from an IPv6 address not held here", OWN6),
     rule("output", "advertises an address not held here", ADVERTISED),
     rule("postrouting", "from an IPv4 address not held here", FROM4),
     rule("postrouting", "from an IPv6 address not held here", FROM6),

@@ -3,13 +3,19 @@
 use super::Output;
 use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
-use crate::view::{Status, VipStatus, asctime};
+use crate::view::{Status, SwitchStatus, VipStatus, asctime};
+use serde::Serialize;
 use std::fmt::Write as _;
 
 /// Prints them.
 pub(super) fn show(status: &Status, output: Output, console: &mut Console) -> Result<(), Failure> {
     if output == Output::Json {
-        let text = serde_json::to_string_pretty(&status.vips)
+        let told = Told {
+            addresses: &status.vips,
+            node: &status.local_node,
+            switches: &status.switches,
+        };
+        let text = serde_json::to_string_pretty(&told)
             .map_err(|e| Failure::new(Exit::Error, e.to_string()))?;
         console.line(&text);
         return Ok(());
@@ -20,7 +26,35 @@ pub(super) fn show(status: &Status, output: Output, console: &mut Console) -> Re
     for vip in &status.vips {
         console.print(&described(vip));
     }
+    for switch in &status.switches {
+        console.line(&switched(switch, &status.local_node));
+    }
     Ok(())
+}
+
+/// What the command says as JSON.
+#[derive(Serialize)]
+struct Told<'a> {
+    addresses: &'a [VipStatus],
+    /// Node that answered: the switches are its own.
+    node: &'a str,
+    switches: &'a [SwitchStatus],
+}
+
+/// One line about a kernel switch of the node that answers.
+fn switched(switch: &SwitchStatus, node: &str) -> String {
+    let mut text = format!("{} on {node}: {}", switch.key, switch.value);
+    if !switch.set_by.is_empty() {
+        text += &format!(", set by {}", switch.set_by);
+    }
+    // Who has set it for somebody says for whom.
+    if !switch.set_by.ends_with(&switch.wanted_by) {
+        text += &format!(", wanted by {}", switch.wanted_by);
+    }
+    if !switch.trouble.is_empty() {
+        text += &format!(" ({})", switch.trouble);
+    }
+    text
 }
 
 fn described(vip: &VipStatus) -> String {
@@ -117,6 +151,26 @@ mod tests {
         assert!(
             lines[5]
                 .ends_with("from node1 to node2, 12 ms after the event: node1 left the cluster")
+        );
+    }
+
+    #[test]
+    fn a_switch_is_told_with_who_set_it_and_what_stands_in_the_way() {
+        let mut switch = SwitchStatus {
+            key: "net.ipv4.ip_nonlocal_bind".to_owned(),
+            value: "1".to_owned(),
+            wanted_by: "resource ip".to_owned(),
+            set_by: "mainstayd (it was 0): resource ip".to_owned(),
+            trouble: String::new(),
+        };
+        let set = "net.ipv4.ip_nonlocal_bind on node1: 1, set by mainstayd (it was 0): resource ip";
+        assert_eq!(switched(&switch, "node1"), set);
+        switch.value = "0".to_owned();
+        switch.set_by.clear();
+        switch.trouble = "/proc/sys is read-only".to_owned();
+        assert_eq!(
+            switched(&switch, "node1"),
+            "net.ipv4.ip_nonlocal_bind on node1: 0, wanted by resource ip (/proc/sys is read-only)"
         );
     }
 

@@ -1,10 +1,15 @@
 //! `mainstay-lab bench`: the figures of the README, measured on this machine.
 
+mod announce;
+mod keepalived;
+mod many;
+mod restart;
 mod vip;
+
+pub(super) use many::{VIPS_DEFAULT, VIPS_MAX};
 
 use crate::lab::cluster::Lab;
 use crate::lab::error::LabError;
-use crate::lab::init::boottime_ms;
 use crate::lab::interrupt;
 use crate::lab::options::Options;
 use crate::lab::probe::Silence;
@@ -14,6 +19,8 @@ use crate::lab::service::{
 use crate::lab::table::{self, Figure};
 use crate::lab::wait::Seen;
 use clap::ValueEnum;
+use netlink::sweep::{AT_REST, IN_MOTION};
+use restart::Deaths;
 use std::time::{Duration, Instant};
 
 /// What is measured.
@@ -21,7 +28,7 @@ use std::time::{Duration, Instant};
 pub(super) enum Bench {
     /// Power-off of the floating IP's holder: how long a client gets no answer
     Failover,
-    /// SIGKILL to the holder's daemon: lost answers, time until it is a member again
+    /// SIGKILL to the holder's daemon, DC and not: lost answers, time until it is a member again
     Restart,
     /// Power-on of all nodes: time until quorum, and until the floating IP answers
     Cold,
@@ -29,13 +36,22 @@ pub(super) enum Bench {
     Idle,
     /// The floating IP through every fault: outages, and whether two nodes ever answered
     Vip,
+    /// One address comes up: from the decision to its first announcement on the wire
+    Announce,
+    /// Hundreds of floating IPs on one node: how far apart they answer when it loses power
+    Many,
 }
 
 impl Bench {
     /// Runs when not said otherwise.
     pub(super) fn runs(self) -> u32 {
         match self {
-            Self::Failover | Self::Restart | Self::Cold | Self::Vip => 10,
+            Self::Failover
+            | Self::Restart
+            | Self::Cold
+            | Self::Vip
+            | Self::Announce
+            | Self::Many => 10,
             // Every run gives one sample per node.
             Self::Idle => 4,
         }
@@ -44,16 +60,14 @@ impl Bench {
     fn figures(self, token_ms: Option<u32>) -> Vec<Figure> {
         match self {
             Self::Failover => vec![Figure::new("client outage", "ms", Some(700.0))],
-            Self::Restart => vec![
-                Figure::new("member again after start", "ms", Some(500.0)),
-                Figure::new("probes lost", "", Some(0.0)),
-                Figure::new("longest silence", "ms", None),
-            ],
+            Self::Restart => restart::figures(),
             Self::Cold => vec![
                 Figure::new("quorum after power-on", "ms", Some(3000.0)),
                 Figure::new("floating IP answers after power-on", "ms", Some(3000.0)),
             ],
             Self::Vip => vip::figures(token_ms),
+            Self::Announce => announce::figures(),
+            Self::Many => many::figures(),
             Self::Idle => vec![
                 Figure::new("resident memory", "MiB", Some(30.0)),
                 Figure::new("of it private", "MiB", None),
@@ -63,27 +77,40 @@ impl Bench {
         }
     }
 
-    fn run(self, lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
+    fn up(self, options: &Options, vips: u16) -> Result<Lab, LabError> {
+        match self {
+            Self::Many => many::up(options, vips),
+            _ => with_vip(options),
+        }
+    }
+
+    fn run(self, lab: &Lab, vips: u16, deaths: &mut Deaths) -> Result<Vec<Vec<f64>>, LabError> {
         match self {
             Self::Failover => failover(lab),
-            Self::Restart => restart(lab),
+            Self::Restart => restart::run(lab, deaths),
             Self::Cold => cold(lab),
             Self::Idle => idle(lab),
-            Self::Vip => vip::run(lab),
+            Self::Vip => vip::run(lab, deaths),
+            Self::Announce => announce::run(1),
+            Self::Many => many::run(lab, vips),
         }
     }
 }
 
 /// Measures and prints the table; exit code 0 when every goal is met, 1 when not.
-pub(super) fn run(bench: Bench, options: &Options, runs: u32) -> Result<i32, LabError> {
+pub(super) fn run(bench: Bench, options: &Options, runs: u32, vips: u16) -> Result<i32, LabError> {
+    if bench == Bench::Announce {
+        return without_lab(bench, runs);
+    }
     interrupt::watch()?;
     let load_before = load_average();
-    let lab = with_vip(options)?;
+    let lab = bench.up(options, vips)?;
     let disk = file_system(lab.dir())?;
     let mut figures = bench.figures(options.token_ms);
+    let mut deaths = Deaths::default();
     let outcome = (1..=runs).try_for_each(|number| {
         interrupt::check()?;
-        let results = bench.run(&lab)?;
+        let results = bench.run(&lab, vips, &mut deaths)?;
         let mut line = format!("run {number} of {runs}:");
         for (figure, samples) in figures.iter_mut().zip(results) {
             for sample in &samples {
@@ -107,7 +134,16 @@ pub(super) fn run(bench: Bench, options: &Options, runs: u32) -> Result<i32, Lab
     let timers = options
         .token_ms
         .map_or("default timers".to_owned(), |t| format!("token {t} ms"));
-    println!("{bench:?}: {nodes} nodes, {timers}, a probe every {PROBE_EVERY:?}");
+    let probes = match bench {
+        Bench::Many => {
+            format!(
+                "{vips} addresses, each asked every {AT_REST:?}, and from its claim on every {IN_MOTION:?}"
+            )
+        }
+        Bench::Vip => "echoes every 1ms, questions by ARP every 5ms".to_owned(),
+        _ => format!("a probe every {PROBE_EVERY:?}"),
+    };
+    println!("{bench:?}: {nodes} nodes, {timers}, {probes}");
     print!("{}", table::render(&figures));
     println!(
         "load average before {load_before}, after {}",
@@ -118,6 +154,25 @@ pub(super) fn run(bench: Bench, options: &Options, runs: u32) -> Result<i32, Lab
         println!("not an optimised build: the goals are for --release");
     }
     outcome?;
+    if bench == Bench::Vip {
+        keepalived::beside(options, runs)?;
+    }
+    Ok(i32::from(!figures.iter().all(Figure::met)))
+}
+
+/// What needs two namespaces and no node.
+fn without_lab(bench: Bench, runs: u32) -> Result<i32, LabError> {
+    let load_before = load_average();
+    let mut figures = bench.figures(None);
+    for (figure, samples) in figures.iter_mut().zip(announce::run(runs)?) {
+        figure.samples = samples;
+    }
+    println!("{bench:?}: two namespaces and a wire, no daemon");
+    print!("{}", table::render(&figures));
+    println!(
+        "load average before {load_before}, after {}",
+        load_average()
+    );
     Ok(i32::from(!figures.iter().all(Figure::met)))
 }
 
@@ -135,60 +190,6 @@ fn failover(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
     let outage = Silence::longest(&probe.stop(), dead, Instant::now()).lasted;
     lab.poweron(&holder)?;
     Ok(vec![vec![ms(outage)]])
-}
-
-fn restart(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
-    lab.wait_members(MEMBERS_WITHIN)?;
-    let names: Vec<String> = lab.nodes()?.into_iter().map(|n| n.name).collect();
-    let holder = lab.wait_holder(VIP, None, MOVED_WITHIN)?;
-    let probe = lab.probe(VIP, PROBE_EVERY)?;
-    lab.wait_answer(&probe, MOVED_WITHIN)?;
-    std::thread::sleep(SETTLED);
-
-    let before = lab.daemon_group(&holder)?;
-    let killed = lab.kill_daemon(&holder)?;
-    let started_ms = lab
-        .wait(
-            format!("the daemon of {holder} to be started again"),
-            MEMBERS_WITHIN,
-        )
-        .every(Duration::from_millis(1))
-        .log(&lab.daemon_log(&holder))
-        .until(|| {
-            Ok(match lab.daemon_worker(&holder) {
-                Ok(now) if !before.iter().any(|(known, _)| *known == now) => {
-                    Seen::Yes(now.started_ms())
-                }
-                Ok(now) => Seen::NotYet(format!("pid {}", now.pid)),
-                Err(error) => Seen::NotYet(error.to_string()),
-            })
-        })?;
-    let member_ms = lab
-        .wait(format!("{holder} to be a member again"), MEMBERS_WITHIN)
-        .every(Duration::from_millis(1))
-        .log(&lab.daemon_log(&holder))
-        .until(|| {
-            Ok(match lab.glance(&holder)? {
-                Ok(glance) if glance.has_members(&names) => Seen::Yes(boottime_ms()),
-                Ok(glance) => Seen::NotYet(glance.local_state),
-                Err(cause) => Seen::NotYet(cause),
-            })
-        })?;
-    std::thread::sleep(AFTERWARDS);
-    let end = Instant::now();
-    let echoes = probe.stop();
-    let judged = killed..end.checked_sub(IN_FLIGHT).unwrap_or(end);
-    let lost = echoes
-        .iter()
-        .filter(|e| judged.contains(&e.sent) && e.answered.is_none())
-        .count();
-    let silence = Silence::longest(&echoes, killed, end).lasted;
-    let after_start = member_ms.saturating_sub(started_ms);
-    Ok(vec![
-        vec![after_start as f64],
-        vec![lost as f64],
-        vec![ms(silence)],
-    ])
 }
 
 fn cold(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {

@@ -1,6 +1,7 @@
 //! `mainstay-lab bench vip`: every way in which a floating IP moves or comes back, and for how
 //! long two nodes answered for it.
 
+use super::restart::{Deaths, Role, holder_as};
 use super::{AFTERWARDS, SETTLED, ms};
 use crate::lab::cluster::Lab;
 use crate::lab::error::LabError;
@@ -26,13 +27,14 @@ pub(super) fn figures(token_ms: Option<u32>) -> Vec<Figure> {
         outage("standby: outage", 5.0),
         outage("standby: command returns (-w)", 50.0),
         outage("ip addr del: outage", 5.0),
-        outage("kill -9, restarted: outage", 5.0),
-        outage("two nodes answered, worst fault", 0.0),
+        outage("kill -9 of the DC's: outage", 5.0),
+        outage("kill -9 of another's: outage", 5.0),
+        Figure::worst("two nodes answered, worst fault", "ms", 0.0),
     ]
 }
 
 /// One round of all faults; a sample for each figure.
-pub(super) fn run(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
+pub(super) fn run(lab: &Lab, deaths: &mut Deaths) -> Result<Vec<Vec<f64>>, LabError> {
     let mut samples = Vec::new();
     let mut double = Duration::ZERO;
     let faults: [(Fault, Undo); 4] = [
@@ -62,12 +64,17 @@ pub(super) fn run(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
     samples.push(vec![ms(standby.outage)]);
     samples.push(vec![ms(command)]);
     double = double.max(standby.double);
-    let blips: [Fault; 2] = [
-        |lab, node| lab.remove_address(node, VIP),
-        |lab, node| lab.kill_daemon(node),
-    ];
-    for fault in blips {
-        let seen = blip(lab, fault)?;
+    let removed = blip(lab, &answering_holder(lab)?, |lab, node| {
+        lab.remove_address(node, VIP)
+    })?;
+    let mut blips = vec![removed];
+    for role in [Role::Dc, Role::Other] {
+        let holder = holder_as(lab, role)?;
+        deaths.wait_turn(&holder)?;
+        blips.push(blip(lab, &holder, |lab, node| deaths.kill(lab, node))?);
+    }
+    lab.paste(&answering_holder(lab)?, "crm -w resource clear failover-ip")?;
+    for seen in blips {
         samples.push(vec![ms(seen.outage)]);
         double = double.max(seen.double);
     }
@@ -79,20 +86,19 @@ type Fault = fn(&Lab, &str) -> Result<Instant, LabError>;
 type Undo = fn(&Lab, &str) -> Result<(), LabError>;
 
 /// What the client saw of one fault.
-struct Observed {
-    outage: Duration,
-    double: Duration,
+pub(super) struct Observed {
+    pub(super) outage: Duration,
+    pub(super) double: Duration,
 }
 
 /// The client's two eyes: echoes every millisecond, and questions who has the address.
-struct Eyes {
+pub(super) struct Eyes {
     echoes: EchoProbe,
     owners: OwnerWatch,
 }
 
 impl Eyes {
-    fn open(lab: &Lab) -> Result<Self, LabError> {
-        lab.wait_members(MEMBERS_WITHIN)?;
+    pub(super) fn open(lab: &Lab) -> Result<Self, LabError> {
         let IpAddr::V4(address) = VIP else {
             return Err(LabError::Refused("the bench's address is IPv4".to_owned()));
         };
@@ -105,7 +111,7 @@ impl Eyes {
         Ok(eyes)
     }
 
-    fn close(self, from: Instant, to: Instant) -> Observed {
+    pub(super) fn close(self, from: Instant, to: Instant) -> Observed {
         Observed {
             outage: Silence::longest(&self.echoes.stop(), from, to).lasted,
             double: overlap(&self.owners.stop(), RETURN_AFTER),
@@ -141,15 +147,18 @@ fn rest(lab: &Lab) -> Result<(Observed, Duration), LabError> {
     Ok((seen, command))
 }
 
-/// A fault after which the address stays where it is.
-fn blip(lab: &Lab, fault: Fault) -> Result<Observed, LabError> {
-    let holder = answering_holder(lab)?;
+/// A fault of the holder after which the address stays where it is.
+fn blip(
+    lab: &Lab,
+    holder: &str,
+    fault: impl FnOnce(&Lab, &str) -> Result<Instant, LabError>,
+) -> Result<Observed, LabError> {
     let eyes = Eyes::open(lab)?;
-    let from = fault(lab, &holder)?;
+    let from = fault(lab, holder)?;
     std::thread::sleep(GOES_ON);
     let seen = eyes.close(from, Instant::now());
     lab.wait_members(MEMBERS_WITHIN)?;
-    lab.paste(&holder, "crm -w resource cleanup failover-ip")?;
+    lab.paste(holder, "crm -w resource cleanup failover-ip")?;
     Ok(seen)
 }
 

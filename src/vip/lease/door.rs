@@ -1,8 +1,9 @@
 //! What the keeper asks of the kernel.
 
-use netlink::{AddressSpec, Belts, GateOptions, Gates, Kernel, Lifetime};
+use netlink::{AddressSpec, Belts, GateEvent, GateOptions, GateWatch, Gates, Kernel, Lifetime};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// The kernel's side of all leases. Blocking and short; errors in words.
@@ -50,6 +51,12 @@ pub trait Door: Send {
     /// What the kernel said.
     fn mend(&mut self) -> Result<Option<String>, String>;
 
+    /// Readable when somebody else may have changed the table; none where nobody else can.
+    fn watch(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Somebody else changed the table since the last call, as far as [`Door::watch`] hears it.
+    fn was_touched(&mut self) -> bool;
+
     /// Takes every rule away.
     ///
     /// # Errors
@@ -86,6 +93,8 @@ pub struct RealDoor {
     kernel: Kernel,
     /// None where the kernel refuses them altogether, or when they were taken away.
     gates: Option<Gates>,
+    /// Hears of foreign changes where the table has no owner.
+    watch: Option<GateWatch>,
     belts: Belts,
 }
 
@@ -109,9 +118,11 @@ impl RealDoor {
                 (None, belts)
             }
         };
+        let watch = gates.as_ref().filter(|_| !belts.owned).and_then(heard);
         Ok(Self {
             kernel,
             gates,
+            watch,
             belts,
         })
     }
@@ -125,6 +136,12 @@ impl RealDoor {
             Some(gates) => ask(gates).map_err(|e| e.to_string()),
         }
     }
+}
+
+/// Listens to foreign changes. Without, they are found at the next look.
+fn heard(gates: &Gates) -> Option<GateWatch> {
+    let refused = |error| tracing::info!("changes of the table are not heard of: {error}");
+    GateWatch::start(gates).map_err(refused).ok()
 }
 
 impl Door for RealDoor {
@@ -169,7 +186,33 @@ impl Door for RealDoor {
         Ok(Some(what))
     }
 
+    fn watch(&self) -> Option<BorrowedFd<'_>> {
+        self.watch.as_ref().map(AsFd::as_fd)
+    }
+
+    fn was_touched(&mut self) -> bool {
+        let mut touched = false;
+        while let Some(watch) = &mut self.watch {
+            match watch.try_next() {
+                Ok(None) => break,
+                Ok(Some(GateEvent::Changed { what, by })) => {
+                    tracing::debug!(port = by, "{what}");
+                    touched = true;
+                }
+                Ok(Some(GateEvent::Missed)) => touched = true,
+                Err(error) => {
+                    tracing::warn!("changes of the table are no longer heard of: {error}");
+                    self.watch = None;
+                    touched = true;
+                }
+            }
+        }
+        touched
+    }
+
     fn lower(&mut self) -> Result<(), String> {
+        // Nothing of ours is left to be watched.
+        self.watch = None;
         match self.gates.take() {
             None => Ok(()),
             Some(gates) => gates.lower().map_err(|e| e.to_string()),

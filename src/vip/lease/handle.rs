@@ -232,6 +232,12 @@ impl LeaseHandle {
         until_us.is_none_or(|until_us| (self.0.clock)() < until_us)
     }
 
+    /// The address is up here, or about to be: open, waiting or lapsed.
+    #[must_use]
+    pub fn is_wanted(&self, vip: &str) -> bool {
+        self.0.seen().view.standings.contains_key(vip)
+    }
+
     /// The address may speak now.
     #[must_use]
     pub fn is_open(&self, vip: &str) -> bool {

@@ -49,7 +49,7 @@ impl NativeVip {
         let Some(leases) = &self.leases else {
             return true;
         };
-        !leases.view().standings.contains_key(resource) || leases.is_open(resource)
+        !leases.is_wanted(resource) || leases.is_open(resource)
     }
 
     /// Which of these addresses are on this machine, wherever.
@@ -129,10 +129,11 @@ impl NativeVip {
         spec: AddressSpec,
     ) -> AddressSpec {
         let noprefixroute = spec.noprefixroute || shares_network(others, &spec);
-        super::mortal(AddressSpec {
+        let spec = AddressSpec {
             noprefixroute,
             ..spec
-        })
+        };
+        super::mortal(spec, super::BELT_SECONDS)
     }
 
     /// The address is up: its lifetime goes with the lease from now on.

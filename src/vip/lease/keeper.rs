@@ -51,6 +51,7 @@ impl Keeper {
             detached_until_us: clock() + DETACHED_US_MAX,
             belts: BTreeMap::new(),
             checked_us: clock(),
+            touched: false,
             trouble: String::new(),
         };
         let thread = std::thread::Builder::new()
@@ -103,7 +104,37 @@ struct Work {
     detached_until_us: u64,
     belts: BTreeMap<String, Belt>,
     checked_us: u64,
+    /// Somebody changed the table since.
+    touched: bool,
     trouble: String,
+}
+
+/// Orders that are being taken, in their order.
+#[derive(Default)]
+struct Orders {
+    /// Number of the one taken last.
+    taken: u64,
+    /// Wanted, and yet to be guarded.
+    wanted: Vec<u64>,
+    /// Yet to be closed.
+    closing: Vec<(u64, String, Option<IpAddr>)>,
+    refused: Vec<(u64, String)>,
+    end: Option<End>,
+}
+
+impl Orders {
+    /// `given` is the last one's number, and they are numbered without a gap.
+    fn from(given: u64, count: usize) -> Self {
+        Self {
+            taken: given - count as u64,
+            ..Self::default()
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.taken += 1;
+        self.taken
+    }
 }
 
 struct Belt {
@@ -120,35 +151,26 @@ impl Work {
         loop {
             self.wait();
             let (fresh, orders, given) = self.take();
-            let first = given - orders.len() as u64;
-            let mut refused = Vec::new();
-            let mut end = None;
-            // What is wanted together is guarded together.
-            let mut wanted = Vec::new();
-            for (at, order) in orders.into_iter().enumerate() {
-                let number = first + at as u64 + 1;
-                match order {
-                    Order::Want { vip, ip, link } => {
-                        self.want(vip, ip, link);
-                        wanted.push(number);
-                        continue;
-                    }
-                    Order::Finish(how) => end = Some(how),
-                    _ => {}
-                }
-                if !matches!(order, Order::Address(..)) {
-                    self.guard_wanted(&mut wanted, &mut refused);
-                }
-                if let Err(why) = self.obey(order) {
-                    refused.push((number, why));
-                }
-            }
-            self.guard_wanted(&mut wanted, &mut refused);
+            let ordered = !orders.is_empty();
+            // What stands must not run out while orders are carried out, however many they are.
             if let Some(fresh) = fresh {
                 self.machine.feed(fresh);
+                self.write();
             }
+            let mut done = Orders::from(given, orders.len());
+            for order in orders {
+                self.take_order(order, &mut done);
+            }
+            self.settle(&mut done);
+            let Orders {
+                mut refused, end, ..
+            } = done;
             if end.is_none() {
                 self.write();
+                if ordered {
+                    // Whoever waits for what it ordered goes on at once.
+                    self.show(given, std::mem::take(&mut refused), false);
+                }
                 self.refresh();
                 self.look_after_table();
                 self.release_detached();
@@ -165,11 +187,16 @@ impl Work {
         let now_us = (self.shared.clock)();
         let next_us = self.machine.next_end_us().unwrap_or(u64::MAX);
         let wait_us = next_us.min(self.check_at_us()).saturating_sub(now_us);
-        let mut fds = [PollFd::new(self.shared.wake.as_fd(), PollFlags::POLLIN)];
+        let wake = PollFd::new(self.shared.wake.as_fd(), PollFlags::POLLIN);
+        let watch = self
+            .door
+            .watch()
+            .map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let mut fds: Vec<PollFd> = std::iter::once(wake).chain(watch).collect();
         let timeout = TimeSpec::from_duration(Duration::from_micros(wait_us));
         // A signal ends the sleep early; the loop looks at everything anyway.
         let woken = ppoll(&mut fds, Some(timeout), None);
-        if woken.is_ok_and(|n| n > 0) {
+        if woken.is_ok_and(|n| n > 0) && fds[0].any() == Some(true) {
             let _ = self.shared.wake.read();
         }
     }
@@ -183,6 +210,65 @@ impl Work {
         )
     }
 
+    /// What is wanted or closed in a row is guarded and closed together: each is one transaction of
+    /// the kernel, however many addresses it speaks of.
+    fn take_order(&mut self, order: Order, done: &mut Orders) {
+        let number = done.number();
+        match order {
+            Order::Want { vip, ip, link } => {
+                if !done.closing.is_empty() {
+                    self.settle(done);
+                }
+                self.want(vip, ip, link);
+                done.wanted.push(number);
+            }
+            Order::Close(vip, ip) => {
+                if !done.wanted.is_empty() {
+                    self.settle(done);
+                }
+                done.closing.push((number, vip, ip));
+            }
+            Order::Address(vip, spec) => self.keep_address(vip, *spec),
+            other => {
+                self.settle(done);
+                if let Order::Finish(how) = &other {
+                    done.end = Some(*how);
+                }
+                if let Err(why) = self.obey(other) {
+                    done.refused.push((number, why));
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, done: &mut Orders) {
+        let closing = std::mem::take(&mut done.closing);
+        let mut numbers = std::mem::take(&mut done.wanted);
+        let result = match (closing.is_empty(), numbers.is_empty()) {
+            (true, true) => return,
+            (true, false) => self.guard(),
+            (false, _) => {
+                numbers.extend(closing.iter().map(|(number, ..)| *number));
+                self.close(closing)
+            }
+        };
+        if let Err(why) = result {
+            let refused = numbers.into_iter().map(|number| (number, why.clone()));
+            done.refused.extend(refused);
+        }
+    }
+
+    fn keep_address(&mut self, vip: String, spec: AddressSpec) {
+        if self.machine.standing(&vip).is_none() {
+            return;
+        }
+        let old = self.belts.remove(&vip);
+        let same = old.filter(|b| b.spec == spec).map(|b| b.refreshed_us);
+        let refreshed_us = same.unwrap_or(0);
+        self.belts.insert(vip, Belt { spec, refreshed_us });
+    }
+
+    /// Orders that are carried out one by one.
     fn obey(&mut self, order: Order) -> Result<(), String> {
         match order {
             Order::Configure(ips, links) => {
@@ -195,27 +281,14 @@ impl Work {
                 self.links = links;
                 self.guard()
             }
-            Order::Want { vip, ip, link } => {
-                self.want(vip, ip, link);
-                self.guard()
-            }
-            Order::Address(vip, spec) => {
-                if self.machine.standing(&vip).is_some() {
-                    let old = self.belts.remove(&vip);
-                    let same = old.filter(|b| b.spec == *spec).map(|b| b.refreshed_us);
-                    let refreshed_us = same.unwrap_or(0);
-                    let spec = *spec;
-                    self.belts.insert(vip, Belt { spec, refreshed_us });
-                }
-                Ok(())
-            }
-            Order::Close(vip, ip) => self.close(&vip, ip),
             Order::Check => {
                 self.checked_us = 0;
                 self.attached = None;
                 self.guard()
             }
             Order::Finish(end) => self.finish(end),
+            // Taken together with their neighbours.
+            Order::Want { .. } | Order::Close(..) | Order::Address(..) => Ok(()),
         }
     }
 
@@ -228,16 +301,6 @@ impl Work {
             }
             self.own_links.insert(vip, link);
         }
-    }
-
-    fn guard_wanted(&mut self, wanted: &mut Vec<u64>, refused: &mut Vec<(u64, String)>) {
-        if wanted.is_empty() {
-            return;
-        }
-        if let Err(why) = self.guard() {
-            refused.extend(wanted.iter().map(|number| (*number, why.clone())));
-        }
-        wanted.clear();
     }
 
     /// Everything configured or wanted is gated, on the devices where it is or would be.
@@ -261,11 +324,13 @@ impl Work {
         Ok(())
     }
 
-    fn close(&mut self, vip: &str, ip: Option<IpAddr>) -> Result<(), String> {
-        self.belts.remove(vip);
-        self.own_links.remove(vip);
-        let known = self.machine.unwant(vip);
-        let ips: BTreeSet<IpAddr> = known.into_iter().chain(ip).collect();
+    fn close(&mut self, all: Vec<(u64, String, Option<IpAddr>)>) -> Result<(), String> {
+        let mut ips = BTreeSet::new();
+        for (_, vip, ip) in all {
+            self.belts.remove(&vip);
+            self.own_links.remove(&vip);
+            ips.extend(self.machine.unwant(&vip).into_iter().chain(ip));
+        }
         let held = self.machine.ips();
         // Another resource may have the same address, if somebody configured that.
         let ips: Vec<IpAddr> = ips.difference(&held).copied().collect();
@@ -416,11 +481,12 @@ impl Work {
             Ok(there) => there,
             Err(why) => return self.machine.tell(LeaseEvent::WriteFailed { why }),
         };
+        let seconds = self.shared.times.belt_seconds();
         for (((_, vip), spec), there) in due.into_iter().zip(specs).zip(there) {
             if !there {
                 continue;
             }
-            match self.door.refresh(&mortal(spec)) {
+            match self.door.refresh(&mortal(spec, seconds)) {
                 Ok(()) => {
                     if let Some(belt) = self.belts.get_mut(&vip) {
                         belt.refreshed_us = now_us;
@@ -431,13 +497,16 @@ impl Work {
         }
     }
 
-    /// Looks whether the table is as it was made, now and then and when somebody changed tables.
+    /// Looks whether the table is as it was made, now and then and when somebody changed it. Our
+    /// own writes of this round are heard and passed over here, before they would end the sleep.
     fn look_after_table(&mut self) {
         let now_us = (self.shared.clock)();
+        self.touched |= self.door.was_touched();
         if now_us < self.check_at_us() {
             return;
         }
         self.checked_us = now_us;
+        self.touched = false;
         match self.door.mend() {
             Ok(None) => {}
             Ok(Some(what)) => {
@@ -456,6 +525,7 @@ impl Work {
 
     fn check_at_us(&self) -> u64 {
         let every_us = match self.door.belts().owned {
+            _ if self.touched => CHECK_TOUCHED_EVERY_US,
             true => CHECK_OWNED_EVERY_US,
             false => CHECK_EVERY_US,
         };
@@ -493,6 +563,11 @@ impl Work {
                 tracing::warn!("a lease event found nobody to listen: {error}");
             }
         }
+        self.show(given, refused, ended);
+    }
+
+    /// How things stand, for whoever looks or waits.
+    fn show(&self, given: u64, refused: Vec<(u64, String)>, ended: bool) {
         let mut seen = self.shared.seen();
         seen.done = given;
         seen.refused.extend(refused);
@@ -529,6 +604,9 @@ const BELTS_PER_ROUND: usize = 32;
 const CHECK_EVERY_US: u64 = 1_000_000;
 /// The same where nobody else may change it.
 const CHECK_OWNED_EVERY_US: u64 = 30_000_000;
+/// The same while somebody else keeps changing it: whoever does that in a loop must not keep this
+/// thread from its renewals.
+const CHECK_TOUCHED_EVERY_US: u64 = 20_000;
 /// So long after the start a detached address goes on without a lease, in microseconds.
 const DETACHED_US_MAX: u64 = 5_000_000;
 /// Refusals kept for who may still ask.

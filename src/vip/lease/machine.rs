@@ -446,6 +446,15 @@ impl LeaseTimes {
         let left_us = end.saturating_sub(now_us) / 1_000 * 1_000;
         (left_us > self.late_write_us).then_some(now_us + left_us)
     }
+
+    /// Lifetime that an address is renewed with, in seconds: it ends with the longest element that
+    /// the kernel may have, its slack (R16) included, but is two seconds at least.
+    pub(super) fn belt_seconds(&self) -> u32 {
+        let whole = self.kernel_us.saturating_sub(BELT_SLACK_US) / 1_000_000;
+        u32::try_from(whole)
+            .unwrap_or(u32::MAX)
+            .max(super::BELT_SECONDS)
+    }
 }
 
 fn why_ended(fresh: Option<(u64, Option<u64>)>, now_us: u64, times: &LeaseTimes) -> String {
@@ -460,6 +469,9 @@ fn why_ended(fresh: Option<(u64, Option<u64>)>, now_us: u64, times: &LeaseTimes)
         Some(_) => "this machine did not get round to renewing it in time".to_owned(),
     }
 }
+
+/// The kernel ends a lifetime so much late (R16), in microseconds: 0.23 s measured.
+const BELT_SLACK_US: u64 = 300_000;
 
 #[cfg(test)]
 mod tests;

@@ -26,22 +26,24 @@ pub use machine::{Fresh, LeaseEvent, LeaseTimes, Standing};
 use netlink::{AddressSpec, Lifetime};
 pub use netlink::{Belts, GateOptions};
 
-/// The address with the lifetime that is its second belt: the kernel removes it by itself when
-/// nobody renews it.
+/// The address with the lifetime that is its second belt, in seconds: the kernel removes it by
+/// itself when nobody renews it.
 #[must_use]
-pub fn mortal(spec: AddressSpec) -> AddressSpec {
+pub fn mortal(spec: AddressSpec, seconds: u32) -> AddressSpec {
     let preferred = match spec.preferred {
-        Lifetime::Seconds(seconds) => Lifetime::Seconds(seconds.min(BELT_SECONDS)),
-        Lifetime::Forever => Lifetime::Seconds(BELT_SECONDS),
+        Lifetime::Seconds(wanted) => Lifetime::Seconds(wanted.min(seconds)),
+        Lifetime::Forever => Lifetime::Seconds(seconds),
     };
     AddressSpec {
-        valid: Lifetime::Seconds(BELT_SECONDS),
+        valid: Lifetime::Seconds(seconds),
         preferred,
         ..spec
     }
 }
 
-/// `valid_lft` of a held address, in seconds. The kernel counts whole ones: an address of 1 s was
+/// `valid_lft` of an address when it is added, in seconds, and the least that it is renewed with:
+/// with a long detection timeout a lease lasts longer, and a daemon that starts again finds its
+/// address there for as long (`LeaseTimes::belt_seconds`). The kernel counts whole ones: an address of 1 s was
 /// gone after 1.02 s, one of 2 s after 2.02 to 2.23 s.
 pub const BELT_SECONDS: u32 = 2;
 /// How long a survivor has to wait for a node whose only belt is the lifetime, in microseconds:

@@ -1,6 +1,6 @@
 //! The smaller agents.
 
-use super::{Description, NIC, parameter, required};
+use super::{Description, NIC, NONLOCAL_BIND, parameter, required};
 
 pub(super) static IPV6ADDR: Description = Description {
     name: "IPv6addr",
@@ -25,6 +25,7 @@ pub(super) static IPV6ADDR: Description = Description {
              taken.",
         ),
         NIC,
+        NONLOCAL_BIND,
     ],
     timeout: "15s",
     monitor_interval: "15s",

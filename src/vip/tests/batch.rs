@@ -85,7 +85,10 @@ fn what_is_amiss_or_takes_time_runs_by_itself() {
                 ("nodad", "false"),
             ],
         ),
-        request("monitor", &[("ip", "10.7.0.103")]),
+        OpRequest {
+            interval_ms: 10_000,
+            ..request("monitor", &[("ip", "10.7.0.103")])
+        },
         request("validate-all", &[("ip", VIP)]),
     ];
     let all: Vec<OpRequest> = alone.iter().cloned().chain([good]).collect();
@@ -94,6 +97,24 @@ fn what_is_amiss_or_takes_time_runs_by_itself() {
     assert_eq!(*last, Some(OK), "one that is refused keeps no other away");
     for (request, result) in alone.iter().zip(others) {
         assert_eq!(*result, None, "{} {:?}", request.operation, request.params);
+    }
+}
+
+/// A node that comes back is asked about every resource.
+#[test]
+fn probes_that_find_nothing_are_part_of_the_round() {
+    let Some(world) = World::new("probes_that_find_nothing_are_part_of_the_round") else {
+        return;
+    };
+    let probe = |monitor: OpRequest| OpRequest {
+        interval_ms: 0,
+        ..monitor
+    };
+    let probes: Vec<OpRequest> = requests("monitor", 3).into_iter().map(probe).collect();
+    for result in together(&world, &probes) {
+        let (rc, reason) = result.expect("in the round");
+        assert_eq!(rc, 7, "{reason}");
+        assert!(reason.ends_with("is not on eth0"), "{reason}");
     }
 }
 

@@ -268,3 +268,82 @@ fn nothing_is_announced_without_permission() {
     }
     assert_eq!(world.announces(), 0);
 }
+
+/// The address and its watch are on the device that stands on the wire's, whatever kind it is.
+#[test]
+fn on_every_kind_of_device_we_are_heard_and_hear_a_second_holder() {
+    let test = "on_every_kind_of_device";
+    for (kind, near, far, nic, far_nic) in [
+        (
+            "bridge",
+            "ip link add br0 type bridge && ip link set eth0 master br0 && ip link set br0 up",
+            "true",
+            "br0",
+            "eth0",
+        ),
+        (
+            "macvlan",
+            "ip link add link eth0 name mv0 type macvlan mode bridge && ip link set mv0 up",
+            "true",
+            "mv0",
+            "eth0",
+        ),
+        (
+            "vlan",
+            "ip link add link eth0 name v7 type vlan id 7 && ip link set v7 up",
+            "ip link add link eth0 name v7 type vlan id 7 && ip link set v7 up",
+            "v7",
+            "v7",
+        ),
+        (
+            "bond",
+            "ip link add bond0 type bond mode active-backup && ip link set eth0 down \
+             && ip link set eth0 master bond0 && ip link set bond0 up",
+            "true",
+            "bond0",
+            "eth0",
+        ),
+    ] {
+        let Some(mut world) = World::new(test) else {
+            return;
+        };
+        let made = [(&world.near, near), (&world.far, far)].map(|(netns, line)| {
+            let run = || std::process::Command::new("sh").args(["-c", line]).output();
+            netns.run(run).unwrap().unwrap()
+        });
+        if let Some(failed) = made.iter().find(|o| !o.status.success()) {
+            let why = String::from_utf8_lossy(&failed.stderr);
+            println!("SKIPPED {test} on a {kind}: {why}");
+            continue;
+        }
+        heard_and_hears(&mut world, nic, far_nic);
+    }
+}
+
+fn heard_and_hears(world: &mut World, nic: &str, far_nic: &str) {
+    let ear = || ArpListener::open(&Kernel::open().unwrap().link(far_nic).unwrap()).unwrap();
+    let ear = world.far.run(ear).unwrap();
+    let open = || {
+        let link = Kernel::open().unwrap().link(far_nic).unwrap();
+        (link.mac.unwrap(), Announcer::open(&link).unwrap())
+    };
+    let (theirs, other) = world.far.run(open).unwrap();
+    let params = [("ip", VIP), ("nic", nic), ("cidr_netmask", "24")];
+    assert_eq!(world.run("start", &params), OK, "{nic}");
+    let ours = world.kernel.link(nic).unwrap().mac.unwrap();
+    let ip: IpAddr = VIP.parse().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let packet = ear.next(Duration::from_millis(50)).unwrap();
+        if packet.is_some_and(|p| p.sender_ip == ip && p.sender_mac == ours) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{nic}: no announcement is heard");
+    }
+    until(&format!("{nic}: the other is heard"), || {
+        other.announce(ip).unwrap();
+        world.vip.list()[0].conflicts > 0
+    });
+    assert_eq!(world.vip.list()[0].foreign, theirs.to_string(), "{nic}");
+    assert_eq!(world.run("stop", &params), OK);
+}

@@ -27,14 +27,25 @@ pub(crate) enum Fate {
     None,
     /// The first ones are kept.
     Prefix,
+    /// The first ones are lost, the later kept.
+    Suffix,
     /// Any of them is kept, writes sector by sector.
     Torn,
+    /// Everything written is kept, no name: the other way round than they were asked for.
+    DataFirst,
     /// All kept.
     All,
 }
 
 pub(crate) const MODELS: [Model; 3] = [Model::Lenient, Model::ManualPage, Model::Volatile];
-pub(crate) const FATES: [Fate; 4] = [Fate::None, Fate::Prefix, Fate::Torn, Fate::All];
+pub(crate) const FATES: [Fate; 6] = [
+    Fate::None,
+    Fate::Prefix,
+    Fate::Suffix,
+    Fate::Torn,
+    Fate::DataFirst,
+    Fate::All,
+];
 
 /// One change of the disk.
 #[derive(Clone, Debug)]
@@ -248,7 +259,15 @@ impl Disk {
         for change in &mut self.changes {
             let covered = match &change.what {
                 What::Write { inode, .. } | What::Truncate { inode, .. } => *inode == synced,
-                What::Names(names) => lenient || names.iter().any(|(dir, ..)| *dir == synced),
+                What::Names(names) => {
+                    let own = |name: &str, inode: &Option<usize>| {
+                        *inode == Some(synced) && name.ends_with(ENGINES_OWN)
+                    };
+                    lenient
+                        || names
+                            .iter()
+                            .any(|(dir, name, inode)| *dir == synced || own(name, inode))
+                }
             };
             if covered {
                 change.kept = Kept::Surely;
@@ -292,6 +311,10 @@ impl Disk {
                     match fate {
                         Fate::None => continue,
                         Fate::All => Kept::Surely,
+                        Fate::DataFirst if matches!(change.what, What::Names(_)) => continue,
+                        Fate::DataFirst => Kept::Surely,
+                        Fate::Suffix if seen > prefix => Kept::Surely,
+                        Fate::Suffix => continue,
                         Fate::Prefix if seen <= prefix => Kept::Surely,
                         Fate::Prefix => continue,
                         Fate::Torn => {
@@ -393,5 +416,10 @@ fn store_dir(tree: &[Inode], dir: usize, target: &Path) {
         }
     }
 }
+
+/// The name of a new file is kept by fsync(2) of the file itself on ext4, xfs, btrfs and f2fs,
+/// whatever the manual page says. The engine needs that for a snapshot that it has just written, and
+/// nobody can sync the directory for it in time; our own names are held to the manual page.
+const ENGINES_OWN: &str = ".generating";
 
 const SECTOR_BYTES: usize = 512;

@@ -1,6 +1,6 @@
 //! What the preloaded shim wrote down.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One successful call, in the order in which they happened.
 #[derive(Clone, Debug)]
@@ -43,6 +43,26 @@ pub(crate) enum Event {
     Ack {
         commits: u64,
     },
+}
+
+impl Event {
+    /// The same in a directory of another name.
+    pub(crate) fn moved(mut self, from: &Path, to: &Path) -> Self {
+        let rename = |path: &mut PathBuf| {
+            if let Ok(rest) = path.strip_prefix(from) {
+                *path = to.join(rest);
+            }
+        };
+        match &mut self {
+            Self::Open { path, .. } | Self::Unlink { path } | Self::Mkdir { path } => rename(path),
+            Self::Rename { from, to } => {
+                rename(from);
+                rename(to);
+            }
+            _ => {}
+        }
+        self
+    }
 }
 
 /// Reads a record written by `shim.c`; other output of the process is left out.

@@ -5,8 +5,51 @@ use std::path::Path;
 
 use store::{Batch, CibVersion, Health, Mirror, Op, Recovered, Store, Trouble, VERSIONS_MAX};
 
+/// How much a commit may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum History {
+    /// Far less than one segment of the engine.
+    Small,
+    /// Every fifth commit replaces a snapshot of more than a segment, so that the engine frees and
+    /// reuses segments within one commit.
+    Large,
+}
+
+impl History {
+    fn snapshot_every(self) -> u64 {
+        match self {
+            Self::Small => 17,
+            Self::Large => 5,
+        }
+    }
+
+    fn snapshot(self, n: u64) -> (u64, Vec<u8>) {
+        let len = match self {
+            Self::Small => (n as usize * 977) % 9_000,
+            Self::Large => 600_000 + (n as usize * 97_777) % 600_000,
+        };
+        (n - 4, noise(n + 3_000_000, len))
+    }
+
+    /// What a child process is told.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Large => "large",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Self {
+        if name == "large" {
+            Self::Large
+        } else {
+            Self::Small
+        }
+    }
+}
+
 /// The n-th commit, from 1; the log then ends at n.
-pub(crate) fn batch(n: u64) -> Batch {
+pub(crate) fn batch(history: History, n: u64) -> Batch {
     let mut ops = Vec::new();
     if n.is_multiple_of(11) {
         // A new coordinator replaces the tail.
@@ -27,8 +70,8 @@ pub(crate) fn batch(n: u64) -> Batch {
     if n.is_multiple_of(7) {
         ops.push(Op::CibVersion(version(n)));
     }
-    if n.is_multiple_of(17) {
-        let (seq, state) = snapshot(n);
+    if n.is_multiple_of(history.snapshot_every()) {
+        let (seq, state) = history.snapshot(n);
         ops.push(Op::Snapshot { seq, state });
     }
     Batch { ops }
@@ -42,7 +85,12 @@ pub(crate) fn mirror(n: u64) -> Option<Mirror> {
 
 /// `Err` says what is wrong with the store that came back after `acked` commits were acknowledged.
 /// One commit more may be there: it was on its way.
-pub(crate) fn check(store: &Store, state: &Recovered, acked: u64) -> Result<u64, String> {
+pub(crate) fn check(
+    history: History,
+    store: &Store,
+    state: &Recovered,
+    acked: u64,
+) -> Result<u64, String> {
     if state.health != Health::Sound {
         return Err(format!("after {acked} commits: {:?}", state.health));
     }
@@ -59,7 +107,8 @@ pub(crate) fn check(store: &Store, state: &Recovered, acked: u64) -> Result<u64,
     if state.commit_hint != last(5).saturating_sub(2) {
         return Err(at("commit hint"));
     }
-    let expected = (n >= 17).then(|| snapshot(last(17)));
+    let every = history.snapshot_every();
+    let expected = (n >= every).then(|| history.snapshot(last(every)));
     let start = expected.as_ref().map_or(0, |(seq, _)| *seq) + 1;
     if state.snapshot != expected {
         return Err(at("snapshot"));
@@ -96,7 +145,12 @@ fn check_versions(store: &Store, n: u64) -> Result<(), String> {
 }
 
 /// Commits until `commits` are there or the process is killed; says each on standard output.
-pub(crate) fn run(dir: &Path, commits: u64, skip_barrier: bool) -> Result<(), store::OpenError> {
+pub(crate) fn run(
+    history: History,
+    dir: &Path,
+    commits: u64,
+    skip_barrier: bool,
+) -> Result<(), store::OpenError> {
     let options = store::OpenOptions {
         skip_barrier,
         ..Default::default()
@@ -118,9 +172,9 @@ pub(crate) fn run(dir: &Path, commits: u64, skip_barrier: bool) -> Result<(), st
     say(&format!("ack {}", store.last_seq()));
     while store.last_seq() < commits {
         let n = store.last_seq() + 1;
-        if let Err(error) = store.commit(&batch(n)) {
+        if let Err(error) = store.commit(&batch(history, n)) {
             // Not even the next one, whatever the disk says by then (S6).
-            match store.commit(&batch(n)) {
+            match store.commit(&batch(history, n)) {
                 Err(store::StoreError::Poisoned { .. }) => say("poisoned"),
                 other => say(&format!("error not poisoned: {other:?}")),
             }
@@ -162,10 +216,6 @@ fn replaced(n: u64) -> Vec<u8> {
 
 fn safety(n: u64) -> Vec<u8> {
     noise(n + 2_000_000, 40 + n as usize % 300)
-}
-
-fn snapshot(n: u64) -> (u64, Vec<u8>) {
-    (n - 4, noise(n + 3_000_000, (n as usize * 977) % 9_000))
 }
 
 fn version(n: u64) -> CibVersion {

@@ -26,8 +26,20 @@ impl Oracle {
         if !newer || two || self.class_u || by_snapshot {
             return;
         }
+        // History: it was committed, and a later committed view has the member again, so nobody asks
+        // for consent to it any more (R0 is about acknowledging a view). Example: C loses its disk and
+        // fetches the whole log while its dead process' echo to B still binds; on the way it passes
+        // an old view without B, the last one has B.
+        let newest = self.committed.last().map(|f| f.view.clone());
+        let history = newest.filter(|newest| {
+            let was_committed = |f: &Fact| f.view == *view;
+            newest.view_no > view.view_no && self.committed.iter().any(was_committed)
+        });
         for gone in old.members.iter().map(|m| m.identity) {
             let node = gone.node.0;
+            let again = history
+                .as_ref()
+                .is_some_and(|v| v.member(gone.node).is_some());
             let bound = self.echoes.get(&(id, node)).map_or(0, |(_, until)| *until);
             // A proof that only stands in this log, not committed, is enough: the view comes after
             // it in the same log, so wherever the view is committed, the proof is. Example: the
@@ -37,12 +49,16 @@ impl Oracle {
                 || proof_in_log(core, &gone);
             let kept = view.member(gone.node).is_some() || node == id;
             let now = self.now;
-            self.check(kept || proved || now + MARGIN_US >= bound, "R0", || {
-                format!(
-                    "node {id} accepts a view without {node}, bound by its echo for {} us",
-                    bound - now
-                )
-            });
+            self.check(
+                kept || again || proved || now + MARGIN_US >= bound,
+                "R0",
+                || {
+                    format!(
+                        "node {id} accepts a view without {node}, bound by its echo for {} us",
+                        bound - now
+                    )
+                },
+            );
         }
     }
 
@@ -91,24 +107,25 @@ impl Oracle {
         self.check(leader == process, "I2", || {
             format!("two processes act as DC under {ballot:?}")
         });
+        let config = &core.log_state().config;
+        let sets = std::iter::once(&config.current).chain(&config.next);
+        let waits = sets.into_iter().any(|set| set.wait_for_all);
+        self.check(!waits || let_in, "I18", || {
+            format!("DC {id} acts after a cold start in which not all nodes were seen")
+        });
         if self.class_u {
+            self.has_what_was_shared(id, core);
             return;
         }
-        if let Some(last) = self.committed.last().cloned() {
-            let seq = last.entry.seq;
+        if let Some(last) = self.committed.last() {
+            let (seq, config) = (last.entry.seq, last.config.clone());
             let point = core.point(seq);
             let has = point.is_some_and(|p| p.hash == last.hash) || probe.base.seq > seq;
-            let lost = format!("{:?}", last.entry);
-            self.check(has, "I8", || {
-                format!("DC {id} of {ballot:?} lacks committed {lost}")
-            });
-            self.promised_by_quorum(nodes, id, ballot, &last.config);
-            let config = &last.config;
-            let waits =
-                config.current.wait_for_all || config.next.as_ref().is_some_and(|n| n.wait_for_all);
-            self.check(!waits || let_in, "I18", || {
-                format!("DC {id} acts after a cold start in which not all nodes were seen")
-            });
+            if !has {
+                let text = format!("DC {id} of {ballot:?} lacks committed {:?}", last.entry);
+                self.fail("I8", text);
+            }
+            self.promised_by_quorum(nodes, id, ballot, &config);
         }
     }
 

@@ -6,6 +6,7 @@ use super::*;
 impl Oracle {
     /// I1, I10: nothing on disk ever goes back.
     pub fn safety_written(&mut self, id: u32, old: Option<&SafetyRecord>, new: &SafetyRecord) {
+        self.one_survivor(id, new);
         let Some(old) = old else { return };
         if old.recovering && !new.recovering {
             self.recovers(id);
@@ -33,6 +34,21 @@ impl Oracle {
         });
         self.check(new.hold_us_max >= old.hold_us_max, "R0", || {
             format!("node {id}: hold {} -> {}", old.hold_us_max, new.hold_us_max)
+        });
+    }
+
+    /// I19: at most one disk says that its node may start alone.
+    fn one_survivor(&mut self, id: u32, new: &SafetyRecord) {
+        let alone = new.sole_survivor.as_ref();
+        let Some(alone) = alone.filter(|s| s.view_no == new.view_no) else {
+            self.survivors.remove(&id);
+            return;
+        };
+        self.survivors.insert(id, alone.view_no);
+        let alone = self.survivors.len() == 1;
+        let all = self.survivors.clone();
+        self.check(alone, "I19", || {
+            format!("several nodes may start alone, by node and view: {all:?}")
         });
     }
 

@@ -2,6 +2,7 @@
 //! truth that only a simulator knows (every disk, every process, one true time).
 
 mod authority;
+mod class_u;
 mod disk;
 mod log;
 mod quorum;
@@ -41,7 +42,7 @@ pub struct Fact {
 pub struct Fate {
     pub proposals: u32,
     pub acked: Option<u64>,
-    refused: bool,
+    pub refused: bool,
     committed: Option<u64>,
 }
 
@@ -69,8 +70,14 @@ pub struct Oracle {
     pub ops: BTreeMap<OpId, Fate>,
     pub acked: u64,
     /// Class U: where an acknowledged operation stood, to be found there or in a conflict.
-    unsafe_acks: BTreeMap<OpId, (u64, Hash)>,
+    unsafe_acks: BTreeMap<OpId, (u64, Hash, u32)>,
+    /// Through where a lone half that wrote very much had compacted its log.
+    compacted: BTreeMap<u32, u64>,
     conflicts: BTreeSet<OpId>,
+    /// Class U: what was committed in a view of both nodes.
+    shared: BTreeMap<u64, Hash>,
+    /// I19: nodes whose disk lets them start alone, and in which view they were left.
+    survivors: BTreeMap<u32, u64>,
     /// Two nodes without fencing: lone halves commit class U, and one of them may lose it.
     pub class_u: bool,
     hashes: BTreeMap<(Ballot, u64), Hash>,
@@ -135,6 +142,7 @@ impl Oracle {
     /// A disk was lost whole: what it promised not to forget is forgotten.
     pub fn disk_lost(&mut self, id: u32) {
         self.spoken.retain(|(node, _), _| node.0 != id);
+        self.survivors.remove(&id);
     }
 
     pub fn paused(&mut self, id: u32, until: u64) {
@@ -270,7 +278,7 @@ impl Oracle {
                 ..
             } => {
                 let mine = (node.me.node, node.me.machine_boot);
-                let named = self.certified.contains(&mine) || self.class_u;
+                let named = self.certified.contains(&mine);
                 self.check(named, "I15", || {
                     format!("node {id} is poisoned, no certificate names its boot")
                 });

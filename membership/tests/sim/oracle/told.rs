@@ -15,6 +15,7 @@ impl Oracle {
             )
         });
         if self.class_u {
+            self.delivered_unsafely(node, entry);
             return;
         }
         let fact = self.committed.get(entry.seq as usize - 1);
@@ -92,36 +93,6 @@ impl Oracle {
                 });
             }
         }
-    }
-
-    pub(super) fn acked_unsafely(&mut self, node: &Node, op: OpId, result: &Result<u64, Refusal>) {
-        let once = self.ops.get(&op).is_some_and(|fate| fate.proposals == 1);
-        if let Ok(seq) = result
-            && let Some(core) = &node.core
-            && let Some((record, hash)) = core.logged(*seq)
-            && matches!(record.body, EntryBody::App { .. })
-            && self.class_u
-            && once
-        {
-            self.unsafe_acks.insert(op, (*seq, hash));
-        }
-    }
-
-    /// I20: two halves found together; what one acknowledged alone is in the log or in a conflict.
-    pub fn nothing_lost_silently(&mut self, core: &membership::Core) {
-        let base = core.probe().base.seq;
-        let lost: Vec<_> = self
-            .unsafe_acks
-            .iter()
-            .filter(|(op, (seq, hash))| {
-                let gone = core.point(*seq).is_none_or(|p| p.hash != *hash);
-                *seq > base && gone && !self.conflicts.contains(*op)
-            })
-            .map(|(op, (seq, _))| (*op, *seq))
-            .collect();
-        self.check(lost.is_empty(), "I20", || {
-            format!("acknowledged under class U, in no log and in no conflict: {lost:?}")
-        });
     }
 
     pub fn is_committed(&self, op: OpId) -> bool {

@@ -10,6 +10,7 @@ scenarios![
     i13_a_late_command,
     prevote_an_isolated_node_returns,
     adoption_the_newest_log_wins,
+    i24_nothing_happens_without_a_fault,
 ];
 
 /// A and B are cut, C is killed and back in 60 ms, promises B while A still acts: two DCs.
@@ -171,5 +172,20 @@ fn adoption_the_newest_log_wins(seed: u64) -> Result<(), Violation> {
     // What B asks never reaches C; what C asks reaches B.
     world.net.path(b, c).swallows = Some(|m| matches!(m, Message::Prepare { .. }));
     world.until("C leads", 10 * SECOND, |w| w.acting() == [c]);
+    ends_well(world)
+}
+
+/// One packet in a hundred is lost, and nothing else goes wrong: no view ever changes.
+fn i24_nothing_happens_without_a_fault(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(Setup::plain(3, seed));
+    world.net.loss_permille = 10;
+    let before = world.oracle.committed.last().map(|f| f.view.clone());
+    world.run(180 * SECOND);
+    let after = world.oracle.committed.last().map(|f| f.view.clone());
+    if before != after {
+        let text = format!("without a fault {before:?} became {after:?}");
+        world.oracle.now = world.now;
+        world.oracle.fail("I24", text);
+    }
     ends_well(world)
 }

@@ -14,6 +14,9 @@ scenarios![
     what_a_lone_half_loses_is_kept,
     more_views_under_lower_ballots,
     a_recovery_outlasts_the_log,
+    a_lone_half_beyond_the_others_log,
+    a_lone_half_within_the_others_snapshot,
+    what_a_lone_half_wrote_is_kept_as_entries,
 ];
 
 /// A cluster of three whose third node was down for longer than logs reach back.
@@ -263,5 +266,76 @@ fn a_recovery_outlasts_the_log(seed: u64) -> Result<(), Violation> {
         world.net.path(other, c).swallows = None;
     }
     world.until("C is in again", 3 * SECOND, World::settled);
+    ends_well(world)
+}
+
+/// Two halves without fencing that lost each other: the one that led, and the other.
+fn two_halves(seed: u64) -> (World, u32, u32) {
+    let mut setup = Setup::plain(2, seed);
+    setup.voters.two_node = true;
+    setup.voters.wait_for_all = true;
+    let mut world = founded(setup);
+    let a = dc_of(&world);
+    let b = 3 - a;
+    world.net.cut_both(a, b, u64::MAX);
+    world.until("both act alone", 5 * SECOND, |w| w.acting().len() == 2);
+    (world, a, b)
+}
+
+fn base_of(world: &World, id: u32) -> u64 {
+    let core = world.node(id).core.as_ref();
+    core.map_or(0, |core| core.probe().base.seq)
+}
+
+/// A writes so much alone that its snapshot lies beyond the whole log of B, which wins by its
+/// ballot: A has nothing left to compare it with, and gives way all the same.
+fn a_lone_half_beyond_the_others_log(seed: u64) -> Result<(), Violation> {
+    let (mut world, a, b) = two_halves(seed);
+    writes_alone(&mut world, a, 44);
+    for _ in 0..3 {
+        world.write_at(b);
+        world.run(10 * MS);
+    }
+    if seed.is_multiple_of(2) {
+        world.restart(a, 10 * MS, 20 * MS);
+    }
+    world.run(SECOND);
+    ends_well(world)
+}
+
+/// Until the log of a lone half was compacted.
+fn writes_alone(world: &mut World, id: u32, hundreds: u32) {
+    for _ in 0..hundreds {
+        for _ in 0..100 {
+            world.write_at(id);
+        }
+        world.run(30 * MS);
+    }
+    world.until("its log was compacted", 5 * SECOND, |w| {
+        base_of(w, id) > 3_000
+    });
+}
+
+/// Both halves wrote much, A a little more; B wins and after a restart has nothing older than its
+/// snapshot, which differs from what A has there.
+fn a_lone_half_within_the_others_snapshot(seed: u64) -> Result<(), Violation> {
+    let (mut world, a, b) = two_halves(seed);
+    writes_alone(&mut world, b, 42);
+    writes_alone(&mut world, a, 46);
+    world.restart(b, 10 * MS, 20 * MS);
+    world.run(SECOND);
+    ends_well(world)
+}
+
+/// As many entries as make a snapshot elsewhere: all that A loses is in the conflict (I20).
+fn what_a_lone_half_wrote_is_kept_as_entries(seed: u64) -> Result<(), Violation> {
+    let (mut world, a, _) = two_halves(seed);
+    for _ in 0..15 {
+        for _ in 0..100 {
+            world.write_at(a);
+        }
+        world.run(30 * MS);
+    }
+    world.run(SECOND);
     ends_well(world)
 }

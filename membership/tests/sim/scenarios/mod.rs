@@ -11,7 +11,9 @@ macro_rules! scenarios {
 
 mod coordinator;
 mod found;
+mod heirs;
 mod leases;
+mod restarts;
 mod stores;
 mod two_nodes;
 mod voters;
@@ -36,6 +38,8 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         coordinator::ALL,
         found::ALL,
         leases::ALL,
+        restarts::ALL,
+        heirs::ALL,
         voters::ALL,
     ];
     families.into_iter().flatten()

@@ -144,6 +144,49 @@ fn an_established_connection_stops_both_ways_and_goes_on() {
     }
 }
 
+/// A clean hand-over: the address is gone, the server's end of the connection is not. IPv6 would
+/// send what it has to say from an address that another node has by now.
+#[test]
+fn what_is_left_of_a_connection_is_silent_when_the_address_is_gone() {
+    let Some(mut scene) = scene("what_is_left_of_a_connection_is_silent") else {
+        return;
+    };
+    for vip in [IpAddr::from(VIP4), VIP6.into()] {
+        scene.open();
+        let listen = || TcpListener::bind((vip, 7000)).unwrap();
+        let listener = scene.near.netns.run(listen).unwrap();
+        let connect = || TcpStream::connect((vip, 7000)).unwrap();
+        let _client = scene.far.netns.run(connect).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        server.set_nodelay(true).unwrap();
+        scene.speaks("told", vip, || {
+            put(&mut server);
+        });
+        scene.close();
+        let index = scene.near.kernel.link("eth0").unwrap().index;
+        let prefix = if vip.is_ipv4() { 24 } else { 64 };
+        scene
+            .near
+            .kernel
+            .delete_address(index, vip, prefix)
+            .unwrap();
+        match vip {
+            // IPv4 sends nothing from an address that is not there, gate or no gate.
+            IpAddr::V4(_) => {
+                std::thread::sleep(GRACE);
+                scene.tap.frames();
+                drop(server.write(b"x"));
+                std::thread::sleep(GRACE);
+                assert_eq!(scene.tap.spoken(vip), []);
+            }
+            IpAddr::V6(_) => {
+                let place = (Family::Inet, "output");
+                scene.silent("told", vip, place, || drop(server.write(b"x")));
+            }
+        }
+    }
+}
+
 /// Writes a byte if there is room.
 fn put(stream: &mut TcpStream) -> usize {
     match stream.write(b"x") {

@@ -1,0 +1,108 @@
+//! A disk that answers nothing any more, under the holder of a floating IP.
+
+use crate::cluster::{Cluster, PATIENCE, brief, skip};
+use crate::config::{add, ip, plain, properties};
+use mainstay::lab::VIP;
+use netlink::speakers::late;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The node's store on a disk of its own, which can be made to hang: a file system in a file,
+/// frozen by fsfreeze(8). False where that cannot be made.
+fn own_disk(c: &Cluster, node: &str) -> bool {
+    let mounted = c.sh(
+        node,
+        "truncate -s 64M /var/disk && mkfs.ext4 -q -F /var/disk && mkdir -p /tmp/new \
+         && mount -o loop /var/disk /tmp/new && cp -a /var/lib/mainstay/. /tmp/new/ \
+         && umount /tmp/new && mount -o loop /var/disk /var/lib/mainstay",
+    );
+    if !mounted.ok() {
+        eprintln!("    {mounted:?}");
+    }
+    mounted.ok()
+}
+
+/// Whatever becomes of the test, a process that waits for a frozen disk ends only with the frost.
+struct Frost<'a> {
+    c: &'a Cluster,
+    node: &'a str,
+}
+
+impl<'a> Frost<'a> {
+    fn begin(c: &'a Cluster, node: &'a str) -> Self {
+        c.run(node, "fsfreeze -f /var/lib/mainstay");
+        Self { c, node }
+    }
+}
+
+impl Drop for Frost<'_> {
+    fn drop(&mut self) {
+        let thawed = self.c.sh(self.node, "fsfreeze -u /var/lib/mainstay");
+        if !thawed.ok() {
+            eprintln!("    {thawed:?}");
+        }
+    }
+}
+
+#[test]
+fn a_holder_whose_disk_hangs_is_silent_before_another_speaks_and_says_why() {
+    let test = "a_holder_whose_disk_hangs_is_silent_before_another_speaks_and_says_why";
+    let Some(c) = Cluster::up(test, 3, |_| ()) else {
+        return;
+    };
+    c.must_edit("node1", |cib| {
+        plain(cib);
+        add(cib, ip());
+    });
+    if !c.sh("node1", "test -e /dev/loop-control").ok() {
+        // As with other devices that a kernel may be built without.
+        return eprintln!("{test}: skipped, this kernel has no loop devices");
+    }
+    let holder = c.wait_started("node1", "ip", None);
+    c.stop_daemon(&holder, PATIENCE).unwrap();
+    if !own_disk(&c, &holder) {
+        return skip(test, "no file system of its own (mkfs.ext4(8))");
+    }
+    c.start_daemon(&holder).unwrap();
+    c.wait_online();
+    let other = c.other_than(&[&holder]);
+    // Back to the node with the disk that can hang.
+    c.run(&other, &format!("crm resource move ip {holder}"));
+    c.wait_started_on(&other, "ip", &holder);
+    c.run(&other, "crm resource clear ip");
+    c.wait_idle(&other);
+
+    let ips = BTreeSet::from([VIP]);
+    let (asking, capture) = c.watch_owners(&ips, Duration::from_millis(5)).unwrap();
+    let probe = c.probe(VIP, Duration::from_millis(5)).unwrap();
+    c.wait_answer(&probe, PATIENCE).unwrap();
+    let frost = Frost::begin(&c, &holder);
+    // Something to be written down.
+    c.must_edit(&other, |cib| properties(cib, &[("note", "written")]));
+    c.wait_for(&holder, "the holder to say why", |s| {
+        let told = |text: &str| text.contains("has not completed a barrier for 2 s");
+        match s.notices.iter().any(|n| told(&n.text)) {
+            true => Ok(()),
+            false => Err(brief(s)),
+        }
+    });
+    let taker = c.wait_started(&other, "ip", Some(&holder));
+    c.wait_answer(&probe, PATIENCE).unwrap();
+    let named = c.status(&other);
+    let lost = named.nodes.iter().any(|n| n.name == holder && !n.online);
+    assert!(lost, "{}", brief(&named));
+    drop(frost);
+    c.wait_online();
+    c.wait_idle(&other);
+    drop(asking);
+    let (words, lost) = capture.stop();
+    assert_eq!(lost, 0);
+    let macs = c.nodes().unwrap();
+    let names = words.chunk_by(|a, b| a.mac == b.mac).map(|turn| {
+        let node = macs.iter().find(|n| n.mac() == turn[0].mac);
+        node.map_or("a stranger", |n| n.name.as_str())
+    });
+    let names: Vec<&str> = names.collect();
+    assert_eq!(names, [holder.as_str(), taker.as_str()]);
+    assert_eq!(late(&words, Duration::from_millis(50)), []);
+}
