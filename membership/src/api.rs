@@ -324,7 +324,7 @@ pub enum Input {
     },
     /// Grants of this very process of which nothing is open any more and nothing will be: its gate
     /// is closed and its address gone, or it was never used and will not be. Final: the process is
-    /// never listed with such a grant again ([`Core::leases`]). Whom a grant in turn waits for it
+    /// never listed with such a grant again ([`crate::Core::leases`]). Whom a grant in turn waits for it
     /// hears of it ([`Event::Inherited`]); the log is told by an [`EntryBody::Released`].
     GivenUp {
         /// Resource and number of each.

@@ -291,7 +291,8 @@ impl Cluster<'_> {
             return;
         };
         let on_dc = action.is(flag::ON_DC);
-        if !on_dc && !self.nodes[node].online {
+        let guest_to_come = self.is_guest(node) && !self.nodes[node].remote_reset;
+        if !on_dc && !self.nodes[node].online && !guest_to_come {
             let is_stop = action.task == "stop";
             self.actions[id].flags &= !flag::RUNNABLE;
             if is_stop && self.rscs[rsc].flags.managed && !self.nodes[node].unclean {
@@ -301,7 +302,12 @@ impl Cluster<'_> {
             self.actions[id].flags &= !flag::RUNNABLE;
         } else if action.needs == Requires::Nothing {
             self.actions[id].reason = None;
-            self.actions[id].flags |= flag::RUNNABLE;
+            if self.is_guest(node) && !self.can_fence(Some(node)) {
+                // Its host is lost and cannot be fenced.
+                self.actions[id].flags &= !flag::RUNNABLE;
+            } else {
+                self.actions[id].flags |= flag::RUNNABLE;
+            }
         } else {
             self.apply_quorum_policy(rsc, id);
         }

@@ -12,6 +12,22 @@ use std::cmp::Ordering;
 const CHAIN_MAX: usize = 150;
 
 impl Cluster<'_> {
+    /// Connections first: what runs behind them depends on them
+    /// (Pacemaker pcmk_scheduler.c:assign_resources).
+    pub(crate) fn assign_all(&mut self) {
+        for rsc in self.top.clone() {
+            if self.rscs[rsc].remote_name.is_some() {
+                let target = self.rscs[rsc].partial_target;
+                self.assign(rsc, target, true);
+            }
+        }
+        for rsc in self.top.clone() {
+            if self.rscs[rsc].remote_name.is_none() {
+                self.assign_top(rsc);
+            }
+        }
+    }
+
     /// Assigns what is not assigned yet. Those placed with others come after them; where
     /// too many are linked to leave that to recursion, the order is found beforehand.
     pub(crate) fn assign_top(&mut self, rsc: RscId) {
@@ -80,6 +96,10 @@ impl Cluster<'_> {
                 self.assign_clone(rsc);
                 None
             }
+            Variant::Bundle => {
+                self.assign_bundle(rsc, prefer, stop_if_fail);
+                None
+            }
         }
     }
 
@@ -118,6 +138,9 @@ impl Cluster<'_> {
             self.assign_best_node(rsc, prefer, stop_if_fail);
         }
         self.rscs[rsc].flags.assigning = false;
+        if self.rscs[rsc].remote_name.is_some() {
+            self.connection_assigned(rsc);
+        }
         self.rscs[rsc].assigned
     }
 

@@ -54,6 +54,8 @@ pub(crate) struct Cluster<'a> {
     /// Of each clone that wants them.
     pub(crate) notifications: BTreeMap<RscId, Vec<Notification>>,
     pub(crate) have_fencing_device: bool,
+    /// Containers to be stopped, because a connection to what is inside failed.
+    pub(crate) stop_needed: Vec<RscId>,
     pub(crate) fixpoint: Fixpoint,
     pub(crate) recheck_at: Option<i64>,
     pub(crate) reasons: Vec<Reason>,
@@ -92,6 +94,7 @@ impl<'a> Cluster<'a> {
             tickets: BTreeMap::new(),
             notifications: BTreeMap::new(),
             have_fencing_device: false,
+            stop_needed: Vec::new(),
             fixpoint: Fixpoint::default(),
             recheck_at: None,
             reasons: Vec::new(),
@@ -104,6 +107,7 @@ impl<'a> Cluster<'a> {
     pub(crate) fn unpack(&mut self) {
         self.unpack_nodes();
         self.unpack_resources();
+        self.link_remotes();
         self.unpack_status();
     }
 
@@ -117,10 +121,9 @@ impl<'a> Cluster<'a> {
         }
         self.handle_config_changes();
         self.sort_for_placement();
-        for rsc in self.top.clone() {
-            self.assign_top(rsc);
-        }
+        self.assign_all();
         self.schedule_resource_actions();
+        self.order_remote_actions();
         self.schedule_fencing_and_shutdowns();
         self.apply_orderings();
     }

@@ -74,6 +74,7 @@ impl Cluster<'_> {
             },
             Variant::Group => self.colocate_with_group(dependent, primary, col),
             Variant::Clone => self.colocate_with_clone(dependent, primary, col),
+            Variant::Bundle => self.colocate_with_bundle(dependent, primary, col),
         }
     }
 
@@ -207,11 +208,6 @@ impl Cluster<'_> {
         }
     }
 
-    /// The cluster node behind a guest; any other node itself.
-    pub(crate) fn host_of(&self, node: NodeId) -> NodeId {
-        node
-    }
-
     fn colocation_interleaves(&self, col: ColId) -> bool {
         let colocation = &self.colocations[col];
         let (Some(dependent), Some(primary)) = (
@@ -225,10 +221,13 @@ impl Cluster<'_> {
 
     fn colocation_affects(&self, dependent: RscId, primary: RscId, col: ColId) -> Affects {
         let colocation = &self.colocations[col];
-        let (d, p) = (&self.rscs[dependent], &self.rscs[primary]);
-        if p.flags.unassigned {
+        if self.rscs[primary].flags.unassigned {
             return Affects::Nothing;
         }
+        // Roles are those of what is inside a container.
+        let role_of = |rsc: RscId| self.inside_of(rsc).unwrap_or(rsc);
+        let location_open = self.rscs[dependent].flags.unassigned;
+        let (d, p) = (&self.rscs[role_of(dependent)], &self.rscs[role_of(primary)]);
         let promotable = d
             .parent
             .is_some_and(|parent| self.rscs[parent].flags.promotable);
@@ -236,7 +235,7 @@ impl Cluster<'_> {
             return Affects::Role;
         }
         let differs = |wanted: Role, next: Role| wanted != Role::Unknown && wanted != next;
-        if !d.flags.unassigned
+        if !location_open
             || differs(colocation.dependent_role, d.next_role)
             || differs(colocation.primary_role, p.next_role)
         {

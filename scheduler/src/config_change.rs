@@ -126,7 +126,11 @@ impl<'a> Cluster<'a> {
             return false;
         }
         let mut open = params.clone();
-        open.retain(|name, _| !hidden.contains(&name.as_str()) && name != "CRM_meta_timeout");
+        // The executor's digest knows neither timeouts nor what the fencer itself uses.
+        open.retain(|name, _| {
+            let fencers = name.starts_with("pcmk_") || name == "provides";
+            !hidden.contains(&name.as_str()) && !fencers && name != "CRM_meta_timeout"
+        });
         digest_of(&open) == recorded
     }
 

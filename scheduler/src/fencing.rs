@@ -12,6 +12,24 @@ impl Cluster<'_> {
     /// Marks a node as not to be trusted until it is fenced
     /// (Pacemaker pe utils.c:pe_fence_node).
     pub(crate) fn fence_node(&mut self, node: NodeId, reason: &str, priority_delay: bool) {
+        if let Some(container) = self.container_of(node) {
+            let flags = &mut self.rscs[container].flags;
+            if !flags.failed && flags.managed {
+                // It may run resources as soon as its container is recovered.
+                flags.failed = true;
+                flags.stop_if_failed = true;
+                self.nodes[node].remote_reset = true;
+            }
+            return;
+        }
+        if self.is_remote(node) {
+            let connection = self.nodes[node].connection;
+            let managed = connection.is_none_or(|c| self.rscs[c].flags.managed);
+            self.nodes[node].remote_reset |= managed;
+            self.nodes[node].unclean = true;
+            self.fence_action(node, true, Some(reason), false);
+            return;
+        }
         if self.nodes[node].unclean {
             return;
         }
@@ -21,6 +39,13 @@ impl Cluster<'_> {
 
     /// Whether this partition may fence a node (Pacemaker pe utils.c:pe_can_fence).
     pub(crate) fn can_fence(&self, node: Option<NodeId>) -> bool {
+        // A guest is fenced by stopping its container.
+        if let Some(container) = node.and_then(|node| self.container_of(node)) {
+            return self.rscs[container]
+                .active
+                .iter()
+                .all(|host| self.nodes[*host].online || self.can_fence(Some(*host)));
+        }
         self.options.fencing
             && self.have_fencing_device
             && (self.options.quorate
@@ -108,6 +133,12 @@ impl Cluster<'_> {
         let mut dc_down = None;
         let (mut fencings, mut shutdowns): (Vec<ActId>, Vec<ActId>) = (Vec::new(), Vec::new());
         for node in 0..self.nodes.len() {
+            if self.is_guest(node) {
+                if self.nodes[node].remote_reset && have_managed && self.can_fence(Some(node)) {
+                    self.fence_guest(node);
+                }
+                continue;
+            }
             let (unclean, is_dc) = (self.nodes[node].unclean, self.nodes[node].is_dc);
             if have_managed && unclean && self.can_fence(Some(node)) {
                 let fencing = self.fence_action(node, false, Some("node is unclean"), false);
@@ -124,6 +155,7 @@ impl Cluster<'_> {
                     self.relate(*previous, fencing, relation::ORDERED);
                 }
                 fencings.push(fencing);
+            } else if self.nodes[node].kind == NodeKind::Remote {
             } else if self.nodes[node].online && self.nodes[node].shutdown {
                 let shutdown = self.shutdown_action(node);
                 if is_dc {
@@ -175,7 +207,12 @@ impl Cluster<'_> {
         ));
     }
 
-    fn order_resource_after_fencing(&mut self, rsc: RscId, fencing: ActId, node: NodeId) {
+    pub(crate) fn order_resource_after_fencing(
+        &mut self,
+        rsc: RscId,
+        fencing: ActId,
+        node: NodeId,
+    ) {
         if !self.rscs[rsc].children.is_empty() {
             for child in self.rscs[rsc].children.clone() {
                 self.order_resource_after_fencing(child, fencing, node);
@@ -216,7 +253,8 @@ impl Cluster<'_> {
 
     /// Stops on a fenced node are done by the fencing.
     fn imply_stops_by_fencing(&mut self, rsc: RscId, fencing: ActId, node: NodeId) {
-        let waits = self.rscs[rsc].flags.needs_fencing;
+        let waits = self.rscs[rsc].flags.needs_fencing || self.is_guest(node);
+        let bundled = self.bundle_of(rsc).is_some();
         let stops = self.find_actions(rsc, "stop", 0, Some(node));
         let top = self.top_of(rsc);
         let parent_stop = (waits && !stops.is_empty())
@@ -225,7 +263,9 @@ impl Cluster<'_> {
         for stop in stops {
             self.actions[stop].flags |= flag::PSEUDO | flag::RUNNABLE;
             if waits {
-                self.relate(fencing, stop, relation::INTERNAL);
+                if !bundled {
+                    self.relate(fencing, stop, relation::INTERNAL);
+                }
                 if let Some(parent_stop) = parent_stop {
                     self.relate(fencing, parent_stop, relation::INTERNAL);
                 }
@@ -239,7 +279,7 @@ impl Cluster<'_> {
                 continue;
             }
             self.actions[demote].flags |= flag::PSEUDO | flag::RUNNABLE;
-            if waits {
+            if waits && !bundled {
                 self.relate(fencing, demote, relation::INTERNAL | relation::ORDERED);
             }
         }

@@ -119,6 +119,9 @@ impl Cluster<'_> {
         let Some(node) = action.node else {
             return false;
         };
+        if self.is_guest(node) && !self.nodes[node].remote_reset {
+            return true;
+        }
         action.is(flag::ON_DC) || self.nodes[node].alive()
     }
 
@@ -263,8 +266,9 @@ impl Cluster<'_> {
         };
         let node = action
             .node
-            .filter(|_| kind != plan::ActionKind::Pseudo)
+            .filter(|_| kind != plan::ActionKind::Pseudo || action.task == "stonith")
             .map(|node| (self.nodes[node].id.clone(), self.nodes[node].name.clone()));
+        let router = if pseudo { None } else { self.router_of(id) };
         let meta = self.graph_meta(action, node.as_ref());
         let number_of = |name: &str| meta.get(name).and_then(|v| v.parse::<u64>().ok());
         let with_agent = action.rsc.filter(|_| kind != plan::ActionKind::Pseudo);
@@ -287,7 +291,7 @@ impl Cluster<'_> {
             operation: action.task.clone(),
             key: self.graph_key(action),
             node,
-            router_node: None,
+            router_node: router.map(|node| self.nodes[node].name.clone()),
             resource: with_agent.map(|rsc| self.graph_resource_element(rsc)),
             interval_ms: action.interval_ms,
             timeout_ms: number_of("timeout").unwrap_or(0),

@@ -12,6 +12,7 @@ mod cluster;
 mod colocate;
 mod config_change;
 mod constraint;
+mod expand;
 mod fencing;
 mod graph;
 mod health;
@@ -26,6 +27,7 @@ mod plan;
 mod probe;
 mod reason;
 mod recurring;
+mod remote;
 mod resource;
 mod rule;
 mod score;
@@ -53,7 +55,8 @@ pub struct Options {
 /// [`Plan::errors`] and ignores.
 #[must_use]
 pub fn schedule(cib: &cib::Element, options: &Options) -> Plan {
-    let mut cluster = Cluster::new(cib, options.now);
+    let expanded = expand::implied(cib);
+    let mut cluster = Cluster::new(expanded.as_ref().unwrap_or(cib), options.now);
     cluster.unpack();
     let (nodes, resources) = (cluster.node_status(), cluster.resource_status());
     cluster.decide();

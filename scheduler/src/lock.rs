@@ -52,7 +52,7 @@ impl Cluster<'_> {
                 }
                 return;
             }
-            Variant::Clone => return,
+            Variant::Clone | Variant::Bundle => return,
             Variant::Primitive => {}
         }
         let r = &self.rscs[rsc];

@@ -38,6 +38,18 @@ pub(crate) struct Node {
     pub(crate) connection: Option<RscId>,
     /// Its resources are lost with the connection.
     pub(crate) remote_reset: bool,
+    /// The inside of a resource.
+    pub(crate) guest: bool,
+    /// Nothing in the status speaks of it yet.
+    pub(crate) unseen: bool,
+    /// A remote node that was fenced since it was last connected.
+    pub(crate) was_fenced: bool,
+    /// What runs there may be looked for.
+    pub(crate) discovery: bool,
+    /// Of a bundle that is not unpacked yet.
+    pub(crate) to_come: bool,
+    /// The inside of a bundle's container.
+    pub(crate) bundled: bool,
     /// Capacity that is not used yet.
     pub(crate) free: crate::utilization::Amounts,
     /// Primitives active there.
@@ -144,6 +156,13 @@ impl Table {
     /// Nodes in the table.
     pub(crate) fn nodes(&self) -> Vec<NodeId> {
         self.iter().map(|(id, _)| id).collect()
+    }
+
+    /// Bans a node that is in the table.
+    pub(crate) fn ban(&mut self, node: NodeId) {
+        if let Some(weight) = self.get_mut(node) {
+            weight.score = -INFINITY;
+        }
     }
 
     /// Bans every node, adding those not in the table yet.

@@ -25,6 +25,8 @@ pub(crate) enum OnFail {
     Ignore,
     Demote,
     Restart,
+    ResetRemote,
+    RestartContainer,
     Ban,
     Block,
     Stop,
@@ -38,7 +40,8 @@ impl OnFail {
         match self {
             Self::Ignore => "ignore",
             Self::Demote => "demote",
-            Self::Restart => "restart",
+            Self::Restart | Self::ResetRemote => "restart",
+            Self::RestartContainer => "restart-container",
             Self::Ban => "migrate",
             Self::Block => "block",
             Self::Stop => "stop",
@@ -204,6 +207,12 @@ impl Cluster<'_> {
             );
             at = r.parent;
         }
+        // A bundle's connection without an address of its own goes where the container is.
+        if params.get("addr").is_some_and(|addr| addr == "#uname")
+            && let Some(address) = self.bundle_address(rsc)
+        {
+            params.insert("addr".to_owned(), address.to_owned());
+        }
         params
     }
 
@@ -237,6 +246,9 @@ impl Cluster<'_> {
             "stop" => OnFail::Block,
             _ => OnFail::Restart,
         };
+        let default = self
+            .default_on_fail(rsc, op, interval_ms)
+            .unwrap_or(default);
         let configured = meta.get("on-fail").map(|v| v.to_ascii_lowercase());
         let promoted_monitor = || {
             self.op_config(rsc, op, interval_ms, true)
@@ -252,6 +264,9 @@ impl Cluster<'_> {
             Some("ignore" | "nothing") => OnFail::Ignore,
             Some("demote") => OnFail::Demote,
             Some("restart") => OnFail::Restart,
+            Some("restart-container") if self.rscs[rsc].container.is_some() => {
+                OnFail::RestartContainer
+            }
             Some("migrate") => OnFail::Ban,
             Some("block") => OnFail::Block,
             Some("stop") => OnFail::Stop,
@@ -260,6 +275,25 @@ impl Cluster<'_> {
             Some("fence") => OnFail::Stop,
             _ => default,
         }
+    }
+
+    /// What failures of contained resources, and of connections, lead to where nothing is
+    /// configured. Without a working connection only fencing helps; but a probe or a start that
+    /// fails says that there was none.
+    fn default_on_fail(&self, rsc: RscId, op: &str, interval_ms: u64) -> Option<OnFail> {
+        let r = &self.rscs[rsc];
+        if r.container.is_some() {
+            return Some(OnFail::RestartContainer);
+        }
+        let probe = op == "monitor" && interval_ms == 0;
+        if r.remote_name.is_none() || probe || op == "start" {
+            return None;
+        }
+        Some(if r.flags.managed {
+            OnFail::ResetRemote
+        } else {
+            OnFail::Stop
+        })
     }
 
     /// A demote fails as the promoted role's recurring monitor does.

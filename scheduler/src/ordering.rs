@@ -64,6 +64,7 @@ impl Cluster<'_> {
             self.update_for_orderings(id);
         }
         self.settle_deferred();
+        self.disable_guest_orderings();
     }
 
     /// Relates two actions; answers whether that was new
@@ -170,6 +171,8 @@ impl Cluster<'_> {
         }
         let task = action.task.clone();
         let top = self.top_of(rsc);
+        // Of bundles the whole counts.
+        let top = self.rscs[top].parent.unwrap_or(top);
         for child in &self.rscs[top].children {
             let child_action = self.first_action(*child, &task, None);
             if child_action.is_none_or(|id| self.actions[id].is(flag::RUNNABLE)) {
@@ -223,13 +226,16 @@ impl Cluster<'_> {
             Variant::Primitive => self.actions[id].flags,
             Variant::Group => self.group_action_flags(id, node),
             Variant::Clone => self.clone_action_flags(id, node),
+            Variant::Bundle => self.bundle_action_flags(id, node),
         }
     }
 
     /// For clones on a node: that node's flags, but runnable if any instance is.
     fn flags_for_ordering(&mut self, id: ActId, node: Option<NodeId>) -> u16 {
         let flags = self.action_flags(id, None);
-        let is_clone = self.actions[id].rsc.is_some_and(|rsc| self.is_clone(rsc));
+        let is_clone = self.actions[id]
+            .rsc
+            .is_some_and(|rsc| self.rscs[rsc].variant > Variant::Group);
         if node.is_none() || !is_clone {
             return flags;
         }
@@ -413,6 +419,16 @@ impl Cluster<'_> {
             self.actions[then].before[index].kind = kind;
             node = self.actions[first].node;
         }
+        if kind & relation::NESTED_REMOTE_PROBE != 0 {
+            let runs = self.actions[first]
+                .rsc
+                .is_some_and(|rsc| !self.rscs[rsc].active.is_empty());
+            if runs && !self.actions[first].is(flag::RUNNABLE) {
+                self.actions[then].before[index].kind = 0;
+                return Changed::default();
+            }
+            kind |= relation::UNRUNNABLE_FIRST_BLOCKS;
+        }
         let mut changed = Changed::default();
         for step in [
             relation::FIRST_IMPLIES_THEN,
@@ -565,7 +581,7 @@ impl Cluster<'_> {
                 }
                 changed
             }
-            Variant::Clone => {
+            Variant::Clone | Variant::Bundle => {
                 let Some(then_rsc) = self.actions[then].rsc else {
                     return Changed::default();
                 };
@@ -573,7 +589,7 @@ impl Cluster<'_> {
                     return self.update_interleaved(first, then, node, filter, kind);
                 }
                 let mut changed = self.update_basic(first, then, flags, filter, kind);
-                for instance in self.rscs[then_rsc].children.clone() {
+                for instance in self.instances_of(then_rsc) {
                     let more =
                         self.update_instance(instance, first, then, node, flags, filter, kind);
                     changed.merge(more);

@@ -11,7 +11,10 @@ impl Cluster<'_> {
     /// Probes on every node that can be asked.
     pub(crate) fn schedule_probes(&mut self) {
         for node in 0..self.nodes.len() {
-            if !self.nodes[node].alive() {
+            if !self.nodes[node].online && self.is_failed_remote(node) {
+                self.fence_node(node, "the connection is unrecoverable", false);
+            }
+            if !self.nodes[node].alive() || !self.nodes[node].discovery {
                 continue;
             }
             for rsc in self.top.clone() {
@@ -22,8 +25,13 @@ impl Cluster<'_> {
 
     /// A probe of a resource on a node, if its state there is not known.
     pub(crate) fn create_probe(&mut self, rsc: RscId, node: NodeId) -> bool {
-        if self.is_clone(rsc) {
-            return self.probe_clone(rsc, node);
+        if self.no_probe_on_remote(rsc, node) {
+            return false;
+        }
+        match self.rscs[rsc].variant {
+            Variant::Clone => return self.probe_clone(rsc, node),
+            Variant::Bundle => return self.probe_bundle(rsc, node),
+            _ => {}
         }
         if self.rscs[rsc].variant == Variant::Group {
             let mut any = false;
@@ -33,14 +41,19 @@ impl Cluster<'_> {
             return any;
         }
         let r = &self.rscs[rsc];
-        if r.flags.removed || r.known_on.contains(&node) {
+        let contained = r.container.is_some() && r.remote_name.is_none();
+        if contained || r.flags.removed || r.known_on.contains(&node) {
             return false;
         }
         let mut top = self.top_of(rsc);
         let allowed = r.allowed.get(node);
         let exclusive = r.flags.exclusive_probes || self.rscs[top].flags.exclusive_probes;
-        let mode = allowed.map(|weight| weight.probe);
+        let unlisted = self.nodes[node].bundled.then_some(ProbeMode::Never);
+        let mode = allowed.map(|weight| weight.probe).or(unlisted);
         if (exclusive && mode != Some(ProbeMode::Exclusive)) || mode == Some(ProbeMode::Never) {
+            return false;
+        }
+        if self.no_probe_in_guest(rsc, top, node) {
             return false;
         }
         let probe = self.action(rsc, "monitor", 0, Some(node), false);

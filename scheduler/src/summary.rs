@@ -3,7 +3,7 @@
 
 use crate::action::flag;
 use crate::cluster::{ActId, Cluster, NodeId, RscId};
-use crate::resource::Role;
+use crate::resource::{Role, Variant};
 
 impl Cluster<'_> {
     /// Lines without bullets, fencing first.
@@ -14,7 +14,12 @@ impl Cluster<'_> {
                 continue;
             }
             let how = action.meta.get("stonith_action").map_or("", String::as_str);
-            let name = action.node.map_or("", |node| &self.nodes[node].name);
+            let mut name = action
+                .node
+                .map_or_else(String::new, |node| self.nodes[node].name.clone());
+            if let Some(container) = action.node.and_then(|node| self.container_of(node)) {
+                name = format!("{name} (resource: {})", self.rscs[container].id);
+            }
             let reason = action.reason.as_deref().unwrap_or("");
             lines.push(format!("Fence ({how}) {name} '{reason}'"));
         }
@@ -25,6 +30,20 @@ impl Cluster<'_> {
     }
 
     fn summarize_resource(&mut self, rsc: RscId, lines: &mut Vec<String>) {
+        for replica in self.rscs[rsc].replicas.clone() {
+            let parts = [
+                replica.ip,
+                Some(replica.container),
+                replica.remote,
+                replica.child,
+            ];
+            for part in parts.into_iter().flatten() {
+                self.summarize_resource(part, lines);
+            }
+        }
+        if self.rscs[rsc].variant == Variant::Bundle {
+            return;
+        }
         if !self.rscs[rsc].children.is_empty() {
             for child in self.rscs[rsc].children.clone() {
                 self.summarize_resource(child, lines);

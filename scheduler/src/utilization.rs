@@ -187,6 +187,15 @@ impl Cluster<'_> {
                     self.add_utilization(*member, all, sum);
                 }
             }
+            Variant::Bundle => {
+                let containers = self.instances_of(rsc);
+                if let Some(first) = containers
+                    .first()
+                    .filter(|_| !containers.iter().any(listed))
+                {
+                    self.add_utilization(*first, all, sum);
+                }
+            }
             Variant::Clone => {
                 let present = r
                     .children

@@ -405,27 +405,7 @@ impl App {
             .map(|r| r.id.clone())
             .or_else(|| rsc_of(action));
         let command = match (action.operation.as_str(), rsc) {
-            ("stonith", _) => {
-                let how = action
-                    .meta
-                    .get("stonith_action")
-                    .cloned()
-                    .unwrap_or_else(|| "reboot".to_owned());
-                let why = action
-                    .reason
-                    .clone()
-                    .unwrap_or_else(|| "it is unclean".to_owned());
-                let target = node
-                    .0
-                    .parse()
-                    .map(NodeId)
-                    .ok()
-                    .or_else(|| self.peers.by_name(&node.1));
-                return match target {
-                    Some(target) => self.fence(target, &how, why, Some(step)),
-                    None => self.confirm(step, false),
-                };
-            }
+            ("stonith", _) => return self.fence_as_planned(action, &node, step),
             // The DC goes last: what its graph still starts elsewhere is finished first. The next
             // plan says it again.
             ("do_shutdown", _)

@@ -7,6 +7,7 @@ use crate::fencing::{FenceOutcome, FenceRequest};
 use crate::replica::OpenIntent;
 use crate::transport::OsEntropy;
 use membership::{EntryBody, FenceIntent, FenceResult, Input, OpId};
+use scheduler::Action;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use wire::NodeId;
@@ -65,6 +66,35 @@ impl Fences {
 }
 
 impl App {
+    /// The plan wants a node fenced.
+    pub(super) fn fence_as_planned(
+        &mut self,
+        action: &Action,
+        node: &(String, String),
+        step: Step,
+    ) {
+        let how = action
+            .meta
+            .get("stonith_action")
+            .map_or("reboot", |how| how);
+        let (id, name) = node;
+        if how == "on" {
+            // A success would be taken for a certificate that the node is dead.
+            let text = format!(
+                "{name} has to be unfenced before it may run what requires it, and mainstayd does not do that yet: unfence it by hand, then say so: crm_attribute -l reboot -N {name} -n '#node-unfenced' -v $(date +%s)"
+            );
+            self.notice("unfencing", text);
+            return self.confirm(step, false);
+        }
+        let target = id.parse().map(NodeId).ok();
+        let Some(target) = target.or_else(|| self.peers.by_name(name)) else {
+            return self.confirm(step, false);
+        };
+        let why = action.reason.clone();
+        let why = why.unwrap_or_else(|| "it is unclean".to_owned());
+        self.fence(target, how, why, Some(step));
+    }
+
     /// Fences a node: the intent goes into the log before any agent runs (I16).
     pub(super) fn fence(&mut self, target: NodeId, how: &str, reason: String, step: Option<Step>) {
         if self.standing.acting.is_none() {

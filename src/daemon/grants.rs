@@ -16,7 +16,8 @@ use crate::executor::{OpRequest, ocf_rc, op_status};
 use crate::transport::boottime_ms;
 use crate::view::VipMove;
 use membership::{EntryBody, Grant, OpId, Refusal};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 use wire::{Identity, NodeId};
 
 /// Starts that wait for the grant of their address, by resource, and moves under way.
@@ -25,6 +26,8 @@ pub(super) struct Grants {
     starts: BTreeMap<String, Start>,
     /// Moves whose start was commanded, by its transition key.
     moves: BTreeMap<String, Move>,
+    /// Resources whose address was never granted before this reign, nor started since.
+    unproved: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -57,6 +60,7 @@ impl Grants {
     pub(super) fn clear(&mut self) {
         self.starts.clear();
         self.moves.clear();
+        self.unproved.clear();
     }
 
     /// The node's answers will not come; the controller knows.
@@ -78,7 +82,7 @@ impl Grants {
 
 impl App {
     /// Starts an address on a node as soon as the log says that it may hold it.
-    pub(super) fn start_leased(&mut self, to: NodeId, request: Box<OpRequest>) {
+    pub(super) fn start_leased(&mut self, to: NodeId, mut request: Box<OpRequest>) {
         let Some(holder) = self.replica.standings().identity(to.0) else {
             let why = format!("{} is no member any more", self.peers.name(to));
             let transition_key = request.transition_key;
@@ -89,6 +93,13 @@ impl App {
         };
         self.note_move(to, &request);
         let standing = self.replica.grants().of(&request.rsc);
+        if standing.is_none() {
+            // No member is known to have had it: somebody else may.
+            self.grants.unproved.insert(request.rsc.clone());
+        }
+        if self.grants.unproved.contains(&request.rsc) {
+            request.meta.insert(ASK_FIRST.to_owned(), "true".to_owned());
+        }
         if standing.is_some_and(|g| g.holder == holder && !self.is_given_up(g)) {
             return self.command_to(to, NodeCommand::Run(request));
         }
@@ -309,6 +320,7 @@ impl App {
         if !started {
             return;
         }
+        self.grants.unproved.remove(&moved.vip);
         let took_ms = boottime_ms().saturating_sub(moved.since_ms);
         tracing::info!(
             vip = moved.vip,
@@ -330,6 +342,13 @@ impl App {
     }
 }
 
+/// Meta attribute of the start of an address that was never granted: its node asks the network
+/// first whether somebody has it (RFC 5227 section 2.1, RFC 4862 section 5.4). Any other start
+/// follows a holder that is known to be silent, and asks nothing.
+pub(super) const ASK_FIRST: &str = "mainstay_ask_first";
+/// For so long it listens. The RFCs' seconds are for networks of any size and hosts that boot;
+/// somebody who has the address answers in a millisecond, and three questions may be lost.
+pub(super) const ASK_FOR: Duration = Duration::from_millis(200);
 /// Word of the notice about a start that waits.
 const WAITS: &str = "vip-waits";
 /// A start waits for its grant at least so long, in milliseconds: longer than any hold.

@@ -3,23 +3,22 @@
 //! A small object lies inside its head; a larger one has a head with length, chunk count and
 //! checksum of the whole, followed by numbered chunks (`DESIGN.md`, "Objects").
 
-use std::collections::BTreeMap;
-
 use crate::crc32c::crc32c;
 use crate::envelope::{Damage, Key, Kind, open, seal, u32_at};
 use crate::error::StoreError;
+use crate::journal::{Writes, to_batch};
 
 /// Writes in preparation, over what the engine holds.
 pub(crate) struct Stage<'a> {
     db: &'a sled::Db,
-    writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    writes: Writes,
 }
 
 impl<'a> Stage<'a> {
     pub(crate) fn new(db: &'a sled::Db) -> Self {
         Self {
             db,
-            writes: BTreeMap::new(),
+            writes: Writes::new(),
         }
     }
 
@@ -85,15 +84,12 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    pub(crate) fn into_writes(self) -> Writes {
+        self.writes
+    }
+
     pub(crate) fn into_batch(self) -> sled::Batch {
-        let mut batch = sled::Batch::default();
-        for (key, write) in self.writes {
-            match write {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
-        }
-        batch
+        to_batch(self.writes)
     }
 }
 

@@ -18,6 +18,7 @@ mod envelope;
 mod error;
 mod export;
 mod history;
+mod journal;
 mod lock;
 mod log;
 mod meta;
@@ -45,6 +46,7 @@ pub use watch::Trouble;
 use barrier::Barrier;
 use chunks::Stage;
 use envelope::Kind;
+use journal::{Journal, Writes};
 use lock::Lock;
 use log::Position;
 use meta::{Slot, Slots};
@@ -246,15 +248,16 @@ impl Store {
                 safety,
             })?;
         }
-        let engine = |doing| {
-            let path = self.dir.join(engine::ENGINE_DIR);
-            move |error| StoreError::engine(doing, &path, error)
-        };
-        self.db
-            .apply_batch(plan.writes)
-            .map_err(engine("writing"))?;
-        self.db.flush().map_err(engine("flushing"))?;
-        self.barrier.sync()?;
+        let path = self.dir.join(engine::ENGINE_DIR);
+        if journal::fits(&plan.writes) {
+            journal::apply_piece(&self.db, &self.barrier, &path, plan.writes)?;
+        } else {
+            let batches = self.batches + 1;
+            let writes = plan.writes.clone();
+            journal::write(&self.dir, &Journal { batches, writes })?;
+            journal::apply(&self.db, &self.barrier, &path, plan.writes)?;
+            journal::remove(&self.dir);
+        }
         self.batches += 1;
         self.position = plan.position;
         self.versions = plan.versions;
@@ -291,7 +294,7 @@ impl Store {
         position.is_whole()?;
         stage.put_single(Kind::Batch, self.batches + 1, &[]);
         Ok(Plan {
-            writes: stage.into_batch(),
+            writes: stage.into_writes(),
             position,
             versions,
             safety,
@@ -319,7 +322,7 @@ impl Drop for Store {
 
 /// A checked batch.
 struct Plan {
-    writes: sled::Batch,
+    writes: Writes,
     position: Position,
     versions: Vec<u64>,
     safety: Option<Vec<u8>>,

@@ -7,7 +7,6 @@
 
 use std::fs;
 use std::io::Read;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use crate::barrier::{Barrier, replace_file, sync_dir};
@@ -16,10 +15,15 @@ use crate::engine::{self, ENGINE_DIR};
 use crate::envelope::Kind;
 use crate::error::{FORMAT_NAME, OpenError, StoreError};
 use crate::lock::Lock;
-use crate::log::{self, Contents};
+use crate::log;
 use crate::meta::{self, SlotState, Slots};
 use crate::mirror::{self, Mirror, MirrorState, hex};
-use crate::{OpenOptions, Opened, Store, history, space, watch};
+use crate::{OpenOptions, Opened, Store, journal, space, watch};
+
+mod examine;
+
+pub(crate) use examine::finish_large_commit;
+use examine::{Found, examine_or_replace};
 
 /// What came back from the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +116,7 @@ pub fn reset(dir: &Path) -> Result<PathBuf, OpenError> {
         meta::STATE_DIR,
         mirror::XML_FILE,
         mirror::SIG_FILE,
+        journal::JOURNAL_FILE,
         FORMAT_FILE,
     ] {
         move_into(&dir.join(name), &aside)?;
@@ -135,7 +140,7 @@ pub(crate) fn open(dir: &Path, options: &OpenOptions) -> Result<Opened, OpenErro
     let lock = Lock::take(dir)?;
     let before = Before::look(dir)?;
     space::finish_compact(dir)?;
-    let mut notices = before.notices();
+    let notices = before.notices();
     let rung = match climb(dir, options, &before) {
         // The engine writes while it opens: this is what the reserve is for.
         Err(OpenError::Store(StoreError::NoSpace { .. })) if space::release_ballast(dir) => {
@@ -143,10 +148,26 @@ pub(crate) fn open(dir: &Path, options: &OpenOptions) -> Result<Opened, OpenErro
         }
         result => result?,
     };
+    // Closed after a failure, the engine syncs, and panics where that fails.
+    let db = rung.db.clone();
+    let opened = finish(dir, options, lock, before, rung, notices);
+    opened.inspect_err(|_| std::mem::forget(db))
+}
+
+/// Reads what the database holds and makes it durable.
+fn finish(
+    dir: &Path,
+    options: &OpenOptions,
+    lock: Lock,
+    before: Before,
+    rung: Rung,
+    mut notices: Vec<String>,
+) -> Result<Opened, OpenError> {
     if let Err(error) = space::reserve_ballast(dir) {
         notices.push(format!("no reserve for a full disk: {error}"));
     }
     let (rung, found) = examine_or_replace(dir, options, &before, rung)?;
+    journal::remove(dir);
     let slots = Slots::open(dir, &before.slots)?;
     let barrier = Barrier::open(&dir.join(ENGINE_DIR), options.skip_barrier)?;
     let mut store = Store {
@@ -353,127 +374,6 @@ fn identify(db: &sled::Db, before: &Before) -> Identity {
     }
 }
 
-/// What the database holds and what it is worth.
-struct Found {
-    /// `(generation, bytes)`, the newest of slots and database.
-    safety: Option<(u64, Vec<u8>)>,
-    /// The database's own copy is older.
-    safety_behind: bool,
-    contents: Contents,
-    commit_hint: u64,
-    versions: Vec<u64>,
-    batches: u64,
-    health: Health,
-    notices: Vec<String>,
-}
-
-/// A database whose pages do not fit together opens, and the engine panics when it is read: it is
-/// as lost as one that does not open.
-fn examine_or_replace(
-    dir: &Path,
-    options: &OpenOptions,
-    before: &Before,
-    rung: Rung,
-) -> Result<(Rung, Found), OpenError> {
-    match catch_unwind(AssertUnwindSafe(|| examine(&rung, before))) {
-        Ok(found) => Ok((rung, found?)),
-        Err(panic) => {
-            let cause = engine::panicked("reading", panic.as_ref()).to_string();
-            // Its closing would panic as well, or wait for ever.
-            std::mem::forget(rung.db);
-            let rung = new_database(dir, options, before, cause)?;
-            let found = examine(&rung, before)?;
-            Ok((rung, found))
-        }
-    }
-}
-
-fn examine(rung: &Rung, before: &Before) -> Result<Found, OpenError> {
-    let mut damages = Vec::new();
-    let mut notices = Vec::new();
-    let mut single = |kind: Kind| match read_single(&rung.db, kind) {
-        Ok(value) => Ok(value),
-        Err(StoreError::Damaged { place, what }) => {
-            damages.push(format!("{place}: {what}"));
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    };
-    let own_safety = single(Kind::Safety)?;
-    let batches = single(Kind::Batch)?.map_or(0, |(number, _)| number);
-    let marked = single(Kind::Degraded)?;
-    let commit_hint = match read_single(&rung.db, Kind::Hint) {
-        Ok(hint) => hint.map_or(0, |(seq, _)| seq),
-        Err(error) => {
-            notices.push(format!("{error}; it is only a hint"));
-            0
-        }
-    };
-    let contents = log::load(&rung.db)?;
-    damages.extend(contents.damage.iter().map(ToString::to_string));
-    if batches < before.batches_min() {
-        damages.push(format!(
-            "the database has {batches} batches, {} were on disk",
-            before.batches_min()
-        ));
-    }
-    if own_safety.is_some() && meta::newest(&before.slots).is_none() {
-        // Both were on disk before the database's own copy: without them nothing vouches for it.
-        damages.push("both safety slots are gone".to_owned());
-    }
-    let from_slot = meta::newest(&before.slots).map(|s| (s.generation, s.safety.clone()));
-    let own_generation = own_safety.as_ref().map_or(0, |(generation, _)| *generation);
-    let safety = match (own_safety, from_slot) {
-        (Some(own), Some(slot)) => Some(if slot.0 > own.0 { slot } else { own }),
-        (own, slot) => own.or(slot),
-    };
-    Ok(Found {
-        safety_behind: safety.as_ref().is_some_and(|s| s.0 > own_generation),
-        safety,
-        contents,
-        commit_hint,
-        versions: history::kept(&rung.db)?,
-        batches: batches.max(before.batches_min()),
-        health: judge(rung, before, damages, marked),
-        notices,
-    })
-}
-
-fn judge(
-    rung: &Rung,
-    before: &Before,
-    mut damages: Vec<String>,
-    marked: Option<(u64, Vec<u8>)>,
-) -> Health {
-    match &rung.fallen {
-        Some(Fallen::NewDatabase { cause, quarantine }) => {
-            let (cause, quarantine) = (cause.clone(), quarantine.clone());
-            return match &before.mirror {
-                MirrorState::Valid(_) => Health::FromMirror { cause, quarantine },
-                _ => Health::Lost { cause, quarantine },
-            };
-        }
-        Some(Fallen::Damaged(cause)) => damages.push(cause.clone()),
-        Some(Fallen::WithoutSnapshots(_)) | None => {}
-    }
-    if !damages.is_empty() {
-        return Health::Damaged {
-            cause: damages.join("; "),
-        };
-    }
-    if let Some((_, cause)) = marked {
-        return Health::StillRecovering {
-            cause: String::from_utf8_lossy(&cause).into_owned(),
-        };
-    }
-    match &rung.fallen {
-        Some(Fallen::WithoutSnapshots(cause)) => Health::SnapshotsDropped {
-            cause: cause.clone(),
-        },
-        _ => Health::Sound,
-    }
-}
-
 /// Makes what was found durable, and what was missing whole, before anyone relies on it.
 fn settle(
     store: &mut Store,
@@ -515,6 +415,10 @@ fn settle(
     repair_slots(store, found, before)?;
     store.slots.write_head(store.batches)?;
     if before.uuid.is_none() {
+        // The marker vouches for what it stands beside: those names are on the disk before its own.
+        if !options.skip_barrier {
+            sync_dir(&dir)?;
+        }
         let text = format!("{FORMAT_NAME}\nuuid {uuid}\n");
         replace_file(&dir.join(FORMAT_FILE), text.as_bytes())?;
     }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::Store;
 use crate::chunks::read_range;
 use crate::engine::{self, ENGINE_DIR};
 use crate::envelope::{Damage, Key, Kind, VALUE_BYTES_MAX, open};
@@ -13,7 +12,9 @@ use crate::lock::Lock;
 use crate::log;
 use crate::meta::{self, SlotState};
 use crate::mirror::{self, MirrorState};
+use crate::recover::finish_large_commit;
 use crate::space::{copy_files, remove_dir};
+use crate::{OpenOptions, Store};
 
 /// What a check of everything found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,7 +88,10 @@ fn verify_copy(dir: &Path, copy: &Path) -> Result<VerifyReport, OpenError> {
     if engine_dir.join("db").exists() {
         copy_files(&engine_dir, copy)?;
         match engine::open(copy)? {
-            Ok(db) => report.database(&db)?,
+            Ok(db) => {
+                finish_large_commit(dir, copy, &db, &OpenOptions::default())?;
+                report.database(&db)?;
+            }
             Err(cause) => report.problem("database", format!("does not open: {cause}")),
         }
     } else {

@@ -60,6 +60,9 @@ fn action_xml(action: &Action, details: bool) -> Element {
         element.set("on_node", name);
         element.set("on_node_uuid", id);
     }
+    if let Some(router) = &action.router_node {
+        element.set("router_node", router);
+    }
     if !details {
         return element;
     }

@@ -305,10 +305,39 @@ impl Cluster<'_> {
                 }
             }
             Variant::Group => self.collect_group_this_with(rsc, orig, list),
-            Variant::Clone if rsc == orig => {
+            Variant::Clone => {
+                if rsc == orig {
+                    self.merge_this_with(list, &r.this_with);
+                } else {
+                    self.collect_collective(rsc, orig, false, list);
+                }
+                if let Some(parent) = r.parent {
+                    self.collect_this_with(parent, orig, list);
+                }
+            }
+            Variant::Bundle if self.gets_bundles_colocations(rsc, orig) => {
                 self.merge_this_with(list, &r.this_with);
             }
-            Variant::Clone => self.collect_collective(rsc, orig, false, list),
+            Variant::Bundle => {}
+        }
+    }
+
+    /// A bundle and its containers have its colocations; what is inside only when roles are
+    /// chosen (Pacemaker pcmk_sched_bundle.c:pcmk__with_bundle_colocations).
+    fn gets_bundles_colocations(&self, bundle: RscId, orig: RscId) -> bool {
+        if orig == bundle || self.rscs[orig].flags.replica_container {
+            return true;
+        }
+        let Some(clone) = self.bundled_clone(bundle) else {
+            return false;
+        };
+        if !self.rscs[clone].flags.promotable || self.top_of(orig) != clone {
+            return false;
+        }
+        if orig == clone {
+            self.rscs[orig].flags.promotion_sorted
+        } else {
+            !self.rscs[orig].flags.unassigned
         }
     }
 
@@ -379,10 +408,20 @@ impl Cluster<'_> {
                     self.collect_with_this(*member, orig, list);
                 }
             }
-            Variant::Clone if rsc == orig => {
+            Variant::Clone => {
+                if rsc == orig {
+                    self.merge_with_this(list, &r.with_this);
+                } else {
+                    self.collect_collective(rsc, orig, true, list);
+                }
+                if let Some(parent) = r.parent {
+                    self.collect_with_this(parent, orig, list);
+                }
+            }
+            Variant::Bundle if self.gets_bundles_colocations(rsc, orig) => {
                 self.merge_with_this(list, &r.with_this);
             }
-            Variant::Clone => self.collect_collective(rsc, orig, true, list),
+            Variant::Bundle => {}
         }
     }
 

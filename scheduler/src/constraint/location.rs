@@ -136,6 +136,10 @@ impl Cluster<'_> {
 
     pub(crate) fn apply_location(&mut self, rsc: RscId, location: &Location) {
         self.apply_location_here(rsc, location);
+        if self.rscs[rsc].variant == Variant::Bundle {
+            self.locate_bundle(rsc, location);
+            return;
+        }
         let is_group = self.rscs[rsc].variant == Variant::Group;
         let mut rest = None;
         for child in self.rscs[rsc].children.clone() {

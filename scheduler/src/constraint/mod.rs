@@ -55,6 +55,8 @@ pub(crate) mod relation {
     pub(crate) const FIRST_ELSE_THEN: u32 = 1 << 18;
     /// If the first is needed, so is the second on the same node.
     pub(crate) const FIRST_IMPLIES_SAME_NODE_THEN: u32 = 1 << 19;
+    /// A connection's probe waits for its container, unless that runs.
+    pub(crate) const NESTED_REMOTE_PROBE: u32 = 1 << 20;
 }
 
 /// Scores of a resource for some nodes.

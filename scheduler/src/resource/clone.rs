@@ -28,7 +28,8 @@ impl Cluster<'_> {
         }
         self.sort_for_assignment(clone);
         if let Some(data) = self.rscs[clone].clone {
-            self.assign_instances(clone, data.max, data.node_max);
+            let instances = self.rscs[clone].children.clone();
+            self.assign_instances(clone, &instances, data.max, data.node_max);
         }
         if promotable {
             self.set_instance_roles(clone);

@@ -21,7 +21,13 @@ struct InstanceState {
 
 impl Cluster<'_> {
     /// Pacemaker pcmk_sched_instances.c:pcmk__assign_instances.
-    pub(crate) fn assign_instances(&mut self, clone: RscId, max: u32, per_node: u32) {
+    pub(crate) fn assign_instances(
+        &mut self,
+        clone: RscId,
+        instances: &[RscId],
+        max: u32,
+        per_node: u32,
+    ) {
         let mut available = 0;
         for node in self.rscs[clone].allowed.nodes() {
             if let Some(weight) = self.rscs[clone].allowed.get_mut(node) {
@@ -30,10 +36,9 @@ impl Cluster<'_> {
             available += u32::from(self.nodes[node].available());
         }
         let optimal = max.checked_div(available).unwrap_or(0).max(1);
-        let instances = self.rscs[clone].children.clone();
         let mut assigned = 0;
         // As many as possible stay where they are.
-        for instance in &instances {
+        for instance in instances {
             if assigned >= max {
                 break;
             }
@@ -46,7 +51,7 @@ impl Cluster<'_> {
                 assigned += 1;
             }
         }
-        for instance in instances {
+        for instance in instances.iter().copied() {
             if !self.rscs[instance].flags.unassigned {
                 continue;
             }
@@ -185,7 +190,7 @@ impl Cluster<'_> {
     /// Pacemaker pcmk_sched_instances.c:pcmk__create_instance_actions.
     pub(crate) fn create_instance_actions(&mut self, clone: RscId) {
         let mut state = InstanceState::default();
-        for instance in self.rscs[clone].children.clone() {
+        for instance in self.instances_of(clone) {
             self.create_actions(instance);
             self.note_instance_state(instance, &mut state);
         }
@@ -201,8 +206,10 @@ impl Cluster<'_> {
         if !state.restarting {
             self.actions[stop].flags |= flag::MIGRATABLE;
         }
-        self.create_notification(clone, "start", Some(start), Some(running));
-        self.create_notification(clone, "stop", Some(stop), Some(stopped));
+        if self.is_clone(clone) {
+            self.create_notification(clone, "start", Some(start), Some(running));
+            self.create_notification(clone, "stop", Some(stop), Some(stopped));
+        }
         if self.rscs[clone].flags.promotable {
             self.create_promotable_actions(clone);
         }
@@ -252,7 +259,7 @@ impl Cluster<'_> {
     }
 
     fn instance_on(&self, clone: RscId, node: NodeId, role: Role, current: bool) -> Option<RscId> {
-        self.rscs[clone].children.iter().copied().find(|instance| {
+        self.instances_of(clone).into_iter().find(|instance| {
             (role == Role::Unknown || role == self.state_of(*instance, current))
                 && !self.is_blocked(*instance)
                 && self.location_of(*instance, current) == Some(node)
@@ -264,7 +271,8 @@ impl Cluster<'_> {
         let (Some(a), Some(b)) = (self.actions[first].rsc, self.actions[then].rsc) else {
             return false;
         };
-        if a == b || !self.is_clone(a) || !self.is_clone(b) {
+        let collective = |rsc: RscId| self.rscs[rsc].variant > Variant::Group;
+        if a == b || !collective(a) || !collective(b) {
             return false;
         }
         let down = matches!(self.actions[then].task.as_str(), "stop" | "demote");
@@ -292,7 +300,7 @@ impl Cluster<'_> {
         let first_task = self.instance_task(first);
         let then_task = self.actions[then].task.clone();
         let current = matches!(self.actions[first].op.as_str(), "stopped" | "demoted");
-        for then_instance in self.rscs[then_clone].children.clone() {
+        for then_instance in self.instances_of(then_clone) {
             let first_instance =
                 self.compatible_instance(then_instance, first_clone, Role::Unknown, current);
             let Some(first_instance) = first_instance else {
@@ -305,8 +313,8 @@ impl Cluster<'_> {
                 continue;
             };
             let (Some(a), Some(b)) = (
-                self.first_action(first_instance, &first_task, node),
-                self.first_action(then_instance, &then_task, node),
+                self.paired_action(first_instance, &first_task, node, true),
+                self.paired_action(then_instance, &then_task, node, false),
             ) else {
                 continue;
             };
@@ -319,6 +327,26 @@ impl Cluster<'_> {
             changed.merge(more);
         }
         changed
+    }
+
+    /// Of bundles, what waits for others is the container, and what others wait for is the
+    /// service inside (Pacemaker pcmk_sched_instances.c:find_instance_action).
+    fn paired_action(
+        &self,
+        instance: RscId,
+        task: &str,
+        node: Option<NodeId>,
+        first: bool,
+    ) -> Option<ActId> {
+        let inside = if first {
+            !matches!(task, "stop" | "stopped")
+        } else {
+            matches!(task, "promote" | "promoted" | "demote" | "demoted")
+        };
+        match self.inside_of(instance).filter(|_| inside) {
+            Some(child) => self.first_action(child, task, None),
+            None => self.first_action(instance, task, node),
+        }
     }
 
     /// The instances' task behind a clone's action.
@@ -374,13 +402,24 @@ impl Cluster<'_> {
     /// Flags of a clone's action: needed or runnable if any instance's is
     /// (Pacemaker pcmk_sched_instances.c:pcmk__collective_action_flags).
     pub(crate) fn clone_action_flags(&mut self, id: ActId, node: Option<NodeId>) -> u16 {
-        let mut flags = flag::OPTIONAL | flag::RUNNABLE | flag::PSEUDO;
         let Some(clone) = self.actions[id].rsc else {
-            return flags;
+            return flag::OPTIONAL | flag::RUNNABLE | flag::PSEUDO;
         };
+        let instances = self.rscs[clone].children.clone();
+        self.collective_flags(id, &instances, node)
+    }
+
+    /// The same, of these instances.
+    pub(crate) fn collective_flags(
+        &mut self,
+        id: ActId,
+        instances: &[RscId],
+        node: Option<NodeId>,
+    ) -> u16 {
+        let mut flags = flag::OPTIONAL | flag::RUNNABLE | flag::PSEUDO;
         let task = self.instance_task(id);
         let mut any_runnable = false;
-        for instance in self.rscs[clone].children.clone() {
+        for instance in instances.iter().copied() {
             let on = node.filter(|_| self.is_primitive(instance));
             let Some(action) = self.first_action(instance, &task, on) else {
                 continue;

@@ -1,5 +1,6 @@
 //! Resources: one arena entry for each primitive, group, clone, instance and member.
 
+pub(crate) mod bundle;
 pub(crate) mod clone;
 pub(crate) mod group;
 pub(crate) mod instances;
@@ -18,6 +19,7 @@ pub(crate) enum Variant {
     Primitive,
     Group,
     Clone,
+    Bundle,
 }
 
 /// Roles, ordered as transitions need them.
@@ -102,6 +104,10 @@ pub(crate) struct Flags {
     pub(crate) restarting: bool,
     pub(crate) stop_unexpected: bool,
     pub(crate) exclusive_probes: bool,
+    /// A connection to a bundle's inside, which may be on a remote node itself.
+    pub(crate) remote_nesting: bool,
+    /// A bundle's container.
+    pub(crate) replica_container: bool,
     /// Promotion scores are part of the node scores.
     pub(crate) promotion_added: bool,
     /// Instances stand in the order of promotion.
@@ -196,6 +202,13 @@ pub(crate) struct Resource<'a> {
     pub(crate) dangling: Vec<NodeId>,
     /// Name of the remote node it connects to.
     pub(crate) remote_name: Option<String>,
+    /// Time between attempts to connect, milliseconds; 0 = at once.
+    pub(crate) reconnect_ms: u64,
+    /// What contains it, and what it contains.
+    pub(crate) container: Option<RscId>,
+    pub(crate) fillers: Vec<RscId>,
+    /// Of bundles.
+    pub(crate) replicas: Vec<bundle::Replica>,
     /// Name used in the history, where different.
     pub(crate) history_id: Option<String>,
     pub(crate) pending_action: Option<String>,
@@ -208,10 +221,13 @@ pub(crate) struct Resource<'a> {
 }
 
 impl Cluster<'_> {
-    /// Topmost ancestor (Pacemaker complex.c:uber_parent).
+    /// Topmost ancestor; bundles are above it (Pacemaker complex.c:uber_parent).
     pub(crate) fn top_of(&self, rsc: RscId) -> RscId {
         let mut top = rsc;
         while let Some(parent) = self.rscs[top].parent {
+            if self.rscs[parent].variant == Variant::Bundle {
+                break;
+            }
             top = parent;
         }
         top
@@ -247,6 +263,13 @@ impl Cluster<'_> {
     /// Current or next role; of collectives, the highest among the members.
     pub(crate) fn state_of(&self, rsc: RscId, current: bool) -> Role {
         let r = &self.rscs[rsc];
+        if r.variant == Variant::Bundle {
+            let containers = r.replicas.iter().map(|replica| replica.container);
+            return containers
+                .map(|container| self.state_of(container, current))
+                .max()
+                .unwrap_or_default();
+        }
         if r.children.is_empty() {
             return if current { r.role } else { r.next_role };
         }

@@ -56,6 +56,7 @@ impl Cluster<'_> {
             Variant::Primitive => self.primitive_constraints(rsc),
             Variant::Group => self.group_constraints(rsc),
             Variant::Clone => self.clone_constraints(rsc),
+            Variant::Bundle => self.bundle_constraints(rsc),
         }
     }
 
@@ -65,6 +66,7 @@ impl Cluster<'_> {
             Variant::Primitive => self.create_primitive_actions(rsc),
             Variant::Group => self.create_group_actions(rsc),
             Variant::Clone => self.create_instance_actions(rsc),
+            Variant::Bundle => self.create_bundle_actions(rsc),
         }
     }
 
@@ -96,6 +98,7 @@ impl Cluster<'_> {
         if strategy != Placement::Default && !self.rscs[rsc].utilization.is_empty() {
             self.utilization_constraints(rsc);
         }
+        self.container_constraints(rsc);
     }
 
     /// Pacemaker pcmk_sched_primitive.c:pcmk__primitive_create_actions.
@@ -123,20 +126,10 @@ impl Cluster<'_> {
             clean_active
         };
         self.abort_dangling_migrations(rsc);
-        let r = &self.rscs[rsc];
-        let migrating = r.partial_source.is_some() || r.partial_target.is_some();
-        let goes_on = r.partial_source.is_some()
-            && r.partial_target.is_some()
-            && migrates
-            && all_active == 2
-            && current == r.partial_source
-            && assigned == r.partial_target;
-        if migrating && !goes_on {
-            // Source or target are lost, or the target is another now: recover.
+        let migrating = self.rscs[rsc].partial_source.is_some();
+        if !self.migration_goes_on(rsc, current, all_active == 2 && migrates) {
             need_stop = true;
             migrates = false;
-            self.rscs[rsc].partial_source = None;
-            self.rscs[rsc].partial_target = None;
         }
         need_stop |= self.handle_multiple(rsc, active_count > 1 && !migrating);
 
@@ -171,6 +164,22 @@ impl Cluster<'_> {
         if migrates && let Some(current) = current {
             self.create_migration_actions(rsc, current);
         }
+    }
+
+    /// Whether a migration under way, if there is one, still has its source and target; if not,
+    /// the resource recovers.
+    fn migration_goes_on(&mut self, rsc: RscId, current: Option<NodeId>, possible: bool) -> bool {
+        let r = &self.rscs[rsc];
+        if r.partial_source.is_none() && r.partial_target.is_none() {
+            return true;
+        }
+        let same = current == r.partial_source && r.assigned == r.partial_target;
+        if possible && same && current.is_some() && r.assigned.is_some() {
+            return true;
+        }
+        self.rscs[rsc].partial_source = None;
+        self.rscs[rsc].partial_target = None;
+        false
     }
 
     /// Sets what `multiple-active` asks for; answers whether a stop is needed.

@@ -345,19 +345,7 @@ impl Cluster<'_> {
     /// Pacemaker pcmk_sched_promotable.c:pcmk__order_promotable_instances.
     pub(crate) fn order_promotable_instances(&mut self, clone: RscId, ordered: bool) {
         let order = relation::ORDERED;
-        // A restart goes all the way down before it comes up again
-        // (pcmk_sched_promotable.c:pcmk__promotable_restart_ordering).
-        for (first, then) in [
-            ("stopped", "start"),
-            ("stopped", "promote"),
-            ("demoted", "stop"),
-            ("demoted", "start"),
-            ("demoted", "promote"),
-            ("running", "promote"),
-            ("demote", "demoted"),
-        ] {
-            self.order_ops(clone, first, clone, then, order);
-        }
+        self.order_promotable_restart(clone);
         let mut previous: Option<RscId> = None;
         for instance in self.rscs[clone].children.clone() {
             self.order_ops(instance, "demote", instance, "promote", order);
@@ -375,6 +363,24 @@ impl Cluster<'_> {
                 self.order_ops(instance, "demote", last, "demote", order);
             }
             previous = Some(instance);
+        }
+    }
+
+    /// The whole clone, or bundle, goes down before it comes up again.
+    pub(crate) fn order_promotable_restart(&mut self, clone: RscId) {
+        let order = relation::ORDERED;
+        // A restart goes all the way down before it comes up again
+        // (pcmk_sched_promotable.c:pcmk__promotable_restart_ordering).
+        for (first, then) in [
+            ("stopped", "start"),
+            ("stopped", "promote"),
+            ("demoted", "stop"),
+            ("demoted", "start"),
+            ("demoted", "promote"),
+            ("running", "promote"),
+            ("demote", "demoted"),
+        ] {
+            self.order_ops(clone, first, clone, then, order);
         }
     }
 

@@ -149,7 +149,7 @@ impl Cluster<'_> {
         {
             return;
         }
-        let count = u32::try_from(self.failures(rsc, node, true).count).unwrap_or(0);
+        let count = self.failures_with_contained(rsc, node);
         if count == 0 || count < threshold {
             return;
         }
@@ -164,6 +164,21 @@ impl Cluster<'_> {
             threshold,
         };
         self.note(banned, Some(node), because);
+    }
+
+    /// Failures of a resource, and of all it contains.
+    fn failures_with_contained(&mut self, rsc: RscId, node: NodeId) -> u32 {
+        let mut count = self.failures(rsc, node, true).count;
+        for filler in self.rscs[rsc].fillers.clone() {
+            count = score::add(count, self.failures(filler, node, true).count);
+        }
+        u32::try_from(count).unwrap_or(0)
+    }
+
+    /// Whether a resource failed too often on a node.
+    pub(crate) fn threshold_reached(&mut self, rsc: RscId, node: NodeId) -> bool {
+        let threshold = self.rscs[rsc].migration_threshold;
+        threshold > 0 && self.failures_with_contained(rsc, node) >= threshold
     }
 
     /// Removed resources need no fail counts

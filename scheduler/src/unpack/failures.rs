@@ -376,8 +376,13 @@ impl<'a> Cluster<'a> {
         if clears_failure
             && matches!(
                 *on_fail,
-                OnFail::Block | OnFail::Ignore | OnFail::Demote | OnFail::Restart
+                OnFail::Block
+                    | OnFail::Ignore
+                    | OnFail::Demote
+                    | OnFail::Restart
+                    | OnFail::RestartContainer
             )
+            || clears_failure && *on_fail == OnFail::ResetRemote && self.rscs[rsc].reconnect_ms == 0
         {
             *on_fail = OnFail::Ignore;
             self.set_next_role(rsc, Role::Unknown);
@@ -465,6 +470,8 @@ impl<'a> Cluster<'a> {
             }
             OnFail::Ban => self.add_score(rsc, node, -INFINITY),
             OnFail::Stop => self.set_next_role(rsc, Role::Stopped),
+            OnFail::RestartContainer => self.restart_container(rsc, node, known_active),
+            OnFail::ResetRemote => self.reset_remote(rsc, node, known_active),
             OnFail::Restart => {
                 if known_active {
                     self.rscs[rsc].flags.failed = true;
@@ -472,6 +479,44 @@ impl<'a> Cluster<'a> {
                     self.stop_action(rsc, node, false);
                 }
             }
+        }
+    }
+
+    fn restart_container(&mut self, rsc: RscId, node: NodeId, known_active: bool) {
+        self.rscs[rsc].flags.failed = true;
+        self.rscs[rsc].flags.stop_if_failed = true;
+        match self.rscs[rsc].container {
+            // A bundle's connection may be elsewhere than its container.
+            Some(container) if self.bundle_of(rsc).is_some() => self.stop_needed.push(container),
+            Some(container) => {
+                self.stop_action(container, node, false);
+            }
+            None if known_active => {
+                self.stop_action(rsc, node, false);
+            }
+            None => {}
+        }
+    }
+
+    fn reset_remote(&mut self, rsc: RscId, node: NodeId, known_active: bool) {
+        self.rscs[rsc].flags.failed = true;
+        self.rscs[rsc].flags.stop_if_failed = true;
+        let behind = self.rscs[rsc]
+            .remote_name
+            .clone()
+            .and_then(|name| self.find_node(&name));
+        if self.options.fencing
+            && let Some(behind) = behind
+            && self.is_remote(behind)
+            && !self.nodes[behind].was_fenced
+        {
+            self.fence_node(behind, "remote connection is unrecoverable", false);
+        }
+        if known_active {
+            self.stop_action(rsc, node, false);
+        }
+        if self.rscs[rsc].reconnect_ms > 0 {
+            self.set_next_role(rsc, Role::Stopped);
         }
     }
 

@@ -4,7 +4,6 @@ use crate::cluster::{Cluster, NodeId, RscId};
 use crate::operation::OnFail;
 use crate::resource::{MultipleActive, Role, Variant};
 use crate::score::INFINITY;
-use crate::text::base_id;
 use cib::Element;
 use std::cmp::Ordering;
 
@@ -286,116 +285,6 @@ impl<'a> Cluster<'a> {
         });
     }
 
-    /// Pacemaker unpack.c:unpack_find_resource.
-    fn resource_of_history(&mut self, node: NodeId, id: &str) -> Option<RscId> {
-        let found = match self.by_id.get(id).copied() {
-            Some(rsc) if self.rscs[rsc].variant != Variant::Primitive => return None,
-            Some(rsc) => rsc,
-            None => {
-                let first = format!("{}:0", base_id(id));
-                let rsc = self.by_id.get(&first).copied()?;
-                if self.rscs[rsc].flags.unique || self.rscs[rsc].variant != Variant::Primitive {
-                    return None;
-                }
-                rsc
-            }
-        };
-        let top = self.top_of(found);
-        let rsc = if self.is_anonymous_clone(top) {
-            self.anonymous_instance(node, top, base_id(id))?
-        } else {
-            found
-        };
-        if self.rscs[rsc].id != id {
-            self.rscs[rsc].history_id = Some(id.to_owned());
-        }
-        Some(rsc)
-    }
-
-    /// The primitive called `id` in an instance of a clone.
-    pub(crate) fn in_instance(&self, instance: RscId, id: &str) -> Option<RscId> {
-        if self.rscs[instance].xml_id == id {
-            return Some(instance);
-        }
-        self.rscs[instance]
-            .children
-            .iter()
-            .find_map(|child| self.in_instance(*child, id))
-    }
-
-    /// The instance a node's history speaks of: one active there, else a free one, else a new
-    /// one that counts as removed (Pacemaker unpack.c:find_anonymous_clone).
-    fn anonymous_instance(&mut self, node: NodeId, clone: RscId, id: &str) -> Option<RscId> {
-        let mut found = None;
-        let mut inactive = None;
-        let mut skip_inactive = false;
-        for child in self.rscs[clone].children.clone() {
-            if found.is_some() {
-                break;
-            }
-            let mut locations = self.locations_of(child, true);
-            if locations.is_empty() {
-                locations.extend(self.pending_nodes(child));
-            }
-            if locations.contains(&node) {
-                found = self.in_instance(child, id);
-                if found.is_some_and(|rsc| !self.rscs[rsc].active.is_empty()) {
-                    // Told-apart instances of the past: those after the first are too many.
-                    skip_inactive = true;
-                    found = None;
-                }
-            } else if locations.is_empty()
-                && !skip_inactive
-                && inactive.is_none()
-                && !self.rscs[child].flags.blocked
-            {
-                inactive = self.in_instance(child, id).filter(|rsc| {
-                    self.rscs[*rsc]
-                        .pending_node
-                        .is_none_or(|pending| pending == node)
-                });
-            }
-        }
-        if found.is_none() && !skip_inactive {
-            found = inactive;
-        }
-        let distrusted = !self.nodes[node].alive();
-        if found.is_some_and(|rsc| !self.rscs[rsc].flags.needs_fencing)
-            && distrusted
-            && !self.is_universal_clone(clone)
-        {
-            found = None;
-        }
-        found.or_else(|| {
-            let element = *self.rscs[clone].sources.first()?;
-            let instance = self.add_clone_instance(clone, element)?;
-            self.mark_instance_removed(instance);
-            self.in_instance(instance, id)
-        })
-    }
-
-    fn mark_instance_removed(&mut self, rsc: RscId) {
-        self.rscs[rsc].flags.removed = true;
-        for child in self.rscs[rsc].children.clone() {
-            self.mark_instance_removed(child);
-        }
-    }
-
-    fn pending_nodes(&self, rsc: RscId) -> Vec<NodeId> {
-        let mut nodes: Vec<NodeId> = self.rscs[rsc].pending_node.into_iter().collect();
-        for child in &self.rscs[rsc].children {
-            nodes.extend(self.pending_nodes(*child));
-        }
-        nodes
-    }
-
-    /// It has an instance for every node.
-    fn is_universal_clone(&self, clone: RscId) -> bool {
-        self.rscs[clone]
-            .clone
-            .is_some_and(|data| data.max as usize >= self.nodes.len())
-    }
-
     /// A resource that is in the history only (Pacemaker unpack.c:process_removed_resource).
     fn removed_resource(&mut self, id: &str, entry: &'a Element) -> RscId {
         // An obsolete entry may carry the id of what is now a collective.
@@ -422,6 +311,7 @@ impl<'a> Cluster<'a> {
         }
         self.top.push(rsc);
         self.documents.push(rsc);
+        self.link_removed_connection(rsc, entry);
         rsc
     }
 
@@ -450,14 +340,8 @@ impl<'a> Cluster<'a> {
             self.mark_known(rsc, node);
         }
         let n = &self.nodes[node];
-        if known_active
-            && !n.online
-            && !n.maintenance
-            && self.rscs[rsc].flags.managed
-            && self.options.fencing
-        {
-            let reason = format!("{} is thought to be active there", self.rscs[rsc].id);
-            self.fence_node(node, &reason, false);
+        if known_active && !n.online && !n.maintenance && self.rscs[rsc].flags.managed {
+            self.distrust_node(rsc, node);
         }
         // After the node is shot, failures there do not matter.
         let effective = if self.nodes[node].unclean {
@@ -466,6 +350,14 @@ impl<'a> Cluster<'a> {
             on_fail
         };
         self.apply_failure(rsc, node, effective, known_active);
+        if self.rscs[rsc].flags.failed
+            && let Some(name) = self.rscs[rsc].remote_name.clone()
+            && let Some(behind) = self.find_node(&name)
+            && self.is_remote(behind)
+            && !self.nodes[behind].was_fenced
+        {
+            self.nodes[behind].unseen = false;
+        }
         if known_active {
             self.add_active(rsc, node, on_fail != OnFail::Ignore);
             let flags = &mut self.rscs[rsc].flags;
@@ -498,6 +390,33 @@ impl<'a> Cluster<'a> {
         {
             r.role = Role::Started;
         }
+    }
+
+    /// Something is active on a node that is not here
+    /// (first part of Pacemaker unpack.c:process_rsc_state).
+    fn distrust_node(&mut self, rsc: RscId, node: NodeId) {
+        let id = self.rscs[rsc].id.clone();
+        if self.is_guest(node) {
+            // Recovering the container recovers this, too.
+            self.rscs[rsc].flags.failed = true;
+            self.rscs[rsc].flags.stop_if_failed = true;
+        } else if !self.options.fencing {
+            return;
+        }
+        let connection = self.nodes[node].connection.filter(|_| self.is_remote(node));
+        if let Some(connection) = connection
+            && !self.rscs[connection].flags.failed
+        {
+            // Fencing is not needed if the connection comes up elsewhere.
+            self.nodes[node].unseen = true;
+            let reason = format!(
+                "{id} is active there (fencing will be revoked if remote connection can be re-established elsewhere)"
+            );
+            self.fence_node(node, &reason, false);
+            return;
+        }
+        let reason = format!("{id} is thought to be active there");
+        self.fence_node(node, &reason, false);
     }
 
     fn mark_known(&mut self, rsc: RscId, node: NodeId) {

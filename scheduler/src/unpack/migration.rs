@@ -99,6 +99,12 @@ impl<'a> Cluster<'a> {
         ))
     }
 
+    /// A stop there will end the migration.
+    fn note_dangling(&mut self, rsc: RscId, node: NodeId) {
+        self.rscs[rsc].role = Role::Stopped;
+        self.rscs[rsc].dangling.push(node);
+    }
+
     fn end_of_migration_lost(&mut self, rsc: RscId) {
         let flags = &mut self.rscs[rsc].flags;
         flags.failed = true;
@@ -125,7 +131,7 @@ impl<'a> Cluster<'a> {
         }
         if from_rc == 0 && from_status == exec::DONE {
             // Only the stop on the source is missing.
-            self.rscs[rsc].dangling.push(node);
+            self.note_dangling(rsc, node);
             return;
         }
         self.rscs[rsc].role = Role::Started;
@@ -170,7 +176,7 @@ impl<'a> Cluster<'a> {
                 self.add_active(rsc, target, false);
             }
         } else if !self.any_newer(rsc, source, op.xml, true) {
-            self.rscs[rsc].dangling.push(node);
+            self.note_dangling(rsc, node);
         }
     }
 

@@ -3,7 +3,9 @@
 pub(crate) mod failcount;
 mod failures;
 pub(crate) mod history;
+mod instances;
 mod migration;
 mod nodes;
+mod remote;
 mod resources;
 mod status;

@@ -1,10 +1,11 @@
 //! `configuration/nodes`.
 
 use crate::cluster::Cluster;
+use crate::expand::is_remote_connection;
 use crate::node::{Node, NodeKind};
 use crate::options::section;
 use crate::rule::{Facts, unpack_nvpairs};
-use crate::score;
+use crate::score::{self, INFINITY};
 use crate::text::cmp_names;
 use crate::utilization::amounts;
 use cib::Element;
@@ -31,7 +32,71 @@ impl Cluster<'_> {
             let node = self.new_node(element, id, name);
             self.nodes.push(node);
         }
+        self.unpack_remote_nodes();
         self.nodes.sort_by(|a, b| cmp_names(&a.name, &b.name));
+    }
+
+    /// Nodes that resources connect to (Pacemaker unpack.c:unpack_remote_nodes). Those of
+    /// bundles may run nothing but their bundle.
+    fn unpack_remote_nodes(&mut self) {
+        let Some(resources) = crate::options::section(self.cib, "resources") else {
+            return;
+        };
+        self.unpack_configured_remotes(resources);
+        self.unpack_removed_remotes();
+    }
+
+    /// Nodes whose connections are in the history only
+    /// (Pacemaker unpack.c:create_fake_resource).
+    fn unpack_removed_remotes(&mut self) {
+        let status = self.cib.first("status");
+        let entries = status
+            .iter()
+            .flat_map(|status| status.all("node_state"))
+            .filter_map(|state| state.first("lrm")?.first("lrm_resources"))
+            .flat_map(|all| all.all("lrm_resource"));
+        for entry in entries {
+            let attr = |name: &str| entry.attr(name).unwrap_or("");
+            let connects =
+                (attr("class"), attr("provider"), attr("type")) == ("ocf", "pacemaker", "remote");
+            let Some(name) = entry.id().filter(|_| connects) else {
+                continue;
+            };
+            if !self.nodes.iter().any(|n| n.name == name) {
+                let element = Element::new("node").with("type", "remote");
+                let mut node = self.new_node(&element, name, name);
+                node.to_come = true;
+                self.nodes.push(node);
+            }
+        }
+    }
+
+    fn unpack_configured_remotes(&mut self, resources: &Element) {
+        for child in &resources.children {
+            let bundled = child.name == "bundle";
+            let replicas = child.all("replica").flat_map(|r| &r.children);
+            let members = child.all("primitive");
+            for connection in std::iter::once(child).chain(members).chain(replicas) {
+                if !is_remote_connection(connection) {
+                    continue;
+                }
+                let Some(name) = connection.id() else {
+                    continue;
+                };
+                let known = self.nodes.iter().position(|n| n.name == name);
+                let node = known.unwrap_or_else(|| {
+                    let element = Element::new("node").with("type", "remote");
+                    let node = self.new_node(&element, name, name);
+                    self.nodes.push(node);
+                    self.nodes.len() - 1
+                });
+                if bundled {
+                    self.nodes[node].base_score = -INFINITY;
+                    self.nodes[node].to_come = known.is_none();
+                    self.nodes[node].bundled = true;
+                }
+            }
+        }
     }
 
     fn new_node(&self, element: &Element, id: &str, name: &str) -> Node {
@@ -44,6 +109,11 @@ impl Cluster<'_> {
         let mut attrs = BTreeMap::new();
         attrs.insert("#uname".to_owned(), name.to_owned());
         attrs.insert("#id".to_owned(), id.to_owned());
+        let shown = match kind {
+            NodeKind::Remote => "remote",
+            _ => "cluster",
+        };
+        attrs.insert("#kind".to_owned(), shown.to_owned());
         attrs.insert("#is_dc".to_owned(), is_dc.to_string());
         let cluster_name = self.options.all.get("cluster-name");
         if let Some(cluster) = cluster_name {
@@ -85,6 +155,12 @@ impl Cluster<'_> {
             unpacked: false,
             connection: None,
             remote_reset: false,
+            guest: false,
+            unseen: kind == NodeKind::Member,
+            was_fenced: false,
+            discovery: true,
+            to_come: false,
+            bundled: false,
             free: amounts(&capacity),
             running: Vec::new(),
             assigned_count: 0,

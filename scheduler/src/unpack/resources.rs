@@ -1,8 +1,9 @@
 //! `configuration/resources`: primitives, groups, clones and their instances.
 
-use crate::cluster::{Cluster, RscId};
-use crate::node::Table;
+use crate::cluster::{Cluster, NodeId, RscId};
+use crate::node::{NodeKind, ProbeMode, Table};
 use crate::options::{NoQuorum, section};
+use crate::resource::bundle::Replica;
 use crate::resource::{CloneData, Flags, MultipleActive, OpConfig, Resource, Role, Variant};
 use crate::rule::{Facts, resolve_idref, unpack_nvpairs};
 use crate::score::{self, INFINITY};
@@ -12,6 +13,17 @@ use std::collections::BTreeMap;
 
 /// Most instances a clone is expanded to; what a configuration asks beyond is cut.
 const CLONE_MAX_LIMIT: u32 = 1024;
+
+/// A role as far as overriding is concerned: unpromoted is what started is.
+fn template_role(op: &OpConfig) -> Role {
+    match op.role() {
+        None | Some(Role::Started | Role::Unpromoted) => Role::Unknown,
+        Some(role) => role,
+    }
+}
+
+/// Score of the node inside a container for what runs there (Pacemaker bundle.c).
+const INSIDE_SCORE: i32 = 500;
 
 /// What a resource's `requires` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +41,6 @@ impl<'a> Cluster<'a> {
             return;
         };
         for element in &section.children {
-            if matches!(element.name.as_str(), "template" | "bundle") {
-                if element.name == "bundle" {
-                    self.warnings.push(format!(
-                        "bundle {}: ignored, because bundles are not supported yet",
-                        element.id().unwrap_or("without id")
-                    ));
-                }
-                continue;
-            }
             if let Some(rsc) = self.unpack_resource(element, None, None) {
                 self.top.push(rsc);
                 self.documents.push(rsc);
@@ -70,6 +73,7 @@ impl<'a> Cluster<'a> {
             "primitive" => (Variant::Primitive, "primitive"),
             "group" => (Variant::Group, "group"),
             "clone" | "master" => (Variant::Clone, "clone"),
+            "bundle" => (Variant::Bundle, "bundle"),
             _ => return None,
         };
         let id = match instance {
@@ -89,15 +93,152 @@ impl<'a> Cluster<'a> {
         match variant {
             Variant::Group => self.unpack_group(rsc, element, instance),
             Variant::Clone => self.unpack_clone(rsc, element),
-            _ => {}
+            Variant::Bundle => self.unpack_bundle(rsc, element),
+            Variant::Primitive => self.unpack_connection(rsc),
         }
-        if self.options.symmetric {
-            for node in 0..self.nodes.len() {
-                let base = self.nodes[node].base_score;
-                self.rscs[rsc].allowed.entry(node, base);
-            }
+        // Where a guest's connection may be is decided by its container.
+        let guest =
+            self.rscs[rsc].remote_name.is_some() && self.rscs[rsc].meta.contains_key("container");
+        if self.options.symmetric || guest {
+            self.allow_everywhere(rsc);
         }
         Some(rsc)
+    }
+
+    /// All nodes there are so far, as in symmetric clusters.
+    fn allow_everywhere(&mut self, rsc: RscId) {
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].to_come || self.rscs[rsc].allowed.get(node).is_some() {
+                continue;
+            }
+            let (base, bundled) = (self.nodes[node].base_score, self.nodes[node].bundled);
+            let weight = self.rscs[rsc].allowed.entry(node, base);
+            if bundled {
+                weight.probe = ProbeMode::Never;
+            }
+        }
+    }
+
+    /// Pacemaker bundle.c:pe__unpack_bundle. The parts are made by [`crate::expand::bundle`].
+    fn unpack_bundle(&mut self, bundle: RscId, element: &'a Element) {
+        let inner = element.first("clone");
+        if let Some(inner) = inner
+            && let Some(clone) = self.unpack_resource(inner, Some(bundle), None)
+        {
+            self.rscs[bundle].children.push(clone);
+        }
+        let clone = self.bundled_clone(bundle);
+        let number = |name: &str| {
+            let agent = element.first("docker").or_else(|| element.first("podman"));
+            agent.and_then(|a| a.attr(name)?.trim().parse::<u32>().ok())
+        };
+        let data = clone.and_then(|clone| self.rscs[clone].clone);
+        let replicas = element.all("replica").count();
+        let max = u32::try_from(replicas).unwrap_or(CLONE_MAX_LIMIT);
+        let node_max = data.map_or(number("replicas-per-host").unwrap_or(1), |d| d.node_max);
+        let meta = &self.rscs[bundle].meta;
+        let interleave = is_true(meta.get("interleave").map(String::as_str));
+        self.rscs[bundle].clone = Some(CloneData {
+            max,
+            node_max: node_max.max(1),
+            promoted_max: data.map_or(0, |d| d.promoted_max),
+            promoted_node_max: 1,
+            ordered: false,
+            interleave,
+            total: max,
+        });
+        self.rscs[bundle].flags.unique = node_max > 1;
+        let mut parts = Vec::new();
+        for (offset, replica) in element.all("replica").enumerate() {
+            let child = clone.and_then(|c| self.rscs[c].children.get(offset).copied());
+            parts.extend(self.unpack_replica(bundle, replica, child));
+        }
+        if replicas == 0 {
+            self.errors.push(format!(
+                "bundle {}: it has no usable container description",
+                self.rscs[bundle].id
+            ));
+        }
+        // What is inside comes last.
+        let inside = std::mem::take(&mut self.rscs[bundle].children);
+        self.rscs[bundle].children = parts.into_iter().chain(inside).collect();
+    }
+
+    fn unpack_replica(
+        &mut self,
+        bundle: RscId,
+        element: &'a Element,
+        child: Option<RscId>,
+    ) -> Vec<RscId> {
+        let mut made = Vec::new();
+        for part in &element.children {
+            made.extend(self.unpack_resource(part, Some(bundle), None));
+        }
+        let find = |kinds: &[&str]| {
+            let is = |rsc: &RscId| kinds.contains(&self.rscs[*rsc].kind.as_str());
+            made.iter().copied().find(is)
+        };
+        let Some(container) = find(&["docker", "podman"]) else {
+            return made;
+        };
+        let (ip, remote) = (find(&["IPaddr2"]), find(&["remote"]));
+        let node = remote.and_then(|remote| self.find_node(&self.rscs[remote].id));
+        self.rscs[container].flags.replica_container = true;
+        if let Some(child) = child {
+            self.enclose(child, container, node, element.attr("ip"));
+        }
+        if let (Some(remote), Some(node)) = (remote, node) {
+            self.rscs[remote].flags.remote_nesting = true;
+            self.rscs[remote].allowed.ban(node);
+            for other in 0..self.nodes.len() {
+                if self.nodes[other].kind == NodeKind::Remote {
+                    self.rscs[remote].allowed.ban(other);
+                }
+            }
+        }
+        self.rscs[bundle].replicas.push(Replica {
+            container,
+            ip,
+            remote,
+            child,
+            node,
+        });
+        made
+    }
+
+    /// What is inside runs on its own node only, which is there from now on.
+    fn enclose(&mut self, child: RscId, container: RscId, node: Option<NodeId>, ip: Option<&str>) {
+        let usage = std::mem::take(&mut self.rscs[child].utilization);
+        self.rscs[container].utilization = usage;
+        self.rscs[child].flags.exclusive_probes = true;
+        if let Some(ip) = ip {
+            let meta = &mut self.rscs[child].meta;
+            meta.insert("external-ip".to_owned(), ip.to_owned());
+        }
+        let parent = self.rscs[child].parent;
+        if self.rscs[child].flags.notify
+            && let Some(clone) = parent
+        {
+            self.rscs[clone].flags.notify = true;
+        }
+        let target = self.rscs[child]
+            .meta
+            .get("container-attribute-target")
+            .cloned();
+        if let (Some(target), Some(clone)) = (target, parent) {
+            let meta = &mut self.rscs[clone].meta;
+            meta.insert("container-attribute-target".to_owned(), target);
+        }
+        let Some(node) = node else {
+            return;
+        };
+        self.nodes[node].to_come = false;
+        let mut allowed = Table::default();
+        allowed.entry(node, INSIDE_SCORE).probe = ProbeMode::Exclusive;
+        self.rscs[child].allowed = allowed;
+        if let Some(clone) = parent {
+            self.rscs[clone].allowed.entry(node, -INFINITY).score = -INFINITY;
+        }
     }
 
     /// The element and the template it refers to.
@@ -174,6 +315,10 @@ impl<'a> Cluster<'a> {
             partial_target: None,
             dangling: Vec::new(),
             remote_name: None,
+            reconnect_ms: 0,
+            container: None,
+            fillers: Vec::new(),
+            replicas: Vec::new(),
             history_id: None,
             pending_action: None,
             pending_node: None,
@@ -199,8 +344,10 @@ impl<'a> Cluster<'a> {
                     interval_ms: op.attr("interval").and_then(parse_ms).unwrap_or(0),
                     enabled: parse_bool(op.attr("enabled")) != Some(false),
                 };
+                // A template's operation gives way to one of the same name and role, whatever
+                // the intervals (Pacemaker complex.c:template_op_key).
                 let overridden = ops[..known].iter().any(|other| {
-                    other.interval_ms == config.interval_ms && other.name() == config.name()
+                    other.name() == config.name() && template_role(other) == template_role(&config)
                 });
                 if !overridden {
                     ops.push(config);
@@ -256,6 +403,7 @@ impl<'a> Cluster<'a> {
         let fence_device = self.rscs[rsc].class.eq_ignore_ascii_case("stonith");
         self.have_fencing_device |= fence_device;
 
+        let connection = crate::expand::is_remote_connection(self.rscs[rsc].sources[0]);
         let mut flags = Flags {
             unassigned: true,
             managed: parse_bool(get("is-managed")).unwrap_or(true),
@@ -276,7 +424,7 @@ impl<'a> Cluster<'a> {
         } else {
             flags.unique = true;
         }
-        let needs = self.requires(get("requires"), fence_device);
+        let needs = self.requires(get("requires"), fence_device, connection);
         flags.needs_fencing = matches!(needs, Needs::Fencing | Needs::Unfencing);
         flags.needs_unfencing = needs == Needs::Unfencing;
         flags.needs_quorum = needs == Needs::Quorum;
@@ -322,7 +470,7 @@ impl<'a> Cluster<'a> {
 
     /// `requires`: whether fencing, and whether quorum, must be given before a start
     /// (Pacemaker complex.c:unpack_requires).
-    fn requires(&self, value: Option<&str>, fence_device: bool) -> Needs {
+    fn requires(&self, value: Option<&str>, fence_device: bool, connection: bool) -> Needs {
         let fencing = self.options.fencing;
         match value.map(str::to_ascii_lowercase).as_deref() {
             Some("nothing") => Needs::Nothing,
@@ -330,7 +478,7 @@ impl<'a> Cluster<'a> {
             Some("fencing") => Needs::Fencing,
             Some("unfencing") if fencing && !fence_device => Needs::Unfencing,
             Some("unfencing") => Needs::Quorum,
-            _ if fence_device => Needs::Quorum,
+            _ if fence_device || connection => Needs::Quorum,
             _ if self.options.unfencing && fencing => Needs::Unfencing,
             _ if fencing => Needs::Fencing,
             _ if self.options.no_quorum == NoQuorum::Ignore => Needs::Nothing,
@@ -371,7 +519,7 @@ impl<'a> Cluster<'a> {
                 .and_then(|v| v.trim().parse::<u32>().ok())
         };
         let unique = self.rscs[rsc].flags.unique;
-        let members = self.nodes.len().max(1);
+        let members = self.nodes.iter().filter(|n| !n.to_come).count().max(1);
         let default_max = u32::try_from(members).unwrap_or(CLONE_MAX_LIMIT);
         let max = number(&["clone-max"]).unwrap_or(default_max);
         let node_max = number(&["clone-node-max"]).unwrap_or(1);

@@ -33,16 +33,8 @@ impl<'a> Cluster<'a> {
         for (node, state) in &states {
             self.unpack_node_state(*node, state);
         }
-        for (node, state) in &states {
-            // Without fencing nothing is known to run on a node that is not here.
-            let options = &self.options;
-            let kept = options.fencing || options.shutdown_lock;
-            let usable = kept || self.nodes[*node].online;
-            if usable && !self.nodes[*node].unpacked {
-                self.nodes[*node].unpacked = true;
-                self.unpack_node_history(*node, state);
-            }
-        }
+        // Without fencing nothing is known to run on a node that is not here.
+        self.unpack_histories(&states);
     }
 
     fn node_of_state(&self, state: &Element) -> Option<NodeId> {
@@ -59,11 +51,13 @@ impl<'a> Cluster<'a> {
 
     fn unpack_node_state(&mut self, node: NodeId, state: &'a Element) {
         if self.nodes[node].kind != NodeKind::Member {
+            self.nodes[node].was_fenced = is_true(state.attr("node_fenced"));
             return;
         }
         self.unpack_transient_attributes(node, state);
         // It has been seen in this cluster's lifetime.
         self.nodes[node].unclean = false;
+        self.nodes[node].unseen = false;
         let parsed = NodeState {
             member: self.member_since(state),
             online: online_since(state),
@@ -79,7 +73,7 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    fn unpack_transient_attributes(&mut self, node: NodeId, state: &Element) {
+    pub(super) fn unpack_transient_attributes(&mut self, node: NodeId, state: &Element) {
         if let Some(transient) = state.first("transient_attributes") {
             let mut attrs = BTreeMap::new();
             let facts = Facts::at(self.now);

@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 /// Cases of each tier that must agree: Transition Summary, structure of the graph. Raise them
 /// with every gain.
 const FLOORS: [(&str, usize, usize); 5] = [
-    ("tier1-core", 170, 169),
-    ("tier2-promotable", 19, 15),
-    ("tier3-rules", 37, 34),
-    ("tier4-placement", 13, 7),
-    ("tier5-remote", 3, 0),
+    ("tier1-core", 172, 172),
+    ("tier2-promotable", 92, 90),
+    ("tier3-rules", 52, 52),
+    ("tier4-placement", 88, 88),
+    ("tier5-remote", 44, 27),
 ];
 
 /// Now, for cases that do not say when they are: later than all of them.

@@ -7,6 +7,7 @@ mod clones;
 mod common;
 mod failures;
 mod groups;
+mod kinds;
 mod life;
 mod nodes;
 mod order;

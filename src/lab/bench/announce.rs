@@ -154,12 +154,14 @@ fn come_and_go(
     hears: &Receiver<(IpAddr, Instant)>,
 ) -> Result<Duration, LabError> {
     let resource = if vip.is_ipv4() { "four" } else { "six" }.to_owned();
+    std::thread::sleep(STILL);
+    // As young as a stamp is whenever a quorum is heard: an old one opens nothing.
     leases.feed(vec![Fresh {
         vip: resource.clone(),
         grant_no,
         stamp_us: Some(boottime_us()),
     }]);
-    std::thread::sleep(STILL);
+    std::thread::sleep(TAKEN_IN);
     // What is still said of the one before.
     while hears.try_recv().is_ok() {}
     let request = |operation: &str| OpRequest {
@@ -219,8 +221,10 @@ const VIPS: [IpAddr; 2] = [
 const STARTS_PER_RUN: u64 = 20;
 /// The default detection timeout, from which the lease's times follow, in microseconds.
 const DETECTION_US: u64 = 500_000;
-/// Between two starts: the word of the one before is out, and the lease thread sleeps.
+/// Between two starts: the word of the one before is out.
 const STILL: Duration = Duration::from_millis(5);
+/// The lease thread has taken its word and sleeps.
+const TAKEN_IN: Duration = Duration::from_micros(500);
 /// An announcement is missing after this time.
 const HEARD_WITHIN: Duration = Duration::from_secs(2);
 /// How often the reader looks whether it may end, in milliseconds.

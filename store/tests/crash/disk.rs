@@ -27,6 +27,8 @@ pub(crate) enum Fate {
     None,
     /// The first ones are kept.
     Prefix,
+    /// The first ones are lost, the later kept.
+    Suffix,
     /// Any of them is kept, writes sector by sector.
     Torn,
     /// Everything written is kept, no name: the other way round than they were asked for.
@@ -36,9 +38,10 @@ pub(crate) enum Fate {
 }
 
 pub(crate) const MODELS: [Model; 3] = [Model::Lenient, Model::ManualPage, Model::Volatile];
-pub(crate) const FATES: [Fate; 5] = [
+pub(crate) const FATES: [Fate; 6] = [
     Fate::None,
     Fate::Prefix,
+    Fate::Suffix,
     Fate::Torn,
     Fate::DataFirst,
     Fate::All,
@@ -310,6 +313,8 @@ impl Disk {
                         Fate::All => Kept::Surely,
                         Fate::DataFirst if matches!(change.what, What::Names(_)) => continue,
                         Fate::DataFirst => Kept::Surely,
+                        Fate::Suffix if seen > prefix => Kept::Surely,
+                        Fate::Suffix => continue,
                         Fate::Prefix if seen <= prefix => Kept::Surely,
                         Fate::Prefix => continue,
                         Fate::Torn => {

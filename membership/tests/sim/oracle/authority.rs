@@ -26,8 +26,20 @@ impl Oracle {
         if !newer || two || self.class_u || by_snapshot {
             return;
         }
+        // History: it was committed, and a later committed view has the member again, so nobody asks
+        // for consent to it any more (R0 is about acknowledging a view). Example: C loses its disk and
+        // fetches the whole log while its dead process' echo to B still binds; on the way it passes
+        // an old view without B, the last one has B.
+        let newest = self.committed.last().map(|f| f.view.clone());
+        let history = newest.filter(|newest| {
+            let was_committed = |f: &Fact| f.view == *view;
+            newest.view_no > view.view_no && self.committed.iter().any(was_committed)
+        });
         for gone in old.members.iter().map(|m| m.identity) {
             let node = gone.node.0;
+            let again = history
+                .as_ref()
+                .is_some_and(|v| v.member(gone.node).is_some());
             let bound = self.echoes.get(&(id, node)).map_or(0, |(_, until)| *until);
             // A proof that only stands in this log, not committed, is enough: the view comes after
             // it in the same log, so wherever the view is committed, the proof is. Example: the
@@ -37,12 +49,16 @@ impl Oracle {
                 || proof_in_log(core, &gone);
             let kept = view.member(gone.node).is_some() || node == id;
             let now = self.now;
-            self.check(kept || proved || now + MARGIN_US >= bound, "R0", || {
-                format!(
-                    "node {id} accepts a view without {node}, bound by its echo for {} us",
-                    bound - now
-                )
-            });
+            self.check(
+                kept || again || proved || now + MARGIN_US >= bound,
+                "R0",
+                || {
+                    format!(
+                        "node {id} accepts a view without {node}, bound by its echo for {} us",
+                        bound - now
+                    )
+                },
+            );
         }
     }
 
