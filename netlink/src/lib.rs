@@ -9,6 +9,7 @@ mod address;
 mod announce;
 mod arp;
 mod attribute;
+mod background;
 mod claim;
 mod error;
 mod filter;

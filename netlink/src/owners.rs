@@ -1,12 +1,11 @@
 //! Who answers for an IPv4 address, as its neighbours see it: for labs, benches and tests that
 //! look for two owners.
 
-use crate::{ArpListener, Error, Kernel, Mac, NetNs, Result};
+use crate::background::{Background, Over};
+use crate::{ArpListener, Kernel, Mac, NetNs, Result};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// One frame in which somebody spoke as the owner of the address: an answer to a question, or an
@@ -26,13 +25,12 @@ pub struct Spoken {
 #[derive(Debug)]
 pub struct OwnerWatch {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Background,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     spoken: Mutex<Vec<Spoken>>,
-    stop: AtomicBool,
 }
 
 impl OwnerWatch {
@@ -51,14 +49,12 @@ impl OwnerWatch {
         let ear = netns.run(open)??;
         let shared = Arc::new(Shared::default());
         let seen = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("owner-watch".to_owned())
-            .spawn(move || watch(&ear, &seen, asker, address, interval))
-            .map_err(|source| Error::io("start a thread that watches an address", source))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let thread = Background::start(
+            "owner-watch",
+            "start a thread that watches an address",
+            move |over| watch(&ear, &seen, (asker, address), interval, over),
+        )?;
+        Ok(Self { shared, thread })
     }
 
     /// What was spoken so far, oldest first; at most the first [`SPOKEN_MAX`].
@@ -84,22 +80,8 @@ impl OwnerWatch {
 
     /// Ends the watch and returns what was spoken, oldest first.
     pub fn stop(mut self) -> Vec<Spoken> {
-        self.end();
+        self.thread.end();
         self.spoken()
-    }
-
-    fn end(&mut self) {
-        self.shared.stop.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            // It cannot panic; what it saw stands in any case.
-            drop(thread.join());
-        }
-    }
-}
-
-impl Drop for OwnerWatch {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 
@@ -112,12 +94,12 @@ impl Shared {
 fn watch(
     ear: &ArpListener,
     shared: &Shared,
-    asker: Ipv4Addr,
-    address: Ipv4Addr,
+    (asker, address): (Ipv4Addr, Ipv4Addr),
     interval: Duration,
+    over: &Over,
 ) {
     let mut next = Instant::now();
-    while !shared.stop.load(Ordering::Acquire) {
+    while !over.is_said() {
         if Instant::now() >= next {
             // A question that is not sent (the link is down) is one that nobody answers.
             let _ = ear.ask_as(asker, address);

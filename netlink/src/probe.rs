@@ -2,6 +2,7 @@
 //!
 //! What `ping -i` is for, with time stamps a program can use and from any namespace.
 
+use crate::background::{Background, Over};
 use crate::{Error, NetNs, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -13,9 +14,8 @@ use nix::sys::time::TimeSpec;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// One question and what became of it.
@@ -33,7 +33,7 @@ pub struct Echo {
 #[derive(Debug)]
 pub struct EchoProbe {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Background,
 }
 
 impl EchoProbe {
@@ -55,14 +55,10 @@ impl EchoProbe {
             identity: identity(),
             shared: Arc::clone(&shared),
         };
-        let thread = std::thread::Builder::new()
-            .name("echo-probe".to_owned())
-            .spawn(move || asker.run())
-            .map_err(|source| Error::io("start a thread for a probe", source))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let thread = Background::start("echo-probe", "start a thread for a probe", move |over| {
+            asker.run(over)
+        })?;
+        Ok(Self { shared, thread })
     }
 
     /// The questions so far, oldest first; at most the last [`ECHOES_MAX`].
@@ -107,22 +103,8 @@ impl EchoProbe {
 
     /// Ends the probe and returns its questions, oldest first.
     pub fn stop(mut self) -> Vec<Echo> {
-        self.end();
+        self.thread.end();
         self.echoes()
-    }
-
-    fn end(&mut self) {
-        self.shared.stop.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            // The thread has no way to panic; if it did, the echoes so far still stand.
-            drop(thread.join());
-        }
-    }
-}
-
-impl Drop for EchoProbe {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 
@@ -147,7 +129,6 @@ pub fn longest_silence(echoes: &[Echo], from: Instant, to: Instant) -> Duration 
 #[derive(Debug, Default)]
 struct Shared {
     echoes: Mutex<VecDeque<Echo>>,
-    stop: AtomicBool,
 }
 
 impl Shared {
@@ -194,16 +175,16 @@ struct Asker {
 }
 
 impl Asker {
-    fn run(self) {
+    fn run(self, over: &Over) {
         let mut next = Instant::now();
         let mut number = 0;
-        while !self.shared.stop.load(Ordering::Acquire) {
+        while !over.is_said() {
             self.shared.ask(number);
             self.send(number);
             number += 1;
             // After a pause (a frozen process, a busy machine) no backlog is made up for.
             next = (next + self.interval).max(Instant::now());
-            self.receive_until(next);
+            self.receive_until(next, over);
         }
     }
 
@@ -216,7 +197,7 @@ impl Asker {
         }
     }
 
-    fn receive_until(&self, until: Instant) {
+    fn receive_until(&self, until: Instant, over: &Over) {
         let mut buffer = [0; ANSWER_BYTES_MAX];
         loop {
             while let Ok(len) = recv(self.fd.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
@@ -224,7 +205,7 @@ impl Asker {
                 number.inspect(|number| self.shared.answer(*number));
             }
             let left = until.saturating_duration_since(Instant::now()).min(LOOK_UP);
-            if left.is_zero() || self.shared.stop.load(Ordering::Acquire) {
+            if left.is_zero() || over.is_said() {
                 return;
             }
             let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];

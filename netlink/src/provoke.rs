@@ -2,14 +2,12 @@
 //! hardware address, so that no neighbour table stands between the question and a second owner.
 
 use crate::arp::{ArpPacket, BROADCAST, ethernet};
+use crate::background::Background;
 use crate::ndp::{NdPacket, group_mac};
 use crate::packet::{PacketSocket, Protocol};
-use crate::{Error, Kernel, Mac, NetNs, Result};
+use crate::{Kernel, Mac, NetNs, Result};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// What is asked, by whom and of whom.
@@ -29,8 +27,7 @@ pub struct Questions {
 /// requests to each machine. It hears nothing itself; [`crate::speakers::Capture`] does.
 #[derive(Debug)]
 pub struct Provoker {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    _thread: Background,
 }
 
 impl Provoker {
@@ -45,34 +42,17 @@ impl Provoker {
         interval: Duration,
     ) -> Result<Self> {
         let mouth = netns.run(|| Mouth::open(link, questions))??;
-        let stop = Arc::new(AtomicBool::new(false));
-        let end = Arc::clone(&stop);
-        let thread = std::thread::Builder::new()
-            .name("provoker".to_owned())
-            .spawn(move || {
-                let mut next = Instant::now();
-                while !end.load(Ordering::Acquire) {
-                    mouth.ask();
-                    // After a pause no backlog is made up for.
-                    next = (next + interval).max(Instant::now());
-                    std::thread::sleep(next.saturating_duration_since(Instant::now()));
-                }
-            })
-            .map_err(|source| Error::io("start a thread that asks for addresses", source))?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
-    }
-}
-
-impl Drop for Provoker {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            // It has no way to panic.
-            drop(thread.join());
-        }
+        let what = "start a thread that asks for addresses";
+        let thread = Background::start("provoker", what, move |over| {
+            let mut next = Instant::now();
+            while !over.is_said() {
+                mouth.ask();
+                // After a pause no backlog is made up for.
+                next = (next + interval).max(Instant::now());
+                std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            }
+        })?;
+        Ok(Self { _thread: thread })
     }
 }
 

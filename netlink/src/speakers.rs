@@ -3,6 +3,7 @@
 //! kernel got it and the hardware address it came from. For labs and tests that look for two
 //! owners.
 
+use crate::background::{Background, Over};
 use crate::filter::{equal, instruction, load_byte, load_half, load_word, returns};
 use crate::ndp::{ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION};
 use crate::sys::{attach_filter, link_address};
@@ -20,9 +21,7 @@ use std::collections::BTreeSet;
 use std::io::IoSliceMut;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 /// One frame in which a machine spoke for an address.
@@ -60,13 +59,12 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Capture {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Background,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     heard: Mutex<Heard>,
-    stop: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -99,14 +97,12 @@ impl Capture {
             inner,
             shared: Arc::clone(&shared),
         };
-        let thread = std::thread::Builder::new()
-            .name("speakers".to_owned())
-            .spawn(move || listener.run())
-            .map_err(|source| Error::io("start a thread that listens to a switch", source))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let thread = Background::start(
+            "speakers",
+            "start a thread that listens to a switch",
+            move |over| listener.run(over),
+        )?;
+        Ok(Self { shared, thread })
     }
 
     /// What was heard so far, in the order of the kernel's time stamps.
@@ -141,22 +137,8 @@ impl Capture {
     /// Ends it and returns what was heard, in the order of the kernel's time stamps, and how many
     /// frames were not kept.
     pub fn stop(mut self) -> (Vec<Word>, u64) {
-        self.end();
+        self.thread.end();
         (self.words(), self.lost())
-    }
-
-    fn end(&mut self) {
-        self.shared.stop.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            // It cannot panic; what it heard stands in any case.
-            drop(thread.join());
-        }
-    }
-}
-
-impl Drop for Capture {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 
@@ -175,8 +157,8 @@ struct Listener {
 }
 
 impl Listener {
-    fn run(self) {
-        while !self.shared.stop.load(Ordering::Acquire) {
+    fn run(self, over: &Over) {
+        while !over.is_said() {
             let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
             let patience = PollTimeout::try_from(LOOK_UP).unwrap_or(PollTimeout::MAX);
             if poll(&mut fds, patience).is_err() {

@@ -2,6 +2,7 @@
 //! for which, by hardware address. For benches and tests of take-overs.
 
 use crate::arp::ArpPacket;
+use crate::background::{Background, Over};
 use crate::packet::{PacketSocket, Protocol};
 use crate::probe::{answer, discard, open, question};
 use crate::{Error, Kernel, Mac, NetNs, Result};
@@ -11,9 +12,8 @@ use nix::sys::time::TimeSpec;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// One frame in which somebody spoke for one of the addresses.
@@ -38,14 +38,13 @@ pub struct Sign {
 #[derive(Debug)]
 pub struct Sweep {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Background,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     signs: Mutex<Vec<Sign>>,
     settled: AtomicUsize,
-    stop: AtomicBool,
 }
 
 impl Sweep {
@@ -69,14 +68,10 @@ impl Sweep {
                 shared: Arc::clone(&shared),
             })
         })??;
-        let thread = std::thread::Builder::new()
-            .name("sweep".to_owned())
-            .spawn(move || sweeper.run())
-            .map_err(|source| Error::io("start a thread for a sweep", source))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let thread = Background::start("sweep", "start a thread for a sweep", move |over| {
+            sweeper.run(over)
+        })?;
+        Ok(Self { shared, thread })
     }
 
     /// How many addresses have answered from somebody else than the old holder.
@@ -86,22 +81,8 @@ impl Sweep {
 
     /// Ends the sweep and returns who spoke, oldest first; at most the first [`SIGNS_MAX`].
     pub fn stop(mut self) -> Vec<Sign> {
-        self.end();
+        self.thread.end();
         std::mem::take(&mut self.shared.signs())
-    }
-
-    fn end(&mut self) {
-        self.shared.stop.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            // It cannot panic; what it saw stands in any case.
-            drop(thread.join());
-        }
-    }
-}
-
-impl Drop for Sweep {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 
@@ -207,13 +188,13 @@ struct Sweeper {
 }
 
 impl Sweeper {
-    fn run(mut self) {
+    fn run(mut self, over: &Over) {
         // What is read late seems to have come late. Without the right it is read when it can be.
         drop(crate::make_thread_realtime(REALTIME_PRIORITY));
         let slices = (AT_REST.as_micros() / IN_MOTION.as_micros()).max(1) as usize;
         let mut next = Instant::now();
         let mut tick = 0;
-        while !self.shared.stop.load(Ordering::Acquire) {
+        while !over.is_said() {
             for at in 0..self.targets.len() {
                 if self.place[at] == Place::Claimed || at % slices == tick % slices {
                     self.ask(at);
@@ -222,7 +203,7 @@ impl Sweeper {
             tick += 1;
             // After a pause no backlog is made up for.
             next = (next + IN_MOTION).max(Instant::now());
-            self.listen_until(next);
+            self.listen_until(next, over);
         }
     }
 
@@ -236,11 +217,11 @@ impl Sweeper {
         let _ = sendto(self.mouth.as_raw_fd(), &packet, &target, flags);
     }
 
-    fn listen_until(&mut self, until: Instant) {
+    fn listen_until(&mut self, until: Instant, over: &Over) {
         loop {
             self.read_all();
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.shared.stop.load(Ordering::Acquire) {
+            if left.is_zero() || over.is_said() {
                 return;
             }
             let mut fds = [PollFd::new(self.ear.as_fd(), PollFlags::POLLIN)];
