@@ -20,6 +20,18 @@ pub(super) struct Stopping {
     pub(super) code: u8,
 }
 
+impl Stopping {
+    fn new(phase: Phase, next_step_ms: u64, give_up_ms: u64, code: u8) -> Self {
+        Self {
+            phase,
+            next_step_ms,
+            give_up_ms,
+            released_seq: None,
+            code,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The DC was asked to move resources away and to let this node go.
@@ -42,13 +54,7 @@ impl App {
         super::notify::notify("STOPPING=1");
         let now = boottime_ms();
         let escalation = self.option_ms("shutdown-escalation", ESCALATION_MS);
-        self.stopping = Some(Stopping {
-            phase: Phase::Asked,
-            next_step_ms: now,
-            give_up_ms: now + escalation,
-            released_seq: None,
-            code: 0,
-        });
+        self.stopping = Some(Stopping::new(Phase::Asked, now, now + escalation, 0));
         self.publish_shutdown();
         self.stopping_on_time(now);
     }
@@ -128,13 +134,11 @@ impl App {
         let now = boottime_ms();
         let give_up_ms = now + self.option_ms("shutdown-escalation", ESCALATION_MS);
         self.publish_shutdown();
-        self.stopping = Some(Stopping {
-            phase: Phase::Alone,
-            next_step_ms: now + STEP_MS,
-            give_up_ms: self.stopping.map_or(give_up_ms, |s| s.give_up_ms),
-            released_seq: None,
-            code: self.stopping.map_or(0, |s| s.code),
-        });
+        let (give_up_ms, code) = self
+            .stopping
+            .map_or((give_up_ms, 0), |s| (s.give_up_ms, s.code));
+        let alone = Stopping::new(Phase::Alone, now + STEP_MS, give_up_ms, code);
+        self.stopping = Some(alone);
         self.begin_lone_anew(why);
     }
 
@@ -171,15 +175,9 @@ impl App {
             return;
         }
         let now = boottime_ms();
-        let give_up_ms = now + FAIL_MS_MAX;
         self.publish_shutdown();
-        self.stopping = Some(Stopping {
-            phase: Phase::Failing,
-            next_step_ms: now + STEP_MS,
-            give_up_ms,
-            released_seq: None,
-            code,
-        });
+        let failing = Stopping::new(Phase::Failing, now + STEP_MS, now + FAIL_MS_MAX, code);
+        self.stopping = Some(failing);
         self.begin_lone_anew(why);
     }
 
@@ -205,13 +203,8 @@ impl App {
         // A goodbye with nothing running lets the others start everything elsewhere.
         let clean = self.is_known_empty();
         let now = boottime_ms();
-        let leaving = Stopping {
-            phase: Phase::Leaving,
-            next_step_ms: now + STEP_MS,
-            give_up_ms: now + GOODBYE_MS_MAX,
-            released_seq: None,
-            code: self.stopping.map_or(0, |s| s.code),
-        };
+        let code = self.stopping.map_or(0, |s| s.code);
+        let leaving = Stopping::new(Phase::Leaving, now + STEP_MS, now + GOODBYE_MS_MAX, code);
         let again = self
             .stopping
             .replace(leaving)
