@@ -2,8 +2,8 @@
 //!
 //! Heartbeats say nothing of it any more, but the wire does. Before anything is taken over, every
 //! floating address that is not here and every address of the silent node itself is asked for, by
-//! ARP or neighbour solicitation and by echo, and listened to for the detection timeout. One answer, and nothing is taken
-//! over: then the way of the heartbeats is broken, not the node.
+//! ARP or neighbour solicitation and by echo, and listened to for the detection timeout. One answer,
+//! and nothing is taken over: then the way of the heartbeats is broken, not the node.
 
 use super::app::{App, Own};
 use super::reports::NodeReport;

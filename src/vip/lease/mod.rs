@@ -43,8 +43,8 @@ pub fn mortal(spec: AddressSpec, seconds: u32) -> AddressSpec {
 
 /// `valid_lft` of an address when it is added, in seconds, and the least that it is renewed with:
 /// with a long detection timeout a lease lasts longer, and a daemon that starts again finds its
-/// address there for as long (`LeaseTimes::belt_seconds`). The kernel counts whole ones: an address of 1 s was
-/// gone after 1.02 s, one of 2 s after 2.02 to 2.23 s.
+/// address there for as long (`LeaseTimes::belt_seconds`). The kernel counts whole ones: an address
+/// of 1 s was gone after 1.02 s, one of 2 s after 2.02 to 2.23 s.
 pub const BELT_SECONDS: u32 = 2;
 /// How long a survivor has to wait for a node whose only belt is the lifetime, in microseconds:
 /// [`BELT_SECONDS`] and 0.3 s (R16), which covers the 0.23 s measured, the age of the stamp that
