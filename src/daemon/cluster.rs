@@ -218,8 +218,7 @@ impl App {
         }
         if new().next().is_some() {
             // A split may be over: whoever was on the other side heard nothing from this one.
-            let vips = std::sync::Arc::clone(&self.local.vip);
-            tokio::task::spawn_blocking(move || vips.announce_again("a member is back"));
+            self.turn.announce_again("a member is back");
         }
         self.control(controller::Input::Changed {
             why: "the membership changed".to_owned(),

@@ -380,7 +380,7 @@ impl App {
                 tracing::info!(vip, grant_no, "the kernel lets the address speak");
                 if self.notices.clear(&lapsed_code(&vip)) {
                     // The neighbours may have given it up meanwhile.
-                    self.turn.announce_again();
+                    self.turn.announce_again("a lapsed lease");
                 }
             }
             LeaseEvent::Lapsed { vip, grant_no, why } => {

@@ -22,8 +22,8 @@ pub(super) struct Turn {
     progress: bool,
     /// Grants that this process relies on no more.
     given_up: Vec<(String, u64)>,
-    /// Leases that had lapsed stand again.
-    announce: bool,
+    /// Why the neighbours may have to be told again.
+    announce: Option<&'static str>,
     /// The log's grants are others.
     grants: bool,
     /// Something may have changed about the addresses held here.
@@ -68,9 +68,9 @@ impl Turn {
         self.leases = true;
     }
 
-    /// Every address held here is announced again: once, however many of them were silent.
-    pub(super) fn announce_again(&mut self) {
-        self.announce = true;
+    /// Every address held here is announced again: once, whatever else asks for it in this turn.
+    pub(super) fn announce_again(&mut self, why: &'static str) {
+        self.announce = Some(why);
     }
 
     /// What is remembered about grants is to be compared with those of the log.
@@ -117,9 +117,9 @@ impl App {
             self.forget_old_heirs();
             self.heirs_moved();
         }
-        if std::mem::take(&mut self.turn.announce) {
+        if let Some(why) = self.turn.announce.take() {
             let vips = Arc::clone(&self.local.vip);
-            tokio::task::spawn_blocking(move || vips.announce_again("a lapsed lease"));
+            tokio::task::spawn_blocking(move || vips.announce_again(why));
         }
         if std::mem::take(&mut self.turn.progress) {
             self.publish_progress();
