@@ -15,9 +15,9 @@ use crate::controller;
 use crate::executor::{OpRequest, ocf_rc, op_status};
 use crate::transport::boottime_ms;
 use crate::view::VipMove;
+use crate::vip::ASK_FIRST_MS;
 use membership::{EntryBody, Grant, OpId, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 use wire::{Identity, NodeId};
 
 /// Starts that wait for the grant of their address, by resource, and moves under way.
@@ -98,7 +98,8 @@ impl App {
             self.grants.unproved.insert(request.rsc.clone());
         }
         if self.grants.unproved.contains(&request.rsc) {
-            request.meta.insert(ASK_FIRST.to_owned(), "true".to_owned());
+            let meta = &mut request.meta;
+            meta.insert(ASK_FIRST_MS.to_owned(), ASK_MS.to_string());
         }
         if standing.is_some_and(|g| g.holder == holder && !self.is_given_up(g)) {
             return self.command_to(to, NodeCommand::Run(request));
@@ -342,13 +343,10 @@ impl App {
     }
 }
 
-/// Meta attribute of the start of an address that was never granted: its node asks the network
-/// first whether somebody has it (RFC 5227 section 2.1, RFC 4862 section 5.4). Any other start
-/// follows a holder that is known to be silent, and asks nothing.
-pub(super) const ASK_FIRST: &str = "mainstay_ask_first";
-/// For so long it listens. The RFCs' seconds are for networks of any size and hosts that boot;
-/// somebody who has the address answers in a millisecond, and three questions may be lost.
-pub(super) const ASK_FOR: Duration = Duration::from_millis(200);
+/// For so many milliseconds the first start of an address asks for another holder. The RFCs' seconds
+/// are for networks of any size and hosts that boot; somebody who has the address answers in a
+/// millisecond, and three questions may be lost.
+const ASK_MS: u64 = 200;
 /// Word of the notice about a start that waits.
 const WAITS: &str = "vip-waits";
 /// A start waits for its grant at least so long, in milliseconds: longer than any hold.

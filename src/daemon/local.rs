@@ -1,7 +1,6 @@
 //! What happens on this node: operations, their history, and the report made of it.
 
 use super::app::{App, now_s};
-use super::grants::{ASK_FIRST, ASK_FOR};
 use super::peer::{Item, Items, NodeCommand, NodeTell, Step, attribute_key, history_key, vip_key};
 use super::watch::hands_off;
 use crate::alert::{Alert, Alerter};
@@ -150,9 +149,6 @@ impl App {
             return self.refuse(NodeCommand::Run(Box::new(request)));
         }
         self.lease_operation(&request);
-        if request.operation == "start" && request.meta.contains_key(ASK_FIRST) {
-            self.local.vip.ask_before_start(&request.rsc, ASK_FOR);
-        }
         let executor = &self.local.executor;
         let taken = match token {
             Some(token) => executor.run_under(token, request.clone()),

@@ -7,7 +7,7 @@
 //! itself what is wrong.
 
 use super::NativeVip;
-use super::change::keep_secondaries;
+use super::change::{asked_first, keep_secondaries};
 use super::held::Held;
 use super::lease::as_found;
 use super::params::{Agent, Refusal, Settings, Target, is_special, rc};
@@ -60,7 +60,7 @@ impl NativeVip {
         let (mut starts, mut stops) = (Vec::new(), Vec::new());
         let mut looks = Looks::default();
         for (at, request) in requests.iter().enumerate() {
-            let asks = super::lock(&self.asks).contains_key(&request.rsc);
+            let asks = asked_first(request).is_some();
             let agent = Agent::of(request).filter(|_| !asks && !is_special(request));
             let Some(agent) = agent else {
                 continue;

@@ -243,13 +243,8 @@ impl Bursts {
         self.shared.changed.notify_one();
     }
 
-    /// Ends a resource's burst: nothing is announced once this has returned.
-    pub(super) fn cancel(&self, resource: &str) {
-        self.shared.plan().bursts.remove(resource);
-    }
-
-    /// As [`Bursts::cancel`] for many.
-    pub(super) fn cancel_all(&self, resources: &[&str]) {
+    /// Ends the bursts of resources: nothing is announced once this has returned.
+    pub(super) fn cancel(&self, resources: &[&str]) {
         let mut plan = self.shared.plan();
         for resource in resources {
             plan.bursts.remove(*resource);

@@ -1,7 +1,7 @@
 //! What is changed in the kernel: an address comes, an address goes.
 
 use super::params::{Refusal, Settings, Target, rc};
-use super::{NativeVip, Outcome, lock, refused};
+use super::{NativeVip, Outcome, refused};
 use crate::executor::OpRequest;
 use netlink::{Address, AddressSpec, Asked, Broadcast, ClaimListener, Kernel, Link, Place, sysctl};
 use std::collections::BTreeSet;
@@ -96,11 +96,11 @@ impl NativeVip {
     /// holder is gone.
     pub(super) fn ask_for_a_second_owner(
         &self,
-        resource: &str,
+        request: &OpRequest,
         settings: &Settings,
         link: &Link,
     ) -> Outcome {
-        let ordered = lock(&self.asks).remove(resource);
+        let ordered = asked_first(request);
         let listen = match ordered {
             Some(listen) => listen,
             None if settings.arping => ARPING_WAIT,
@@ -257,6 +257,12 @@ pub(super) fn collision(ip: IpAddr, nic: &str, owner: &str) -> Refusal {
     )
 }
 
+/// How long this start is to ask for another holder first.
+pub(super) fn asked_first(request: &OpRequest) -> Option<Duration> {
+    let ms = request.meta.get(ASK_FIRST_MS)?.parse().ok()?;
+    Some(Duration::from_millis(ms))
+}
+
 /// When ours is the first address of its network on that link, the kernel would take the others
 /// of that network away with it, the node's own among them. The agents leave this to the
 /// administrator; we switch `promote_secondaries` on where it matters.
@@ -291,6 +297,11 @@ const DETECTION_WAIT_MAX: Duration = Duration::from_secs(10);
 const DETECTION_LOOK: Duration = Duration::from_millis(20);
 /// How long a link that was just brought up may take to find its carrier.
 const NEGOTIATION_WAIT_MAX: Duration = Duration::from_secs(3);
+/// Meta attribute of a start: for so many milliseconds it asks the network for another holder first
+/// (RFC 5227 section 2.1, RFC 4862 section 5.4); somebody who answers fails it. For when nobody knows
+/// whether a former holder is gone; otherwise nothing is asked, and nothing waits. Without the right
+/// to ask the start fails, too.
+pub const ASK_FIRST_MS: &str = "mainstay_ask_first_ms";
 const ARPING_WAIT: Duration = Duration::from_secs(2);
 /// RFC 5227 section 1.1, PROBE_NUM.
 const ASK_TRIES: u32 = 3;

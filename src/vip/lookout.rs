@@ -366,7 +366,7 @@ impl Watcher {
         }
         // Nobody puts it back.
         if self.held.leave_to(resource, &sentry.tally) {
-            self.bursts.cancel(resource);
+            self.bursts.cancel(&[resource]);
             self.surroundings.remove(sentry);
         }
     }

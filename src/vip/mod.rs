@@ -24,6 +24,7 @@ mod source;
 mod space;
 mod speak;
 
+pub use change::ASK_FIRST_MS;
 pub use conflict::{Conflict, Referee, Ruling};
 pub(crate) use guard::NO_CARRIER;
 pub use guard::{Guard, Mishap};
@@ -39,10 +40,9 @@ use params::{Agent, Refusal, Settings, Target, rc};
 use see::{check_answer, judge, no_carrier};
 use space::Spaces;
 use speak::Arrival;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// Serves `ocf:heartbeat:IPaddr2`, `IPaddr`, `IPv6addr`, `IPsrcaddr` and `Route` without a process.
 ///
@@ -61,8 +61,6 @@ pub struct NativeVip {
     /// Without leases (tests, single tools) an address is held for ever.
     leases: Option<LeaseHandle>,
     spaces: Spaces,
-    /// How long the next start of a resource asks for another holder first.
-    asks: Mutex<BTreeMap<String, Duration>>,
     /// Where notes are kept that outlive this process.
     notes: PathBuf,
 }
@@ -115,7 +113,6 @@ impl NativeVip {
             permit: Arc::default(),
             leases: None,
             spaces: Spaces::default(),
-            asks: Mutex::default(),
             notes: PathBuf::from(lvs::NOTES),
         })
     }
@@ -199,7 +196,7 @@ impl NativeVip {
             return Err(Refusal::new(rc::GENERIC, no_carrier(&link.name)));
         }
         if !there {
-            self.ask_for_a_second_owner(&request.rsc, &settings, &link)?;
+            self.ask_for_a_second_owner(request, &settings, &link)?;
         }
         self.open_gate(request, settings.target.ip, &place)?;
         if there {

@@ -1,10 +1,10 @@
 //! Telling the neighbours, and hearing who contradicts.
 
+use super::NativeVip;
 use super::burst::{Sequel, Voice};
 use super::conflict::{Referee, Sentry};
 use super::held::Held;
 use super::params::Settings;
-use super::{NativeVip, lock};
 use crate::executor::OpRequest;
 use netlink::Link;
 use std::net::IpAddr;
@@ -72,14 +72,6 @@ impl NativeVip {
     /// frame, so it must be quick. Set once.
     pub fn announce_only_if(&self, allowed: Box<dyn Fn(IpAddr) -> bool + Send + Sync>) {
         self.permit.set(allowed);
-    }
-
-    /// The next start of the resource asks the network for another holder first (RFC 5227 section
-    /// 2.1, RFC 4862 section 5.4) and listens that long; somebody who answers fails the start. For
-    /// when nobody knows whether the former holder is gone; otherwise nothing is asked, and
-    /// nothing waits. Without the right to ask the start fails, too.
-    pub fn ask_before_start(&self, resource: &str, listen: Duration) {
-        lock(&self.asks).insert(resource.to_owned(), listen);
     }
 
     /// Who rules about conflicts from now on; until then every address is defended.
@@ -206,7 +198,7 @@ impl NativeVip {
     /// Nothing is announced or defended for the resources once this has returned.
     pub(super) fn fall_silent(&self, resources: &[&str]) {
         self.lookout.remove(resources);
-        self.bursts.cancel_all(resources);
+        self.bursts.cancel(resources);
     }
 
     /// Nothing where there are no neighbours, or no rights to speak to them (noted as trouble).
