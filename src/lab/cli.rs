@@ -1,6 +1,6 @@
 //! `mainstay-lab` as a command line.
 
-use super::bench::{self, Bench, VIPS_DEFAULT, VIPS_MAX};
+use super::bench::{self, Bench, Scale, VIPS_DEFAULT, VIPS_MAX};
 use super::cluster::Lab;
 use super::demo;
 use super::error::{LabError, Tried};
@@ -129,6 +129,9 @@ enum Action {
         /// Number of floating IPs of `many`
         #[arg(long, value_name = "N", default_value_t = VIPS_DEFAULT, value_parser = clap::value_parser!(u16).range(1..=i64::from(VIPS_MAX)))]
         vips: u16,
+        /// Threads that keep the machine busy during `quiet`
+        #[arg(long, value_name = "N", default_value_t = 4)]
+        busy: u8,
         /// `token` of corosync.conf, in milliseconds
         #[arg(long, value_name = "MS")]
         token: Option<u32>,
@@ -255,6 +258,7 @@ fn run(arguments: Arguments) -> Result<i32, LabError> {
             runs,
             nodes,
             vips,
+            busy,
             token,
         } => {
             let options = Options {
@@ -262,7 +266,8 @@ fn run(arguments: Arguments) -> Result<i32, LabError> {
                 quiet,
                 ..own(arguments.dir, nodes, "bench")
             };
-            return bench::run(what, &options, runs.unwrap_or(what.runs()), vips);
+            let runs = runs.unwrap_or(what.runs());
+            return bench::run(what, &options, Scale { runs, vips, busy });
         }
     }
     Ok(0)

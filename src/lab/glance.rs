@@ -22,6 +22,9 @@ pub struct Glance {
     /// Why (not).
     #[serde(default)]
     pub quorum_why: String,
+    /// Number of the membership view.
+    #[serde(default)]
+    pub view_no: u64,
     /// The nodes.
     #[serde(default)]
     pub nodes: Vec<GlanceNode>,

@@ -3,6 +3,7 @@
 mod announce;
 mod keepalived;
 mod many;
+mod quiet;
 mod restart;
 mod vip;
 
@@ -19,6 +20,7 @@ use crate::lab::service::{
 use crate::lab::table::{self, Figure};
 use crate::lab::wait::Seen;
 use clap::ValueEnum;
+use netlink::probe::Echo;
 use netlink::sweep::{AT_REST, IN_MOTION};
 use restart::Deaths;
 use std::time::{Duration, Instant};
@@ -40,6 +42,19 @@ pub(super) enum Bench {
     Announce,
     /// Hundreds of floating IPs on one node: how far apart they answer when it loses power
     Many,
+    /// Minutes in which nothing happens, on a busy machine: false moves, lost probes
+    Quiet,
+}
+
+/// How a bench is done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scale {
+    /// Times that it is done.
+    pub(super) runs: u32,
+    /// Floating IPs of [`Bench::Many`].
+    pub(super) vips: u16,
+    /// Busy threads beside [`Bench::Quiet`].
+    pub(super) busy: u8,
 }
 
 impl Bench {
@@ -51,7 +66,8 @@ impl Bench {
             | Self::Cold
             | Self::Vip
             | Self::Announce
-            | Self::Many => 10,
+            | Self::Many
+            | Self::Quiet => 10,
             // Every run gives one sample per node.
             Self::Idle => 4,
         }
@@ -68,6 +84,7 @@ impl Bench {
             Self::Vip => vip::figures(token_ms),
             Self::Announce => announce::figures(),
             Self::Many => many::figures(),
+            Self::Quiet => quiet::figures(),
             Self::Idle => vec![
                 Figure::new("resident memory", "MiB", Some(30.0)),
                 Figure::new("of it private", "MiB", None),
@@ -84,7 +101,7 @@ impl Bench {
         }
     }
 
-    fn run(self, lab: &Lab, vips: u16, deaths: &mut Deaths) -> Result<Vec<Vec<f64>>, LabError> {
+    fn run(self, lab: &Lab, scale: Scale, deaths: &mut Deaths) -> Result<Vec<Vec<f64>>, LabError> {
         match self {
             Self::Failover => failover(lab),
             Self::Restart => restart::run(lab, deaths),
@@ -92,13 +109,15 @@ impl Bench {
             Self::Idle => idle(lab),
             Self::Vip => vip::run(lab, deaths),
             Self::Announce => announce::run(1),
-            Self::Many => many::run(lab, vips),
+            Self::Many => many::run(lab, scale.vips),
+            Self::Quiet => quiet::run(lab, scale.busy),
         }
     }
 }
 
 /// Measures and prints the table; exit code 0 when every goal is met, 1 when not.
-pub(super) fn run(bench: Bench, options: &Options, runs: u32, vips: u16) -> Result<i32, LabError> {
+pub(super) fn run(bench: Bench, options: &Options, scale: Scale) -> Result<i32, LabError> {
+    let Scale { runs, vips, busy } = scale;
     if bench == Bench::Announce {
         return without_lab(bench, runs);
     }
@@ -110,7 +129,7 @@ pub(super) fn run(bench: Bench, options: &Options, runs: u32, vips: u16) -> Resu
     let mut deaths = Deaths::default();
     let outcome = (1..=runs).try_for_each(|number| {
         interrupt::check()?;
-        let results = bench.run(&lab, vips, &mut deaths)?;
+        let results = bench.run(&lab, scale, &mut deaths)?;
         let mut line = format!("run {number} of {runs}:");
         for (figure, samples) in figures.iter_mut().zip(results) {
             for sample in &samples {
@@ -141,6 +160,7 @@ pub(super) fn run(bench: Bench, options: &Options, runs: u32, vips: u16) -> Resu
             )
         }
         Bench::Vip => "echoes every 1ms, questions by ARP every 5ms".to_owned(),
+        Bench::Quiet => format!("{busy} busy threads, a probe every {PROBE_EVERY:?}"),
         _ => format!("a probe every {PROBE_EVERY:?}"),
     };
     println!("{bench:?}: {nodes} nodes, {timers}, {probes}");
@@ -256,6 +276,13 @@ fn idle(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
         .collect();
     let processes = after.iter().map(|u| f64::from(u.processes)).collect();
     Ok(vec![memory, private, cpu, processes])
+}
+
+/// Questions asked between `from` and `to` that nobody answered.
+fn lost(echoes: &[Echo], from: Instant, to: Instant) -> usize {
+    let judged = from..to.checked_sub(IN_FLIGHT).unwrap_or(to);
+    let is_lost = |e: &&Echo| judged.contains(&e.sent) && e.answered.is_none();
+    echoes.iter().filter(is_lost).count()
 }
 
 fn ms(duration: Duration) -> f64 {

@@ -2,7 +2,7 @@
 //! coordinates the cluster and once where it does not. The first is the harder case: before the new
 //! process can be granted the address, the cluster has to elect a coordinator.
 
-use super::{AFTERWARDS, IN_FLIGHT, SETTLED, ms};
+use super::{AFTERWARDS, SETTLED, lost, ms};
 use crate::lab::cluster::Lab;
 use crate::lab::error::LabError;
 use crate::lab::init::boottime_ms;
@@ -93,15 +93,10 @@ fn restart(lab: &Lab, role: Role, deaths: &mut Deaths) -> Result<Restarted, LabE
     std::thread::sleep(AFTERWARDS);
     let end = Instant::now();
     let echoes = probe.stop();
-    let judged = killed..end.checked_sub(IN_FLIGHT).unwrap_or(end);
-    let lost = echoes
-        .iter()
-        .filter(|e| judged.contains(&e.sent) && e.answered.is_none())
-        .count();
     let silence = Silence::longest(&echoes, killed, end).lasted;
     Ok(Restarted {
         member_ms: member_ms.saturating_sub(started_ms) as f64,
-        lost: lost as f64,
+        lost: lost(&echoes, killed, end) as f64,
         silence_ms: ms(silence),
     })
 }
