@@ -2,8 +2,9 @@
 
 use crate::cluster::{Cluster, PATIENCE, brief, skip};
 use crate::config::{add, ip, plain, properties};
-use mainstay::lab::VIP;
-use netlink::speakers::late;
+use mainstay::lab::{Options, VIP};
+use netlink::provoke::Provoker;
+use netlink::speakers::{Capture, late};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -44,24 +45,28 @@ impl Drop for Frost<'_> {
     }
 }
 
-#[test]
-fn a_holder_whose_disk_hangs_is_silent_before_another_speaks_and_says_why() {
-    let test = "a_holder_whose_disk_hangs_is_silent_before_another_speaks_and_says_why";
-    let Some(c) = Cluster::up(test, 3, |_| ()) else {
-        return;
-    };
+/// Nodes with a floating IP whose holder has its store on a disk that can hang; and who that is.
+/// Nothing where such a disk cannot be made.
+fn with_own_disk(
+    test: &str,
+    nodes: u8,
+    options: impl FnOnce(&mut Options),
+) -> Option<(Cluster, String)> {
+    let c = Cluster::up(test, nodes, options)?;
     c.must_edit("node1", |cib| {
         plain(cib);
         add(cib, ip());
     });
     if !c.sh("node1", "test -e /dev/loop-control").ok() {
         // As with other devices that a kernel may be built without.
-        return eprintln!("{test}: skipped, this kernel has no loop devices");
+        eprintln!("{test}: skipped, this kernel has no loop devices");
+        return None;
     }
     let holder = c.wait_started("node1", "ip", None);
     c.stop_daemon(&holder, PATIENCE).unwrap();
     if !own_disk(&c, &holder) {
-        return skip(test, "no file system of its own (mkfs.ext4(8))");
+        skip(test, "no file system of its own (mkfs.ext4(8))");
+        return None;
     }
     c.start_daemon(&holder).unwrap();
     c.wait_online();
@@ -71,29 +76,22 @@ fn a_holder_whose_disk_hangs_is_silent_before_another_speaks_and_says_why() {
     c.wait_started_on(&other, "ip", &holder);
     c.run(&other, "crm resource clear ip");
     c.wait_idle(&other);
+    Some((c, holder))
+}
 
-    let ips = BTreeSet::from([VIP]);
-    let (asking, capture) = c.watch_owners(&ips, Duration::from_millis(5)).unwrap();
-    let probe = c.probe(VIP, Duration::from_millis(5)).unwrap();
-    c.wait_answer(&probe, PATIENCE).unwrap();
-    let frost = Frost::begin(&c, &holder);
-    // Something to be written down.
-    c.must_edit(&other, |cib| properties(cib, &[("note", "written")]));
-    c.wait_for(&holder, "the holder to say why", |s| {
+/// The holder has noticed its disk and says so.
+fn wait_told(c: &Cluster, holder: &str) {
+    c.wait_for(holder, "the holder to say why", |s| {
         let told = |text: &str| text.contains("has not completed a barrier for 2 s");
         match s.notices.iter().any(|n| told(&n.text)) {
             true => Ok(()),
             false => Err(brief(s)),
         }
     });
-    let taker = c.wait_started(&other, "ip", Some(&holder));
-    c.wait_answer(&probe, PATIENCE).unwrap();
-    let named = c.status(&other);
-    let lost = named.nodes.iter().any(|n| n.name == holder && !n.online);
-    assert!(lost, "{}", brief(&named));
-    drop(frost);
-    c.wait_online();
-    c.wait_idle(&other);
+}
+
+/// Who spoke for the address, in turns; nobody spoke after his turn.
+fn spoke_one_after_another(c: &Cluster, asking: Provoker, capture: Capture, turns: &[&str]) {
     drop(asking);
     let (words, lost) = capture.stop();
     assert_eq!(lost, 0);
@@ -103,6 +101,67 @@ fn a_holder_whose_disk_hangs_is_silent_before_another_speaks_and_says_why() {
         node.map_or("a stranger", |n| n.name.as_str())
     });
     let names: Vec<&str> = names.collect();
-    assert_eq!(names, [holder.as_str(), taker.as_str()]);
+    assert_eq!(names, turns);
     assert_eq!(late(&words, Duration::from_millis(50)), []);
+}
+
+#[test]
+fn a_holder_whose_disk_hangs_is_silent_before_another_speaks_and_says_why() {
+    let test = "a_holder_whose_disk_hangs_is_silent_before_another_speaks_and_says_why";
+    let Some((c, holder)) = with_own_disk(test, 3, |_| ()) else {
+        return;
+    };
+    let other = c.other_than(&[&holder]);
+
+    let ips = BTreeSet::from([VIP]);
+    let (asking, capture) = c.watch_owners(&ips, Duration::from_millis(5)).unwrap();
+    let probe = c.probe(VIP, Duration::from_millis(5)).unwrap();
+    c.wait_answer(&probe, PATIENCE).unwrap();
+    let frost = Frost::begin(&c, &holder);
+    // Something to be written down.
+    c.must_edit(&other, |cib| properties(cib, &[("note", "written")]));
+    wait_told(&c, &holder);
+    let taker = c.wait_started(&other, "ip", Some(&holder));
+    c.wait_answer(&probe, PATIENCE).unwrap();
+    let named = c.status(&other);
+    let lost = named.nodes.iter().any(|n| n.name == holder && !n.online);
+    assert!(lost, "{}", brief(&named));
+    drop(frost);
+    c.wait_online();
+    c.wait_idle(&other);
+    spoke_one_after_another(&c, asking, capture, &[&holder, &taker]);
+}
+
+/// Without fencing and a third node the other cannot know that the silent one has given up: it asks the
+/// network, and is answered.
+#[test]
+fn of_two_nodes_one_with_a_hung_disk_gives_up_alone() {
+    let test = "of_two_nodes_one_with_a_hung_disk_gives_up_alone";
+    let Some((c, holder)) = with_own_disk(test, 2, |o| o.two_node = true) else {
+        return;
+    };
+    let other = c.other_than(&[&holder]);
+    let ips = BTreeSet::from([VIP]);
+    let (asking, capture) = c.watch_owners(&ips, Duration::from_millis(5)).unwrap();
+    let probe = c.probe(VIP, Duration::from_millis(5)).unwrap();
+    c.wait_answer(&probe, PATIENCE).unwrap();
+    let frost = Frost::begin(&c, &holder);
+    c.must_edit(&other, |cib| properties(cib, &[("note", "written")]));
+    wait_told(&c, &holder);
+    c.wait_for(&other, "the other to say why it takes nothing", |s| {
+        let told = |text: &str| text.contains(&format!("({holder}) answers: it lives"));
+        match s.notices.iter().any(|n| told(&n.text)) {
+            true => Ok(()),
+            false => Err(brief(s)),
+        }
+    });
+    assert_eq!(c.holders(VIP).unwrap(), [] as [String; 0]);
+    drop(frost);
+    c.wait_online();
+    let now = c.wait_started(&other, "ip", None);
+    c.wait_answer(&probe, PATIENCE).unwrap();
+    let mut turns = vec![holder.as_str()];
+    // The same one again is one turn.
+    turns.extend([now.as_str()].into_iter().filter(|n| *n != holder));
+    spoke_one_after_another(&c, asking, capture, &turns);
 }
