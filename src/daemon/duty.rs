@@ -194,9 +194,16 @@ impl App {
                     }
                 }
                 Command::Perform { transition, action } => self.perform(transition, &action, lone),
-                Command::Idle => tracing::info!("nothing is left to do"),
+                Command::Idle => self.at_rest(lone),
                 Command::Notice { code, text } => self.notice(code, text),
             }
+        }
+    }
+
+    fn at_rest(&mut self, lone: bool) {
+        tracing::info!("nothing is left to do");
+        if !lone {
+            self.forget_deleted();
         }
     }
 

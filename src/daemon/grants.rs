@@ -16,6 +16,7 @@ use crate::executor::{OpRequest, ocf_rc, op_status};
 use crate::transport::boottime_ms;
 use crate::view::VipMove;
 use crate::vip::ASK_FIRST_MS;
+use cib::config::Config;
 use membership::{EntryBody, Grant, OpId, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{Identity, NodeId};
@@ -28,6 +29,8 @@ pub(super) struct Grants {
     moves: BTreeMap<String, Move>,
     /// Resources whose address was never granted before this reign, nor started since.
     unproved: BTreeSet<String>,
+    /// Grants whose end is on its way into the log.
+    ending: BTreeSet<u64>,
 }
 
 #[derive(Debug)]
@@ -61,6 +64,7 @@ impl Grants {
         self.starts.clear();
         self.moves.clear();
         self.unproved.clear();
+        self.ending.clear();
     }
 
     /// The node's answers will not come; the controller knows.
@@ -101,7 +105,7 @@ impl App {
             let meta = &mut request.meta;
             meta.insert(ASK_FIRST_MS.to_owned(), ASK_MS.to_string());
         }
-        if standing.is_some_and(|g| g.holder == holder && !self.is_given_up(g)) {
+        if standing.is_some_and(|g| g.holder == holder && !self.is_ending(g)) {
             return self.command_to(to, NodeCommand::Run(request));
         }
         let vip = request.rsc.clone();
@@ -160,6 +164,11 @@ impl App {
         report.and_then(|r| r.freed(&grant.vip)) == Some(grant.grant_no)
     }
 
+    /// Nobody is to begin anything upon this grant any more.
+    pub(super) fn is_ending(&self, grant: &Grant) -> bool {
+        self.grants.ending.contains(&grant.grant_no) || self.is_given_up(grant)
+    }
+
     /// Proposes the grant that a start waits for, and before it the end of the one that its holder
     /// has given up: both go to the disks together.
     fn ask_grant(&mut self, vip: &str) {
@@ -167,7 +176,7 @@ impl App {
             return;
         };
         let grants = self.replica.grants();
-        let usable = |g: &&Grant| g.holder == holder && !self.is_given_up(g);
+        let usable = |g: &&Grant| g.holder == holder && !self.is_ending(g);
         if let Some(grant) = grants.of(vip).filter(usable).cloned() {
             // Its turn has come meanwhile: another grant would end this one, perhaps in full use.
             return self.granted(&grant);
@@ -296,6 +305,46 @@ impl App {
         });
     }
 
+    /// The first start of an address failed. Its grant ends in the log: whoever is the DC then has the
+    /// next start ask as well, because again no member is known to have had the address.
+    fn unprove(&mut self, vip: &str) {
+        let standing = self.replica.grants().of(vip);
+        let unproved = standing.filter(|_| self.grants.unproved.contains(vip));
+        if let Some(grant_no) = unproved.map(|g| g.grant_no) {
+            self.end_grant(grant_no, EntryBody::Revoke { grant_no });
+        }
+    }
+
+    /// Grants of resources that are no more leave the log, once nobody relies on them.
+    pub(super) fn forget_deleted(&mut self) {
+        let config = Config::new(self.replica.cib());
+        let is_there = |vip: &str| config.resource(instance_of(vip)).is_some();
+        let standings = self.replica.standings();
+        let end = |grant: &Grant| {
+            let grant_no = grant.grant_no;
+            let vip = grant.vip.clone();
+            if self.is_given_up(grant) {
+                return Some((grant_no, EntryBody::Released { vip, grant_no }));
+            }
+            // A process that is gone gives nothing up.
+            let gone = standings.identity(grant.node().0) != Some(grant.holder);
+            gone.then_some((grant_no, EntryBody::Revoke { grant_no }))
+        };
+        let deleted = self.replica.grants().all().filter(|g| !is_there(&g.vip));
+        let ends: Vec<_> = deleted.filter_map(end).collect();
+        for (grant_no, body) in ends {
+            self.end_grant(grant_no, body);
+        }
+    }
+
+    fn end_grant(&mut self, grant_no: u64, body: EntryBody) {
+        let known = self.replica.grants().numbers();
+        self.grants.ending.retain(|no| known.contains(no));
+        if self.grants.ending.insert(grant_no) {
+            self.turn.propose(Self::new_op(), body);
+        }
+    }
+
     /// Remembers since when, why and from where an address is on its way.
     pub(super) fn note_move(&mut self, to: NodeId, request: &OpRequest) {
         let from = self.replica.grants().of(&request.rsc);
@@ -319,7 +368,7 @@ impl App {
             return;
         };
         if !started {
-            return;
+            return self.unprove(&moved.vip);
         }
         self.grants.unproved.remove(&moved.vip);
         let took_ms = boottime_ms().saturating_sub(moved.since_ms);
@@ -341,6 +390,11 @@ impl App {
         }));
         self.publish(vec![(item.key(), Some(item.value()))]);
     }
+}
+
+/// The resource of a clone's instance (`ip:0`).
+fn instance_of(resource: &str) -> &str {
+    resource.split_once(':').map_or(resource, |(id, _)| id)
 }
 
 /// For so many milliseconds the first start of an address asks for another holder. The RFCs' seconds

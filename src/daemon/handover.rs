@@ -127,7 +127,7 @@ impl App {
         let grants = self.replica.grants();
         let standing = grants
             .of(vip)
-            .filter(|g| standings.identity(from.0) == Some(g.holder) && !self.is_given_up(g));
+            .filter(|g| standings.identity(from.0) == Some(g.holder) && !self.is_ending(g));
         let free = grants.heir(vip).is_none() && !self.handovers.moves.contains_key(vip);
         let plain = is_leased(stop) && is_leased(start) && !self.standing.restricted;
         let (Some(holder), Some(standing)) = (holder, standing) else {

@@ -2,7 +2,7 @@
 //! daemon each ends as a failure with a reason that names the thing and the cure, and the code that
 //! the agent would give; nothing is left half done, and what was amiss mended the address starts.
 
-use crate::cluster::{Cluster, brief, resource, started_on};
+use crate::cluster::{Cluster, PATIENCE, brief, resource, started_on};
 use crate::config::{Primitive, add, plain};
 use mainstay::lab::VIP;
 use std::net::IpAddr;
@@ -111,6 +111,31 @@ fn an_address_that_another_host_has_is_told_with_its_hardware_address() {
     assert!(mon.contains(&mac), "{mon}");
     // Tried again it is asked for again.
     c.run(NODE, "crm resource cleanup ip");
+    wait_refused(&c, GENERIC, &[&mac]);
+    assert_eq!(addresses(&c), before);
+    // Also by a DC that does not remember the first time.
+    c.stop_daemon(NODE, PATIENCE).unwrap();
+    c.start_daemon(NODE).unwrap();
+    c.wait_online();
+    wait_refused(&c, GENERIC, &[&mac]);
+    assert_eq!(addresses(&c), before);
+}
+
+#[test]
+fn an_address_whose_resource_was_deleted_is_asked_for_anew() {
+    let test = "an_address_whose_resource_was_deleted_is_asked_for_anew";
+    let Some(c) = alone(test, &["mainstayd"]) else {
+        return;
+    };
+    let before = addresses(&c);
+    c.must_edit(NODE, |cib| add(cib, address(&VIP.to_string(), &[])));
+    c.wait_started(NODE, "ip", None);
+    c.run(NODE, "crm resource stop ip; crm -w configure delete ip");
+    c.wait_idle(NODE);
+    assert_eq!(addresses(&c), before);
+    // Meanwhile it is somebody else's.
+    let mac = foreign_holder(&c);
+    c.must_edit(NODE, |cib| add(cib, address(&VIP.to_string(), &[])));
     wait_refused(&c, GENERIC, &[&mac]);
     assert_eq!(addresses(&c), before);
 }
