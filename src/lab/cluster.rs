@@ -393,6 +393,27 @@ impl Lab {
         }
     }
 
+    /// Bytes that a node's interface sent and received since it was made.
+    ///
+    /// # Errors
+    /// When the node goes away meanwhile.
+    pub fn traffic_bytes(&self, node: &str) -> Result<u64, LabError> {
+        let init = State::load(&self.dir)?.node(node)?.running()?;
+        let path = format!("/proc/{}/net/dev", init.pid);
+        let text = std::fs::read_to_string(&path).tried(|| format!("read {path}"))?;
+        let counts = |line: &str| {
+            let (name, counts) = line.split_once(':')?;
+            (name.trim() == switch::NODE_INTERFACE).then(|| counts.to_owned())
+        };
+        let counts = text.lines().find_map(counts).unwrap_or_default();
+        let counts: Vec<u64> = counts
+            .split_ascii_whitespace()
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        // proc_net_dev(5): bytes received come first, bytes sent ninth.
+        Ok(counts.first().unwrap_or(&0) + counts.get(8).unwrap_or(&0))
+    }
+
     /// Hardware address of a node's interface.
     ///
     /// # Errors

@@ -3,6 +3,8 @@
 use super::cluster::Lab;
 use super::error::LabError;
 use super::wait::Seen;
+use crate::ipc::Client;
+use crate::paths::Paths;
 use serde::Deserialize;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -82,6 +84,21 @@ impl Lab {
             return Ok(Err(format!("exit {}: {line}", answer.code)));
         }
         Ok(Glance::parse(&answer.stdout))
+    }
+
+    /// Connects to a node's daemon as a command in that node would.
+    ///
+    /// # Errors
+    /// When the node is off or its daemon does not answer.
+    pub fn client_of(&self, node: &str) -> Result<Client, LabError> {
+        let nodes = self.nodes()?;
+        let init = nodes.iter().find(|n| n.name == node);
+        let init = init.ok_or_else(|| LabError::Refused(format!("there is no {node}")))?;
+        let root = format!("/proc/{}/root", init.running()?.pid);
+        Client::connect(&Paths::below(root)).map_err(|e| {
+            let why = format!("the daemon of {node}: {e}: {}", e.cure());
+            LabError::Refused(why)
+        })
     }
 
     /// Waits until every node that is powered on sees all of them online, with quorum.

@@ -94,6 +94,27 @@ impl Figure {
     }
 }
 
+/// The samples of one run in a line of text; of many only how many there are, and their median.
+pub(super) fn words(figure: &Figure, samples: &[f64]) -> String {
+    let of_run = Figure {
+        samples: samples.to_vec(),
+        ..figure.clone()
+    };
+    let (what, unit) = (figure.what, figure.unit);
+    match (samples, of_run.median()) {
+        (_, Some(median)) if samples.len() > SHOWN_MAX => {
+            format!(" {what} {median:.1} {unit} (median of {})", samples.len())
+        }
+        _ => samples
+            .iter()
+            .map(|sample| format!(" {what} {sample:.1} {unit}"))
+            .collect(),
+    }
+}
+
+/// So many samples of a run are shown one by one.
+const SHOWN_MAX: usize = 4;
+
 /// The table.
 pub(super) fn render(figures: &[Figure]) -> String {
     let mut text = format!(

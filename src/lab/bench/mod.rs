@@ -5,7 +5,9 @@ mod keepalived;
 mod many;
 mod quiet;
 mod restart;
+mod views;
 mod vip;
+mod writes;
 
 pub(super) use many::{VIPS_DEFAULT, VIPS_MAX};
 
@@ -44,6 +46,10 @@ pub(super) enum Bench {
     Many,
     /// Minutes in which nothing happens, on a busy machine: false moves, lost probes
     Quiet,
+    /// A node or its daemon dies: how soon the others have a new view
+    Views,
+    /// Changes of the configuration that a quorum has on disk
+    Writes,
 }
 
 /// How a bench is done.
@@ -67,7 +73,9 @@ impl Bench {
             | Self::Vip
             | Self::Announce
             | Self::Many
-            | Self::Quiet => 10,
+            | Self::Quiet
+            | Self::Views
+            | Self::Writes => 10,
             // Every run gives one sample per node.
             Self::Idle => 4,
         }
@@ -85,11 +93,14 @@ impl Bench {
             Self::Announce => announce::figures(),
             Self::Many => many::figures(),
             Self::Quiet => quiet::figures(),
+            Self::Views => views::figures(token_ms),
+            Self::Writes => writes::figures(),
             Self::Idle => vec![
                 Figure::new("resident memory", "MiB", Some(30.0)),
                 Figure::new("of it private", "MiB", None),
                 Figure::new("CPU of one core", "%", Some(1.0)),
                 Figure::new("processes", "", None),
+                Figure::new("sent and received", "kB/s", Some(25.0)),
             ],
         }
     }
@@ -111,6 +122,8 @@ impl Bench {
             Self::Announce => announce::run(1),
             Self::Many => many::run(lab, scale.vips),
             Self::Quiet => quiet::run(lab, scale.busy),
+            Self::Views => views::run(lab, deaths),
+            Self::Writes => writes::run(lab),
         }
     }
 }
@@ -132,9 +145,7 @@ pub(super) fn run(bench: Bench, options: &Options, scale: Scale) -> Result<i32, 
         let results = bench.run(&lab, scale, &mut deaths)?;
         let mut line = format!("run {number} of {runs}:");
         for (figure, samples) in figures.iter_mut().zip(results) {
-            for sample in &samples {
-                line += &format!(" {} {sample:.1} {}", figure.what, figure.unit);
-            }
+            line += &table::words(figure, &samples);
             figure.samples.extend(samples);
         }
         eprintln!("{line}");
@@ -260,12 +271,18 @@ fn idle(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
             .map(|n| lab.daemon_usage(n))
             .collect::<Result<Vec<_>, _>>()
     };
-    let (start, before) = (Instant::now(), usage()?);
+    let traffic = || {
+        names
+            .iter()
+            .map(|n| lab.traffic_bytes(n))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let (start, before, quiet) = (Instant::now(), usage()?, traffic()?);
     while start.elapsed() < IDLE_WINDOW {
         interrupt::check()?;
         std::thread::sleep(Duration::from_millis(100));
     }
-    let (window_ms, after) = (ms(start.elapsed()), usage()?);
+    let (window_ms, after, loud) = (ms(start.elapsed()), usage()?, traffic()?);
     let mib = |kib: u64| kib as f64 / 1024.0;
     let memory = after.iter().map(|u| mib(u.rss_kib)).collect();
     let private = after.iter().map(|u| mib(u.private_kib)).collect();
@@ -275,7 +292,10 @@ fn idle(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
         .map(|(b, a)| 100.0 * a.cpu_ms.saturating_sub(b.cpu_ms) as f64 / window_ms)
         .collect();
     let processes = after.iter().map(|u| f64::from(u.processes)).collect();
-    Ok(vec![memory, private, cpu, processes])
+    // Bytes in a millisecond are kilobytes in a second.
+    let kb_per_s = |(q, l): (&u64, &u64)| l.saturating_sub(*q) as f64 / window_ms;
+    let network = quiet.iter().zip(&loud).map(kb_per_s).collect();
+    Ok(vec![memory, private, cpu, processes, network])
 }
 
 /// Questions asked between `from` and `to` that nobody answered.

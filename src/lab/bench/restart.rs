@@ -135,7 +135,7 @@ fn still_as(lab: &Lab, role: Role, holder: &str) -> Result<(), LabError> {
     Err(LabError::Refused(cause))
 }
 
-fn coordinator(lab: &Lab) -> Result<String, LabError> {
+pub(super) fn coordinator(lab: &Lab) -> Result<String, LabError> {
     let nodes = lab.nodes()?;
     lab.wait("a DC".to_owned(), MEMBERS_WITHIN).until(|| {
         let mut seen = "nobody answers".to_owned();

@@ -173,7 +173,7 @@ fn timed(act: impl FnOnce() -> Result<(), LabError>) -> Result<Instant, LabError
 }
 
 /// Detection timeout where corosync.conf has no `token`, in milliseconds.
-const DETECTION_MS_DEFAULT: u32 = 500;
+pub(super) const DETECTION_MS_DEFAULT: u32 = 500;
 /// Time between two echoes: the finest figure is 5 ms.
 const ECHO_EVERY: Duration = Duration::from_millis(1);
 /// Time between two questions who has the address.
