@@ -9,7 +9,7 @@ use super::leases::Leases;
 use super::local::Local;
 use super::log::Log;
 use super::notices::Notices;
-use super::notify::notify;
+use super::notify::{Watchdog, notify};
 use super::reports::Reports;
 use super::requests::Clients;
 use super::silence::Silence;
@@ -139,9 +139,12 @@ impl App {
         self.publish_ready();
         self.end_turn();
         notify("READY=1");
+        let mut watchdog = Watchdog::from_env();
         while self.exit.is_none() {
             self.protocol.main_turned();
-            let sleep = tokio::time::sleep(self.until_next_timeout());
+            watchdog.turned(boottime_ms());
+            let pause = self.until_next_timeout().min(watchdog.longest_pause());
+            let sleep = tokio::time::sleep(pause);
             tokio::select! {
                 biased;
                 event = inbox.events.recv() => match event {

@@ -21,6 +21,7 @@ mod many;
 mod quorum;
 mod replay;
 mod restart;
+mod service;
 #[path = "../skip/mod.rs"]
 mod skip;
 mod stale;
