@@ -31,6 +31,7 @@ mod remote;
 mod resource;
 mod rule;
 mod score;
+mod shown;
 mod summary;
 mod text;
 mod unpack;
@@ -41,6 +42,7 @@ pub use plan::{
     Action, ActionKind, ActionResource, Because, Graph, NodeStatus, OpFailure, Plan, Reason,
     ResourceStatus, Synapse,
 };
+pub use shown::{Shown, ShownReplica};
 
 use cluster::Cluster;
 
@@ -75,4 +77,11 @@ pub fn schedule(cib: &cib::Element, options: &Options) -> Plan {
         quorate: cluster.options.quorate,
         recheck_at: cluster.recheck_at,
     }
+}
+
+/// Seconds since the epoch of a point in time as rules write it: ISO 8601 with calendar, ordinal
+/// or week dates; without an offset it is UTC.
+#[must_use]
+pub fn parse_time(text: &str) -> Option<i64> {
+    rule::epoch(text)
 }

@@ -1,5 +1,6 @@
 //! What the scheduler answers: status as unpacked, placement, transition graph, reasons.
 
+use crate::shown::Shown;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -52,6 +53,13 @@ pub struct NodeStatus {
     pub is_dc: bool,
     /// Resources active there.
     pub resources_running: u32,
+    /// `member`, `remote` (only its executor is part of the cluster) or `guest` (the inside of a
+    /// resource).
+    pub kind: String,
+    /// By its `#health…` attributes: 1 = green, 0 = yellow, -1 = red.
+    pub health: i32,
+    /// It is meant to be up.
+    pub expected_up: bool,
 }
 
 /// A resource, or an instance or member of one.
@@ -87,6 +95,8 @@ pub struct ResourceStatus {
     pub failures: Vec<OpFailure>,
     /// Members or instances.
     pub children: Vec<Self>,
+    /// What a display of it needs.
+    pub shown: Shown,
 }
 
 /// One failed operation.

@@ -9,7 +9,8 @@ impl Cluster<'_> {
     pub(crate) fn node_status(&self) -> Vec<NodeStatus> {
         self.nodes
             .iter()
-            .map(|node| NodeStatus {
+            .enumerate()
+            .map(|(id, node)| NodeStatus {
                 id: node.id.clone(),
                 name: node.name.clone(),
                 online: node.online && !node.pending,
@@ -21,6 +22,9 @@ impl Cluster<'_> {
                 shutdown: node.shutdown,
                 is_dc: node.is_dc,
                 resources_running: u32::try_from(node.running.len()).unwrap_or(u32::MAX),
+                kind: self.node_kind(id).to_owned(),
+                health: self.node_health(id),
+                expected_up: node.expected_up,
             })
             .collect()
     }
@@ -34,7 +38,7 @@ impl Cluster<'_> {
             .collect()
     }
 
-    fn status_of(&self, rsc: RscId) -> ResourceStatus {
+    pub(crate) fn status_of(&self, rsc: RscId) -> ResourceStatus {
         let r = &self.rscs[rsc];
         let primitive = r.variant == Variant::Primitive;
         let role = match self.state_of(rsc, true) {
@@ -67,6 +71,7 @@ impl Cluster<'_> {
                 .filter(|child| !self.rscs[**child].flags.removed || self.is_active(**child))
                 .map(|child| self.status_of(*child))
                 .collect(),
+            shown: self.shown(rsc),
         }
     }
 
