@@ -162,6 +162,9 @@ pub struct Action {
     pub operation: String,
     /// `ip_start_0`, named as the history names it.
     pub key: String,
+    /// `ip:0_start_0`: the key by the instance's own name, where the history has another.
+    #[serde(default)]
+    pub internal_key: Option<String>,
     /// Target: `(id, uname)`.
     pub node: Option<(String, String)>,
     /// Node whose executor runs it, where not the target.
