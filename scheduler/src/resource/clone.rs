@@ -159,7 +159,8 @@ impl Cluster<'_> {
         for col in this_with {
             let primary = self.colocations[col].primary;
             let factor = score::factor(self.colocations[col].score);
-            self.merge_scores(primary, &mut table, col, factor, Merge::default());
+            let merge = Merge::new(instance, false, false);
+            self.merge_scores(primary, &mut table, col, factor, merge);
         }
         for col in with_this {
             if !self.has_influence(col, Some(instance)) {
@@ -167,7 +168,7 @@ impl Cluster<'_> {
             }
             let dependent = self.colocations[col].dependent;
             let factor = score::factor(self.colocations[col].score);
-            let merge = Merge::new(false, true);
+            let merge = Merge::new(instance, false, true);
             self.merge_scores(dependent, &mut table, col, factor, merge);
         }
         table.get(node).map_or(0, |weight| weight.score)

@@ -50,7 +50,7 @@ impl Cluster<'_> {
         if !self.promotion_score_applies(rsc, node) {
             return None;
         }
-        let host = self.attribute_host(rsc, node);
+        let host = self.attribute_host(rsc, node)?;
         let value = |name: &str| {
             self.nodes[host]
                 .attrs
@@ -227,7 +227,7 @@ impl Cluster<'_> {
                 continue;
             }
             let (primary, score) = (colocation.primary, colocation.score);
-            let merge = Merge::new(score < INFINITY, false);
+            let merge = Merge::new(clone, score < INFINITY, false);
             self.merge_scores(primary, &mut nodes, col, score::factor(score), merge);
         }
         for col in self.with_this_colocations(clone) {
@@ -236,7 +236,7 @@ impl Cluster<'_> {
                 continue;
             }
             let (dependent, score) = (colocation.dependent, colocation.score);
-            let merge = Merge::new(true, true);
+            let merge = Merge::new(clone, true, true);
             self.merge_scores(dependent, &mut nodes, col, score::factor(score), merge);
         }
         self.rscs[clone].allowed = nodes;
@@ -268,7 +268,7 @@ impl Cluster<'_> {
             if self.state_of(rsc, true) != Role::Promoted {
                 return None;
             }
-        } else if r.priority < 0 || !self.nodes[node].available() {
+        } else if r.priority < 0 || !self.nodes[node].available() || !self.will_have_host(node) {
             return None;
         }
         let top = self.top_of(rsc);
@@ -277,6 +277,12 @@ impl Cluster<'_> {
             .clone
             .map_or(0, |data| data.promoted_node_max);
         (weight.count < max || !r.flags.managed).then_some(node)
+    }
+
+    /// A guest whose container goes nowhere promotes nothing.
+    fn will_have_host(&self, node: NodeId) -> bool {
+        self.container_of(node)
+            .is_none_or(|container| self.location_of(container, false).is_some())
     }
 
     fn leave_unpromoted(&mut self, rsc: RscId) {
