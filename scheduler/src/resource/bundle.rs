@@ -229,9 +229,7 @@ impl Cluster<'_> {
         if self.rscs[colocation.dependent].variant > Variant::Group {
             // The dependent is an instance, and goes with one container.
             match self.compatible_instance(dependent, bundle, Role::Unknown, false) {
-                Some(container) => {
-                    self.apply_colocation(dependent, container, col, true);
-                }
+                Some(container) => return self.apply_colocation(dependent, container, col, true),
                 None if score >= INFINITY => {
                     self.assign_resource(dependent, None, true, true);
                 }
