@@ -437,7 +437,9 @@ impl Cluster<'_> {
         factor: f32,
         merge: Merge,
     ) {
-        if self.rscs[source].flags.merging || merge.depth >= MERGE_DEPTH_MAX || !self.any_available(nodes)
+        if self.rscs[source].flags.merging
+            || merge.depth >= MERGE_DEPTH_MAX
+            || !self.any_available(nodes)
         {
             return;
         }

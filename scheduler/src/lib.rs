@@ -23,6 +23,7 @@ mod notify;
 mod operation;
 mod options;
 mod ordering;
+mod pattern;
 mod plan;
 mod probe;
 mod reason;

@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 /// Cases of each tier that must agree: Transition Summary, structure of the graph. Raise them
 /// with every gain.
 const FLOORS: [(&str, usize, usize); 5] = [
-    ("tier1-core", 172, 172),
-    ("tier2-promotable", 92, 90),
+    ("tier1-core", 173, 173),
+    ("tier2-promotable", 94, 92),
     ("tier3-rules", 52, 52),
-    ("tier4-placement", 88, 88),
-    ("tier5-remote", 44, 27),
+    ("tier4-placement", 89, 89),
+    ("tier5-remote", 52, 50),
 ];
 
 /// Now, for cases that do not say when they are: later than all of them.
