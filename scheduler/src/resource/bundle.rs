@@ -7,6 +7,7 @@ use crate::constraint::{Location, relation};
 use crate::resource::group::folded;
 use crate::resource::{Role, Variant};
 use crate::score::INFINITY;
+use crate::scores::stage;
 
 /// One copy of a bundle.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +79,7 @@ impl Cluster<'_> {
             return;
         }
         self.rscs[bundle].flags.assigning = true;
+        self.note_scores(stage::BUNDLE, bundle);
         // Containers first, so that it is known where the bundle will be.
         let containers = self.instances_of(bundle);
         let containers = self.merge_sort(containers, Self::compare_instances);

@@ -5,6 +5,7 @@ use crate::colocate::Merge;
 use crate::constraint::relation;
 use crate::node::{ProbeMode, Table};
 use crate::score;
+use crate::scores::stage;
 use std::cmp::Ordering;
 
 impl Cluster<'_> {
@@ -26,6 +27,7 @@ impl Cluster<'_> {
         for col in self.rscs[clone].with_this.clone() {
             self.add_dependent_scores(clone, col);
         }
+        self.note_scores(stage::CLONE, clone);
         self.sort_for_assignment(clone);
         if let Some(data) = self.rscs[clone].clone {
             let instances = self.rscs[clone].children.clone();

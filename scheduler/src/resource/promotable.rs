@@ -110,6 +110,7 @@ impl Cluster<'_> {
         let mut promoted = 0;
         for instance in self.rscs[clone].children.clone() {
             let room = promoted < max || !self.rscs[clone].flags.managed;
+            self.note_promotion(instance);
             let chosen = if self.rscs[instance].promotion_sort >= 0 && room {
                 self.node_to_promote_on(instance)
             } else {
