@@ -137,6 +137,7 @@ impl Cluster<'_> {
             self.count_as_unpromoted(instance);
         }
         let Some(chosen) = self.location_of(instance, false) else {
+            self.rscs[instance].promotion_sort = -INFINITY;
             return;
         };
         let next_role = self.state_of(instance, false);

@@ -374,11 +374,12 @@ impl<'a> Cluster<'a> {
                 meta.insert(name.to_owned(), value.clone());
             }
         }
-        let mut at = Some(rsc);
-        while let Some(id) = at {
-            let r = &self.rscs[id];
-            unpack_nvpairs(self.cib, &r.sources, "meta_attributes", &facts, &mut meta);
-            at = r.parent;
+        unpack_nvpairs(self.cib, &r.sources, "meta_attributes", &facts, &mut meta);
+        if let Some(parent) = r.parent {
+            for (name, value) in &self.rscs[parent].meta {
+                let entry = meta.entry(name.clone());
+                entry.or_insert_with(|| value.clone());
+            }
         }
         if let Some(defaults) = section(self.cib, "rsc_defaults") {
             unpack_nvpairs(self.cib, &[defaults], "meta_attributes", &facts, &mut meta);
@@ -533,6 +534,9 @@ impl<'a> Cluster<'a> {
             total: 0,
         };
         self.rscs[rsc].clone = Some(data);
+        // Instances do not move without a reason.
+        let stickiness = self.rscs[rsc].meta.entry("resource-stickiness".to_owned());
+        stickiness.or_insert_with(|| "1".to_owned());
         // Even a clone without instances has one, removed, for the history to refer to.
         for _ in 0..data.max.max(1) {
             if self.add_clone_instance(rsc, element).is_none() {
