@@ -105,17 +105,16 @@ impl<'a> Cluster<'a> {
         Some(rsc)
     }
 
-    /// All nodes there are so far, as in symmetric clusters.
-    fn allow_everywhere(&mut self, rsc: RscId) {
+    /// All nodes there are so far, as in symmetric clusters, but the insides of bundles
+    /// (Pacemaker complex.c:resource_node_score).
+    pub(super) fn allow_everywhere(&mut self, rsc: RscId) {
         for node in 0..self.nodes.len() {
-            if self.nodes[node].to_come || self.rscs[rsc].allowed.get(node).is_some() {
+            let n = &self.nodes[node];
+            if n.to_come || n.bundled || self.rscs[rsc].allowed.get(node).is_some() {
                 continue;
             }
-            let (base, bundled) = (self.nodes[node].base_score, self.nodes[node].bundled);
-            let weight = self.rscs[rsc].allowed.entry(node, base);
-            if bundled {
-                weight.probe = ProbeMode::Never;
-            }
+            let base = n.base_score;
+            self.rscs[rsc].allowed.entry(node, base);
         }
     }
 
