@@ -23,6 +23,7 @@ mod notify;
 mod operation;
 mod options;
 mod ordering;
+mod pattern;
 mod plan;
 mod probe;
 mod reason;
@@ -31,6 +32,7 @@ mod remote;
 mod resource;
 mod rule;
 mod score;
+mod scores;
 mod shown;
 mod summary;
 mod text;
@@ -40,7 +42,7 @@ mod view;
 
 pub use plan::{
     Action, ActionKind, ActionResource, Because, Graph, NodeStatus, OpFailure, Plan, Reason,
-    ResourceStatus, Synapse,
+    ResourceStatus, Score, Synapse,
 };
 pub use shown::{Shown, ShownReplica};
 
@@ -57,8 +59,19 @@ pub struct Options {
 /// [`Plan::errors`] and ignores.
 #[must_use]
 pub fn schedule(cib: &cib::Element, options: &Options) -> Plan {
+    run(cib, options, false)
+}
+
+/// The same, with [`Plan::scores`] filled in: for people, and dear in large clusters.
+#[must_use]
+pub fn schedule_with_scores(cib: &cib::Element, options: &Options) -> Plan {
+    run(cib, options, true)
+}
+
+fn run(cib: &cib::Element, options: &Options, with_scores: bool) -> Plan {
     let expanded = expand::implied(cib);
     let mut cluster = Cluster::new(expanded.as_ref().unwrap_or(cib), options.now);
+    cluster.scores = with_scores.then(Vec::new);
     cluster.unpack();
     let (nodes, resources) = (cluster.node_status(), cluster.resource_status());
     cluster.decide();
@@ -76,6 +89,7 @@ pub fn schedule(cib: &cib::Element, options: &Options) -> Plan {
         warnings: cluster.warnings,
         quorate: cluster.options.quorate,
         recheck_at: cluster.recheck_at,
+        scores: cluster.scores.unwrap_or_default(),
     }
 }
 

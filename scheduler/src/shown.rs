@@ -177,9 +177,12 @@ impl Cluster<'_> {
         pairs.find(|p| p.attr("name") == Some(name))?.attr("value")
     }
 
-    /// `member`, `remote` or `guest`.
+    /// As [`crate::NodeStatus::kind`].
     pub(crate) fn node_kind(&self, node: NodeId) -> &'static str {
+        let connection = self.nodes[node].connection;
+        let gone = |rsc: RscId| self.rscs[rsc].flags.removed && !self.is_active(rsc);
         match self.nodes[node].kind {
+            NodeKind::Remote if connection.is_some_and(gone) => "gone",
             NodeKind::Remote if self.container_of(node).is_some() => "guest",
             NodeKind::Remote => "remote",
             NodeKind::Member | NodeKind::Ping => "member",
@@ -188,6 +191,10 @@ impl Cluster<'_> {
 
     /// 1 = green, 0 = yellow, -1 = red (Pacemaker pe_health.c:pe__node_health).
     pub(crate) fn node_health(&self, node: NodeId) -> i32 {
+        let strategy = self.options.all.get("node-health-strategy");
+        if strategy.is_none_or(|strategy| strategy == "none") {
+            return 1;
+        }
         let attrs = self.nodes[node].attrs.iter();
         let healths = attrs.filter(|(name, _)| name.starts_with("#health"));
         let scores = healths.map(|(_, value)| match value.to_ascii_lowercase().as_str() {

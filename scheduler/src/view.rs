@@ -15,7 +15,8 @@ impl Cluster<'_> {
                 name: node.name.clone(),
                 online: node.online && !node.pending,
                 pending: node.pending,
-                unclean: node.unclean,
+                // Without fencing a node that nothing speaks of is simply not there.
+                unclean: node.unclean && (self.options.fencing || !node.unseen),
                 standby: node.standby && !node.pending,
                 standby_on_fail: node.standby_on_fail,
                 maintenance: node.maintenance,
@@ -29,9 +30,9 @@ impl Cluster<'_> {
             .collect()
     }
 
-    /// Top-level resources in document order; removed ones only while they run.
+    /// Top-level resources by priority, as Pacemaker lists them; removed ones only while they run.
     pub(crate) fn resource_status(&self) -> Vec<ResourceStatus> {
-        self.documents
+        self.top
             .iter()
             .filter(|rsc| !self.rscs[**rsc].flags.removed || self.is_active(**rsc))
             .map(|rsc| self.status_of(*rsc))
