@@ -6,6 +6,7 @@ use crate::node::Weight;
 use crate::options::{NoQuorum, Placement};
 use crate::resource::{Role, Variant};
 use crate::score::INFINITY;
+use crate::scores::stage;
 use std::cmp::Ordering;
 
 /// Most resources that may wait for each other's assignment by recursion.
@@ -15,6 +16,7 @@ impl Cluster<'_> {
     /// Connections first: what runs behind them depends on them
     /// (Pacemaker pcmk_scheduler.c:assign_resources).
     pub(crate) fn assign_all(&mut self) {
+        self.note_capacities("Original");
         for rsc in self.top.clone() {
             if self.rscs[rsc].remote_name.is_some() {
                 let target = self.rscs[rsc].partial_target;
@@ -26,6 +28,7 @@ impl Cluster<'_> {
                 self.assign_top(rsc);
             }
         }
+        self.note_capacities("Remaining");
     }
 
     /// Assigns what is not assigned yet. Those placed with others come after them; where
@@ -124,6 +127,7 @@ impl Cluster<'_> {
         self.rscs[rsc].flags.assigning = true;
         self.apply_colocations_of(rsc);
         self.apply_wanted_role(rsc);
+        self.note_scores(stage::PRIMITIVE, rsc);
         if self.options.fencing && !self.have_fencing_device {
             self.rscs[rsc].flags.managed = false;
         }
@@ -313,6 +317,7 @@ impl Cluster<'_> {
         self.rscs[rsc].assigned_score = self.rscs[rsc].allowed.get(node).map_or(0, |w| w.score);
         self.nodes[node].assigned_count += 1;
         self.consume_capacity(rsc, node);
+        self.note_utilization(rsc, node);
         changed
     }
 

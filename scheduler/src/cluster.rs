@@ -7,7 +7,7 @@ use crate::node::Node;
 use crate::notify::Notification;
 use crate::options::ClusterOptions;
 use crate::ordering::Fixpoint;
-use crate::plan::{OpFailure, Reason};
+use crate::plan::{OpFailure, Reason, Score};
 use crate::resource::Resource;
 use crate::unpack::history::ResourceHistory;
 use cib::Element;
@@ -59,6 +59,8 @@ pub(crate) struct Cluster<'a> {
     pub(crate) fixpoint: Fixpoint,
     pub(crate) recheck_at: Option<i64>,
     pub(crate) reasons: Vec<Reason>,
+    /// Where somebody wants to see them.
+    pub(crate) scores: Option<Vec<Score>>,
     pub(crate) errors: Vec<String>,
     pub(crate) warnings: Vec<String>,
 }
@@ -98,6 +100,7 @@ impl<'a> Cluster<'a> {
             fixpoint: Fixpoint::default(),
             recheck_at: None,
             reasons: Vec::new(),
+            scores: None,
             errors: Vec::new(),
             warnings,
         }

@@ -21,8 +21,10 @@ enum Affects {
 }
 
 /// How dependents' scores are merged into a primary's.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Merge {
+    /// Whose nodes the scores are merged into.
+    target: RscId,
     /// Keep what would exclude every node out.
     pub(crate) active: bool,
     /// Never let a score fall below zero.
@@ -31,11 +33,20 @@ pub(crate) struct Merge {
 }
 
 impl Merge {
-    pub(crate) fn new(active: bool, nonnegative: bool) -> Self {
+    pub(crate) fn new(target: RscId, active: bool, nonnegative: bool) -> Self {
         Self {
+            target,
             active,
             nonnegative,
             depth: 0,
+        }
+    }
+
+    fn deeper(self) -> Self {
+        Self {
+            active: true,
+            depth: self.depth + 1,
+            ..self
         }
     }
 }
@@ -195,16 +206,50 @@ impl Cluster<'_> {
 
     /// Value of a node attribute as a resource's colocations see it.
     fn colocation_attr(&self, rsc: RscId, node: NodeId, attribute: &str) -> Option<&str> {
-        self.node_attr(self.attribute_host(rsc, node), attribute)
+        self.node_attr(self.colocation_node(rsc, node)?, attribute)
     }
 
-    /// The node whose attributes count for a resource on a node.
-    pub(crate) fn attribute_host(&self, rsc: RscId, node: NodeId) -> NodeId {
-        let target = self.rscs[rsc].meta.get("container-attribute-target");
-        if target.is_some_and(|target| target.eq_ignore_ascii_case("host")) {
-            self.host_of(node)
+    /// The node whose attributes count in a resource's colocations. What is inside a bundle is
+    /// placed with others by the containers' hosts: nothing else runs inside
+    /// (Pacemaker pcmk_sched_colocation.c:pcmk__colocation_node_attr).
+    fn colocation_node(&self, rsc: RscId, node: NodeId) -> Option<NodeId> {
+        let inside = self.nodes[node].bundled && self.is_bundled(rsc);
+        if inside || self.counts_at_host(rsc) {
+            self.assigned_host_of(node)
         } else {
-            node
+            Some(node)
+        }
+    }
+
+    /// Whether it is, or is part of, what runs inside a bundle.
+    fn is_bundled(&self, rsc: RscId) -> bool {
+        self.bundle_of(rsc)
+            .is_some_and(|bundle| self.bundled_clone(bundle) == Some(self.top_of(rsc)))
+    }
+
+    fn counts_at_host(&self, rsc: RscId) -> bool {
+        let target = self.rscs[rsc].meta.get("container-attribute-target");
+        target.is_some_and(|target| target.eq_ignore_ascii_case("host"))
+    }
+
+    fn assigned_host_of(&self, node: NodeId) -> Option<NodeId> {
+        match self.container_of(node) {
+            Some(container) => self.rscs[container].assigned,
+            None => Some(node),
+        }
+    }
+
+    /// The node whose attributes count for a resource on a node, if that is known
+    /// (Pacemaker attrs.c:pcmk__node_attr).
+    pub(crate) fn attribute_host(&self, rsc: RscId, node: NodeId) -> Option<NodeId> {
+        if !self.counts_at_host(rsc) {
+            return Some(node);
+        }
+        match self.container_of(node) {
+            Some(container) if self.rscs[rsc].flags.unassigned => {
+                self.rscs[container].active.first().copied()
+            }
+            _ => self.assigned_host_of(node),
         }
     }
 
@@ -256,10 +301,10 @@ impl Cluster<'_> {
         if assigned.is_none() && score < 0 {
             return;
         }
-        let value = assigned.and_then(|node| self.node_attr(node, &attribute));
+        let value = assigned.and_then(|node| self.colocation_attr(primary, node, &attribute));
         let mut work = self.rscs[dependent].allowed.clone();
         for node in work.nodes() {
-            let same = match (self.node_attr(node, &attribute), value) {
+            let same = match (self.colocation_attr(dependent, node, &attribute), value) {
                 (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
                 (None, None) => true,
                 _ => false,
@@ -290,15 +335,16 @@ impl Cluster<'_> {
             return 0;
         };
         let with = self.rscs[primary].assigned;
+        let role_of = self.inside_of(primary).unwrap_or(primary);
         if with.is_some()
             && colocation.primary_role != Role::Unknown
-            && colocation.primary_role != self.rscs[primary].next_role
+            && colocation.primary_role != self.rscs[role_of].next_role
         {
             return 0;
         }
         let attribute = &colocation.node_attribute;
-        let value = with.and_then(|node| self.node_attr(node, attribute));
-        let same = self.node_attr(at, attribute) == value && value.is_some();
+        let value = with.and_then(|node| self.colocation_attr(primary, node, attribute));
+        let same = self.colocation_attr(dependent, at, attribute) == value && value.is_some();
         let sign = if !same {
             if colocation.score != INFINITY || colocation.dependent_role != Role::Promoted {
                 return 0;
@@ -320,7 +366,7 @@ impl Cluster<'_> {
         if !self.has_influence(col, None) {
             return;
         }
-        let merge = Merge::new(true, self.is_clone(primary));
+        let merge = Merge::new(primary, true, self.is_clone(primary));
         let factor = score::factor(self.colocations[col].score);
         let dependent = self.colocations[col].dependent;
         let mut nodes = std::mem::take(&mut self.rscs[primary].allowed);
@@ -355,13 +401,9 @@ impl Cluster<'_> {
         }
         self.rscs[source].flags.merging = true;
         let mut work = nodes.clone();
-        self.add_matching_scores(&mut work, source, col, factor, merge.nonnegative);
+        self.add_matching_scores(&mut work, source, col, factor, merge);
         if self.any_available(&work) {
-            let deeper = Merge {
-                active: true,
-                depth: merge.depth + 1,
-                ..merge
-            };
+            let deeper = merge.deeper();
             for other in self.with_this_colocations(source) {
                 if !self.has_influence(other, None) {
                     continue;
@@ -393,9 +435,11 @@ impl Cluster<'_> {
         source: RscId,
         nodes: &mut Table,
         factor: f32,
-        depth: u32,
+        merge: Merge,
     ) {
-        if self.rscs[source].flags.merging || depth >= MERGE_DEPTH_MAX || !self.any_available(nodes)
+        if self.rscs[source].flags.merging
+            || merge.depth >= MERGE_DEPTH_MAX
+            || !self.any_available(nodes)
         {
             return;
         }
@@ -413,9 +457,9 @@ impl Cluster<'_> {
                 continue;
             }
             let mut work = nodes.clone();
-            self.add_matching_scores(&mut work, primary, col, factor, false);
+            self.add_matching_scores(&mut work, primary, col, factor, merge);
             if self.any_available(&work) {
-                self.merge_primaries(primary, &mut work, factor, depth + 1);
+                self.merge_primaries(primary, &mut work, factor, merge.deeper());
                 *nodes = work;
             }
         }
@@ -428,11 +472,13 @@ impl Cluster<'_> {
         source: RscId,
         col: ColId,
         factor: f32,
-        only_positive: bool,
+        merge: Merge,
     ) {
+        let only_positive = merge.nonnegative;
         let attribute = self.colocations[col].node_attribute.clone();
         for node in nodes.nodes() {
-            let best = self.best_matching_score(col, source, &attribute, node);
+            let like = self.colocation_node(merge.target, node);
+            let best = self.best_matching_score(col, source, &attribute, like);
             if factor < 0.0 && best < 0 {
                 // That a dependent avoids a node is no reason to go there, unless it has no
                 // other place.
@@ -474,7 +520,7 @@ impl Cluster<'_> {
         col: ColId,
         source: RscId,
         attribute: &str,
-        node: NodeId,
+        like: Option<NodeId>,
     ) -> i32 {
         let colocation = &self.colocations[col];
         let parent = self.rscs[source].parent;
@@ -485,7 +531,7 @@ impl Cluster<'_> {
                     && self.rscs[p].children.first() != Some(&source)
             });
         if !later_member {
-            return self.best_score_in(&self.rscs[source].allowed, attribute, node);
+            return self.best_score_in(source, attribute, like);
         }
         // The group's own locations were applied to its first member only.
         let original = self.rscs[source].allowed.clone();
@@ -498,22 +544,27 @@ impl Cluster<'_> {
                 }
             }
         }
-        let best = self.best_score_in(&self.rscs[source].allowed, attribute, node);
+        let best = self.best_score_in(source, attribute, like);
         self.rscs[source].allowed = original;
         best
     }
 
-    fn best_score_in(&self, table: &Table, attribute: &str, node: NodeId) -> i32 {
-        if attribute == "#uname" {
+    fn best_score_in(&self, rsc: RscId, attribute: &str, like: Option<NodeId>) -> i32 {
+        let table = &self.rscs[rsc].allowed;
+        let itself = !self.counts_at_host(rsc) && !self.is_bundled(rsc);
+        if attribute == "#uname"
+            && itself
+            && let Some(node) = like
+        {
             return match table.get(node) {
                 Some(weight) if self.nodes[node].available() => weight.score.max(-INFINITY),
                 _ => -INFINITY,
             };
         }
-        let value = self.node_attr(node, attribute);
+        let value = like.and_then(|node| self.node_attr(node, attribute));
         let mut best = -INFINITY;
         for (other, weight) in table.iter() {
-            let same = match (self.node_attr(other, attribute), value) {
+            let same = match (self.colocation_attr(rsc, other, attribute), value) {
                 (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
                 (None, None) => true,
                 _ => false,

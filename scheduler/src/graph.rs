@@ -290,6 +290,10 @@ impl Cluster<'_> {
             kind,
             operation: action.task.clone(),
             key: self.graph_key(action),
+            internal_key: action
+                .rsc
+                .is_some_and(|rsc| self.rscs[rsc].history_id.is_some())
+                .then(|| action.uuid.clone()),
             node,
             router_node: router.map(|node| self.nodes[node].name.clone()),
             resource: with_agent.map(|rsc| self.graph_resource_element(rsc)),
@@ -309,14 +313,23 @@ impl Cluster<'_> {
         }
     }
 
-    /// Instances are named as the history names them.
+    /// Instances are named as the history names them
+    /// (Pacemaker pcmk_graph_producer.c:clone_op_key).
     fn graph_key(&self, action: &Action) -> String {
-        match action
+        let Some(id) = action
             .rsc
             .and_then(|rsc| self.rscs[rsc].history_id.as_ref())
-        {
-            Some(id) => crate::text::op_key(id, &action.op, action.interval_ms),
-            None => action.uuid.clone(),
+        else {
+            return action.uuid.clone();
+        };
+        let meta = |name: &str| action.meta.get(name).map_or("", String::as_str);
+        match action.task.as_str() {
+            "notify" => {
+                let (when, about) = (meta("notify_type"), meta("notify_operation"));
+                crate::text::op_key(id, &format!("{when}_notify_{about}"), 0)
+            }
+            "cancel" => crate::text::op_key(id, &action.op, action.interval_ms),
+            task => crate::text::op_key(id, task, action.interval_ms),
         }
     }
 

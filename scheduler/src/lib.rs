@@ -23,6 +23,7 @@ mod notify;
 mod operation;
 mod options;
 mod ordering;
+mod pattern;
 mod plan;
 mod probe;
 mod reason;
@@ -31,6 +32,8 @@ mod remote;
 mod resource;
 mod rule;
 mod score;
+mod scores;
+mod shown;
 mod summary;
 mod text;
 mod unpack;
@@ -39,8 +42,9 @@ mod view;
 
 pub use plan::{
     Action, ActionKind, ActionResource, Because, Graph, NodeStatus, OpFailure, Plan, Reason,
-    ResourceStatus, Synapse,
+    ResourceStatus, Score, Synapse,
 };
+pub use shown::{Shown, ShownReplica};
 
 use cluster::Cluster;
 
@@ -55,8 +59,19 @@ pub struct Options {
 /// [`Plan::errors`] and ignores.
 #[must_use]
 pub fn schedule(cib: &cib::Element, options: &Options) -> Plan {
+    run(cib, options, false)
+}
+
+/// The same, with [`Plan::scores`] filled in: for people, and dear in large clusters.
+#[must_use]
+pub fn schedule_with_scores(cib: &cib::Element, options: &Options) -> Plan {
+    run(cib, options, true)
+}
+
+fn run(cib: &cib::Element, options: &Options, with_scores: bool) -> Plan {
     let expanded = expand::implied(cib);
     let mut cluster = Cluster::new(expanded.as_ref().unwrap_or(cib), options.now);
+    cluster.scores = with_scores.then(Vec::new);
     cluster.unpack();
     let (nodes, resources) = (cluster.node_status(), cluster.resource_status());
     cluster.decide();
@@ -74,5 +89,13 @@ pub fn schedule(cib: &cib::Element, options: &Options) -> Plan {
         warnings: cluster.warnings,
         quorate: cluster.options.quorate,
         recheck_at: cluster.recheck_at,
+        scores: cluster.scores.unwrap_or_default(),
     }
+}
+
+/// Seconds since the epoch of a point in time as rules write it: ISO 8601 with calendar, ordinal
+/// or week dates; without an offset it is UTC.
+#[must_use]
+pub fn parse_time(text: &str) -> Option<i64> {
+    rule::epoch(text)
 }

@@ -260,9 +260,14 @@ impl Cluster<'_> {
             "demote" => "demoted",
             _ => return id,
         };
-        // Where the others are told, an operation is complete when they are.
+        // Where the others are told, an operation is complete when they are. What has no
+        // notifications of its own, as bundles, is not waited for until complete.
         let told = format!("confirmed-post_notify_{completed}");
-        let completed = if self.rscs[rsc].flags.notify && self.is_clone(rsc) {
+        let outermost = match self.rscs[rsc].parent {
+            Some(parent) => self.is_clone(rsc) && self.rscs[parent].variant == Variant::Bundle,
+            None => true,
+        };
+        let completed = if self.rscs[rsc].flags.notify && outermost {
             told.as_str()
         } else {
             completed

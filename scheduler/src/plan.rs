@@ -1,7 +1,10 @@
 //! What the scheduler answers: status as unpacked, placement, transition graph, reasons.
 
+use crate::score::INFINITY;
+use crate::shown::Shown;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The whole answer. Equal inputs give equal plans, byte for byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +28,120 @@ pub struct Plan {
     /// Earliest time, in seconds since the epoch, at which the plan may change by itself
     /// (failure-timeout, rules); `None` = never.
     pub recheck_at: Option<i64>,
+    /// Scores and capacities in the order in which the assignment came upon them; only from
+    /// [`crate::schedule_with_scores`].
+    #[serde(default)]
+    pub scores: Vec<Score>,
+}
+
+/// What `crm_simulate -s` (the first two) and `-U` (the others) show; the text is that of its
+/// lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Score {
+    /// Score of a node for a resource, when that was about to be assigned.
+    Assignment {
+        /// Name that Pacemaker's tools print for the step: `pcmk__primitive_assign` …
+        stage: String,
+        /// Resource, or instance or member.
+        resource: String,
+        /// Node.
+        node: String,
+        /// ±1 000 000 = infinity.
+        score: i32,
+    },
+    /// Rank of an instance among those that may be promoted.
+    Promotion {
+        /// Instance.
+        resource: String,
+        /// Where it will be; `None` = nowhere.
+        node: Option<String>,
+        /// ±1 000 000 = infinity.
+        score: i32,
+    },
+    /// What a node has left.
+    Capacity {
+        /// `Original`, `Remaining`.
+        when: String,
+        /// Node.
+        node: String,
+        /// By name.
+        amounts: Vec<(String, i64)>,
+    },
+    /// What a resource takes from its node.
+    Utilization {
+        /// Name that Pacemaker's tools print for the step.
+        stage: String,
+        /// Resource.
+        resource: String,
+        /// Node.
+        node: String,
+        /// By name.
+        amounts: Vec<(String, i64)>,
+    },
+}
+
+impl Score {
+    /// Whether `-U` shows it, not `-s`.
+    #[must_use]
+    pub fn is_utilization(&self) -> bool {
+        matches!(self, Self::Capacity { .. } | Self::Utilization { .. })
+    }
+}
+
+impl fmt::Display for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let amounts = match self {
+            Self::Assignment {
+                stage,
+                resource,
+                node,
+                score,
+            } => {
+                let score = readable(*score);
+                return write!(f, "{stage}: {resource} allocation score on {node}: {score}");
+            }
+            Self::Promotion {
+                resource,
+                node,
+                score,
+            } => {
+                let score = readable(*score);
+                return match node {
+                    Some(node) => write!(f, "{resource} promotion score on {node}: {score}"),
+                    None => write!(f, "{resource} promotion score (inactive): {score}"),
+                };
+            }
+            Self::Capacity {
+                when,
+                node,
+                amounts,
+            } => {
+                write!(f, "{when}: {node} capacity:")?;
+                amounts
+            }
+            Self::Utilization {
+                stage,
+                resource,
+                node,
+                amounts,
+            } => {
+                write!(f, "{stage}: {resource} utilization on {node}:")?;
+                amounts
+            }
+        };
+        amounts
+            .iter()
+            .try_for_each(|(name, amount)| write!(f, " {name}={amount}"))
+    }
+}
+
+/// A score as people write it.
+fn readable(score: i32) -> String {
+    match score {
+        INFINITY.. => "INFINITY".to_owned(),
+        ..=NEGATIVE_INFINITY => "-INFINITY".to_owned(),
+        score => score.to_string(),
+    }
 }
 
 /// A node as unpacked.
@@ -52,6 +169,13 @@ pub struct NodeStatus {
     pub is_dc: bool,
     /// Resources active there.
     pub resources_running: u32,
+    /// `member`, `remote` (only its executor is part of the cluster) or `guest` (the inside of a
+    /// resource), `gone` (a remote node that only the history knows).
+    pub kind: String,
+    /// By its `#health…` attributes: 1 = green, 0 = yellow, -1 = red.
+    pub health: i32,
+    /// It is meant to be up.
+    pub expected_up: bool,
 }
 
 /// A resource, or an instance or member of one.
@@ -87,6 +211,8 @@ pub struct ResourceStatus {
     pub failures: Vec<OpFailure>,
     /// Members or instances.
     pub children: Vec<Self>,
+    /// What a display of it needs.
+    pub shown: Shown,
 }
 
 /// One failed operation.
@@ -162,6 +288,9 @@ pub struct Action {
     pub operation: String,
     /// `ip_start_0`, named as the history names it.
     pub key: String,
+    /// `ip:0_start_0`: the key by the instance's own name, where the history has another.
+    #[serde(default)]
+    pub internal_key: Option<String>,
     /// Target: `(id, uname)`.
     pub node: Option<(String, String)>,
     /// Node whose executor runs it, where not the target.
@@ -279,3 +408,6 @@ pub enum Because {
         operation: String,
     },
 }
+
+/// As a pattern.
+const NEGATIVE_INFINITY: i32 = -INFINITY;

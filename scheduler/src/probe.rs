@@ -228,6 +228,11 @@ impl Cluster<'_> {
             {
                 continue;
             }
+            // What is inside a container is probed after the container started again.
+            let container = self.rscs[first_rsc].container;
+            if container.is_some() && container == order.then.rsc && order.then.task == "stop" {
+                continue;
+            }
             let probes = self.find_actions(first_rsc, "monitor", 0, None);
             if probes.is_empty() {
                 continue;

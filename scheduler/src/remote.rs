@@ -289,7 +289,8 @@ impl Cluster<'_> {
     pub(crate) fn router_of(&self, id: ActId) -> Option<NodeId> {
         let action = &self.actions[id];
         let connection = self.nodes[action.node?].connection?;
-        if action.task == "lrm_delete" {
+        // The controller that coordinates does these, not an executor.
+        if matches!(action.task.as_str(), "lrm_delete" | "stonith") {
             return None;
         }
         let r = &self.rscs[connection];
@@ -434,11 +435,19 @@ impl Cluster<'_> {
             self.order_probe_then_start(container, top);
             return true;
         }
-        if self.first_action(container, "stop", None).is_some() {
+        if self.guest_will_stop(node, container) {
             self.order_ops(container, "stop", top, "start", relation::ORDERED);
             return true;
         }
         false
+    }
+
+    /// Whether a guest is about to go down, as far as can be told before actions are made
+    /// (Pacemaker pcmk_sched_probes.c:guest_resource_will_stop).
+    fn guest_will_stop(&self, node: NodeId, container: RscId) -> bool {
+        let (n, r) = (&self.nodes[node], &self.rscs[container]);
+        let moves = r.role > Role::Stopped && r.assigned.is_some_and(|to| !r.active.contains(&to));
+        n.remote_reset || n.unclean || r.flags.failed || r.next_role == Role::Stopped || moves
     }
 
     /// Pacemaker pcmk_sched_probes.c:probe_then_start.

@@ -21,6 +21,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) agent: Option<(&'a str, &'a str, &'a str)>,
     /// Operation and interval in milliseconds.
     pub(crate) operation: Option<(&'a str, u64)>,
+    /// What a pattern matched in the resource's id; attributes' names may refer to it.
+    pub(crate) groups: &'a [String],
 }
 
 impl Facts<'_> {
@@ -166,9 +168,10 @@ fn attribute_passes(element: &Element, facts: &Facts) -> bool {
     let Some(attribute) = element.attr("attribute") else {
         return false;
     };
+    let attribute = crate::pattern::expand(attribute, facts.groups);
     let actual = facts
         .node_attrs
-        .and_then(|attrs| attrs.get(attribute))
+        .and_then(|attrs| attrs.get(&attribute))
         .map(String::as_str);
     let operation = element.attr("operation").unwrap_or("");
     match operation {

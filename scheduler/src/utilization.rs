@@ -4,6 +4,7 @@
 
 use crate::action::flag;
 use crate::cluster::{ActId, Cluster, NodeId, RscId};
+use crate::colocate::Merge;
 use crate::constraint::relation;
 use crate::node::Table;
 use crate::options::Placement;
@@ -284,7 +285,8 @@ impl Cluster<'_> {
             source = *last;
         }
         let mut table = self.rscs[source].allowed.clone();
-        self.merge_primaries(source, &mut table, 1.0, 0);
+        let merge = Merge::new(source, true, false);
+        self.merge_primaries(source, &mut table, 1.0, merge);
         table
     }
 }

@@ -9,32 +9,37 @@ impl Cluster<'_> {
     pub(crate) fn node_status(&self) -> Vec<NodeStatus> {
         self.nodes
             .iter()
-            .map(|node| NodeStatus {
+            .enumerate()
+            .map(|(id, node)| NodeStatus {
                 id: node.id.clone(),
                 name: node.name.clone(),
                 online: node.online && !node.pending,
                 pending: node.pending,
-                unclean: node.unclean,
+                // Without fencing a node that nothing speaks of is simply not there.
+                unclean: node.unclean && (self.options.fencing || !node.unseen),
                 standby: node.standby && !node.pending,
                 standby_on_fail: node.standby_on_fail,
                 maintenance: node.maintenance,
                 shutdown: node.shutdown,
                 is_dc: node.is_dc,
                 resources_running: u32::try_from(node.running.len()).unwrap_or(u32::MAX),
+                kind: self.node_kind(id).to_owned(),
+                health: self.node_health(id),
+                expected_up: node.expected_up,
             })
             .collect()
     }
 
-    /// Top-level resources in document order; removed ones only while they run.
+    /// Top-level resources by priority, as Pacemaker lists them; removed ones only while they run.
     pub(crate) fn resource_status(&self) -> Vec<ResourceStatus> {
-        self.documents
+        self.top
             .iter()
             .filter(|rsc| !self.rscs[**rsc].flags.removed || self.is_active(**rsc))
             .map(|rsc| self.status_of(*rsc))
             .collect()
     }
 
-    fn status_of(&self, rsc: RscId) -> ResourceStatus {
+    pub(crate) fn status_of(&self, rsc: RscId) -> ResourceStatus {
         let r = &self.rscs[rsc];
         let primitive = r.variant == Variant::Primitive;
         let role = match self.state_of(rsc, true) {
@@ -67,6 +72,7 @@ impl Cluster<'_> {
                 .filter(|child| !self.rscs[**child].flags.removed || self.is_active(**child))
                 .map(|child| self.status_of(*child))
                 .collect(),
+            shown: self.shown(rsc),
         }
     }
 

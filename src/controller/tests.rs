@@ -10,6 +10,7 @@ fn action(id: u32, kind: ActionKind, operation: &str, node: &str) -> Action {
         kind,
         operation: operation.to_owned(),
         key: format!("ip_{operation}_0"),
+        internal_key: None,
         node: (kind != ActionKind::Pseudo).then(|| ("1".to_owned(), node.to_owned())),
         router_node: None,
         resource: (kind == ActionKind::Rsc).then(|| ActionResource {

@@ -216,6 +216,7 @@ mod tests {
             kind: ActionKind::Rsc,
             operation: operation.to_owned(),
             key: format!("{rsc}_{operation}_0"),
+            internal_key: None,
             node: None,
             router_node: None,
             resource: Some(ActionResource {

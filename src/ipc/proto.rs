@@ -4,7 +4,7 @@ use crate::view::Status;
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; the first byte of every frame's body.
-pub const IPC_VERSION: u8 = 1;
+pub const IPC_VERSION: u8 = 2;
 
 /// Largest frame, in bytes: a CIB of [`CIB_BYTES_MAX`] with room for its envelope.
 pub const FRAME_BYTES_MAX: usize = CIB_BYTES_MAX + 64 * 1024;

@@ -10,7 +10,7 @@ mod write;
 
 pub use bounds::check_bounds;
 pub use read::{
-    ATTR_VALUE_MAX_BYTES, ATTRS_MAX, DEPTH_MAX, DOCUMENT_MAX_BYTES, ELEMENTS_MAX, TEXT_MAX_BYTES,
-    parse, parse_bytes,
+    ATTR_VALUE_MAX_BYTES, ATTRS_MAX, DEPTH_MAX, DOCUMENT_MAX_BYTES, ELEMENTS_MAX,
+    FILE_ELEMENTS_MAX, FILE_MAX_BYTES, TEXT_MAX_BYTES, parse, parse_bytes, parse_file,
 };
 pub use write::{compact, escape_attr, format, format_at};

@@ -21,11 +21,29 @@ pub const ELEMENTS_MAX: usize = 200_000;
 /// Longest character data of one element, in bytes.
 pub const TEXT_MAX_BYTES: usize = 1024 * 1024;
 
+/// Longest file that a person hands to a tool, in bytes: simulations of big clusters.
+pub const FILE_MAX_BYTES: usize = 256 * 1024 * 1024;
+/// Most elements of such a file.
+pub const FILE_ELEMENTS_MAX: usize = 4_000_000;
+
 /// Reads a document that came as bytes; they must be UTF-8 (a byte order mark is skipped).
 ///
 /// # Errors
 /// [`Error::Xml`] with line, column, finding and cure.
 pub fn parse_bytes(bytes: &[u8]) -> Result<Element> {
+    parse_utf8(bytes, parse)
+}
+
+/// As [`parse_bytes`], for a file that a person hands to a tool: it never travels, so it may be as
+/// big as [`FILE_MAX_BYTES`].
+///
+/// # Errors
+/// As [`parse_bytes`].
+pub fn parse_file(bytes: &[u8]) -> Result<Element> {
+    parse_utf8(bytes, |text| parse_within(text, FILE_MAX_BYTES, FILE_ELEMENTS_MAX))
+}
+
+fn parse_utf8(bytes: &[u8], parse: impl Fn(&str) -> Result<Element>) -> Result<Element> {
     let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
         Ok(text) => parse(text),
@@ -46,9 +64,13 @@ pub fn parse_bytes(bytes: &[u8]) -> Result<Element> {
 /// # Errors
 /// [`Error::Xml`] with line, column, finding and cure.
 pub fn parse(text: &str) -> Result<Element> {
+    parse_within(text, DOCUMENT_MAX_BYTES, ELEMENTS_MAX)
+}
+
+fn parse_within(text: &str, bytes_max: usize, elements_max: usize) -> Result<Element> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.len() > DOCUMENT_MAX_BYTES {
-        let what = format!("the document is longer than {DOCUMENT_MAX_BYTES} bytes");
+    if text.len() > bytes_max {
+        let what = format!("the document is longer than {bytes_max} bytes");
         return Err(refuse(
             text,
             0,
@@ -60,7 +82,7 @@ pub fn parse(text: &str) -> Result<Element> {
         let what = format!("character U+{:04X} is not allowed in XML", u32::from(c));
         return Err(refuse(text, at, &what, "remove it"));
     }
-    Parser::new(text).run()
+    Parser::new(text, elements_max).run()
 }
 
 struct Parser<'a> {
@@ -70,6 +92,7 @@ struct Parser<'a> {
     open: Vec<Open>,
     root: Option<Element>,
     elements: usize,
+    elements_max: usize,
     /// Byte where the event at hand starts.
     at: usize,
 }
@@ -81,7 +104,7 @@ struct Open {
 }
 
 impl<'a> Parser<'a> {
-    fn new(text: &'a str) -> Self {
+    fn new(text: &'a str, elements_max: usize) -> Self {
         let mut reader = Reader::from_str(text);
         let config = reader.config_mut();
         config.check_end_names = true;
@@ -95,6 +118,7 @@ impl<'a> Parser<'a> {
             open: Vec::new(),
             root: None,
             elements: 0,
+            elements_max,
             at: 0,
         }
     }
@@ -148,8 +172,8 @@ impl<'a> Parser<'a> {
             return Err(self.refuse(&what, "flatten the document"));
         }
         self.elements += 1;
-        if self.elements > ELEMENTS_MAX {
-            let what = format!("more than {ELEMENTS_MAX} elements");
+        if self.elements > self.elements_max {
+            let what = format!("more than {} elements", self.elements_max);
             return Err(self.refuse(&what, "split the document"));
         }
         let name = tag.name().0.to_owned();

@@ -53,8 +53,8 @@ fn action_xml(action: &Action, details: bool) -> Element {
         .with("id", &action.id.to_string())
         .with("operation", &action.operation)
         .with("operation_key", &action.key);
-    if let Some(internal) = internal_key(action) {
-        element.set("internal_operation_key", &internal);
+    if let Some(internal) = &action.internal_key {
+        element.set("internal_operation_key", internal);
     }
     if let Some((id, name)) = &action.node {
         element.set("on_node", name);
@@ -86,20 +86,4 @@ fn action_xml(action: &Action, details: bool) -> Element {
         attributes.set(&format!("CRM_meta_{name}"), value);
     }
     element.child(attributes)
-}
-
-/// The key is the history's; the instance's own follows where that is another.
-fn internal_key(action: &Action) -> Option<String> {
-    let id = match &action.resource {
-        Some(resource) => resource.id.as_str(),
-        None => {
-            let end = format!("_{}_{}", action.operation, action.interval_ms);
-            action.key.strip_suffix(&end)?
-        }
-    };
-    let base = id.split(':').next()?;
-    let own = format!("{base}:{}", action.meta.get("clone")?);
-    let rest = action.key.strip_prefix(base)?.trim_start_matches(':');
-    let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-    (!action.key.starts_with(&format!("{own}_"))).then(|| format!("{own}{rest}"))
 }

@@ -306,11 +306,7 @@ impl Cluster<'_> {
             }
             Variant::Group => self.collect_group_this_with(rsc, orig, list),
             Variant::Clone => {
-                if rsc == orig {
-                    self.merge_this_with(list, &r.this_with);
-                } else {
-                    self.collect_collective(rsc, orig, false, list);
-                }
+                self.merge_this_with(list, &r.this_with);
                 if let Some(parent) = r.parent {
                     self.collect_this_with(parent, orig, list);
                 }
@@ -409,11 +405,7 @@ impl Cluster<'_> {
                 }
             }
             Variant::Clone => {
-                if rsc == orig {
-                    self.merge_with_this(list, &r.with_this);
-                } else {
-                    self.collect_collective(rsc, orig, true, list);
-                }
+                self.merge_with_this(list, &r.with_this);
                 if let Some(parent) = r.parent {
                     self.collect_with_this(parent, orig, list);
                 }
@@ -423,47 +415,6 @@ impl Cluster<'_> {
             }
             Variant::Bundle => {}
         }
-    }
-
-    /// Pacemaker pcmk_sched_instances.c:pcmk__add_collective_constraints.
-    fn collect_collective(
-        &self,
-        clone: RscId,
-        instance: RscId,
-        with_this: bool,
-        list: &mut Vec<ColId>,
-    ) {
-        let everywhere = self.can_run_everywhere(clone);
-        let r = &self.rscs[clone];
-        let source = if with_this {
-            &r.with_this
-        } else {
-            &r.this_with
-        };
-        for col in source {
-            if with_this && !self.has_influence(*col, Some(instance)) {
-                continue;
-            }
-            let score = self.colocations[*col].score;
-            if !everywhere || score < 0 || (!with_this && score == INFINITY) {
-                if with_this {
-                    self.insert_with_this(list, *col);
-                } else {
-                    self.insert_this_with(list, *col);
-                }
-            }
-        }
-    }
-
-    /// Whether a clone has an instance for every node it may use.
-    fn can_run_everywhere(&self, clone: RscId) -> bool {
-        let max = self.rscs[clone].clone.map_or(0, |data| data.max as usize);
-        let usable = self.rscs[clone]
-            .allowed
-            .iter()
-            .filter(|(node, _)| self.nodes[*node].available())
-            .count();
-        max >= usable
     }
 
     /// Whether the dependent's preferences count for the primary (or this instance of it).

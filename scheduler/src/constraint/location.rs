@@ -4,6 +4,7 @@
 use super::Location;
 use crate::cluster::{Cluster, NodeId, RscId};
 use crate::node::ProbeMode;
+use crate::pattern::{self, Pattern, Submatches};
 use crate::resource::{Role, Variant};
 use crate::rule::{self, Facts};
 use crate::score::{self, INFINITY};
@@ -23,17 +24,54 @@ impl Cluster<'_> {
                 targets.extend(rsc);
             }
         }
-        if element.attr("rsc-pattern").is_some() {
-            self.warnings.push(format!(
-                "rsc_location {id}: ignored, because rsc-pattern is not supported yet"
-            ));
-        }
+        let no_groups = Submatches::new();
         for rsc in targets {
-            self.unpack_location_of(id, element, rsc, role);
+            self.unpack_location_of(id, element, (rsc, &no_groups), role);
+        }
+        if let Some(pattern) = element.attr("rsc-pattern") {
+            self.unpack_location_pattern(id, element, pattern, role);
         }
     }
 
-    fn unpack_location_of(&mut self, id: &str, element: &Element, rsc: RscId, role: Option<&str>) {
+    /// Concerns all top-level resources whose ids match, or after a `!` do not
+    /// (Pacemaker pcmk_sched_location.c:unpack_rsc_location).
+    fn unpack_location_pattern(
+        &mut self,
+        id: &str,
+        element: &Element,
+        pattern: &str,
+        role: Option<&str>,
+    ) {
+        let (inverted, text) = match pattern.strip_prefix('!') {
+            Some(text) => (true, text),
+            None => (false, pattern),
+        };
+        let Some(pattern) = Pattern::parse(text) else {
+            self.errors.push(format!(
+                "rsc_location {id}: ignored, because '{text}' is not a regular expression"
+            ));
+            return;
+        };
+        for rsc in self.documents.clone() {
+            match pattern.find(&self.rscs[rsc].id) {
+                Some(groups) if !inverted => {
+                    self.unpack_location_of(id, element, (rsc, &groups), role);
+                }
+                None if inverted => {
+                    self.unpack_location_of(id, element, (rsc, &Submatches::new()), role);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn unpack_location_of(
+        &mut self,
+        id: &str,
+        element: &Element,
+        (rsc, groups): (RscId, &Submatches),
+        role: Option<&str>,
+    ) {
         let probe = match element.attr("resource-discovery") {
             Some("never") => ProbeMode::Never,
             Some("exclusive") => ProbeMode::Exclusive,
@@ -60,7 +98,7 @@ impl Cluster<'_> {
         for rule in element.all("rule") {
             let rule = rule::resolve_idref(self.cib, rule);
             let rule_role = rule.attr("role").or(role);
-            let nodes = self.rule_nodes(rule, rsc);
+            let nodes = self.rule_nodes(rule, rsc, groups);
             let role = self.role_filter(id, rule_role);
             self.locations.push(Location {
                 id: id.to_owned(),
@@ -85,9 +123,10 @@ impl Cluster<'_> {
     }
 
     /// Nodes on which a rule holds, with the score it gives them.
-    fn rule_nodes(&self, rule: &Element, rsc: RscId) -> Vec<(NodeId, i32)> {
+    fn rule_nodes(&self, rule: &Element, rsc: RscId, groups: &Submatches) -> Vec<(NodeId, i32)> {
         let score = rule.attr("score").and_then(score::parse).unwrap_or(0);
         let attribute = rule.attr("score-attribute");
+        let attribute = attribute.map(|name| pattern::expand(name, groups));
         let meta = &self.rscs[rsc].meta;
         let mut nodes = Vec::new();
         for (id, node) in self.nodes.iter().enumerate() {
@@ -96,12 +135,13 @@ impl Cluster<'_> {
                 node_attrs: Some(&node.attrs),
                 params: Some(&params),
                 meta: Some(meta),
+                groups,
                 ..Facts::at(self.now)
             };
             if !rule::passes(rule, &facts) {
                 continue;
             }
-            let score = match attribute {
+            let score = match &attribute {
                 None => score,
                 // A node without a usable attribute is not allowed.
                 Some(attribute) => node

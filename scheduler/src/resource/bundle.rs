@@ -7,6 +7,7 @@ use crate::constraint::{Location, relation};
 use crate::resource::group::folded;
 use crate::resource::{Role, Variant};
 use crate::score::INFINITY;
+use crate::scores::stage;
 
 /// One copy of a bundle.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +75,13 @@ impl Cluster<'_> {
     /// Pacemaker pcmk_sched_bundle.c:pcmk__bundle_assign.
     pub(crate) fn assign_bundle(&mut self, bundle: RscId, prefer: Option<NodeId>, stop: bool) {
         let flags = self.rscs[bundle].flags;
-        if !flags.unassigned || flags.assigning {
+        if flags.assigning {
+            return;
+        }
+        // Asked again, Pacemaker goes through all of it again; only this is left to see.
+        self.note_scores(stage::BUNDLE, bundle);
+        if !flags.unassigned {
+            self.reset_inside(bundle);
             return;
         }
         self.rscs[bundle].flags.assigning = true;
@@ -87,17 +94,23 @@ impl Cluster<'_> {
         for replica in self.rscs[bundle].replicas.clone() {
             self.assign_replica(replica, prefer, stop);
         }
-        if let Some(clone) = self.bundled_clone(bundle) {
-            for node in self.rscs[clone].allowed.nodes() {
-                let own = self.bundled_on(bundle, node).is_some();
-                if let Some(weight) = self.rscs[clone].allowed.get_mut(node) {
-                    weight.score = if own { 0 } else { -INFINITY };
-                }
-            }
+        if let Some(clone) = self.reset_inside(bundle) {
             self.assign(clone, prefer, stop);
         }
         self.rscs[bundle].flags.assigning = false;
         self.rscs[bundle].flags.unassigned = false;
+    }
+
+    /// What is inside runs on the bundle's own nodes, each as good as the others.
+    fn reset_inside(&mut self, bundle: RscId) -> Option<RscId> {
+        let clone = self.bundled_clone(bundle)?;
+        for node in self.rscs[clone].allowed.nodes() {
+            let own = self.bundled_on(bundle, node).is_some();
+            if let Some(weight) = self.rscs[clone].allowed.get_mut(node) {
+                weight.score = if own { 0 } else { -INFINITY };
+            }
+        }
+        Some(clone)
     }
 
     fn assign_replica(&mut self, replica: Replica, prefer: Option<NodeId>, stop: bool) {
@@ -229,9 +242,7 @@ impl Cluster<'_> {
         if self.rscs[colocation.dependent].variant > Variant::Group {
             // The dependent is an instance, and goes with one container.
             match self.compatible_instance(dependent, bundle, Role::Unknown, false) {
-                Some(container) => {
-                    self.apply_colocation(dependent, container, col, true);
-                }
+                Some(container) => return self.apply_colocation(dependent, container, col, true),
                 None if score >= INFINITY => {
                     self.assign_resource(dependent, None, true, true);
                 }

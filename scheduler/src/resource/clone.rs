@@ -5,6 +5,7 @@ use crate::colocate::Merge;
 use crate::constraint::relation;
 use crate::node::{ProbeMode, Table};
 use crate::score;
+use crate::scores::stage;
 use std::cmp::Ordering;
 
 impl Cluster<'_> {
@@ -26,6 +27,7 @@ impl Cluster<'_> {
         for col in self.rscs[clone].with_this.clone() {
             self.add_dependent_scores(clone, col);
         }
+        self.note_scores(stage::CLONE, clone);
         self.sort_for_assignment(clone);
         if let Some(data) = self.rscs[clone].clone {
             let instances = self.rscs[clone].children.clone();
@@ -159,7 +161,8 @@ impl Cluster<'_> {
         for col in this_with {
             let primary = self.colocations[col].primary;
             let factor = score::factor(self.colocations[col].score);
-            self.merge_scores(primary, &mut table, col, factor, Merge::default());
+            let merge = Merge::new(instance, false, false);
+            self.merge_scores(primary, &mut table, col, factor, merge);
         }
         for col in with_this {
             if !self.has_influence(col, Some(instance)) {
@@ -167,7 +170,7 @@ impl Cluster<'_> {
             }
             let dependent = self.colocations[col].dependent;
             let factor = score::factor(self.colocations[col].score);
-            let merge = Merge::new(false, true);
+            let merge = Merge::new(instance, false, true);
             self.merge_scores(dependent, &mut table, col, factor, merge);
         }
         table.get(node).map_or(0, |weight| weight.score)

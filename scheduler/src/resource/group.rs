@@ -5,6 +5,7 @@ use crate::cluster::{ActId, Cluster, NodeId, RscId};
 use crate::constraint::colocation::NewColocation;
 use crate::constraint::relation;
 use crate::score::INFINITY;
+use crate::scores::stage;
 
 /// What the constraints of one member need to know of the members before.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,6 +48,7 @@ impl Cluster<'_> {
         };
         self.rscs[group].flags.assigning = true;
         self.rscs[group].role = self.rscs[first].role;
+        self.note_scores(stage::GROUP, group);
         let mut node = None;
         for member in members {
             let assigned = self.assign(member, prefer, stop_if_fail);

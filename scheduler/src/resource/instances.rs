@@ -250,12 +250,20 @@ impl Cluster<'_> {
         role: Role,
         current: bool,
     ) -> Option<RscId> {
+        // A bundle's containers are where their hosts are, and so is what is inside another.
+        let place = |node: NodeId| {
+            if self.rscs[clone].variant == Variant::Bundle && self.nodes[node].bundled {
+                let container = self.container_of(node)?;
+                return self.location_of(container, false);
+            }
+            Some(node)
+        };
         if let Some(node) = self.location_of(rsc, current) {
-            return self.instance_on(clone, node, role, current);
+            return self.instance_on(clone, place(node)?, role, current);
         }
         self.sorted_nodes(rsc, None)
             .into_iter()
-            .find_map(|node| self.instance_on(clone, node, role, current))
+            .find_map(|node| self.instance_on(clone, place(node)?, role, current))
     }
 
     fn instance_on(&self, clone: RscId, node: NodeId, role: Role, current: bool) -> Option<RscId> {

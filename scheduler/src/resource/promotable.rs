@@ -50,7 +50,7 @@ impl Cluster<'_> {
         if !self.promotion_score_applies(rsc, node) {
             return None;
         }
-        let host = self.attribute_host(rsc, node);
+        let host = self.attribute_host(rsc, node)?;
         let value = |name: &str| {
             self.nodes[host]
                 .attrs
@@ -110,6 +110,7 @@ impl Cluster<'_> {
         let mut promoted = 0;
         for instance in self.rscs[clone].children.clone() {
             let room = promoted < max || !self.rscs[clone].flags.managed;
+            self.note_promotion(instance);
             let chosen = if self.rscs[instance].promotion_sort >= 0 && room {
                 self.node_to_promote_on(instance)
             } else {
@@ -136,6 +137,7 @@ impl Cluster<'_> {
             self.count_as_unpromoted(instance);
         }
         let Some(chosen) = self.location_of(instance, false) else {
+            self.rscs[instance].promotion_sort = -INFINITY;
             return;
         };
         let next_role = self.state_of(instance, false);
@@ -227,7 +229,7 @@ impl Cluster<'_> {
                 continue;
             }
             let (primary, score) = (colocation.primary, colocation.score);
-            let merge = Merge::new(score < INFINITY, false);
+            let merge = Merge::new(clone, score < INFINITY, false);
             self.merge_scores(primary, &mut nodes, col, score::factor(score), merge);
         }
         for col in self.with_this_colocations(clone) {
@@ -236,7 +238,7 @@ impl Cluster<'_> {
                 continue;
             }
             let (dependent, score) = (colocation.dependent, colocation.score);
-            let merge = Merge::new(true, true);
+            let merge = Merge::new(clone, true, true);
             self.merge_scores(dependent, &mut nodes, col, score::factor(score), merge);
         }
         self.rscs[clone].allowed = nodes;
@@ -268,7 +270,7 @@ impl Cluster<'_> {
             if self.state_of(rsc, true) != Role::Promoted {
                 return None;
             }
-        } else if r.priority < 0 || !self.nodes[node].available() {
+        } else if r.priority < 0 || !self.nodes[node].available() || !self.will_have_host(node) {
             return None;
         }
         let top = self.top_of(rsc);
@@ -277,6 +279,12 @@ impl Cluster<'_> {
             .clone
             .map_or(0, |data| data.promoted_node_max);
         (weight.count < max || !r.flags.managed).then_some(node)
+    }
+
+    /// A guest whose container goes nowhere promotes nothing.
+    fn will_have_host(&self, node: NodeId) -> bool {
+        self.container_of(node)
+            .is_none_or(|container| self.location_of(container, false).is_some())
     }
 
     fn leave_unpromoted(&mut self, rsc: RscId) {

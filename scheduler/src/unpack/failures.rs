@@ -113,10 +113,15 @@ impl<'a> Cluster<'a> {
             self.unpack_failure(rsc, node, op, (strategy, fail_role), last_failure, on_fail);
             return;
         }
-        if strategy == OnFail::Ignore {
+        // The restart of its container stops it, too.
+        let stops_with_container = strategy == OnFail::RestartContainer && op.task == "stop";
+        if strategy == OnFail::Ignore || stops_with_container {
             self.update_state(rsc, node, op, op.target_rc, *last_failure, on_fail);
             self.rscs[rsc].flags.ignore_failure = true;
             self.record_failure(rsc, node, op);
+            if stops_with_container && *on_fail <= OnFail::Restart {
+                *on_fail = strategy;
+            }
             return;
         }
         self.unpack_failure(rsc, node, op, (strategy, fail_role), last_failure, on_fail);

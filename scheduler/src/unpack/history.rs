@@ -299,10 +299,7 @@ impl<'a> Cluster<'a> {
         self.unpack_attributes(rsc);
         self.rscs[rsc].flags.removed = true;
         if self.options.symmetric {
-            for node in 0..self.nodes.len() {
-                let base = self.nodes[node].base_score;
-                self.rscs[rsc].allowed.entry(node, base);
-            }
+            self.allow_everywhere(rsc);
         }
         if self.options.stop_removed_resources {
             self.ban_everywhere(rsc);

@@ -105,17 +105,16 @@ impl<'a> Cluster<'a> {
         Some(rsc)
     }
 
-    /// All nodes there are so far, as in symmetric clusters.
-    fn allow_everywhere(&mut self, rsc: RscId) {
+    /// All nodes there are so far, as in symmetric clusters, but the insides of bundles
+    /// (Pacemaker complex.c:resource_node_score).
+    pub(super) fn allow_everywhere(&mut self, rsc: RscId) {
         for node in 0..self.nodes.len() {
-            if self.nodes[node].to_come || self.rscs[rsc].allowed.get(node).is_some() {
+            let n = &self.nodes[node];
+            if n.to_come || n.bundled || self.rscs[rsc].allowed.get(node).is_some() {
                 continue;
             }
-            let (base, bundled) = (self.nodes[node].base_score, self.nodes[node].bundled);
-            let weight = self.rscs[rsc].allowed.entry(node, base);
-            if bundled {
-                weight.probe = ProbeMode::Never;
-            }
+            let base = n.base_score;
+            self.rscs[rsc].allowed.entry(node, base);
         }
     }
 
@@ -374,11 +373,12 @@ impl<'a> Cluster<'a> {
                 meta.insert(name.to_owned(), value.clone());
             }
         }
-        let mut at = Some(rsc);
-        while let Some(id) = at {
-            let r = &self.rscs[id];
-            unpack_nvpairs(self.cib, &r.sources, "meta_attributes", &facts, &mut meta);
-            at = r.parent;
+        unpack_nvpairs(self.cib, &r.sources, "meta_attributes", &facts, &mut meta);
+        if let Some(parent) = r.parent {
+            for (name, value) in &self.rscs[parent].meta {
+                let entry = meta.entry(name.clone());
+                entry.or_insert_with(|| value.clone());
+            }
         }
         if let Some(defaults) = section(self.cib, "rsc_defaults") {
             unpack_nvpairs(self.cib, &[defaults], "meta_attributes", &facts, &mut meta);
@@ -533,6 +533,9 @@ impl<'a> Cluster<'a> {
             total: 0,
         };
         self.rscs[rsc].clone = Some(data);
+        // Instances do not move without a reason.
+        let stickiness = self.rscs[rsc].meta.entry("resource-stickiness".to_owned());
+        stickiness.or_insert_with(|| "1".to_owned());
         // Even a clone without instances has one, removed, for the history to refer to.
         for _ in 0..data.max.max(1) {
             if self.add_clone_instance(rsc, element).is_none() {

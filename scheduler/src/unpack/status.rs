@@ -6,6 +6,7 @@ use crate::options::NoQuorum;
 use crate::rule::{Facts, unpack_nvpairs};
 use crate::score::INFINITY;
 use crate::text::{is_true, parse_bool};
+use crate::utilization::amounts;
 use cib::Element;
 use std::collections::BTreeMap;
 
@@ -85,6 +86,9 @@ impl<'a> Cluster<'a> {
                 &mut attrs,
             );
             self.nodes[node].attrs.extend(attrs);
+            let mut capacity = BTreeMap::new();
+            unpack_nvpairs(self.cib, &[transient], "utilization", &facts, &mut capacity);
+            self.nodes[node].free.extend(amounts(&capacity));
         }
         let node = &mut self.nodes[node];
         if let Some(since) = state.attr("shutdown") {
