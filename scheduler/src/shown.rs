@@ -61,7 +61,8 @@ impl Cluster<'_> {
     /// What only a display needs.
     pub(crate) fn shown(&self, rsc: RscId) -> Shown {
         let r = &self.rscs[rsc];
-        let names = |nodes: Vec<NodeId>| nodes.iter().map(|n| self.nodes[*n].name.clone()).collect();
+        let names =
+            |nodes: Vec<NodeId>| nodes.iter().map(|n| self.nodes[*n].name.clone()).collect();
         let mut sources = r.sources.iter();
         let container = sources.find_map(|s| s.first("docker").or_else(|| s.first("podman")));
         Shown {
@@ -85,7 +86,10 @@ impl Cluster<'_> {
                 _ => None,
             }
             .unwrap_or_default(),
-            image: container.and_then(|c| c.attr("image")).unwrap_or_default().to_owned(),
+            image: container
+                .and_then(|c| c.attr("image"))
+                .unwrap_or_default()
+                .to_owned(),
             container_kind: container.map(|c| c.name.clone()).unwrap_or_default(),
             replicas: self.shown_replicas(rsc),
         }
@@ -156,14 +160,23 @@ impl Cluster<'_> {
         let shown = replicas.map(|replica| {
             let name = &self.rscs[replica.remote.unwrap_or(replica.container)].id;
             let address = replica.ip.and_then(|ip| self.parameter(ip, "ip"));
-            let parts = [replica.ip, replica.child, Some(replica.container), replica.remote];
+            let parts = [
+                replica.ip,
+                replica.child,
+                Some(replica.container),
+                replica.remote,
+            ];
             ShownReplica {
                 name: match address {
                     Some(address) => format!("{name} ({address})"),
                     None => name.clone(),
                 },
                 inner: Box::new(self.status_of(replica.child.unwrap_or(replica.container))),
-                parts: parts.into_iter().flatten().map(|p| self.status_of(p)).collect(),
+                parts: parts
+                    .into_iter()
+                    .flatten()
+                    .map(|p| self.status_of(p))
+                    .collect(),
                 place: self.shown_place(replica.container),
             }
         });

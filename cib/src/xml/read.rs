@@ -40,7 +40,9 @@ pub fn parse_bytes(bytes: &[u8]) -> Result<Element> {
 /// # Errors
 /// As [`parse_bytes`].
 pub fn parse_file(bytes: &[u8]) -> Result<Element> {
-    parse_utf8(bytes, |text| parse_within(text, FILE_MAX_BYTES, FILE_ELEMENTS_MAX))
+    parse_utf8(bytes, |text| {
+        parse_within(text, FILE_MAX_BYTES, FILE_ELEMENTS_MAX)
+    })
 }
 
 fn parse_utf8(bytes: &[u8], parse: impl Fn(&str) -> Result<Element>) -> Result<Element> {
