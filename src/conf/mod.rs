@@ -1,6 +1,7 @@
 //! corosync.conf, sysconfig files and the authkey: what an administrator writes.
 
 mod authkey;
+pub mod keepalived;
 mod keys;
 mod model;
 mod names;

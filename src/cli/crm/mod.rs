@@ -5,7 +5,7 @@ mod configure;
 mod node;
 mod ra;
 mod resource;
-mod session;
+pub(crate) mod session;
 mod shell;
 pub(crate) mod words;
 
