@@ -2,7 +2,8 @@
 
 use super::history::{HistoryOp, exec};
 use crate::action::flag;
-use crate::cluster::{Cluster, NodeId, RscId};
+use crate::cluster::{ActId, Cluster, NodeId, RscId};
+use crate::constraint::relation;
 use crate::plan::Because;
 use crate::score::{self, INFINITY};
 use crate::text::base_id;
@@ -96,7 +97,8 @@ impl Cluster<'_> {
         if timeout_s > 0
             && let Some(last_run) = op.last_rc_change
         {
-            expired = self.now >= last_run.saturating_add(timeout_s);
+            expired = self.now >= last_run.saturating_add(timeout_s)
+                && !self.waits_for_fencing_of_remote(rsc, op);
             let failures = self.failures(rsc, node, true);
             unexpired_count = failures.count;
             let expires = failures.last.saturating_add(timeout_s).saturating_add(1);
@@ -105,22 +107,46 @@ impl Cluster<'_> {
             }
         }
         let mut clear = false;
+        let last_failure = op.id.ends_with("_last_failure_0");
         if expired && self.failures(rsc, node, false).count > 0 {
             if unexpired_count == 0 {
                 clear = true;
             } else {
                 expired = false;
             }
+        } else if expired && last_failure && self.rscs[rsc].reconnect_ms > 0 {
+            clear = true;
         }
-        let last_failure = op.id.ends_with("_last_failure_0");
         if !expired && last_failure && self.parameters_changed(rsc, node, op) {
             clear = true;
         }
         if clear {
-            self.clear_failcount(rsc, node);
+            let clear = self.clear_failcount(rsc, node);
+            if self.options.fencing && self.rscs[rsc].reconnect_ms > 0 {
+                self.order_after_fencing_of_remote(clear, rsc);
+            }
         }
         let found_state = op.is_probe() && matches!(op.rc, 0 | 7 | 8 | 190 | 191);
         expired && !found_state
+    }
+
+    /// A lost connection is tried again after its interval, but not before what is behind it
+    /// was fenced (Pacemaker unpack.c:should_ignore_failure_timeout).
+    fn waits_for_fencing_of_remote(&self, rsc: RscId, op: &HistoryOp) -> bool {
+        self.rscs[rsc].reconnect_ms > 0
+            && self.options.fencing
+            && op.interval_ms != 0
+            && op.task == "monitor"
+            && self
+                .find_node(&self.rscs[rsc].id)
+                .is_some_and(|behind| !self.nodes[behind].was_fenced)
+    }
+
+    fn order_after_fencing_of_remote(&mut self, clear: ActId, rsc: RscId) {
+        if let Some(behind) = self.find_node(&self.rscs[rsc].id.clone()) {
+            let fencing = self.fence_action(behind, true, None, false);
+            self.relate(fencing, clear, relation::FIRST_IMPLIES_THEN);
+        }
     }
 
     /// Bans resources from nodes where they failed too often
@@ -194,7 +220,7 @@ impl Cluster<'_> {
                 }
                 let clear = self.clear_failcount(rsc, node);
                 debug_assert!(!self.actions[clear].is(flag::PSEUDO));
-                self.order_action_then(clear, rsc, "stop", crate::constraint::relation::ORDERED);
+                self.order_action_then(clear, rsc, "stop", relation::ORDERED);
             }
         }
     }

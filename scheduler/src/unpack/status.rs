@@ -52,7 +52,10 @@ impl<'a> Cluster<'a> {
 
     fn unpack_node_state(&mut self, node: NodeId, state: &'a Element) {
         if self.nodes[node].kind != NodeKind::Member {
-            self.nodes[node].was_fenced = is_true(state.attr("node_fenced"));
+            // A time; before 1.1.17 a boolean.
+            let fenced = state.attr("node_fenced");
+            let since = fenced.and_then(|text| text.trim().parse::<i64>().ok());
+            self.nodes[node].was_fenced = is_true(fenced) || since.is_some_and(|time| time > 0);
             return;
         }
         self.unpack_transient_attributes(node, state);
