@@ -227,6 +227,8 @@ impl Cluster<'_> {
         let on_fail = self.on_fail(rsc, op, interval_ms, &meta);
         let role = match (on_fail, op) {
             (OnFail::Stop, _) => Role::Stopped,
+            // It is tried again when the interval has passed.
+            (OnFail::ResetRemote, _) if self.rscs[rsc].reconnect_ms > 0 => Role::Stopped,
             (_, "promote") => Role::Unpromoted,
             _ => Role::Started,
         };

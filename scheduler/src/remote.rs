@@ -74,7 +74,8 @@ impl Cluster<'_> {
             }
             let n = &self.nodes[node];
             let waits = r.next_role == Role::Stopped && r.reconnect_ms > 0;
-            return if waits && n.was_fenced && !n.shutdown {
+            let leaves = n.attrs.get("shutdown").is_some_and(|since| since != "0");
+            return if waits && n.was_fenced && !leaves {
                 Link::Unknown
             } else {
                 Link::Failed
