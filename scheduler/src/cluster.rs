@@ -165,9 +165,11 @@ impl<'a> Cluster<'a> {
     /// A configured resource by id; anonymous clones answer to their instances' plain id.
     pub(crate) fn find_configured(&self, id: &str) -> Option<RscId> {
         self.by_id.get(id).copied().or_else(|| {
-            // A cloned resource is named without its instance number in constraints.
-            let first = self.by_id.get(&format!("{id}:0")).copied()?;
-            Some(self.top_of(first))
+            // What is cloned is known by its own name once it has a history.
+            let named = |rsc: &RscId| self.rscs[*rsc].history_id.as_deref() == Some(id);
+            (0..self.rscs.len())
+                .find(named)
+                .map(|instance| self.top_of(instance))
         })
     }
 }

@@ -72,9 +72,6 @@ impl<'a> Cluster<'a> {
             other => other,
         };
         let params = self.digest_params(rsc, task, op.interval_ms, Some(node));
-        if self.only_hidden_differ(op, &params) {
-            return Compared::Same;
-        }
         if op.reschedule {
             return Compared::Restart;
         }
@@ -243,6 +240,10 @@ impl<'a> Cluster<'a> {
             "monitor" | "migrate_from" | "promote" if op.interval_ms == 0 => "start",
             other => other,
         };
+        let params = self.digest_params(rsc, task, op.interval_ms, Some(node));
+        if self.only_hidden_differ(op, &params) {
+            return false;
+        }
         match self.compare_digest(rsc, node, op) {
             Compared::Same => return false,
             Compared::Restart => self.force_restart(rsc, task, op.interval_ms),

@@ -94,7 +94,10 @@ impl<'a> Cluster<'a> {
             Variant::Group => self.unpack_group(rsc, element, instance),
             Variant::Clone => self.unpack_clone(rsc, element),
             Variant::Bundle => self.unpack_bundle(rsc, element),
-            Variant::Primitive => self.unpack_connection(rsc),
+            Variant::Primitive => {
+                self.force_anonymous(rsc);
+                self.unpack_connection(rsc);
+            }
         }
         // Where a guest's connection may be is decided by its container.
         let guest =
@@ -452,11 +455,11 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// Only OCF agents can run several told-apart instances
+    /// Whether instances are told apart
     /// (Pacemaker complex.c:detect_unique, native.c:native_unpack).
     fn globally_unique(&self, rsc: RscId, meta: &BTreeMap<String, String>) -> bool {
         let class = &self.rscs[rsc].class;
-        if !class.is_empty() && !class.eq_ignore_ascii_case("ocf") {
+        if !class.is_empty() && !can_be_unique(class) {
             return false;
         }
         match meta.get("globally-unique") {
@@ -465,6 +468,37 @@ impl<'a> Cluster<'a> {
                 .get("clone-node-max")
                 .and_then(|v| v.parse::<u32>().ok())
                 .is_some_and(|max| max > 1),
+        }
+    }
+
+    /// A clone with a member whose agent cannot tell instances apart is anonymous
+    /// (Pacemaker native.c:native_unpack, clone.c:pe__force_anon).
+    fn force_anonymous(&mut self, rsc: RscId) {
+        let top = self.top_of(rsc);
+        if can_be_unique(&self.rscs[rsc].class)
+            || !self.is_clone(top)
+            || !self.rscs[top].flags.unique
+        {
+            return;
+        }
+        self.warnings.push(format!(
+            "clone {}: anonymous, because the agent of {} knows nothing of instances",
+            self.rscs[top].id, self.rscs[rsc].id
+        ));
+        let nodes = u32::try_from(self.nodes.iter().filter(|n| !n.to_come).count());
+        if let Some(data) = &mut self.rscs[top].clone {
+            data.node_max = 1;
+            data.max = data.max.min(nodes.unwrap_or(u32::MAX));
+        }
+        let mut pending = vec![top];
+        // The instance that is being made is not among the clone's children yet.
+        pending.extend(self.rscs[rsc].parent);
+        while let Some(at) = pending.pop() {
+            let r = &mut self.rscs[at];
+            r.flags.unique = false;
+            r.meta
+                .insert("globally-unique".to_owned(), "false".to_owned());
+            pending.extend(&self.rscs[at].children);
         }
     }
 
@@ -537,7 +571,10 @@ impl<'a> Cluster<'a> {
         let stickiness = self.rscs[rsc].meta.entry("resource-stickiness".to_owned());
         stickiness.or_insert_with(|| "1".to_owned());
         // Even a clone without instances has one, removed, for the history to refer to.
-        for _ in 0..data.max.max(1) {
+        let mut made = 0;
+        // A member may have made the clone anonymous, and with that smaller.
+        while made < self.rscs[rsc].clone.map_or(0, |data| data.max).max(1) {
+            made += 1;
             if self.add_clone_instance(rsc, element).is_none() {
                 let id = self.rscs[rsc].id.clone();
                 self.errors
@@ -576,4 +613,12 @@ impl<'a> Cluster<'a> {
             self.mark_removed(child);
         }
     }
+}
+
+/// Only OCF and fence agents can run several told-apart instances
+/// (Pacemaker agents.c:pcmk_get_ra_caps).
+fn can_be_unique(class: &str) -> bool {
+    ["ocf", "stonith"]
+        .iter()
+        .any(|known| class.eq_ignore_ascii_case(known))
 }
