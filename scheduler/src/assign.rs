@@ -297,7 +297,9 @@ impl Cluster<'_> {
                 .allowed
                 .get(wanted)
                 .map_or(-INFINITY, |w| w.score);
-            if !self.nodes[wanted].available() || score < 0 {
+            // A guest may be expected to come up with its container.
+            let usable = self.nodes[wanted].available() || self.is_guest(wanted);
+            if !usable || score < 0 {
                 if stop_if_fail {
                     self.set_next_role(rsc, Role::Stopped);
                 }
