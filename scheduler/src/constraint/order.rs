@@ -241,7 +241,7 @@ impl Cluster<'_> {
         let flags = kind_flags(kind, first_task, symmetry);
         let require_all = parse_bool(first.1.attr("require-all")) != Some(false);
         if require_all {
-            self.order_set_pairs(first, first_task, then, then_task, flags);
+            self.order_set_pairs(first, first_task, then, then_task, (flags, false));
         } else {
             self.order_any_of_set(id, first, first_task, then, then_task, flags);
         }
@@ -249,7 +249,7 @@ impl Cluster<'_> {
             (symmetric, inverse(first_task), inverse(then_task))
         {
             let flags = kind_flags(kind, undo_first, Symmetry::Inverse);
-            self.order_set_pairs(then, undo_then, first, undo_first, flags);
+            self.order_set_pairs(then, undo_then, first, undo_first, (flags, true));
         }
     }
 
@@ -259,11 +259,11 @@ impl Cluster<'_> {
         first_task: &str,
         then: (&[RscId], &Element),
         then_task: &str,
-        flags: u32,
+        (flags, back): (u32, bool),
     ) {
-        let sequential = |set: &Element| parse_bool(set.attr("sequential")) != Some(false);
-        // Only the ends of sequential sets need ordering; going down they are the other ends.
-        let down = matches!(first_task, "stop" | "demote");
+        // Only the ends of sequential sets need ordering; on the way back they are the other ends.
+        // Unlike within a set, a set counts as sequential here only where that is said.
+        let sequential = |set: &Element| parse_bool(set.attr("sequential")) == Some(true);
         let pick = |(members, set): (&[RscId], &Element), last: bool| -> Vec<RscId> {
             if !sequential(set) {
                 return members.to_vec();
@@ -275,8 +275,8 @@ impl Cluster<'_> {
             };
             member.copied().into_iter().collect()
         };
-        for before in pick(first, !down) {
-            for after in pick(then, down) {
+        for before in pick(first, !back) {
+            for after in pick(then, back) {
                 self.order_ops(before, first_task, after, then_task, flags);
             }
         }

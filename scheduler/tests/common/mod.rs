@@ -302,65 +302,12 @@ impl Cib {
         )
     }
 
-    /// For comparison with other schedulers: writes the CIB where `MAINSTAY_SCENARIOS` says.
-    fn dump(&self) {
-        let thread = std::thread::current();
-        let name = thread.name().unwrap_or("scenario");
-        if let Some(folder) = std::env::var_os("MAINSTAY_SCENARIOS") {
-            let file = std::path::Path::new(&folder).join(format!("{name}.xml"));
-            std::fs::write(file, self.xml()).expect("a folder to write to");
-        }
-    }
-
     pub(crate) fn plan(&self) -> Plan {
         let tree = cib::xml::parse(&self.xml()).expect("the scenario's XML");
         let plan = schedule(&tree, &Options { now: NOW });
         check(&plan);
         plan
     }
-
-    /// Summary, then each action with what it waits for.
-    pub(crate) fn outcome(&self) -> String {
-        self.dump();
-        outcome(&self.plan())
-    }
-}
-
-fn name(action: &scheduler::Action) -> String {
-    match &action.node {
-        Some((_, node)) => format!("{} {node}", action.key),
-        None => action.key.clone(),
-    }
-}
-
-pub(crate) fn outcome(plan: &Plan) -> String {
-    let mut text = String::new();
-    for line in &plan.summary {
-        text += &format!(
-            "{}\n",
-            line.split_whitespace().collect::<Vec<_>>().join(" ")
-        );
-    }
-    text += "--\n";
-    for synapse in &plan.graph.synapses {
-        let _ = write!(text, "{}", name(&synapse.action));
-        let mut inputs: Vec<String> = plan
-            .graph
-            .synapses
-            .iter()
-            .filter(|other| synapse.inputs.contains(&other.action.id))
-            .map(|other| name(&other.action))
-            .collect();
-        inputs.sort();
-        if !inputs.is_empty() {
-            let _ = write!(text, " <- {}", inputs.join(", "));
-        }
-        text.push('\n');
-    }
-    for message in plan.errors.iter().chain(&plan.warnings) {
-        let _ = writeln!(text, "note: {message}");
-    }
-    text
 }
 
 /// What holds for every plan: the graph is closed and can be run to its end.

@@ -1,0 +1,174 @@
+//! Promotable clones, migrations, tickets, utilization, guests and bundles.
+
+mod common;
+
+use common::{Cib, meta_attributes, primitive, primitive_meta};
+
+/// The Transition Summary, blanks squeezed.
+fn summary(cib: &Cib) -> Vec<String> {
+    let squeeze = |line: &String| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    cib.plan().summary.iter().map(squeeze).collect()
+}
+
+fn promotable(more: &[(&str, &str)]) -> String {
+    let mut meta = vec![("promotable", "true")];
+    meta.extend(more);
+    format!(
+        r#"<clone id="k">{}{}</clone>"#,
+        meta_attributes("k", &meta),
+        primitive("a")
+    )
+}
+
+#[test]
+fn the_best_promotion_score_is_promoted() {
+    let cib = Cib::new(&["n1", "n2"])
+        .resource(&promotable(&[]))
+        .stopped("a")
+        .transient("n1", "master-a", "5")
+        .transient("n2", "master-a", "10");
+    assert_eq!(
+        summary(&cib),
+        ["Promote a:0 ( Stopped -> Promoted n2 )", "Start a:1 ( n1 )"]
+    );
+}
+
+#[test]
+fn nothing_is_promoted_without_a_score() {
+    let cib = Cib::new(&["n1"]).resource(&promotable(&[])).stopped("a");
+    assert_eq!(summary(&cib), ["Start a:0 ( n1 )"]);
+}
+
+#[test]
+fn a_location_for_the_role_serves_as_score() {
+    let cib = Cib::new(&["n1", "n2"])
+        .resource(&promotable(&[]))
+        .stopped("a")
+        .constraint(r#"<rsc_location id="l" rsc="k" role="Promoted" node="n2" score="20"/>"#);
+    assert!(
+        summary(&cib)
+            .iter()
+            .any(|line| line.starts_with("Promote") && line.ends_with("Promoted n2 )"))
+    );
+}
+
+#[test]
+fn instances_are_notified_before_and_after() {
+    let cib = Cib::new(&["n1"])
+        .resource(&promotable(&[("notify", "true")]))
+        .stopped("a")
+        .transient("n1", "master-a", "5");
+    let plan = cib.plan();
+    let keys: Vec<&str> = plan
+        .graph
+        .synapses
+        .iter()
+        .map(|s| s.action.key.as_str())
+        .collect();
+    for key in [
+        "k_pre_notify_promote_0",
+        "k_confirmed-pre_notify_promote_0",
+        "a_pre_notify_promote_0",
+        "a_post_notify_promoted_0",
+        "k_confirmed-post_notify_promoted_0",
+    ] {
+        let wanted = key.replace("a_post_notify_promoted_0", "a_post_notify_promote_0");
+        assert!(
+            keys.iter()
+                .any(|k| k.replace("a:0", "a") == wanted || *k == key),
+            "{wanted}: {keys:?}"
+        );
+    }
+}
+
+#[test]
+fn without_its_ticket_nothing_starts() {
+    let cib = Cib::new(&["n1"])
+        .resource(&primitive("a"))
+        .stopped("a")
+        .constraint(r#"<rsc_ticket id="t" rsc="a" ticket="site" loss-policy="stop"/>"#);
+    assert!(summary(&cib).is_empty());
+}
+
+#[test]
+fn a_lost_ticket_stops_what_needs_it() {
+    let cib = Cib::new(&["n1"])
+        .resource(&primitive("a"))
+        .running("n1", "a")
+        .constraint(r#"<rsc_ticket id="t" rsc="a" ticket="site" loss-policy="stop"/>"#);
+    assert_eq!(summary(&cib), ["Stop a ( n1 ) due to node availability"]);
+}
+
+#[test]
+fn a_resource_that_may_migrates() {
+    let cib = Cib::new(&["n1", "n2"])
+        .resource(&primitive_meta("a", &[("allow-migrate", "true")]))
+        .running("n1", "a")
+        .attribute("n1", "standby", "on");
+    assert_eq!(summary(&cib), ["Migrate a ( n1 -> n2 )"]);
+}
+
+#[test]
+fn a_full_node_takes_nothing_more() {
+    let sized = |id: &str| {
+        let usage = format!(
+            r#"<utilization id="{id}-u"><nvpair id="{id}-u-c" name="cpu" value="2"/></utilization>"#
+        );
+        primitive(id).replace("<operations>", &format!("{usage}<operations>"))
+    };
+    let cib = Cib::new(&["n1"])
+        .option("placement-strategy", "utilization")
+        .resource(&sized("a"))
+        .stopped("a");
+    assert!(summary(&cib).is_empty(), "the node has no capacity at all");
+}
+
+#[test]
+fn sick_nodes_run_nothing() {
+    let cib = Cib::new(&["n1", "n2"])
+        .option("node-health-strategy", "only-green")
+        .resource(&primitive("a"))
+        .stopped("a")
+        .transient("n1", "#health-disk", "yellow");
+    assert_eq!(summary(&cib), ["Start a ( n2 )"]);
+}
+
+#[test]
+fn tags_stand_for_their_resources() {
+    let cib = Cib::new(&["n1", "n2"])
+        .resource(r#"<template id="t" class="ocf" provider="heartbeat" type="Dummy"/>"#)
+        .resource(r#"<primitive id="a" template="t"/>"#)
+        .resource(r#"<primitive id="b" template="t"/>"#)
+        .stopped("a")
+        .stopped("b")
+        .constraint(r#"<rsc_location id="l" rsc="t" node="n1" score="-INFINITY"/>"#);
+    assert_eq!(summary(&cib), ["Start a ( n2 )", "Start b ( n2 )"]);
+}
+
+#[test]
+fn a_guest_starts_with_what_contains_it() {
+    let cib = Cib::new(&["n1"])
+        .resource(&primitive_meta("vm", &[("remote-node", "guest")]))
+        .stopped("vm")
+        .stopped("guest");
+    assert_eq!(summary(&cib), ["Start vm ( n1 )", "Start guest ( n1 )"]);
+}
+
+#[test]
+fn a_bundle_starts_container_connection_and_inside() {
+    let cib = Cib::new(&["n1"])
+        .resource(&format!(
+            r#"<bundle id="box"><podman image="i"/><network control-port="9999"/>{}</bundle>"#,
+            primitive("a")
+        ))
+        .stopped("box-podman-0")
+        .stopped("box-0");
+    assert_eq!(
+        summary(&cib),
+        [
+            "Start box-podman-0 ( n1 )",
+            "Start box-0 ( n1 )",
+            "Start a:0 ( box-0 )"
+        ]
+    );
+}
