@@ -1,6 +1,7 @@
 //! The working set of one scheduling run, and the stages it goes through.
 
 use crate::action::Action;
+use crate::circle::Configured;
 use crate::constraint::ticket::Ticket;
 use crate::constraint::{Colocation, Location, Ordering};
 use crate::node::Node;
@@ -46,6 +47,8 @@ pub(crate) struct Cluster<'a> {
     pub(crate) colocations: Vec<Colocation>,
     /// In order of creation, which is the order they are applied in.
     pub(crate) orderings: Vec<Ordering>,
+    /// In document order.
+    pub(crate) configured_orders: Vec<Configured>,
     /// What ran where, as unpacked, in the order found.
     pub(crate) histories: Vec<ResourceHistory<'a>>,
     pub(crate) failed_ops: Vec<FailedOp>,
@@ -91,6 +94,7 @@ impl<'a> Cluster<'a> {
             locations: Vec::new(),
             colocations: Vec::new(),
             orderings: Vec::new(),
+            configured_orders: Vec::new(),
             histories: Vec::new(),
             failed_ops: Vec::new(),
             tickets: BTreeMap::new(),

@@ -16,7 +16,7 @@ impl Cluster<'_> {
     /// Writes the graph.
     pub(crate) fn build_graph(&mut self) -> plan::Graph {
         self.break_load_loops();
-        self.break_loops();
+        self.break_circles();
         let mut graph = plan::Graph {
             synapses: Vec::new(),
             cluster_delay_ms: self.options.cluster_delay_ms,
@@ -102,7 +102,7 @@ impl Cluster<'_> {
     }
 
     /// Pacemaker pcmk_graph_producer.c:should_add_action_to_graph.
-    fn belongs_in_graph(&self, id: ActId) -> bool {
+    pub(crate) fn belongs_in_graph(&self, id: ActId) -> bool {
         let action = &self.actions[id];
         if !action.is(flag::RUNNABLE)
             || (action.is(flag::OPTIONAL) && !action.is(flag::ALWAYS_IN_GRAPH))
@@ -126,7 +126,7 @@ impl Cluster<'_> {
     }
 
     /// Pacemaker pcmk_graph_producer.c:should_add_input_to_graph.
-    fn input_counts(&mut self, id: ActId, index: usize) -> bool {
+    pub(crate) fn input_counts(&mut self, id: ActId, index: usize) -> bool {
         let input = self.actions[id].before[index];
         let (action, first) = (&self.actions[id], &self.actions[input.action]);
         let runnable = first.is(flag::RUNNABLE);
@@ -208,51 +208,6 @@ impl Cluster<'_> {
             }
         }
         false
-    }
-
-    /// A graph that waits for itself would never end: the relation that closes a circle is
-    /// dropped, and named.
-    fn break_loops(&mut self) {
-        let count = self.actions.len();
-        let in_graph: Vec<bool> = (0..count).map(|id| self.belongs_in_graph(id)).collect();
-        // 0 = not seen, 1 = on the path, 2 = done.
-        let mut state = vec![0u8; count];
-        for start in 0..count {
-            if !in_graph[start] || state[start] != 0 {
-                continue;
-            }
-            let mut path: Vec<(ActId, usize)> = vec![(start, 0)];
-            state[start] = 1;
-            while let Some((id, index)) = path.last_mut().map(|top| {
-                let at = *top;
-                top.1 += 1;
-                at
-            }) {
-                if index >= self.actions[id].before.len() {
-                    state[id] = 2;
-                    path.pop();
-                    continue;
-                }
-                let first = self.actions[id].before[index].action;
-                if !in_graph[first] || !self.input_counts(id, index) {
-                    continue;
-                }
-                match state[first] {
-                    0 => {
-                        state[first] = 1;
-                        path.push((first, 0));
-                    }
-                    1 => {
-                        let (a, b) = (&self.actions[first].uuid, &self.actions[id].uuid);
-                        self.errors.push(format!(
-                            "orderings contradict each other: '{a} before {b}' is dropped"
-                        ));
-                        self.actions[id].before[index].kind = 0;
-                    }
-                    _ => {}
-                }
-            }
-        }
     }
 
     fn graph_element(&self, id: ActId) -> plan::Action {

@@ -8,6 +8,7 @@
 
 mod action;
 mod assign;
+mod circle;
 mod cluster;
 mod colocate;
 mod config_change;

@@ -6,6 +6,7 @@ pub(crate) mod order;
 mod tags;
 pub(crate) mod ticket;
 
+use crate::circle::Configured;
 use crate::cluster::{ActId, Cluster, NodeId, RscId};
 use crate::node::ProbeMode;
 use crate::options::section;
@@ -124,7 +125,14 @@ impl<'a> Cluster<'a> {
             match element.name.as_str() {
                 "rsc_location" => self.unpack_location(id, element),
                 "rsc_colocation" => self.unpack_colocation(id, element),
-                "rsc_order" => self.unpack_order(id, element),
+                "rsc_order" => {
+                    let from = self.orderings.len();
+                    self.unpack_order(id, element);
+                    self.configured_orders.push(Configured {
+                        id: id.to_owned(),
+                        made: from..self.orderings.len(),
+                    });
+                }
                 "rsc_ticket" => self.unpack_ticket(id, element),
                 other => self.warnings.push(format!(
                     "{other} {id}: ignored, because this kind of constraint is unknown"
