@@ -42,7 +42,7 @@ impl Cluster<'_> {
         let timeout_s = self.failure_timeout_s(rsc);
         if effective && found.count > 0 && found.last > 0 && timeout_s > 0 {
             let expires = found.last.saturating_add(timeout_s);
-            if self.now >= expires {
+            if self.now > expires {
                 found.count = 0;
             }
         }

@@ -1,8 +1,10 @@
-//! Which resource a history entry speaks of: interchangeable instances are not told apart there.
+//! Instances of clones, and which of them a history entry speaks of: interchangeable ones are not
+//! told apart there.
 
 use crate::cluster::{Cluster, NodeId, RscId};
-use crate::resource::Variant;
-use crate::text::base_id;
+use crate::resource::{CloneData, Variant};
+use crate::text::{base_id, is_true};
+use cib::Element;
 
 impl Cluster<'_> {
     /// Pacemaker unpack.c:unpack_find_resource.
@@ -120,3 +122,118 @@ impl Cluster<'_> {
             .is_some_and(|data| data.max as usize >= self.nodes.len())
     }
 }
+
+impl<'a> Cluster<'a> {
+    /// Makes a clone's instances (Pacemaker clone.c:clone_unpack).
+    pub(super) fn unpack_clone(&mut self, rsc: RscId, element: &'a Element) {
+        let meta = &self.rscs[rsc].meta;
+        let number = |names: &[&str]| {
+            names
+                .iter()
+                .find_map(|name| meta.get(*name))
+                .and_then(|v| v.trim().parse::<u32>().ok())
+        };
+        let unique = self.rscs[rsc].flags.unique;
+        let members = self.nodes.iter().filter(|n| !n.to_come).count().max(1);
+        let default_max = u32::try_from(members).unwrap_or(CLONE_MAX_LIMIT);
+        let max = number(&["clone-max"]).unwrap_or(default_max);
+        let node_max = number(&["clone-node-max"]).unwrap_or(1);
+        let data = CloneData {
+            max: max.min(CLONE_MAX_LIMIT),
+            node_max: if unique { node_max } else { node_max.min(1) },
+            promoted_max: number(&["promoted-max", "master-max"]).unwrap_or(1),
+            promoted_node_max: number(&["promoted-node-max", "master-node-max"]).unwrap_or(1),
+            ordered: is_true(meta.get("ordered").map(String::as_str)),
+            interleave: is_true(meta.get("interleave").map(String::as_str)),
+            total: 0,
+        };
+        self.rscs[rsc].clone = Some(data);
+        // Instances do not move without a reason.
+        let stickiness = self.rscs[rsc].meta.entry("resource-stickiness".to_owned());
+        stickiness.or_insert_with(|| "1".to_owned());
+        // Even a clone without instances has one, removed, for the history to refer to.
+        let mut made = 0;
+        // A member may have made the clone anonymous, and with that smaller.
+        while made < self.rscs[rsc].clone.map_or(0, |data| data.max).max(1) {
+            made += 1;
+            if self.add_clone_instance(rsc, element).is_none() {
+                let id = self.rscs[rsc].id.clone();
+                self.errors
+                    .push(format!("clone {id}: it has nothing to clone"));
+                return;
+            }
+        }
+    }
+
+    /// One more instance; beyond `clone-max` it counts as removed
+    /// (Pacemaker clone.c:pe__create_clone_child).
+    pub(crate) fn add_clone_instance(
+        &mut self,
+        clone: RscId,
+        element: &'a Element,
+    ) -> Option<RscId> {
+        let data = self.rscs[clone].clone?;
+        let child = element
+            .children
+            .iter()
+            .find(|c| matches!(c.name.as_str(), "primitive" | "group"))?;
+        let instance = self.unpack_resource(child, Some(clone), Some(data.total))?;
+        self.rscs[clone].children.push(instance);
+        if let Some(clone) = self.rscs[clone].clone.as_mut() {
+            clone.total += 1;
+        }
+        if data.total >= data.max {
+            self.mark_removed(instance);
+        }
+        Some(instance)
+    }
+
+    fn mark_removed(&mut self, rsc: RscId) {
+        self.rscs[rsc].flags.removed = true;
+        for child in self.rscs[rsc].children.clone() {
+            self.mark_removed(child);
+        }
+    }
+
+    /// A clone with a member whose agent cannot tell instances apart is anonymous
+    /// (Pacemaker native.c:native_unpack, clone.c:pe__force_anon).
+    pub(super) fn force_anonymous(&mut self, rsc: RscId) {
+        let top = self.top_of(rsc);
+        if can_be_unique(&self.rscs[rsc].class)
+            || !self.is_clone(top)
+            || !self.rscs[top].flags.unique
+        {
+            return;
+        }
+        self.warnings.push(format!(
+            "clone {}: anonymous, because the agent of {} knows nothing of instances",
+            self.rscs[top].id, self.rscs[rsc].id
+        ));
+        let nodes = u32::try_from(self.nodes.iter().filter(|n| !n.to_come).count());
+        if let Some(data) = &mut self.rscs[top].clone {
+            data.node_max = 1;
+            data.max = data.max.min(nodes.unwrap_or(u32::MAX));
+        }
+        let mut pending = vec![top];
+        // The instance that is being made is not among the clone's children yet.
+        pending.extend(self.rscs[rsc].parent);
+        while let Some(at) = pending.pop() {
+            let r = &mut self.rscs[at];
+            r.flags.unique = false;
+            r.meta
+                .insert("globally-unique".to_owned(), "false".to_owned());
+            pending.extend(&self.rscs[at].children);
+        }
+    }
+}
+
+/// Only OCF and fence agents can run several told-apart instances
+/// (Pacemaker agents.c:pcmk_get_ra_caps).
+pub(super) fn can_be_unique(class: &str) -> bool {
+    ["ocf", "stonith"]
+        .iter()
+        .any(|known| class.eq_ignore_ascii_case(known))
+}
+
+/// Most instances a clone is expanded to; what a configuration asks beyond is cut.
+const CLONE_MAX_LIMIT: u32 = 1024;

@@ -11,9 +11,6 @@ use crate::text::{is_true, parse_bool, parse_ms};
 use cib::Element;
 use std::collections::BTreeMap;
 
-/// Most instances a clone is expanded to; what a configuration asks beyond is cut.
-const CLONE_MAX_LIMIT: u32 = 1024;
-
 /// A role as far as overriding is concerned: unpromoted is what started is.
 fn template_role(op: &OpConfig) -> Role {
     match op.role() {
@@ -58,7 +55,7 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    fn unpack_resource(
+    pub(super) fn unpack_resource(
         &mut self,
         element: &'a Element,
         parent: Option<RscId>,
@@ -136,7 +133,7 @@ impl<'a> Cluster<'a> {
         };
         let data = clone.and_then(|clone| self.rscs[clone].clone);
         let replicas = element.all("replica").count();
-        let max = u32::try_from(replicas).unwrap_or(CLONE_MAX_LIMIT);
+        let max = u32::try_from(replicas).unwrap_or(u32::MAX);
         let node_max = data.map_or(number("replicas-per-host").unwrap_or(1), |d| d.node_max);
         let meta = &self.rscs[bundle].meta;
         let interleave = is_true(meta.get("interleave").map(String::as_str));
@@ -459,7 +456,7 @@ impl<'a> Cluster<'a> {
     /// (Pacemaker complex.c:detect_unique, native.c:native_unpack).
     fn globally_unique(&self, rsc: RscId, meta: &BTreeMap<String, String>) -> bool {
         let class = &self.rscs[rsc].class;
-        if !class.is_empty() && !can_be_unique(class) {
+        if !class.is_empty() && !super::instances::can_be_unique(class) {
             return false;
         }
         match meta.get("globally-unique") {
@@ -468,37 +465,6 @@ impl<'a> Cluster<'a> {
                 .get("clone-node-max")
                 .and_then(|v| v.parse::<u32>().ok())
                 .is_some_and(|max| max > 1),
-        }
-    }
-
-    /// A clone with a member whose agent cannot tell instances apart is anonymous
-    /// (Pacemaker native.c:native_unpack, clone.c:pe__force_anon).
-    fn force_anonymous(&mut self, rsc: RscId) {
-        let top = self.top_of(rsc);
-        if can_be_unique(&self.rscs[rsc].class)
-            || !self.is_clone(top)
-            || !self.rscs[top].flags.unique
-        {
-            return;
-        }
-        self.warnings.push(format!(
-            "clone {}: anonymous, because the agent of {} knows nothing of instances",
-            self.rscs[top].id, self.rscs[rsc].id
-        ));
-        let nodes = u32::try_from(self.nodes.iter().filter(|n| !n.to_come).count());
-        if let Some(data) = &mut self.rscs[top].clone {
-            data.node_max = 1;
-            data.max = data.max.min(nodes.unwrap_or(u32::MAX));
-        }
-        let mut pending = vec![top];
-        // The instance that is being made is not among the clone's children yet.
-        pending.extend(self.rscs[rsc].parent);
-        while let Some(at) = pending.pop() {
-            let r = &mut self.rscs[at];
-            r.flags.unique = false;
-            r.meta
-                .insert("globally-unique".to_owned(), "false".to_owned());
-            pending.extend(&self.rscs[at].children);
         }
     }
 
@@ -543,82 +509,4 @@ impl<'a> Cluster<'a> {
             }
         }
     }
-
-    fn unpack_clone(&mut self, rsc: RscId, element: &'a Element) {
-        let meta = &self.rscs[rsc].meta;
-        let number = |names: &[&str]| {
-            names
-                .iter()
-                .find_map(|name| meta.get(*name))
-                .and_then(|v| v.trim().parse::<u32>().ok())
-        };
-        let unique = self.rscs[rsc].flags.unique;
-        let members = self.nodes.iter().filter(|n| !n.to_come).count().max(1);
-        let default_max = u32::try_from(members).unwrap_or(CLONE_MAX_LIMIT);
-        let max = number(&["clone-max"]).unwrap_or(default_max);
-        let node_max = number(&["clone-node-max"]).unwrap_or(1);
-        let data = CloneData {
-            max: max.min(CLONE_MAX_LIMIT),
-            node_max: if unique { node_max } else { node_max.min(1) },
-            promoted_max: number(&["promoted-max", "master-max"]).unwrap_or(1),
-            promoted_node_max: number(&["promoted-node-max", "master-node-max"]).unwrap_or(1),
-            ordered: is_true(meta.get("ordered").map(String::as_str)),
-            interleave: is_true(meta.get("interleave").map(String::as_str)),
-            total: 0,
-        };
-        self.rscs[rsc].clone = Some(data);
-        // Instances do not move without a reason.
-        let stickiness = self.rscs[rsc].meta.entry("resource-stickiness".to_owned());
-        stickiness.or_insert_with(|| "1".to_owned());
-        // Even a clone without instances has one, removed, for the history to refer to.
-        let mut made = 0;
-        // A member may have made the clone anonymous, and with that smaller.
-        while made < self.rscs[rsc].clone.map_or(0, |data| data.max).max(1) {
-            made += 1;
-            if self.add_clone_instance(rsc, element).is_none() {
-                let id = self.rscs[rsc].id.clone();
-                self.errors
-                    .push(format!("clone {id}: it has nothing to clone"));
-                return;
-            }
-        }
-    }
-
-    /// One more instance; beyond `clone-max` it counts as removed
-    /// (Pacemaker clone.c:pe__create_clone_child).
-    pub(crate) fn add_clone_instance(
-        &mut self,
-        clone: RscId,
-        element: &'a Element,
-    ) -> Option<RscId> {
-        let data = self.rscs[clone].clone?;
-        let child = element
-            .children
-            .iter()
-            .find(|c| matches!(c.name.as_str(), "primitive" | "group"))?;
-        let instance = self.unpack_resource(child, Some(clone), Some(data.total))?;
-        self.rscs[clone].children.push(instance);
-        if let Some(clone) = self.rscs[clone].clone.as_mut() {
-            clone.total += 1;
-        }
-        if data.total >= data.max {
-            self.mark_removed(instance);
-        }
-        Some(instance)
-    }
-
-    fn mark_removed(&mut self, rsc: RscId) {
-        self.rscs[rsc].flags.removed = true;
-        for child in self.rscs[rsc].children.clone() {
-            self.mark_removed(child);
-        }
-    }
-}
-
-/// Only OCF and fence agents can run several told-apart instances
-/// (Pacemaker agents.c:pcmk_get_ra_caps).
-fn can_be_unique(class: &str) -> bool {
-    ["ocf", "stonith"]
-        .iter()
-        .any(|known| class.eq_ignore_ascii_case(known))
 }
