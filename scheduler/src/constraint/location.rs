@@ -77,6 +77,8 @@ impl Cluster<'_> {
             Some("exclusive") => ProbeMode::Exclusive,
             _ => ProbeMode::Always,
         };
+        // Whether the location itself will count or not.
+        self.rscs[rsc].flags.exclusive_probes |= probe == ProbeMode::Exclusive;
         let score = element.attr("score");
         if let (Some(name), Some(score)) = (element.attr("node"), score) {
             let (Some(node), Some(score)) = (self.find_node(name), score::parse(score)) else {
