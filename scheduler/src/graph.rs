@@ -60,6 +60,10 @@ impl Cluster<'_> {
     }
 
     fn graph_resource(&mut self, rsc: RscId, graph: &mut plan::Graph) {
+        if self.rscs[rsc].variant == Variant::Bundle {
+            self.graph_bundle(rsc, graph);
+            return;
+        }
         if self.is_clone(rsc) {
             for id in self.rscs[rsc].actions.clone().into_iter().rev() {
                 self.action_flags(id, None);
@@ -74,6 +78,20 @@ impl Cluster<'_> {
         }
         for child in self.rscs[rsc].children.clone() {
             self.graph_resource(child, graph);
+        }
+    }
+
+    /// What is inside comes first, the bundle's own actions stand with the cluster's
+    /// (Pacemaker pcmk_sched_bundle.c:pcmk__bundle_add_actions_to_graph).
+    fn graph_bundle(&mut self, bundle: RscId, graph: &mut plan::Graph) {
+        if let Some(inside) = self.bundled_clone(bundle) {
+            self.graph_resource(inside, graph);
+        }
+        for replica in self.rscs[bundle].replicas.clone() {
+            let parts = [replica.ip, Some(replica.container), replica.remote];
+            for part in parts.into_iter().flatten() {
+                self.graph_resource(part, graph);
+            }
         }
     }
 

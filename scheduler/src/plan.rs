@@ -170,7 +170,7 @@ pub struct NodeStatus {
     /// Resources active there.
     pub resources_running: u32,
     /// `member`, `remote` (only its executor is part of the cluster) or `guest` (the inside of a
-    /// resource), `gone` (a remote node that only the history knows).
+    /// resource).
     pub kind: String,
     /// By its `#health…` attributes: 1 = green, 0 = yellow, -1 = red.
     pub health: i32,

@@ -14,6 +14,8 @@ pub struct Shown {
     pub name: String,
     /// Id by which the history knows an interchangeable instance.
     pub history_name: Option<String>,
+    /// The cluster made it for another one's sake, and shows it on request only.
+    pub internal: bool,
     /// It, or the clone it is in, has a promoted role.
     pub promotable: bool,
     /// Its instances can be told apart.
@@ -68,6 +70,7 @@ impl Cluster<'_> {
         Shown {
             name: r.id.clone(),
             history_name: r.history_id.clone(),
+            internal: r.meta.get("internal_resource").is_some_and(|v| v == "true"),
             promotable: self.rscs[self.top_of(rsc)].flags.promotable,
             unique: r.flags.unique,
             disabled: self.is_disabled(rsc),
@@ -192,10 +195,7 @@ impl Cluster<'_> {
 
     /// As [`crate::NodeStatus::kind`].
     pub(crate) fn node_kind(&self, node: NodeId) -> &'static str {
-        let connection = self.nodes[node].connection;
-        let gone = |rsc: RscId| self.rscs[rsc].flags.removed && !self.is_active(rsc);
         match self.nodes[node].kind {
-            NodeKind::Remote if connection.is_some_and(gone) => "gone",
             NodeKind::Remote if self.container_of(node).is_some() => "guest",
             NodeKind::Remote => "remote",
             NodeKind::Member | NodeKind::Ping => "member",

@@ -62,6 +62,11 @@ impl Cluster<'_> {
             let Some(name) = entry.id().filter(|_| connects) else {
                 continue;
             };
+            // What has become another resource since is no connection any more.
+            let configured = section(self.cib, "resources");
+            if configured.is_some_and(|all| all.children.iter().any(|r| r.id() == Some(name))) {
+                continue;
+            }
             if !self.nodes.iter().any(|n| n.name == name) {
                 let element = Element::new("node").with("type", "remote");
                 let mut node = self.new_node(&element, name, name);
