@@ -73,6 +73,18 @@ impl Found {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// All of the option's values, in their order.
+    pub(crate) fn values(&self, long: &str) -> impl Iterator<Item = &str> {
+        let found = self.options.iter().filter(move |(name, _)| *name == long);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The last of these options that was given.
+    pub(crate) fn last_of(&self, longs: &[&'static str]) -> Option<&'static str> {
+        let mut names = self.options.iter().rev().map(|(name, _)| *name);
+        names.find(|name| longs.contains(name))
+    }
+
     /// The first of these options that was given.
     pub(crate) fn first_of(&self, longs: &[&'static str]) -> Option<&'static str> {
         let mut names = self.options.iter().map(|(name, _)| *name);

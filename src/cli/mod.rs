@@ -11,6 +11,7 @@ mod crm_master;
 mod crm_mon;
 mod crm_node;
 mod crm_resource;
+mod crm_simulate;
 mod crm_verify;
 mod diff;
 mod exit;

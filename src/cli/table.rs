@@ -84,6 +84,18 @@ pub const COMMANDS: &[Command] = &[
         run: |args| super::crm_verify::main(args).into(),
     },
     Command {
+        name: "crm_simulate",
+        man_page: "crm_simulate",
+        summary: "what the cluster would do, and how it would stand then",
+        run: |args| super::crm_simulate::main(args).into(),
+    },
+    Command {
+        name: "ptest",
+        man_page: "crm_simulate",
+        summary: "the old name of crm_simulate",
+        run: |args| super::crm_simulate::main(args).into(),
+    },
+    Command {
         name: "pacemakerd",
         man_page: "pacemakerd",
         summary: "the version that resource agents ask for",
@@ -110,8 +122,9 @@ mod tests {
 
     #[test]
     fn every_option_is_in_its_manual_page() {
-        let tables: [(&str, &[Opt]); 7] = [
+        let tables: [(&str, &[Opt]); 8] = [
             ("crm_verify", &super::super::crm_verify::OPTIONS),
+            ("crm_simulate", &super::super::crm_simulate::OPTIONS),
             ("attrd_updater", &super::super::attrd_updater::OPTIONS),
             ("crm_mon", &super::super::crm_mon::OPTIONS),
             ("cibadmin", &super::super::cibadmin::OPTIONS),

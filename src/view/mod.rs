@@ -24,3 +24,4 @@ pub use tell::{
     Counts, asctime, count, exec_status, find_resource, interval, leaves, node_state, ocf_code,
     option, option_on, places, risks, score,
 };
+pub(crate) use text::parse_key;

@@ -543,7 +543,7 @@ pub(super) fn all_failures(status: &Status) -> Vec<&OpFailure> {
 }
 
 /// Resource, operation and interval in milliseconds of an operation key.
-pub(super) fn parse_key(key: &str) -> (&str, &str, u64) {
+pub(crate) fn parse_key(key: &str) -> (&str, &str, u64) {
     let whole = (key, "", 0);
     let Some((front, milliseconds)) = key.rsplit_once('_') else {
         return whole;

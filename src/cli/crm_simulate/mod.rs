@@ -1,0 +1,339 @@
+//! `crm_simulate` (once `ptest`): what the cluster would do, and how it would stand afterwards.
+
+mod dot;
+mod execute;
+mod graph_xml;
+mod inject;
+mod options;
+mod printer;
+mod profile;
+mod record;
+mod source;
+mod status;
+mod status_xml;
+mod summary;
+
+pub(crate) use graph_xml::graph_xml;
+pub(super) use options::OPTIONS;
+
+use super::console::Console;
+use super::exit::{Exit, Failure};
+use super::tool::Tool;
+use cib::Element;
+use options::Wanted;
+use printer::{Form, Printer};
+use scheduler::{Plan, Score, schedule, schedule_with_scores};
+
+/// The whole program; `args` without its name.
+#[must_use]
+pub(crate) fn main(args: &[String]) -> Exit {
+    TOOL.alone(args, |console, found| {
+        let wanted = Wanted::read(found)?;
+        if let Some(folder) = &wanted.profile {
+            return profile::run(folder, &wanted, console);
+        }
+        let form = wanted.form();
+        let request = format!("crm_simulate {}", args.join(" "));
+        let root = Element::new("pacemaker-result")
+            .with("api-version", API_VERSION)
+            .with("request", request.trim_end());
+        let cib = source::read(wanted.source.as_deref())?;
+        let mut session = Session {
+            wanted: &wanted,
+            out: Printer::new(form, root),
+            now: 0,
+            complete: true,
+        };
+        let done = session.run(cib, console);
+        let complete = session.complete;
+        console.print(&session.out.take());
+        if let Some(document) = session.out.into_xml() {
+            let (code, message) = match &done {
+                Ok(()) => (0, "OK".to_owned()),
+                Err(failure) => (failure.exit.code(), failure.exit.text().to_owned()),
+            };
+            let status = Element::new("status").with("code", &code.to_string());
+            let document = document.child(status.with("message", &message));
+            console.print(&cib::xml::format(&document));
+        }
+        done?;
+        match complete {
+            true => Ok(()),
+            false => Err(Failure::new(
+                Exit::Error,
+                "Transition failed: terminated\nAn invalid transition was produced",
+            )),
+        }
+    })
+}
+
+const TOOL: Tool = Tool {
+    name: "crm_simulate",
+    options: &OPTIONS,
+    usage: options::USAGE,
+    prefix: "crm_simulate: ",
+};
+
+/// One simulation.
+struct Session<'a> {
+    wanted: &'a Wanted,
+    out: Printer,
+    /// Seconds since the epoch.
+    now: i64,
+    /// The transition came to its end.
+    complete: bool,
+}
+
+impl Session<'_> {
+    fn run(&mut self, mut cib: Element, console: &mut Console) -> Result<(), Failure> {
+        let wanted = self.wanted;
+        if cib.attr("validate-with") == Some("none") {
+            console.err_line(NO_SCHEMA);
+        }
+        self.set_now(&cib);
+        let mut plan = self.plan(&cib, console);
+        if !wanted.quiet {
+            self.show_before(&cib, &plan);
+        }
+        if !wanted.injections.is_empty() {
+            if !wanted.quiet {
+                self.out.spacer();
+            }
+            self.inject(&mut cib, console);
+            self.set_now(&cib);
+            plan = self.plan(&cib, console);
+        }
+        if let Some(file) = &wanted.save_input {
+            write(file, &cib::xml::format(&cib))?;
+        }
+        if !wanted.process {
+            return Ok(());
+        }
+        self.show_scores(&plan);
+        self.save_graph(&cib, &plan)?;
+        if !wanted.quiet {
+            self.show_summary(&plan);
+        }
+        if !wanted.simulate {
+            return Ok(());
+        }
+        if !wanted.quiet {
+            self.out.spacer();
+        }
+        self.execute(&mut cib, &plan);
+        if let Some(file) = wanted.save_output() {
+            write(file, &cib::xml::format(&cib))?;
+        }
+        if !wanted.quiet {
+            self.set_now(&cib);
+            let plan = self.plan(&cib, console);
+            self.out.spacer();
+            self.show_status(
+                "Revised Cluster Status",
+                "revised_cluster_status",
+                &plan,
+                false,
+            );
+        }
+        Ok(())
+    }
+
+    /// The time of the simulation, and where it comes from (Pacemaker
+    /// pcmk_simulate.c:set_effective_date).
+    fn set_now(&mut self, cib: &Element) {
+        let original: Option<i64> = cib.attr("execution-date").and_then(|d| d.parse().ok());
+        if let Some((text, at)) = &self.wanted.date {
+            self.now = *at;
+            self.out
+                .info(&format!("Setting effective cluster time: {text}"));
+        } else if let Some(at) = original {
+            self.now = at;
+            let stamp = jiff::Timestamp::from_second(at).unwrap_or_default();
+            let when = stamp.strftime("%Y-%m-%d %H:%M:%SZ");
+            self.out
+                .info(&format!("Using the original execution date of: {when}"));
+        } else {
+            self.now = jiff::Timestamp::now().as_second();
+        }
+    }
+
+    fn plan(&self, cib: &Element, console: &mut Console) -> Plan {
+        let options = scheduler::Options { now: self.now };
+        let plan = match self.wanted.scores || self.wanted.utilization {
+            true => schedule_with_scores(cib, &options),
+            false => schedule(cib, &options),
+        };
+        if self.wanted.verbose {
+            for text in &plan.errors {
+                console.err_line(&format!("error: {text}"));
+            }
+            for text in &plan.warnings {
+                console.err_line(&format!("warning: {text}"));
+            }
+        }
+        plan
+    }
+
+    fn show_before(&mut self, cib: &Element, plan: &Plan) {
+        let value = graph_xml::option(cib, &["maintenance-mode"]);
+        if value.is_some_and(|v| cib::value::parse_bool(v).unwrap_or(false)) {
+            self.out.info(MAINTENANCE);
+            self.out.spacer();
+        }
+        let (all, disabled, blocked) = status::counts(plan);
+        if disabled > 0 || blocked > 0 {
+            self.out.info(&format!(
+                "{disabled} of {all} resource instances DISABLED and {blocked} BLOCKED from further action due to failure"
+            ));
+            self.out.spacer();
+        }
+        self.show_status("Current cluster status", "cluster_status", plan, true);
+    }
+
+    fn show_status(&mut self, title: &str, tag: &str, plan: &Plan, pending: bool) {
+        if self.out.is_xml() {
+            self.out.element(status_xml::status(tag, plan, pending));
+        } else {
+            status::print(&mut self.out, title, plan, pending);
+        }
+    }
+
+    fn inject(&mut self, cib: &mut Element, console: &mut Console) {
+        let wrong = match self.wanted.quiet {
+            true => {
+                let mut unseen = Printer::new(Form::Fancy, Element::default());
+                self.wanted.injections.apply(cib, self.now, &mut unseen)
+            }
+            false => self.wanted.injections.apply(cib, self.now, &mut self.out),
+        };
+        console.print(&self.out.take());
+        for text in wrong {
+            console.err_line(&text);
+        }
+    }
+
+    fn show_scores(&mut self, plan: &Plan) {
+        if !self.wanted.scores && !self.wanted.utilization {
+            return;
+        }
+        if !self.wanted.quiet {
+            self.out.spacer();
+        }
+        let shown = plan
+            .scores
+            .iter()
+            .filter(|score| match score.is_utilization() {
+                true => self.wanted.utilization,
+                false => self.wanted.scores,
+            });
+        let out = &mut self.out;
+        out.list("Assignment Scores", Element::new("allocations"), |out| {
+            for score in shown {
+                out.item(&score.to_string(), || score_xml(score));
+            }
+        });
+        if self.wanted.quiet && self.wanted.simulate {
+            self.out.spacer();
+        }
+    }
+
+    fn save_graph(&self, cib: &Element, plan: &Plan) -> Result<(), Failure> {
+        if let Some(file) = &self.wanted.save_graph {
+            write(file, &cib::xml::format(&graph_xml(cib, plan)))?;
+        }
+        if let Some(file) = &self.wanted.save_dot {
+            write(file, &dot::text(&plan.graph, self.wanted.verbose))?;
+        }
+        Ok(())
+    }
+
+    fn show_summary(&mut self, plan: &Plan) {
+        self.out.spacer();
+        let lines = summary::aligned(&plan.summary);
+        self.out
+            .list("Transition Summary", Element::new("actions"), |out| {
+                for line in &lines {
+                    out.item(line, || summary::xml(line));
+                }
+            });
+    }
+
+    fn execute(&mut self, cib: &mut Element, plan: &Plan) {
+        let paper = execute::Paper {
+            graph: &plan.graph,
+            names: execute::names(plan),
+            failures: &self.wanted.failures,
+            now: self.now,
+        };
+        let title = "Executing Cluster Transition";
+        let complete = &mut self.complete;
+        if self.wanted.quiet {
+            let mut unseen = Printer::new(Form::Fancy, Element::default());
+            *complete = paper.execute(cib, &mut unseen);
+            return;
+        }
+        self.out.list(title, Element::new("transition"), |out| {
+            *complete = paper.execute(cib, out);
+        });
+    }
+}
+
+fn score_xml(score: &Score) -> Element {
+    let amounts = |mut xml: Element, amounts: &[(String, i64)]| {
+        for (name, amount) in amounts {
+            xml.set(name, &amount.to_string());
+        }
+        xml
+    };
+    match score {
+        Score::Assignment {
+            stage,
+            resource,
+            node,
+            score,
+        } => Element::new("node_weight")
+            .with("function", stage)
+            .with("node", node)
+            .with("score", &score.to_string())
+            .with("id", resource),
+        Score::Promotion {
+            resource,
+            node,
+            score,
+        } => {
+            let xml = Element::new("promotion_score").with("id", resource);
+            let xml = xml.with("score", &score.to_string());
+            node.as_ref()
+                .map_or(xml.clone(), |node| xml.with("node", node))
+        }
+        Score::Capacity {
+            when,
+            node,
+            amounts: of,
+        } => {
+            let xml = Element::new("capacity").with("node", node);
+            amounts(xml.with("comment", when), of)
+        }
+        Score::Utilization {
+            stage,
+            resource,
+            node,
+            amounts: of,
+        } => {
+            let xml = Element::new("utilization").with("function", stage);
+            amounts(xml.with("node", node).with("resource", resource), of)
+        }
+    }
+}
+
+fn write(file: &str, text: &str) -> Result<(), Failure> {
+    std::fs::write(file, text).map_err(|e| Failure::new(Exit::CantCreat, format!("{file}: {e}")))
+}
+
+/// What forbids the cluster to act (Pacemaker pe_output.c:cluster_maint_mode_text).
+const MAINTENANCE: &str = "
+              *** Resource management is DISABLED ***
+  The cluster will not attempt to start, stop or recover services";
+const NO_SCHEMA: &str = "Schema validation of configuration is disabled (support for validate-with set to \"none\" is deprecated and will be removed in a future release)";
+/// Version of the schema that the XML follows.
+const API_VERSION: &str = "2.25";

@@ -1,0 +1,241 @@
+//! Results that never were, written into a CIB as a node's daemon would write real ones
+//! (Pacemaker pcmk_injections.c; lib/pacemaker/pcmk_sched_actions.c:pcmk__create_history_xml).
+
+use cib::Element;
+use cib::document::FEATURE_SET;
+
+/// An operation's result.
+#[derive(Clone, Debug)]
+pub(super) struct Outcome<'a> {
+    pub(super) operation: &'a str,
+    pub(super) interval_ms: u64,
+    pub(super) rc: i32,
+    /// The exit code that was expected.
+    pub(super) target_rc: i32,
+    pub(super) exit_reason: &'a str,
+    /// Digest of the parameters that it ran with.
+    pub(super) digest: Option<&'a str>,
+    /// Source and target of a migration.
+    pub(super) migration: Option<(&'a str, &'a str)>,
+    /// Seconds since the epoch.
+    pub(super) at: i64,
+}
+
+/// The agent that a resource's history names.
+#[derive(Clone, Debug)]
+pub(super) struct Agent<'a> {
+    pub(super) class: &'a str,
+    pub(super) provider: Option<&'a str>,
+    pub(super) kind: &'a str,
+}
+
+/// The status section.
+pub(super) fn status(cib: &mut Element) -> &mut Element {
+    child(cib, "status", None)
+}
+
+/// The state of the node of this name; made where there is none. Its `id` is taken from there
+/// when it is not given.
+pub(super) fn node_state<'a>(
+    cib: &'a mut Element,
+    name: &str,
+    id: Option<&str>,
+) -> &'a mut Element {
+    let id = id.map_or_else(|| node_id(cib, name), str::to_owned);
+    let states = &mut status(cib).children;
+    let by_name = |s: &Element| s.name == "node_state" && s.attr("uname") == Some(name);
+    let by_id = |s: &Element| s.name == "node_state" && s.id() == Some(&id);
+    let found = states.iter().position(by_name);
+    let at = found.or_else(|| states.iter().position(by_id));
+    let at = at.unwrap_or_else(|| {
+        states.push(Element::new("node_state").with("id", &id));
+        states.len() - 1
+    });
+    states[at].set("uname", name);
+    &mut states[at]
+}
+
+/// The id that the configuration gives a node; its name where it has none there.
+fn node_id(cib: &Element, name: &str) -> String {
+    let nodes = cib.first("configuration").and_then(|c| c.first("nodes"));
+    let mut all = nodes.into_iter().flat_map(|n| n.all("node"));
+    let node = all.find(|n| n.attr("uname") == Some(name));
+    node.and_then(Element::id).unwrap_or(name).to_owned()
+}
+
+/// The history of a resource on a node, under one of its names; made under the second where there
+/// is none.
+pub(super) fn history<'a>(
+    state: &'a mut Element,
+    name: &str,
+    history_name: &str,
+    agent: &Agent,
+) -> &'a mut Element {
+    let id = state.id().unwrap_or_default().to_owned();
+    let lrm = child(state, "lrm", Some(&id));
+    let all = &mut child(lrm, "lrm_resources", None).children;
+    let named = |wanted: &str, all: &[Element]| all.iter().position(|r| r.id() == Some(wanted));
+    let at = named(name, all).or_else(|| named(history_name, all));
+    let at = at.unwrap_or_else(|| {
+        let mut made = Element::new("lrm_resource").with("id", history_name);
+        made.set("class", agent.class);
+        if let Some(provider) = agent.provider {
+            made.set("provider", provider);
+        }
+        made.set("type", agent.kind);
+        all.push(made);
+        all.len() - 1
+    });
+    &mut all[at]
+}
+
+/// Writes a result into a resource's history. `action` is its number in a graph.
+pub(super) fn result(history: &mut Element, outcome: &Outcome, action: Option<u32>) {
+    let rsc = history.id().unwrap_or_default().to_owned();
+    let call_ids = history
+        .all("lrm_rsc_op")
+        .filter_map(|op| op.attr("call-id")?.parse().ok());
+    let call_id: u64 = call_ids.max().unwrap_or(0) + 1;
+    let number = action.map_or(call_id, u64::from);
+    let failed = outcome.rc != outcome.target_rc;
+    let last = format!("{rsc}_last_0");
+    let names = match (failed, outcome.interval_ms) {
+        (false, 0) => vec![last],
+        (true, 0) => vec![last, format!("{rsc}_last_failure_0")],
+        (true, _) => vec![format!("{rsc}_last_failure_0")],
+        (false, every) => vec![format!("{rsc}_{}_{every}", outcome.operation)],
+    };
+    for name in names {
+        let entry = entry(&name, &rsc, outcome, call_id, number);
+        match history
+            .children
+            .iter_mut()
+            .find(|op| op.id() == Some(&name))
+        {
+            Some(old) => *old = entry,
+            None => history.children.push(entry),
+        }
+    }
+}
+
+fn entry(id: &str, rsc: &str, outcome: &Outcome, call_id: u64, number: u64) -> Element {
+    // A reload counts as a start.
+    let operation = match outcome.operation {
+        "reload" | "reload-agent" => "start",
+        other => other,
+    };
+    let (every, rc) = (outcome.interval_ms, outcome.rc);
+    let key = format!("{number}:-1:{}:{NO_TRANSITION}", outcome.target_rc);
+    let mut entry = Element::new("lrm_rsc_op")
+        .with("id", id)
+        .with("operation_key", &format!("{rsc}_{operation}_{every}"))
+        .with("operation", operation)
+        .with("crm-debug-origin", ORIGIN)
+        .with("crm_feature_set", FEATURE_SET)
+        .with("transition-key", &key)
+        .with("transition-magic", &format!("0:{rc};{key}"))
+        .with("exit-reason", outcome.exit_reason)
+        .with("call-id", &call_id.to_string())
+        .with("rc-code", &rc.to_string())
+        .with("op-status", "0")
+        .with("interval", &every.to_string())
+        .with("last-rc-change", &outcome.at.to_string())
+        .with("exec-time", "0")
+        .with("queue-time", "0");
+    if let Some((source, target)) = outcome.migration {
+        entry.set("migrate_source", source);
+        entry.set("migrate_target", target);
+    }
+    if let Some(digest) = outcome.digest {
+        entry.set("op-digest", digest);
+    }
+    entry
+}
+
+/// Counts a failure; the attributes set, with what is set. A probe that found nothing is none.
+pub(super) fn failure(
+    state: &mut Element,
+    resource: &str,
+    outcome: &Outcome,
+) -> Vec<(String, String)> {
+    let (operation, every) = (outcome.operation, outcome.interval_ms);
+    if outcome.rc == 0 || (outcome.rc == NOT_RUNNING && every == 0) {
+        return Vec::new();
+    }
+    let count = format!("fail-count-{resource}#{operation}_{every}");
+    let last = format!("last-failure-{resource}#{operation}_{every}");
+    let now = outcome.at.to_string();
+    transient(state, &count, "value++");
+    transient(state, &last, &now);
+    vec![(count, "value++".to_owned()), (last, now)]
+}
+
+/// Sets a transient attribute; `value++` counts up.
+fn transient(state: &mut Element, name: &str, value: &str) {
+    let id = state.id().unwrap_or_default().to_owned();
+    let attributes = child(state, "transient_attributes", Some(&id));
+    let pairs = &mut child(attributes, "instance_attributes", Some(&id)).children;
+    let old = pairs.iter_mut().find(|p| p.attr("name") == Some(name));
+    let before = old.as_ref().and_then(|p| p.attr("value"));
+    let value = match value {
+        "value++" => match before {
+            Some("INFINITY") => "INFINITY".to_owned(),
+            before => {
+                let count: i64 = before.and_then(|v| v.parse().ok()).unwrap_or(0);
+                count.saturating_add(1).to_string()
+            }
+        },
+        value => value.to_owned(),
+    };
+    match old {
+        Some(pair) => pair.set("value", &value),
+        None => pairs.push(
+            Element::new("nvpair")
+                .with("id", &format!("{id}-{}", name.replace([':', '#'], ".")))
+                .with("name", name)
+                .with("value", &value),
+        ),
+    }
+}
+
+/// The node has come, or gone.
+pub(super) fn set_up(state: &mut Element, up: bool) {
+    let words = match up {
+        true => ["true", "online", "member", "member"],
+        false => ["false", "offline", "down", "down"],
+    };
+    for (name, word) in ["in_ccm", "crmd", "join", "expected"]
+        .into_iter()
+        .zip(words)
+    {
+        state.set(name, word);
+    }
+    state.set("crm-debug-origin", ORIGIN);
+}
+
+/// Nothing is known of what ran on a node.
+pub(super) fn forget(state: &mut Element) {
+    let gone = ["lrm", "transient_attributes"];
+    state.children.retain(|c| !gone.contains(&c.name.as_str()));
+}
+
+/// The child of that name, made where it is missing.
+pub(super) fn child<'a>(parent: &'a mut Element, name: &str, id: Option<&str>) -> &'a mut Element {
+    let at = parent.children.iter().position(|c| c.name == name);
+    let at = at.unwrap_or_else(|| {
+        let mut made = Element::new(name);
+        if let Some(id) = id {
+            made.set("id", id);
+        }
+        parent.children.push(made);
+        parent.children.len() - 1
+    });
+    &mut parent.children[at]
+}
+
+/// Who says so.
+const ORIGIN: &str = "crm_simulate";
+/// OCF's code for a resource that does not run.
+const NOT_RUNNING: i32 = 7;
+/// Stands for the controller that never was.
+const NO_TRANSITION: &str = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
