@@ -393,6 +393,13 @@ pub enum Because {
         /// Id of the constraint, or the group.
         id: String,
     },
+    /// A ticket that is not granted, or in standby, keeps it stopped or unpromoted.
+    NeedsTicket {
+        /// Which.
+        ticket: String,
+        /// Id of the constraint.
+        id: String,
+    },
     /// No node is left that may run it.
     Nowhere,
     /// Waits for this node to be fenced.

@@ -110,7 +110,9 @@ impl Cluster<'_> {
         }
         for (node, _) in r.allowed.iter() {
             if let Some(state) = self.nodes[node].unusable_because() {
-                let state = state.to_owned();
+                // Without fencing a node that nothing speaks of is simply not there.
+                let absent = self.nodes[node].unseen && !self.options.fencing;
+                let state = if absent { "offline" } else { state }.to_owned();
                 found.push((Some(node), Because::NodeUnusable { state }));
             }
         }

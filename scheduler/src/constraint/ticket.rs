@@ -2,6 +2,7 @@
 //! (Pacemaker pcmk_sched_tickets.c; Pacemaker Explained, "Multi-Site Clusters and Tickets").
 
 use crate::cluster::{Cluster, RscId};
+use crate::plan::Because;
 use crate::resource::Role;
 use crate::score::INFINITY;
 use crate::text::is_true;
@@ -85,6 +86,7 @@ impl Cluster<'_> {
             let need = TicketNeed { ticket, loss, role };
             self.rscs[rsc].tickets.push(need);
             if !ticket.holds() {
+                self.note_ticket(rsc, name, id);
                 self.apply_missing_ticket(rsc, need);
             }
         }
@@ -139,6 +141,19 @@ impl Cluster<'_> {
                 self.rscs[rsc].flags.blocked = true;
             }
             Loss::Demote | Loss::Fence | Loss::Freeze => {}
+        }
+    }
+
+    /// Of the resource and all in it, for `mainstay why`.
+    fn note_ticket(&mut self, rsc: RscId, ticket: &str, id: &str) {
+        let (ticket_id, constraint) = (ticket.to_owned(), id.to_owned());
+        let because = Because::NeedsTicket {
+            ticket: ticket_id,
+            id: constraint,
+        };
+        self.note(rsc, None, because);
+        for child in self.rscs[rsc].children.clone() {
+            self.note_ticket(child, ticket, id);
         }
     }
 
