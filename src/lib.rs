@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod demo_web;
 pub mod executor;
 pub mod fencing;
+pub mod inputs;
 pub mod ipc;
 pub mod lab;
 pub mod paths;

@@ -58,6 +58,12 @@ impl Paths {
         self.state_dir().join("store")
     }
 
+    /// What decisions were made from: `/var/lib/mainstay/pengine`.
+    #[must_use]
+    pub fn inputs_dir(&self) -> PathBuf {
+        self.state_dir().join("pengine")
+    }
+
     /// Sockets and pid: `/run/mainstay`.
     #[must_use]
     pub fn run_dir(&self) -> PathBuf {

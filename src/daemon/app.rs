@@ -5,6 +5,7 @@ use super::disk::DiskHandle;
 use super::duty::{Duty, PlanFor};
 use super::grants::Grants;
 use super::handover::Handovers;
+use super::inputs::Inputs;
 use super::leases::Leases;
 use super::local::Local;
 use super::log::Log;
@@ -50,6 +51,7 @@ pub(super) struct App {
     pub(super) standing: Standing,
     pub(super) local: Local,
     pub(super) duty: Duty,
+    pub(super) inputs: Inputs,
     pub(super) grants: Grants,
     pub(super) handovers: Handovers,
     pub(super) leases: Leases,

@@ -234,8 +234,10 @@ impl App {
         let wanted = PlanFor { number, lone, seq };
         self.duty.wanted[usize::from(lone)] = number;
         let options = Options { now: now_s() };
+        let inputs = self.inputs.clone();
         tokio::task::spawn_blocking(move || {
             let plan = Box::new(scheduler::schedule(&cib, &options));
+            inputs.keep(cib, &plan, options.now);
             // The loop has ended: so has the need for a plan.
             let _ = own.blocking_send(Own::Planned { wanted, plan });
         });

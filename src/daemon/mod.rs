@@ -13,6 +13,7 @@ mod duty;
 mod fences;
 mod grants;
 mod handover;
+mod inputs;
 mod last_words;
 mod leases;
 mod local;

@@ -207,6 +207,7 @@ fn start_network(
 
 /// The loop's own state as it begins: nothing is known of the cluster yet.
 fn app(parts: Parts, wiring: Wiring, local: Local) -> App {
+    let inputs = super::inputs::Inputs::start(parts.paths.inputs_dir());
     App {
         local,
         paths: parts.paths,
@@ -228,6 +229,7 @@ fn app(parts: Parts, wiring: Wiring, local: Local) -> App {
             peers: std::collections::BTreeMap::new(),
         },
         duty: super::duty::Duty::new(),
+        inputs,
         grants: super::grants::Grants::default(),
         handovers: super::handover::Handovers::default(),
         leases: leases::Leases::new(wiring.leases),
