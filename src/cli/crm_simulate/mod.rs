@@ -13,8 +13,10 @@ mod status;
 mod status_xml;
 mod summary;
 
-pub(crate) use graph_xml::graph_xml;
+use graph_xml::graph_xml;
 pub(super) use options::OPTIONS;
+pub(super) use source::{bytes_of, decided_at, now_s, read as read_source};
+pub(super) use summary::Row;
 
 use super::console::Console;
 use super::exit::{Exit, Failure};
@@ -141,19 +143,18 @@ impl Session<'_> {
     /// The time of the simulation, and where it comes from (Pacemaker
     /// pcmk_simulate.c:set_effective_date).
     fn set_now(&mut self, cib: &Element) {
-        let original: Option<i64> = cib.attr("execution-date").and_then(|d| d.parse().ok());
         if let Some((text, at)) = &self.wanted.date {
             self.now = *at;
             self.out
                 .info(&format!("Setting effective cluster time: {text}"));
-        } else if let Some(at) = original {
+        } else if let Some(at) = source::decided_at(cib) {
             self.now = at;
             let stamp = jiff::Timestamp::from_second(at).unwrap_or_default();
             let when = stamp.strftime("%Y-%m-%d %H:%M:%SZ");
             self.out
                 .info(&format!("Using the original execution date of: {when}"));
         } else {
-            self.now = jiff::Timestamp::now().as_second();
+            self.now = source::now_s();
         }
     }
 

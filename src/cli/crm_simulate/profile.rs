@@ -43,10 +43,10 @@ fn time(name: &str, wanted: &Wanted, out: &mut Printer, console: &mut Console) {
             return;
         }
     };
-    let original = cib.attr("execution-date").and_then(|d| d.parse().ok());
+    let original = source::decided_at(&cib);
     let given = wanted.date.as_ref().map(|(_, at)| *at);
     let now = given.or(original);
-    let now = now.unwrap_or_else(|| jiff::Timestamp::now().as_second());
+    let now = now.unwrap_or_else(source::now_s);
     let start = Instant::now();
     for _ in 0..wanted.repeat {
         let _ = scheduler::schedule(&cib, &scheduler::Options { now });

@@ -71,5 +71,15 @@ pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Element, Failure> {
     Ok(root)
 }
 
+/// When a saved input was decided on, seconds since the epoch.
+pub(crate) fn decided_at(cib: &Element) -> Option<i64> {
+    cib.attr("execution-date")?.parse().ok()
+}
+
+/// Now, seconds since the epoch.
+pub(crate) fn now_s() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
 /// How bzip2 files begin.
 const BZIP2_MAGIC: &[u8] = b"BZh";

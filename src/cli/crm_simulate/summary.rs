@@ -84,17 +84,17 @@ fn node_action(line: &str) -> Element {
 const ROLES: [&str; 4] = ["Started", "Stopped", "Promoted", "Unpromoted"];
 
 /// `Move ip ( node1 -> node2 )  due to …`.
-struct Row<'a> {
-    what: &'a str,
-    id: &'a str,
-    how: &'a str,
+pub(crate) struct Row<'a> {
+    pub(crate) what: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) how: &'a str,
     /// With the blanks before it.
-    why: &'a str,
+    pub(crate) why: &'a str,
 }
 
 impl<'a> Row<'a> {
     /// Lines about nodes have no columns.
-    fn parse(line: &'a str) -> Option<Self> {
+    pub(crate) fn parse(line: &'a str) -> Option<Self> {
         let (front, rest) = line.split_once(" ( ")?;
         let (how, why) = rest.split_once(" )")?;
         let mut words = front.split_whitespace();
