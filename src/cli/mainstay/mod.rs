@@ -2,7 +2,7 @@
 
 mod doctor;
 mod history;
-mod import;
+mod past;
 mod store;
 mod vip;
 mod why;
@@ -41,6 +41,15 @@ enum Verb {
     Why {
         /// The resource
         resource: String,
+        /// Of this node alone
+        #[arg(long)]
+        node: Option<String>,
+        /// As of this time: ISO 8601, local where no offset is given
+        #[arg(long, value_name = "TIME", conflicts_with = "transition")]
+        at: Option<String>,
+        /// As of a kept decision: its number, its name such as pe-input-17, or a CIB in a file
+        #[arg(long, value_name = "N")]
+        transition: Option<String>,
     },
     /// What the cluster would do next
     Plan,
@@ -71,21 +80,6 @@ enum Verb {
     History {
         #[command(subcommand)]
         verb: Option<HistoryVerb>,
-    },
-    /// Take over files of Corosync, Pacemaker and keepalived, and tell what becomes of each line
-    Import {
-        /// corosync.conf, authkey, files of service.d, cib.xml, sysconfig files, keepalived.conf
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        /// Tell only
-        #[arg(short = 'n', long)]
-        dry_run: bool,
-        /// Unknown keys are remarks only
-        #[arg(long)]
-        lenient: bool,
-        /// Node that the files come from; this one when not given
-        #[arg(long)]
-        node: Option<String>,
     },
     /// This node's store, while the daemon is down
     #[command(subcommand)]
@@ -192,30 +186,26 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Check => return Ok(ExitCode::from(check(console))),
         Verb::Doctor => return Ok(doctor::run(console).into()),
-        Verb::Import {
-            files,
-            dry_run,
-            lenient,
-            node,
-        } => {
-            let wishes = import::Wishes {
-                dry_run: *dry_run,
-                lenient: *lenient,
-                node: node.clone(),
-            };
-            return import::run(files, &wishes, console).map(|()| ExitCode::SUCCESS);
-        }
         Verb::Store(verb) => return store::run(verb, console).map(ExitCode::from),
+        Verb::Why {
+            resource,
+            node,
+            at,
+            transition,
+        } => {
+            let past = past::Past::of(at.as_deref(), transition.as_deref());
+            let (heading, plan) = past::plan(past.as_ref())?;
+            let text = why::explain(&plan, resource, node.as_deref())?;
+            console.print(&heading);
+            console.print(&text);
+            return Ok(ExitCode::SUCCESS);
+        }
         _ => {}
     }
     let mut backend = backend::open()?;
     let backend = backend.as_mut();
     match verb {
         Verb::Status { output } => status(&backend::status(backend)?, *output, console)?,
-        Verb::Why { resource } => {
-            let plan = backend::plan(backend)?;
-            console.print(&why::explain(&plan, resource)?);
-        }
         Verb::Plan => plan(&backend::plan(backend)?, console),
         Verb::Vip { output } => vip::show(&backend::status(backend)?, *output, console)?,
         Verb::History { verb } => history::run(verb.as_ref(), backend, console)?,
@@ -237,7 +227,7 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
             let text = ask_done(backend, &Request::Fence { node, action })?;
             console.line(&text);
         }
-        Verb::Check | Verb::Doctor | Verb::Import { .. } | Verb::Store(_) => {}
+        Verb::Check | Verb::Doctor | Verb::Store(_) | Verb::Why { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }

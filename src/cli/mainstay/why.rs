@@ -1,37 +1,93 @@
 //! `mainstay why RESOURCE`: the scheduler's reasons as sentences.
 
+use crate::cli::crm_simulate::Row;
 use crate::cli::exit::{Exit, Failure};
 use crate::view;
-use scheduler::{Because, Plan, Reason, ResourceStatus};
+use scheduler::{Because, Plan, Reason, ResourceStatus, Score};
 use std::fmt::Write as _;
 
-/// Where it is, why there, why not elsewhere, what would have to change.
+/// Where it is, why there, why not elsewhere, what happens next, what would have to change. With
+/// a node, what is said of others is left out.
 ///
 /// # Errors
-/// [`Exit::NoSuch`] for a resource the cluster does not know.
-pub(super) fn explain(plan: &Plan, id: &str) -> Result<String, Failure> {
-    let Some(resource) = view::find_resource(&plan.resources, id) else {
+/// [`Exit::NoSuch`] for a resource or node the cluster does not know.
+pub(in crate::cli) fn explain(
+    plan: &Plan,
+    id: &str,
+    node: Option<&str>,
+) -> Result<String, Failure> {
+    if let Some(name) = node
+        && !plan.nodes.iter().any(|n| n.name == name)
+    {
+        let known: Vec<&str> = plan.nodes.iter().map(|n| n.name.as_str()).collect();
+        return Err(unknown("node", name, &known));
+    }
+    let mut found = Vec::new();
+    plan.resources
+        .iter()
+        .for_each(|r| find(r, None, id, &mut found));
+    if found.is_empty() {
         let mut known = Vec::new();
         plan.resources.iter().for_each(|r| names(r, &mut known));
-        return Err(Failure {
-            exit: Exit::NoSuch,
-            text: format!("there is no resource {id}"),
-            cure: Some(match known.as_slice() {
-                [] => "no resource is configured".to_owned(),
-                known => format!("there are: {}", known.join(", ")),
-            }),
-        });
-    };
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        return Err(unknown("resource", id, &known));
+    }
     let mut text = String::new();
-    one(&mut text, plan, resource);
-    for child in &resource.children {
-        let differs = child.id != resource.id;
-        if differs && has_reasons(plan, &child.id) {
+    for (number, (resource, parent)) in found.into_iter().enumerate() {
+        if number > 0 {
             text.push('\n');
-            one(&mut text, plan, child);
         }
+        let answer = Answer {
+            plan,
+            node,
+            resource,
+            parent,
+        };
+        answer.write(&mut text);
     }
     Ok(text)
+}
+
+fn unknown(kind: &str, name: &str, known: &[&str]) -> Failure {
+    Failure {
+        exit: Exit::NoSuch,
+        text: format!("there is no {kind} {name}"),
+        cure: Some(match known {
+            [] => format!("no {kind} is configured"),
+            known => format!("there are: {}", known.join(", ")),
+        }),
+    }
+}
+
+/// A resource and what it is a part of.
+type Place<'a> = (&'a ResourceStatus, Option<&'a ResourceStatus>);
+
+/// The resource of this id with all that is in it, or all instances of that name.
+fn find<'a>(
+    resource: &'a ResourceStatus,
+    parent: Option<&'a ResourceStatus>,
+    id: &str,
+    found: &mut Vec<Place<'a>>,
+) {
+    let name = resource.shown.name.as_str();
+    if resource.id == id || name == id || name.split(':').next() == Some(id) {
+        collect(resource, parent, found);
+        return;
+    }
+    let children = resource.children.iter();
+    children.for_each(|c| find(c, Some(resource), id, found));
+}
+
+fn collect<'a>(
+    resource: &'a ResourceStatus,
+    parent: Option<&'a ResourceStatus>,
+    found: &mut Vec<Place<'a>>,
+) {
+    if found.len() < ANSWERS_MAX {
+        found.push((resource, parent));
+        let children = resource.children.iter();
+        children.for_each(|c| collect(c, Some(resource), found));
+    }
 }
 
 fn names(resource: &ResourceStatus, into: &mut Vec<String>) {
@@ -42,69 +98,222 @@ fn names(resource: &ResourceStatus, into: &mut Vec<String>) {
     resource.children.iter().for_each(|c| names(c, into));
 }
 
-fn has_reasons(plan: &Plan, id: &str) -> bool {
-    plan.reasons.iter().any(|r| r.resource == id)
+/// The answer about one resource.
+struct Answer<'a> {
+    plan: &'a Plan,
+    /// The only node to speak of.
+    node: Option<&'a str>,
+    resource: &'a ResourceStatus,
+    parent: Option<&'a ResourceStatus>,
 }
 
-fn one(text: &mut String, plan: &Plan, resource: &ResourceStatus) {
-    let _ = writeln!(text, "{}", place(resource));
-    let reasons: Vec<&Reason> = plan
-        .reasons
-        .iter()
-        .filter(|r| r.resource == resource.id)
-        .collect();
-    let general: Vec<&&Reason> = reasons.iter().filter(|r| r.node.is_none()).collect();
-    for reason in &general {
-        let _ = writeln!(text, "  {}", sentence(&reason.because));
-    }
-    let mut nodes: Vec<&str> = reasons.iter().filter_map(|r| r.node.as_deref()).collect();
-    nodes.sort_unstable();
-    nodes.dedup();
-    // The chosen node first: that is what was asked.
-    nodes.sort_by_key(|node| !chosen(&reasons, node));
-    for node in nodes {
-        let heading = if chosen(&reasons, node) {
-            format!("on {node}")
-        } else {
-            format!("not on {node}")
-        };
-        let _ = writeln!(text, "  {heading}:");
-        for reason in reasons.iter().filter(|r| r.node.as_deref() == Some(node)) {
-            let _ = writeln!(text, "    {}", sentence(&reason.because));
+impl Answer<'_> {
+    fn write(&self, text: &mut String) {
+        let resource = self.resource;
+        let _ = writeln!(text, "{}", place(resource));
+        let name = resource.shown.name.as_str();
+        let own = self.plan.reasons.iter().filter(|r| r.resource == name);
+        let reasons: Vec<&Reason> = own.collect();
+        for reason in reasons.iter().filter(|r| r.node.is_none()) {
+            let _ = writeln!(text, "  {}", sentence(&reason.because));
+        }
+        self.write_nodes(text, &reasons);
+        let next: Vec<String> = self.next(name);
+        for line in &next {
+            let _ = writeln!(text, "  next: {line}");
+        }
+        if reasons.is_empty() && next.is_empty() && resource.children.is_empty() {
+            text.push_str("  the scheduler had nothing to weigh about it\n");
+        }
+        let mut cures: Vec<String> = Vec::new();
+        for cure in reasons.iter().filter_map(|r| self.cure(r)) {
+            if !cures.contains(&cure) {
+                cures.push(cure);
+            }
+        }
+        if !cures.is_empty() {
+            text.push_str("  to change that:\n");
+        }
+        for cure in cures {
+            let _ = writeln!(text, "    {cure}");
         }
     }
-    if reasons.is_empty() {
-        text.push_str("  the scheduler had nothing to weigh about it\n");
+
+    /// The node chosen first: that is what was asked; then the others, the better ones first.
+    fn write_nodes(&self, text: &mut String, reasons: &[&Reason]) {
+        let name = self.resource.shown.name.as_str();
+        let chosen = self.chosen(name);
+        let speaks = |node: &str| reasons.iter().any(|r| r.node.as_deref() == Some(node));
+        let all = self.plan.nodes.iter().map(|n| n.name.as_str());
+        let mut nodes: Vec<(&str, Option<i32>)> = all
+            .filter(|node| self.node.is_none_or(|only| only == *node))
+            .map(|node| (node, self.score(name, node)))
+            .filter(|(node, score)| score.is_some() || speaks(node))
+            .collect();
+        let is_chosen = |node: &str| chosen.is_some_and(|c| c.node == node);
+        nodes.sort_by_key(|(node, score)| (!is_chosen(node), std::cmp::Reverse(*score)));
+        let mut told = 0;
+        for (node, score) in &nodes {
+            let own = reasons.iter().filter(|r| r.node.as_deref() == Some(*node));
+            let mut lines: Vec<String> = own
+                .filter(|r| !matches!(r.because, Because::Chosen { .. }))
+                .map(|r| sentence(&r.because))
+                .collect();
+            let heading = match (chosen, score) {
+                (Some(c), _) if c.node == *node => {
+                    lines.extend(c.tie.map(|tie| format!("among equals, {tie}")));
+                    format!("on {node}, with a score of {}", amount(c.score))
+                }
+                (_, Some(score)) => format!("not on {node}, with a score of {}", amount(*score)),
+                (_, None) => format!("not on {node}"),
+            };
+            if lines.is_empty() && !is_chosen(node) {
+                lines.extend(self.compared(node, *score, chosen));
+            }
+            // What holds everywhere was said above.
+            if lines.is_empty() && !is_chosen(node) && self.node.is_none() {
+                continue;
+            }
+            told += 1;
+            if told > NODES_SHOWN_MAX {
+                continue;
+            }
+            let colon = if lines.is_empty() { "" } else { ":" };
+            let _ = writeln!(text, "  {heading}{colon}");
+            for line in lines {
+                let _ = writeln!(text, "    {line}");
+            }
+        }
+        if told > NODES_SHOWN_MAX {
+            let more = told - NODES_SHOWN_MAX;
+            let _ = writeln!(text, "  nor on {more} more nodes (`--node` tells of one)");
+        }
     }
-    let next: Vec<&String> = plan
-        .summary
-        .iter()
-        .filter(|line| line.split_whitespace().any(|w| w == resource.id))
-        .collect();
-    if !next.is_empty() {
-        text.push_str("  what happens next:\n");
+
+    /// Why a node lost about which no rule says anything.
+    fn compared(&self, node: &str, score: Option<i32>, chosen: Option<Chosen>) -> Option<String> {
+        let Some(parent) = self.parent else {
+            return chosen.map(|chosen| compared_with(&chosen, score));
+        };
+        let siblings = || {
+            parent
+                .children
+                .iter()
+                .filter(|c| !std::ptr::eq(*c, self.resource))
+        };
+        let first = parent.children.first();
+        if parent.kind == "group" && !first.is_some_and(|f| std::ptr::eq(f, self.resource)) {
+            let first = &first?.shown.name;
+            return Some(format!(
+                "the members of {} stay together: see {first}",
+                parent.id
+            ));
+        }
+        if parent.kind == "clone" && score.is_some_and(|s| s <= MINUS_INFINITY) {
+            let there =
+                |c: &ResourceStatus| self.chosen(&c.shown.name).is_some_and(|c| c.node == node);
+            let other = siblings().find(|c| there(c))?;
+            return Some(format!("{} is there", other.shown.name));
+        }
+        chosen.map(|chosen| compared_with(&chosen, score))
     }
-    for line in next {
-        let _ = writeln!(
-            text,
-            "    {}",
-            line.split_whitespace().collect::<Vec<_>>().join(" ")
-        );
+
+    /// Where a resource was placed.
+    fn chosen(&self, name: &str) -> Option<Chosen<'_>> {
+        let own = self.plan.reasons.iter().filter(|r| r.resource == name);
+        let mut choices = own.filter_map(|r| match &r.because {
+            Because::Chosen { score, tie } => Some(Chosen {
+                node: r.node.as_deref()?,
+                score: *score,
+                tie: tie.as_deref(),
+            }),
+            _ => None,
+        });
+        choices.next()
     }
-    let mut cures: Vec<String> = reasons.iter().filter_map(|r| cure(r)).collect();
-    cures.dedup();
-    if !cures.is_empty() {
-        text.push_str("  to change that:\n");
+
+    /// The score that a node had when the resource was placed.
+    fn score(&self, name: &str, wanted: &str) -> Option<i32> {
+        let scores = self.plan.scores.iter().rev();
+        let mut own = scores.filter_map(|s| match s {
+            Score::Assignment {
+                resource,
+                node,
+                score,
+                ..
+            } if resource == name && node == wanted => Some(*score),
+            _ => None,
+        });
+        own.next()
     }
-    for cure in cures {
-        let _ = writeln!(text, "    {cure}");
+
+    /// What the cluster is about to do with it.
+    fn next(&self, name: &str) -> Vec<String> {
+        let rows = self.plan.summary.iter().filter_map(|line| Row::parse(line));
+        rows.filter(|row| row.id == name)
+            .map(|row| next(&row))
+            .collect()
+    }
+
+    /// Its machine is the inside of a resource.
+    fn is_guest(&self, node: &str) -> bool {
+        let mut nodes = self.plan.nodes.iter();
+        nodes.any(|n| n.name == node && n.kind == "guest")
+    }
+
+    /// What a person could do about it.
+    fn cure(&self, reason: &Reason) -> Option<String> {
+        let id = reason.resource.split(':').next().unwrap_or_default();
+        let node = reason.node.as_deref().unwrap_or("NODE");
+        Some(match &reason.because {
+            Because::TargetRole { .. } => format!("crm resource start {id}"),
+            Because::FailedTooOften { .. } | Because::Blocked { .. } => {
+                format!("find out why it failed (`crm_mon -1 -f`), then: crm resource cleanup {id}")
+            }
+            Because::NeedsTicket { ticket, .. } => {
+                format!("see why the ticket {ticket} is not granted (`crm_mon -1 -c`), or grant it")
+            }
+            Because::NoQuorum { .. } => "bring the missing nodes back".to_owned(),
+            Because::NotManaged => {
+                format!(
+                    "crm resource manage {id}, or end maintenance mode: crm configure property maintenance-mode=false"
+                )
+            }
+            Because::WaitsForFencing { node } if self.is_guest(node) => return None,
+            Because::WaitsForFencing { node } => {
+                format!("see that a fence device can reach {node} (`crm_mon -1`)")
+            }
+            Because::NodeUnusable { state } if state == "standby" => {
+                format!("crm node online {node}")
+            }
+            Because::NodeUnusable { state } if state == "maintenance" => {
+                format!("crm node ready {node}")
+            }
+            Because::Score { amount, id, .. }
+                if *amount <= -INFINITY && id.starts_with("cli-ban-") =>
+            {
+                format!("crm configure delete {id}")
+            }
+            _ => return None,
+        })
     }
 }
 
-fn chosen(reasons: &[&Reason], node: &str) -> bool {
-    reasons
-        .iter()
-        .any(|r| r.node.as_deref() == Some(node) && matches!(r.because, Because::Chosen { .. }))
+/// A placement.
+#[derive(Clone, Copy)]
+struct Chosen<'a> {
+    node: &'a str,
+    score: i32,
+    tie: Option<&'a str>,
+}
+
+fn compared_with(chosen: &Chosen, score: Option<i32>) -> String {
+    let best = chosen.node;
+    match score {
+        Some(MINUS_INFINITY) => "it may not run there together with what it depends on".to_owned(),
+        Some(score) if score < chosen.score => format!("{best} has the higher score"),
+        _ => format!("nothing speaks against it; {best} was as good and came first"),
+    }
 }
 
 fn place(resource: &ResourceStatus) -> String {
@@ -116,36 +325,143 @@ fn place(resource: &ResourceStatus) -> String {
             }
         }
     });
-    let failed = if resource.failed { ", failed" } else { "" };
+    let failed = if resource.failed {
+        ", and has failed"
+    } else {
+        ""
+    };
+    let name = if resource.kind == "primitive" {
+        &resource.shown.name
+    } else {
+        &resource.id
+    };
     match places.as_slice() {
-        [] => format!("{} is stopped{failed}.", resource.id),
-        places => format!(
-            "{} is {} on {}{failed}.",
-            resource.id,
-            resource.role.to_lowercase(),
-            places.join(", ")
+        [] => format!("{name} is stopped{failed}."),
+        [one] => format!(
+            "{name} is {} on {one}{failed}.",
+            resource.role.to_lowercase()
         ),
+        several => format!(
+            "{name} is {} on {}{failed}.",
+            resource.role.to_lowercase(),
+            several.join(", ")
+        ),
+    }
+}
+
+/// A line of the Transition Summary as a sentence.
+fn next(row: &Row) -> String {
+    let roles = ["Started", "Stopped", "Promoted", "Unpromoted", "->"];
+    let words = row.how.split_whitespace();
+    let nodes: Vec<&str> = words.filter(|word| !roles.contains(word)).collect();
+    let way = match nodes.as_slice() {
+        [from, to] => format!("from {from} to {to}"),
+        [node] => format!("on {node}"),
+        _ => String::new(),
+    };
+    let deed = match row.what {
+        "Start" => "start it",
+        "Stop" => "stop it",
+        "Move" => "stop it and start it anew, moving",
+        "Migrate" => "move it live",
+        "Recover" => "stop it and start it anew, to recover it,",
+        "Restart" => "stop it and start it anew",
+        "Reload" => "let it take its new parameters over",
+        "Promote" => "promote it",
+        "Demote" => "demote it",
+        "Re-promote" => "demote it and promote it anew",
+        other => other,
+    };
+    let reason = row.why.trim();
+    let blocked = reason.ends_with("blocked") || reason.ends_with("(blocked)");
+    let reason = reason.strip_prefix("due to ").unwrap_or_default();
+    let because = match reason.trim_end_matches(" (blocked)") {
+        "" => String::new(),
+        reason => format!(", because {}", because(reason)),
+    };
+    let but = if blocked {
+        "; that cannot be done now"
+    } else {
+        ""
+    };
+    format!("{deed} {way}{because}{but}")
+}
+
+/// The scheduler's "due to", in words.
+fn because(reason: &str) -> String {
+    let deed = |rest: &str| -> Option<(String, String)> {
+        let (resource, task) = rest.rsplit_once(' ')?;
+        Some((resource.to_owned(), task.to_owned()))
+    };
+    if let Some(rest) = reason.strip_prefix("unrunnable ") {
+        return match deed(rest) {
+            Some((resource, task)) => format!("{resource} cannot {}", cannot(&task)),
+            None => {
+                let id = rest.split_once(':').map_or(rest, |(_, id)| id);
+                format!("too few of what `{id}` asks for can run")
+            }
+        };
+    }
+    if let Some((resource, task)) = reason.strip_prefix("required ").and_then(deed) {
+        return format!("{resource} must {} first", cannot(&task));
+    }
+    if let Some(resource) = reason.strip_prefix("colocation with ") {
+        return format!("it belongs where {resource} is, which has no place");
+    }
+    if let Some((resource, _)) = reason.strip_prefix("unmigrateable ").and_then(deed) {
+        return format!("{resource}, which it needs, cannot move while it runs");
+    }
+    match reason {
+        "failure" => "it failed".to_owned(),
+        "node availability" => "no node may run it as things are".to_owned(),
+        "no quorum" => "this partition has no quorum".to_owned(),
+        "quorum freeze" => "without quorum nothing is started that does not run".to_owned(),
+        "resource definition change" => "its definition was changed".to_owned(),
+        "being multiply active" => "it runs on several nodes at once".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+fn cannot(task: &str) -> &str {
+    match task {
+        "start" => "be started",
+        "running" => "come up as a whole",
+        "stop" => "be stopped",
+        "stopped" => "be stopped as a whole",
+        "promote" => "be promoted",
+        "demote" => "be demoted",
+        "monitor" => "be looked at",
+        "notified" => "be told what happens",
+        other => other,
     }
 }
 
 fn sentence(because: &Because) -> String {
     match because {
-        Because::Chosen { score, tie } => {
-            let tie = tie
-                .as_ref()
-                .map(|t| format!("; among equals, {t}"))
-                .unwrap_or_default();
-            format!("chosen, with a score of {}{tie}", amount(*score))
-        }
+        Because::Chosen { score, .. } => format!("chosen, with a score of {}", amount(*score)),
         Because::Score {
             amount: points,
             from,
             id,
-        } => match id.as_str() {
-            "" => format!("{} from {from}", signed(*points)),
-            id => format!("{} from {from} `{id}`", signed(*points)),
+        } => {
+            let points = signed(*points);
+            match from.as_str() {
+                "location" => format!("{points} by the location constraint `{id}`"),
+                "stickiness" => {
+                    format!("{points} because it is there already (resource-stickiness)")
+                }
+                "shutdown-lock" => {
+                    format!("{points} because it is locked to this node until that is back")
+                }
+                "utilization" => format!("{points} because the node has no capacity left for it"),
+                other => format!("{points} from {other} `{id}`"),
+            }
+        }
+        Because::NodeUnusable { state } => match state.as_str() {
+            "unclean" => "the node may still run something, and was not fenced yet".to_owned(),
+            "shutdown" => "the node is shutting down".to_owned(),
+            state => format!("the node is {state}"),
         },
-        Because::NodeUnusable { state } => format!("the node is {state}"),
         Because::TargetRole { role } => {
             format!("it shall be {} (target-role)", role.to_lowercase())
         }
@@ -153,13 +469,20 @@ fn sentence(because: &Because) -> String {
             failcount,
             threshold,
         } => format!(
-            "it failed there {} times, migration-threshold is {threshold}",
-            view::score(*failcount)
+            "it failed there {} times, migration-threshold is {}",
+            view::score(*failcount),
+            view::score(*threshold)
         ),
         Because::NoQuorum { policy } => {
             format!("this partition has no quorum, and no-quorum-policy is {policy}")
         }
+        Because::Needs { resource, id } if id == "order" => {
+            format!("it may start only after {resource}, which cannot be started")
+        }
         Because::Needs { resource, id } => format!("it needs {resource} (`{id}`)"),
+        Because::NeedsTicket { ticket, id } => {
+            format!("it needs the ticket {ticket} (`{id}`), which this cluster does not have")
+        }
         Because::Nowhere => "no node is left that may run it".to_owned(),
         Because::WaitsForFencing { node } => {
             format!(
@@ -171,35 +494,6 @@ fn sentence(because: &Because) -> String {
             format!("it is blocked: {operation} failed, and may not be followed by anything")
         }
     }
-}
-
-/// What a person could do about it.
-fn cure(reason: &Reason) -> Option<String> {
-    let id = &reason.resource;
-    let node = reason.node.as_deref().unwrap_or("NODE");
-    Some(match &reason.because {
-        Because::TargetRole { .. } => format!("crm resource start {id}"),
-        Because::FailedTooOften { .. } | Because::Blocked { .. } => {
-            format!("find out why it failed (`crm_mon -1 -f`), then: crm resource cleanup {id}")
-        }
-        Because::NoQuorum { .. } => "bring the missing nodes back".to_owned(),
-        Because::NotManaged => {
-            format!(
-                "crm resource manage {id}, or end maintenance mode: crm configure property maintenance-mode=false"
-            )
-        }
-        Because::WaitsForFencing { node } => {
-            format!("see that a fence device can reach {node} (`crm_mon -1`)")
-        }
-        Because::NodeUnusable { state } if state == "standby" => format!("crm node online {node}"),
-        Because::NodeUnusable { state } if state == "maintenance" => {
-            format!("crm node ready {node}")
-        }
-        Because::Score { amount, id, .. } if *amount <= -INFINITY && id.starts_with("cli-ban-") => {
-            format!("crm configure delete {id}")
-        }
-        _ => return None,
-    })
 }
 
 fn amount(score: i32) -> String {
@@ -218,10 +512,63 @@ fn signed(score: i32) -> String {
 /// The score that means "must" (Pacemaker `PCMK_SCORE_INFINITY`).
 const INFINITY: i32 = 1_000_000;
 const MINUS_INFINITY: i32 = -INFINITY;
+/// Nodes told of without being asked for one.
+const NODES_SHOWN_MAX: usize = 8;
+/// Resources and members told of at once.
+const ANSWERS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::crm_simulate::{decided_at, read_source};
+    use std::path::{Path, PathBuf};
+
+    /// Expected texts: `CASE.RESOURCE.txt`, or `CASE.RESOURCE@NODE.txt`.
+    fn expected() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/why")
+    }
+
+    /// Answers on the inputs of a Pacemaker checkout's regression suite, or a part of it.
+    #[test]
+    fn answers_are_as_expected() {
+        let Some(folder) = std::env::var_os("MAINSTAY_SCHEDULER_CASES") else {
+            eprintln!("MAINSTAY_SCHEDULER_CASES names no folder: answers are not compared");
+            return;
+        };
+        let mut compared = 0;
+        let mut files: Vec<PathBuf> = std::fs::read_dir(expected())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        files.sort();
+        for path in files {
+            let stem = path.file_stem().unwrap().to_str().unwrap();
+            let (case, asked) = stem.split_once('.').unwrap();
+            let input = Path::new(&folder).join("xml").join(format!("{case}.xml"));
+            if !input.exists() {
+                continue;
+            }
+            let (resource, node) = match asked.split_once('@') {
+                Some((resource, node)) => (resource, Some(node)),
+                None => (asked, None),
+            };
+            let cib = read_source(Some(input.to_str().unwrap())).unwrap();
+            let now = decided_at(&cib).unwrap_or(NOW);
+            let options = scheduler::Options { now };
+            let plan = scheduler::schedule_with_scores(&cib, &options);
+            crate::golden::compare(&path, &explain(&plan, resource, node).unwrap());
+            compared += 1;
+        }
+        eprintln!("{compared} answers compared");
+        assert!(
+            compared > 0,
+            "no case of {} is in {folder:?}",
+            expected().display()
+        );
+    }
+
+    /// Of inputs that do not say when they were made: 2023-11-14 22:13:20 UTC.
+    const NOW: i64 = 1_700_000_000;
 
     fn plan() -> Plan {
         let reason = |node: Option<&str>, because| Reason {
@@ -229,44 +576,41 @@ mod tests {
             node: node.map(str::to_owned),
             because,
         };
+        let score = |amount, from: &str, id: &str| Because::Score {
+            amount,
+            from: from.to_owned(),
+            id: id.to_owned(),
+        };
+        let state = "standby".to_owned();
+        let node = |name: &str| scheduler::NodeStatus {
+            name: name.to_owned(),
+            ..scheduler::NodeStatus::default()
+        };
+        let tie = None;
         Plan {
+            nodes: ["node1", "node2", "node3"].map(node).into(),
             resources: vec![ResourceStatus {
                 id: "ip".to_owned(),
                 kind: "primitive".to_owned(),
                 role: "Started".to_owned(),
                 nodes: vec!["node2".to_owned()],
+                shown: scheduler::Shown {
+                    name: "ip".to_owned(),
+                    ..scheduler::Shown::default()
+                },
                 ..ResourceStatus::default()
             }],
-            summary: vec!["Move       ip     ( node2 -> node3 )".to_owned()],
+            summary: vec!["Move       ip     ( node2 -> node3 )  due to failure".to_owned()],
             reasons: vec![
-                reason(
-                    Some("node1"),
-                    Because::NodeUnusable {
-                        state: "standby".to_owned(),
-                    },
-                ),
+                reason(Some("node1"), Because::NodeUnusable { state }),
                 reason(
                     Some("node2"),
-                    Because::Score {
-                        amount: 100,
-                        from: "stickiness".to_owned(),
-                        id: String::new(),
-                    },
+                    score(100, "stickiness", "resource-stickiness"),
                 ),
-                reason(
-                    Some("node2"),
-                    Because::Chosen {
-                        score: 100,
-                        tie: None,
-                    },
-                ),
+                reason(Some("node2"), Because::Chosen { score: 100, tie }),
                 reason(
                     Some("node3"),
-                    Because::Score {
-                        amount: -1_000_000,
-                        from: "location".to_owned(),
-                        id: "cli-ban-ip-on-node3".to_owned(),
-                    },
+                    score(-1_000_000, "location", "cli-ban-ip-on-node3"),
                 ),
             ],
             ..Plan::default()
@@ -277,26 +621,32 @@ mod tests {
     fn the_chain_in_words() {
         let expected = "\
 ip is started on node2.
-  on node2:
-    +100 from stickiness
-    chosen, with a score of 100
+  on node2, with a score of 100:
+    +100 because it is there already (resource-stickiness)
   not on node1:
     the node is standby
   not on node3:
-    -INFINITY from location `cli-ban-ip-on-node3`
-  what happens next:
-    Move ip ( node2 -> node3 )
+    -INFINITY by the location constraint `cli-ban-ip-on-node3`
+  next: stop it and start it anew, moving from node2 to node3, because it failed
   to change that:
     crm node online node1
     crm configure delete cli-ban-ip-on-node3
 ";
-        assert_eq!(explain(&plan(), "ip").unwrap(), expected);
+        assert_eq!(explain(&plan(), "ip", None).unwrap(), expected);
+        let of_one = explain(&plan(), "ip", Some("node1")).unwrap();
+        assert!(of_one.contains("not on node1:"), "{of_one}");
+        assert!(!of_one.contains("not on node3"), "{of_one}");
     }
 
     #[test]
-    fn an_unknown_resource_is_answered_with_the_known_ones() {
-        let failure = explain(&plan(), "pi").unwrap_err();
+    fn the_unknown_is_answered_with_the_known() {
+        let failure = explain(&plan(), "pi", None).unwrap_err();
         assert_eq!(failure.exit, Exit::NoSuch);
         assert_eq!(failure.cure.as_deref(), Some("there are: ip"));
+        let failure = explain(&plan(), "ip", Some("node4")).unwrap_err();
+        assert_eq!(
+            failure.cure.as_deref(),
+            Some("there are: node1, node2, node3")
+        );
     }
 }

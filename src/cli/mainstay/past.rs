@@ -1,0 +1,160 @@
+//! Which decision is asked about: the present one, or one whose input was kept.
+
+use crate::cli::crm_simulate::{decided_at, now_s, read_source};
+use crate::cli::exit::{Exit, Failure};
+use crate::inputs::{self, Kept};
+use crate::paths::Paths;
+use crate::view::asctime;
+use scheduler::Plan;
+use std::path::Path;
+
+/// A decision of the past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Past {
+    /// The last one before this time, as written.
+    At(String),
+    /// By number, name or file.
+    Named(String),
+}
+
+impl Past {
+    /// `None` = the present.
+    pub(super) fn of(at: Option<&str>, transition: Option<&str>) -> Option<Self> {
+        let at = at.map(|text| Self::At(text.to_owned()));
+        at.or_else(|| transition.map(|text| Self::Named(text.to_owned())))
+    }
+}
+
+/// The plan asked about, with its scores, and a line that says which it is where it is not the
+/// present one.
+///
+/// # Errors
+/// [`Exit::NoSuch`] when nothing is kept of it here; as [`read_source`].
+pub(super) fn plan(past: Option<&Past>) -> Result<(String, Plan), Failure> {
+    let file = match past {
+        None => None,
+        Some(Past::Named(name)) if Path::new(name).is_file() => Some(name.clone()),
+        Some(past) => {
+            let folder = Paths::from_env().inputs_dir();
+            let failed = |e| Failure::new(Exit::NoInput, format!("{}: {e}", folder.display()));
+            let kept = inputs::list(&folder).map_err(failed)?;
+            let found = find(&kept, past)?.ok_or_else(|| missing(&kept, &folder))?;
+            Some(found.path.display().to_string())
+        }
+    };
+    let cib = read_source(file.as_deref())?;
+    let decided = decided_at(&cib);
+    let now = decided.unwrap_or_else(now_s);
+    let plan = scheduler::schedule_with_scores(&cib, &scheduler::Options { now });
+    let heading = match file {
+        None => String::new(),
+        Some(file) => format!("As of {} ({file}):\n\n", asctime(now)),
+    };
+    Ok((heading, plan))
+}
+
+/// `kept` is the newest first.
+fn find<'a>(kept: &'a [Kept], past: &Past) -> Result<Option<&'a Kept>, Failure> {
+    match past {
+        Past::At(text) => {
+            let at = point_in_time(text).ok_or_else(|| {
+                Failure::usage(format!(
+                    "--at {text}: a time is expected, such as 2026-11-21T03:00 or 2026-11-21T03:00:00Z"
+                ))
+            })?;
+            Ok(kept.iter().find(|k| k.at <= at))
+        }
+        Past::Named(text) => {
+            if let Some((series, number)) = inputs::parse_name(text) {
+                return Ok(kept
+                    .iter()
+                    .find(|k| k.series == series && k.number == number));
+            }
+            let number = text.parse::<u64>().map_err(|_| {
+                Failure::usage(format!(
+                    "--transition {text}: a number, a name such as pe-input-17 or a file is expected"
+                ))
+            })?;
+            Ok(kept.iter().find(|k| k.number == number))
+        }
+    }
+}
+
+/// Without an offset it is local time, as people read it from a log.
+fn point_in_time(text: &str) -> Option<i64> {
+    let joined = text.trim().replacen(' ', "T", 1);
+    let local = joined.parse::<jiff::civil::DateTime>().ok();
+    let zoned = joined
+        .parse::<jiff::Timestamp>()
+        .map(jiff::Timestamp::as_second);
+    zoned.ok().or_else(|| {
+        let at = local?.to_zoned(jiff::tz::TimeZone::system()).ok()?;
+        Some(at.timestamp().as_second())
+    })
+}
+
+fn missing(kept: &[Kept], folder: &Path) -> Failure {
+    let folder = folder.display();
+    let text = match (kept.last(), kept.first()) {
+        (Some(oldest), Some(newest)) => format!(
+            "no such decision is kept in {folder}: there are those from {} to {}",
+            asctime(oldest.at),
+            asctime(newest.at)
+        ),
+        _ => format!("no decision is kept in {folder}"),
+    };
+    Failure {
+        exit: Exit::NoSuch,
+        text,
+        cure: Some(
+            "decisions are kept where they are made: ask on the node that was the DC then (`mainstay status` names the present one)"
+                .to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inputs::Series;
+
+    fn kept() -> Vec<Kept> {
+        let one = |series, number, at| Kept {
+            path: format!("{number}").into(),
+            series,
+            number,
+            at,
+        };
+        vec![
+            one(Series::Warn, 0, 300),
+            one(Series::Input, 8, 200),
+            one(Series::Input, 7, 100),
+            one(Series::Input, 0, 50),
+        ]
+    }
+
+    fn found(past: Past) -> Option<i64> {
+        find(&kept(), &past).unwrap().map(|k| k.at)
+    }
+
+    #[test]
+    fn by_time_it_is_the_last_one_before() {
+        let at = |text: &str| found(Past::At(text.to_owned()));
+        assert_eq!(at("1970-01-01T00:03:20Z"), Some(200));
+        assert_eq!(at("1970-01-01 00:04:00Z"), Some(200));
+        assert_eq!(at("1970-01-01T00:00:10Z"), None);
+        let wrong = find(&kept(), &Past::At("yesterday".to_owned())).map(|_| ());
+        assert_eq!(wrong.unwrap_err().exit, Exit::Usage);
+    }
+
+    #[test]
+    fn by_name_or_the_newest_of_a_number() {
+        let named = |text: &str| found(Past::Named(text.to_owned()));
+        assert_eq!(named("pe-input-0.bz2"), Some(50));
+        assert_eq!(named("pe-warn-0"), Some(300));
+        assert_eq!(named("0"), Some(300));
+        assert_eq!(named("9"), None);
+        let wrong = find(&kept(), &Past::Named("x".to_owned())).map(|_| ());
+        assert_eq!(wrong.unwrap_err().exit, Exit::Usage);
+    }
+}
