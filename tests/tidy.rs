@@ -95,12 +95,16 @@ fn pure_parts_know_no_clock_disk_network_or_chance() {
 
 /// Everything that reads the clock that people set, and what for: nothing that decides who may hold
 /// what. The tests that step it (`tests/e2e/vip_faults`) rest on this list.
-const WALL_CLOCK: [(&str, &str); 7] = [
+const WALL_CLOCK: [(&str, &str); 8] = [
     ("netlink/src/speakers.rs", "time stamps of frames, in labs"),
     ("src/alert/runner.rs", "what alert agents are told"),
     (
         "src/cli/backend/file.rs",
         "a CIB in a file, without a daemon",
+    ),
+    (
+        "src/cli/crm_simulate/source.rs",
+        "simulations without a time of their own",
     ),
     ("src/daemon/app.rs", "rules with dates, what people read"),
     ("src/daemon/log.rs", "lines of the log"),

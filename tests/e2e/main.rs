@@ -22,6 +22,7 @@ mod quorum;
 mod replay;
 mod restart;
 mod service;
+mod simulate;
 #[path = "../skip/mod.rs"]
 mod skip;
 mod stale;
