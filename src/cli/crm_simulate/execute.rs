@@ -5,7 +5,7 @@ use super::inject::{self, OpSpec};
 use super::printer::Printer;
 use super::record::{self, Agent, Outcome};
 use cib::Element;
-use scheduler::{Action, ActionKind, Graph, Plan, ResourceStatus, Synapse};
+use scheduler::{Action, ActionKind, ActionResource, Graph, Plan, ResourceStatus, Synapse};
 use std::collections::BTreeSet;
 
 /// What the execution needs to know.
@@ -108,6 +108,14 @@ impl Paper<'_> {
         }
     }
 
+    /// Instances are shown with their number, unless their history has it without.
+    fn name_of<'r>(&self, resource: &'r ActionResource) -> &'r str {
+        let long = resource.long_id.as_ref();
+        let long = long.filter(|id| self.names.contains(*id));
+        let known = self.names.contains(&resource.id);
+        long.filter(|_| !known).unwrap_or(&resource.id)
+    }
+
     fn perform_operation(
         &self,
         action: &Action,
@@ -118,27 +126,9 @@ impl Paper<'_> {
         let Some(resource) = &action.resource else {
             return Performed::Well;
         };
-        // Instances are shown with their number, unless their history has it without.
-        let long = resource
-            .long_id
-            .as_ref()
-            .filter(|id| self.names.contains(*id));
-        let known = self.names.contains(&resource.id);
-        let name = long.filter(|_| !known).unwrap_or(&resource.id);
+        let name = self.name_of(resource);
         let operation = action.operation.as_str();
-        let every = match (operation, action.interval_ms) {
-            ("delete" | "meta-data", _) | (_, 0) => String::new(),
-            (_, every) => format!("={every}"),
-        };
-        let text = format!("Resource action: {name:<15} {operation}{every} on {node}");
-        out.item(&text, || {
-            let xml = Element::new("rsc_action").with("resource", name);
-            let xml = xml.with("op", operation).with("node", node);
-            match every.strip_prefix('=') {
-                Some(every) => xml.with("interval", every),
-                None => xml,
-            }
-        });
+        tell_operation(action, name, node, out);
         if matches!(operation, "delete" | "meta-data" | "notify") {
             return Performed::Well;
         }
@@ -170,7 +160,7 @@ impl Paper<'_> {
         };
         let failure = match fails(name) {
             Some(spec) => Some((name, spec)),
-            None => fails(&resource.id).map(|spec| (&resource.id, spec)),
+            None => fails(&resource.id).map(|spec| (resource.id.as_str(), spec)),
         };
         if let Some((_, spec)) = failure {
             outcome.rc = spec.rc;
@@ -187,6 +177,24 @@ impl Paper<'_> {
         inject::tell_attributes(out, state, &set);
         Performed::Failed
     }
+}
+
+/// What is about to be done with a resource.
+fn tell_operation(action: &Action, name: &str, node: &str, out: &mut Printer) {
+    let operation = action.operation.as_str();
+    let every = match (operation, action.interval_ms) {
+        ("delete" | "meta-data", _) | (_, 0) => String::new(),
+        (_, every) => format!("={every}"),
+    };
+    let text = format!("Resource action: {name:<15} {operation}{every} on {node}");
+    out.item(&text, || {
+        let xml = Element::new("rsc_action").with("resource", name);
+        let xml = xml.with("op", operation).with("node", node);
+        match every.strip_prefix('=') {
+            Some(every) => xml.with("interval", every),
+            None => xml,
+        }
+    });
 }
 
 /// How an action went.
