@@ -80,11 +80,21 @@ fn parse_within(text: &str, bytes_max: usize, elements_max: usize) -> Result<Ele
             "split it or remove what is not needed",
         ));
     }
-    if let Some((at, c)) = text.char_indices().find(|(_, c)| !is_xml_char(*c)) {
+    if let Some((at, c)) = forbidden_char(text) {
         let what = format!("character U+{:04X} is not allowed in XML", u32::from(c));
         return Err(refuse(text, at, &what, "remove it"));
     }
     Parser::new(text, elements_max).run()
+}
+
+/// The first character that XML does not allow. Nearly every document is plain ASCII, which is
+/// looked through many bytes at a time.
+fn forbidden_char(text: &str) -> Option<(usize, char)> {
+    let control = |b: &u8| *b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r');
+    if text.is_ascii() && !text.as_bytes().iter().any(control) {
+        return None;
+    }
+    text.char_indices().find(|(_, c)| !is_xml_char(*c))
 }
 
 struct Parser<'a> {

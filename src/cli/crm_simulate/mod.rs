@@ -39,14 +39,16 @@ pub(crate) fn main(args: &[String]) -> Exit {
         let root = Element::new("pacemaker-result")
             .with("api-version", API_VERSION)
             .with("request", request.trim_end());
-        let cib = source::read(wanted.source.as_deref())?;
+        let mut cib = source::read(wanted.source.as_deref())?;
         let mut session = Session {
             wanted: &wanted,
             out: Printer::new(form, root),
             now: 0,
             complete: true,
         };
-        let done = session.run(cib, console);
+        let done = session.run(&mut cib, console);
+        // The process ends: giving a big tree back piece by piece would take longer than to plan.
+        std::mem::forget(cib);
         let complete = session.complete;
         console.print(&session.out.take());
         if let Some(document) = session.out.into_xml() {
@@ -87,32 +89,32 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn run(&mut self, mut cib: Element, console: &mut Console) -> Result<(), Failure> {
+    fn run(&mut self, cib: &mut Element, console: &mut Console) -> Result<(), Failure> {
         let wanted = self.wanted;
         if cib.attr("validate-with") == Some("none") {
             console.err_line(NO_SCHEMA);
         }
-        self.set_now(&cib);
-        let mut plan = self.plan(&cib, console);
+        self.set_now(cib);
+        let mut plan = self.plan(cib, console);
         if !wanted.quiet {
-            self.show_before(&cib, &plan);
+            self.show_before(cib, &plan);
         }
         if !wanted.injections.is_empty() {
             if !wanted.quiet {
                 self.out.spacer();
             }
-            self.inject(&mut cib, console);
-            self.set_now(&cib);
-            plan = self.plan(&cib, console);
+            self.inject(cib, console);
+            self.set_now(cib);
+            plan = self.plan(cib, console);
         }
         if let Some(file) = &wanted.save_input {
-            write(file, &cib::xml::format(&cib))?;
+            write(file, &cib::xml::format(cib))?;
         }
         if !wanted.process {
             return Ok(());
         }
         self.show_scores(&plan);
-        self.save_graph(&cib, &plan)?;
+        self.save_graph(cib, &plan)?;
         if !wanted.quiet {
             self.show_summary(&plan);
         }
@@ -122,13 +124,13 @@ impl Session<'_> {
         if !wanted.quiet {
             self.out.spacer();
         }
-        self.execute(&mut cib, &plan);
+        self.execute(cib, &plan);
         if let Some(file) = wanted.save_output() {
-            write(file, &cib::xml::format(&cib))?;
+            write(file, &cib::xml::format(cib))?;
         }
         if !wanted.quiet {
-            self.set_now(&cib);
-            let plan = self.plan(&cib, console);
+            self.set_now(cib);
+            let plan = self.plan(cib, console);
             self.out.spacer();
             self.show_status(
                 "Revised Cluster Status",
