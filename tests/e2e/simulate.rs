@@ -28,7 +28,7 @@ fn decisions_are_kept_and_tried_out() {
         "{down}"
     );
     assert!(
-        down.contains(&format!("  * Start      d     ( {other} )\n")),
+        down.contains(&format!("  * Start      d       ( {other} )\n")),
         "{down}"
     );
     assert!(down.contains(&format!("Started {other}\n")), "{down}");
