@@ -253,7 +253,7 @@ impl Cluster<'_> {
         let mut params = BTreeMap::new();
         if let Some(rsc) = action.rsc
             && self.is_primitive(rsc)
-            && !pseudo
+            && action.node.is_some()
         {
             params = self.params(rsc, action.node);
             params.extend(action.extra.clone());
@@ -363,7 +363,16 @@ impl Cluster<'_> {
             {
                 meta.insert("clone".to_owned(), number.clone());
             }
-            if let Some(data) = r.clone {
+            if Some(rsc) == action.rsc
+                && let Some(name) = r.meta.get("remote-node")
+            {
+                meta.insert("remote_node".to_owned(), name.clone());
+            }
+            if let Some(container) = r.container {
+                let id = self.rscs[container].id.clone();
+                meta.insert("container".to_owned(), id);
+            }
+            if let Some(data) = r.clone.filter(|_| r.variant == Variant::Clone) {
                 for (name, value) in [
                     ("clone_max", data.max.to_string()),
                     ("clone_node_max", data.node_max.to_string()),
@@ -383,7 +392,39 @@ impl Cluster<'_> {
             }
             at = r.parent;
         }
+        self.guest_meta(action, &mut meta);
         meta
+    }
+
+    /// The machine behind a guest, before or after what is done
+    /// (Pacemaker pcmk_sched_remote.c:pcmk__add_guest_meta_to_xml).
+    fn guest_meta(&self, action: &Action, meta: &mut BTreeMap<String, String>) {
+        let (Some(rsc), Some(node)) = (action.rsc, action.node) else {
+            return;
+        };
+        let Some(container) = self.container_of(node) else {
+            return;
+        };
+        let task = match action.task.as_str() {
+            "notify" | "notified" => meta.get("notify_key_operation").map_or("", String::as_str),
+            task => task,
+        };
+        let host = match task {
+            "stop" | "stopped" | "demote" | "demoted" => self.current_node(container),
+            "start" | "running" | "monitor" | "promote" | "promoted" => {
+                self.rscs[container].assigned
+            }
+            _ => None,
+        };
+        let Some(host) = host else {
+            return;
+        };
+        let name = "container-attribute-target";
+        if let Some(target) = self.rscs[rsc].meta.get(name) {
+            meta.insert(name.replace('-', "_"), target.clone());
+        }
+        let host = self.nodes[host].name.clone();
+        meta.insert("physical_host".to_owned(), host);
     }
 }
 

@@ -11,9 +11,6 @@ use crate::text::{is_true, parse_bool, parse_ms};
 use cib::Element;
 use std::collections::BTreeMap;
 
-/// Most instances a clone is expanded to; what a configuration asks beyond is cut.
-const CLONE_MAX_LIMIT: u32 = 1024;
-
 /// A role as far as overriding is concerned: unpromoted is what started is.
 fn template_role(op: &OpConfig) -> Role {
     match op.role() {
@@ -58,7 +55,7 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    fn unpack_resource(
+    pub(super) fn unpack_resource(
         &mut self,
         element: &'a Element,
         parent: Option<RscId>,
@@ -94,7 +91,10 @@ impl<'a> Cluster<'a> {
             Variant::Group => self.unpack_group(rsc, element, instance),
             Variant::Clone => self.unpack_clone(rsc, element),
             Variant::Bundle => self.unpack_bundle(rsc, element),
-            Variant::Primitive => self.unpack_connection(rsc),
+            Variant::Primitive => {
+                self.force_anonymous(rsc);
+                self.unpack_connection(rsc);
+            }
         }
         // Where a guest's connection may be is decided by its container.
         let guest =
@@ -133,7 +133,7 @@ impl<'a> Cluster<'a> {
         };
         let data = clone.and_then(|clone| self.rscs[clone].clone);
         let replicas = element.all("replica").count();
-        let max = u32::try_from(replicas).unwrap_or(CLONE_MAX_LIMIT);
+        let max = u32::try_from(replicas).unwrap_or(u32::MAX);
         let node_max = data.map_or(number("replicas-per-host").unwrap_or(1), |d| d.node_max);
         let meta = &self.rscs[bundle].meta;
         let interleave = is_true(meta.get("interleave").map(String::as_str));
@@ -452,12 +452,11 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// Only OCF agents can run several told-apart instances
+    /// Whether instances are told apart
     /// (Pacemaker complex.c:detect_unique, native.c:native_unpack).
     fn globally_unique(&self, rsc: RscId, meta: &BTreeMap<String, String>) -> bool {
         let class = &self.rscs[rsc].class;
-        let capable = ["ocf", "stonith"];
-        if !class.is_empty() && !capable.iter().any(|c| class.eq_ignore_ascii_case(c)) {
+        if !class.is_empty() && !super::instances::can_be_unique(class) {
             return false;
         }
         match meta.get("globally-unique") {
@@ -508,73 +507,6 @@ impl<'a> Cluster<'a> {
             if let Some(member) = self.unpack_resource(member, Some(rsc), instance) {
                 self.rscs[rsc].children.push(member);
             }
-        }
-    }
-
-    fn unpack_clone(&mut self, rsc: RscId, element: &'a Element) {
-        let meta = &self.rscs[rsc].meta;
-        let number = |names: &[&str]| {
-            names
-                .iter()
-                .find_map(|name| meta.get(*name))
-                .and_then(|v| v.trim().parse::<u32>().ok())
-        };
-        let unique = self.rscs[rsc].flags.unique;
-        let members = self.nodes.iter().filter(|n| !n.to_come).count().max(1);
-        let default_max = u32::try_from(members).unwrap_or(CLONE_MAX_LIMIT);
-        let max = number(&["clone-max"]).unwrap_or(default_max);
-        let node_max = number(&["clone-node-max"]).unwrap_or(1);
-        let data = CloneData {
-            max: max.min(CLONE_MAX_LIMIT),
-            node_max: if unique { node_max } else { node_max.min(1) },
-            promoted_max: number(&["promoted-max", "master-max"]).unwrap_or(1),
-            promoted_node_max: number(&["promoted-node-max", "master-node-max"]).unwrap_or(1),
-            ordered: is_true(meta.get("ordered").map(String::as_str)),
-            interleave: is_true(meta.get("interleave").map(String::as_str)),
-            total: 0,
-        };
-        self.rscs[rsc].clone = Some(data);
-        // Instances do not move without a reason.
-        let stickiness = self.rscs[rsc].meta.entry("resource-stickiness".to_owned());
-        stickiness.or_insert_with(|| "1".to_owned());
-        // Even a clone without instances has one, removed, for the history to refer to.
-        for _ in 0..data.max.max(1) {
-            if self.add_clone_instance(rsc, element).is_none() {
-                let id = self.rscs[rsc].id.clone();
-                self.errors
-                    .push(format!("clone {id}: it has nothing to clone"));
-                return;
-            }
-        }
-    }
-
-    /// One more instance; beyond `clone-max` it counts as removed
-    /// (Pacemaker clone.c:pe__create_clone_child).
-    pub(crate) fn add_clone_instance(
-        &mut self,
-        clone: RscId,
-        element: &'a Element,
-    ) -> Option<RscId> {
-        let data = self.rscs[clone].clone?;
-        let child = element
-            .children
-            .iter()
-            .find(|c| matches!(c.name.as_str(), "primitive" | "group"))?;
-        let instance = self.unpack_resource(child, Some(clone), Some(data.total))?;
-        self.rscs[clone].children.push(instance);
-        if let Some(clone) = self.rscs[clone].clone.as_mut() {
-            clone.total += 1;
-        }
-        if data.total >= data.max {
-            self.mark_removed(instance);
-        }
-        Some(instance)
-    }
-
-    fn mark_removed(&mut self, rsc: RscId) {
-        self.rscs[rsc].flags.removed = true;
-        for child in self.rscs[rsc].children.clone() {
-            self.mark_removed(child);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod history;
+mod import;
 mod past;
 mod store;
 mod vip;
@@ -80,6 +81,21 @@ enum Verb {
     History {
         #[command(subcommand)]
         verb: Option<HistoryVerb>,
+    },
+    /// Take over files of Corosync, Pacemaker and keepalived, and tell what becomes of each line
+    Import {
+        /// corosync.conf, authkey, files of service.d, cib.xml, sysconfig files, keepalived.conf
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Tell only
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+        /// Unknown keys are remarks only
+        #[arg(long)]
+        lenient: bool,
+        /// Node that the files come from; this one when not given
+        #[arg(long)]
+        node: Option<String>,
     },
     /// This node's store, while the daemon is down
     #[command(subcommand)]
@@ -186,6 +202,19 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Check => return Ok(ExitCode::from(check(console))),
         Verb::Doctor => return Ok(doctor::run(console).into()),
+        Verb::Import {
+            files,
+            dry_run,
+            lenient,
+            node,
+        } => {
+            let wishes = import::Wishes {
+                dry_run: *dry_run,
+                lenient: *lenient,
+                node: node.clone(),
+            };
+            return import::run(files, &wishes, console).map(|()| ExitCode::SUCCESS);
+        }
         Verb::Store(verb) => return store::run(verb, console).map(ExitCode::from),
         Verb::Why {
             resource,
@@ -227,7 +256,7 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
             let text = ask_done(backend, &Request::Fence { node, action })?;
             console.line(&text);
         }
-        Verb::Check | Verb::Doctor | Verb::Store(_) | Verb::Why { .. } => {}
+        _ => {}
     }
     Ok(ExitCode::SUCCESS)
 }
