@@ -265,7 +265,13 @@ impl Work {
         let old = self.belts.remove(&vip);
         let same = old.filter(|b| b.spec == spec).map(|b| b.refreshed_us);
         let refreshed_us = same.unwrap_or(0);
+        let ip = spec.ip;
+        let is_open = matches!(self.machine.standing(&vip), Some(Standing::Open { .. }));
         self.belts.insert(vip, Belt { spec, refreshed_us });
+        if !is_open && !self.door.belts().gates {
+            // Its lease ended while the address was brought up.
+            self.silence(&[ip]);
+        }
     }
 
     /// Orders that are carried out one by one.

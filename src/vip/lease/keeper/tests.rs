@@ -223,6 +223,19 @@ fn without_gates_a_revoked_address_is_removed() {
 }
 
 #[test]
+fn without_gates_an_address_that_comes_after_the_end_of_its_lease_is_removed() {
+    let mut b = bench(|f| f.gates = false);
+    b.grant(3);
+    open(&b, LONG).unwrap();
+    assert!(matches!(b.event(), LeaseEvent::Opened { .. }));
+    b.handle.feed(Vec::new());
+    assert!(matches!(b.event(), LeaseEvent::Ended { .. }));
+    b.handle.address("ip", AddressSpec::new(7, ip(), 24));
+    let removed = |line: String| line == "remove 10.0.0.9";
+    assert!(std::iter::repeat_with(|| b.next()).any(removed));
+}
+
+#[test]
 fn what_a_detached_daemon_left_is_not_silenced_before_it_could_be_granted() {
     let b = bench(|f| f.forever = BTreeSet::from([ip()]));
     let other: IpAddr = "10.0.0.10".parse().unwrap();
