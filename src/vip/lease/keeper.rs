@@ -426,6 +426,9 @@ impl Work {
 
     /// Without gates only an address that is gone is silent.
     fn silence(&mut self, ips: &[IpAddr]) {
+        if ips.is_empty() {
+            return;
+        }
         let mut result = self.door.close(ips);
         if !self.door.belts().gates {
             for belt in self.belts.values().filter(|b| ips.contains(&b.spec.ip)) {
