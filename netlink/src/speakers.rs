@@ -370,7 +370,8 @@ fn said6(packet: &[u8]) -> Option<(IpAddr, Kind)> {
 
 /// The words with which a former owner spoke on after its successor's first one (ruling 10): for
 /// one address, those that came less than `settled` after it, and those of a turn in between that
-/// nobody announced. An owner that comes back later, and says so, is another move.
+/// nobody announced. An owner that comes back and says so is another move, however soon; then it is
+/// the other one that must not speak on.
 pub fn late(words: &[Word], settled: Duration) -> Vec<Word> {
     let (mut late, mut kept) = (Vec::new(), Vec::new());
     let mut turn: Option<(Word, Option<Mac>)> = None;
@@ -378,7 +379,9 @@ pub fn late(words: &[Word], settled: Duration) -> Vec<Word> {
         match turn {
             Some((first, _)) if first.mac == word.mac => {}
             Some((first, Some(former)))
-                if former == word.mac && word.at.duration_since(first.at) < settled =>
+                if former == word.mac
+                    && word.kind != Kind::Announcement
+                    && word.at.duration_since(first.at) < settled =>
             {
                 late.push(*word);
                 continue;

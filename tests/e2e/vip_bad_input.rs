@@ -130,7 +130,10 @@ fn an_address_whose_resource_was_deleted_is_asked_for_anew() {
     let before = addresses(&c);
     c.must_edit(NODE, |cib| add(cib, address(&VIP.to_string(), &[])));
     c.wait_started(NODE, "ip", None);
-    c.run(NODE, "crm resource stop ip; crm -w configure delete ip");
+    c.run(
+        NODE,
+        "crm -w resource stop ip && crm -w configure delete ip",
+    );
     c.wait_idle(NODE);
     assert_eq!(addresses(&c), before);
     // Meanwhile it is somebody else's.

@@ -29,14 +29,19 @@ fn words(table: &[(u64, &str)]) -> Vec<Word> {
 #[test]
 fn only_a_former_owners_words_are_late() {
     type Row<'a> = (&'a [(u64, &'a str)], &'a [u64]);
-    let table: [Row<'_>; 9] = [
+    let table: [Row<'_>; 10] = [
         (&[], &[]),
         (&[(0, "a"), (5, "a"), (10, "b!"), (15, "b")], &[]),
         (
             &[(0, "a"), (10, "b!"), (12, "a"), (15, "b"), (25, "b")],
             &[12],
         ),
-        (&[(0, "a"), (10, "b!"), (12, "a!"), (20, "a")], &[12, 20]),
+        // Back at once, as it says: the other one is silent, or speaks out of turn.
+        (&[(0, "a"), (10, "b!"), (12, "a!"), (20, "a")], &[]),
+        (
+            &[(0, "a"), (10, "b!"), (12, "a!"), (15, "b"), (20, "a")],
+            &[15],
+        ),
         // Back on the first one, as it says.
         (
             &[(0, "a"), (10, "b!"), (300, "b"), (310, "a!"), (320, "a")],
