@@ -3,10 +3,13 @@
 use super::attributes;
 use super::backend::{Backend, ask_done};
 use super::console::Console;
+use super::crm_attribute::pattern;
 use super::exit::{Exit, Failure};
 use super::getopt::{Found, Opt, flag, with_value};
 use super::tool::Tool;
 use crate::ipc::{AttributeChange, AttributeUpdate, Request};
+use cib::Element;
+use regex_lite::Regex;
 
 /// The whole program.
 #[must_use]
@@ -22,26 +25,57 @@ const TOOL: Tool = Tool {
 };
 
 fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Result<(), Failure> {
-    if found.has("pattern") {
-        return Err(Failure::new(
-            Exit::Unimplemented,
-            "--pattern is not offered: name the attributes one by one with -n",
-        ));
-    }
-    let name = found.value("name").filter(|n| !n.is_empty());
     let command = found.first_of(&COMMANDS);
     if command == Some("refresh") {
         // Every change is with every node already: there is no copy that could be behind.
         return Ok(());
     }
-    let name = name.ok_or_else(|| Failure::usage("Command requires --name"))?;
+    if let Some(text) = found.value("pattern") {
+        return by_pattern(backend, console, found, &pattern(text)?, command);
+    }
+    let name = found.value("name").filter(|n| !n.is_empty());
+    let name =
+        name.ok_or_else(|| Failure::usage("Command requires --name or --pattern argument"))?;
     match command {
-        Some("query") => query(backend, console, found, name),
+        Some("query") => query(backend, console, found, |n| n == name, name),
         Some(command) => change(backend, found, name, command),
         None => Err(Failure::usage(
             "Must specify a command, such as --update, --query or --delete",
         )),
     }
+}
+
+/// As many attributes as the pattern fits, of those that are there.
+fn by_pattern(
+    backend: &mut dyn Backend,
+    console: &mut Console,
+    found: &Found,
+    pattern: &Regex,
+    command: Option<&'static str>,
+) -> Result<(), Failure> {
+    let command = match command {
+        Some("query") => {
+            return query(
+                backend,
+                console,
+                found,
+                |n| pattern.is_match(n),
+                pattern.as_str(),
+            );
+        }
+        Some(command) => command,
+        None => {
+            return Err(Failure::usage(
+                "Must specify a command, such as --update, --query or --delete",
+            ));
+        }
+    };
+    let node = attributes::target(backend, found.value("node"))?;
+    let present = attributes::list(backend, Some(&node), None)?;
+    for attribute in present.iter().filter(|a| pattern.is_match(&a.name)) {
+        change(backend, found, &attribute.name, command)?;
+    }
+    Ok(())
 }
 
 fn change(
@@ -77,19 +111,27 @@ fn query(
     backend: &mut dyn Backend,
     console: &mut Console,
     found: &Found,
-    name: &str,
+    fits: impl Fn(&str) -> bool,
+    asked: &str,
 ) -> Result<(), Failure> {
     let node = match found.has("all") {
         true => None,
         false => Some(attributes::target(backend, found.value("node"))?),
     };
-    let values = attributes::list(backend, node.as_deref(), Some(name))?;
+    let mut values = attributes::list(backend, node.as_deref(), None)?;
+    values.retain(|v| fits(&v.name));
     if values.is_empty() {
-        let text = format!("Could not query value of {name}: No such device or address");
+        let text = format!("Could not query value of {asked}: No such device or address");
         return Err(Failure::no_such(text));
     }
     for found_value in values {
         let value = &found_value.value;
+        console.element(
+            Element::new("attribute")
+                .with("name", &found_value.name)
+                .with("value", value)
+                .with("host", &found_value.node),
+        );
         if found.has("quiet") {
             console.line(value);
             continue;
@@ -112,7 +154,7 @@ const COMMANDS: [&str; 6] = [
 ];
 
 /// attrd_updater(8). `-v` and `-S`, and words that are no options, are what agents still write.
-pub(super) const OPTIONS: [Opt; 21] = [
+pub(super) const OPTIONS: [Opt; 23] = [
     with_value('n', "name"),
     with_value('P', "pattern"),
     with_value('U', "update"),
@@ -134,6 +176,8 @@ pub(super) const OPTIONS: [Opt; 21] = [
     flag('$', "version"),
     flag('?', "help"),
     flag('h', "help-usage"),
+    with_value('\0', "output-as"),
+    with_value('\0', "output-to"),
 ];
 
 const USAGE: &str = "usage: attrd_updater -n NAME -U VALUE [-d TIME] [-p] | -B VALUE -d TIME | -Y -d TIME | -Q [-A] [-q] | -D [-N NODE]";

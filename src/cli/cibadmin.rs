@@ -53,9 +53,15 @@ fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Resul
         Some("delete" | "delete-all") => delete(backend, found, section),
         Some("erase") => erase(backend, found),
         Some("patch") => patch(backend, found),
-        Some("md5-sum") => {
-            let cib = backend::cib(backend, false)?;
-            console.line(&cib::digest::on_disk(cib.root()));
+        Some(sum @ ("md5-sum" | "md5-sum-versioned")) => {
+            let root = match tool::xml_input(found)? {
+                Some(text) => cib::xml::parse(&text)?,
+                None => backend::cib(backend, false)?.into_root(),
+            };
+            console.line(&match sum {
+                "md5-sum" => cib::digest::on_disk(&root),
+                _ => cib::digest::full(&root),
+            });
             Ok(())
         }
         // Every schema is read as it is: there is nothing that a newer one would add.
@@ -188,10 +194,23 @@ fn delete(
         });
     }
     let object = input(found)?;
+    // What a node that is gone left in the status section is gone with it already.
+    if section == Some(Section::Status) && !stands_in_status(backend, &object)? {
+        return Ok(());
+    }
     change(backend, |cib| {
         update::delete(cib, place(section, &object)?, &object);
         Ok(())
     })
+}
+
+/// Whether the status section has such a child.
+fn stands_in_status(backend: &mut dyn Backend, pattern: &Element) -> Result<bool, Failure> {
+    let cib = backend::cib(backend, true)?;
+    let status = cib.section(Section::Status);
+    let mut same_tag = status.into_iter().flat_map(|s| s.all(&pattern.name));
+    let fits = |e: &Element| pattern.attrs.iter().all(|(n, v)| e.attr(n) == Some(v));
+    Ok(same_tag.any(fits))
 }
 
 fn erase(backend: &mut dyn Backend, found: &Found) -> Result<(), Failure> {
@@ -283,7 +302,7 @@ fn nothing() -> Failure {
     Failure::new(Exit::NoSuch, "No such device or address")
 }
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "query",
     "create",
     "modify",
@@ -293,11 +312,12 @@ const COMMANDS: [&str; 10] = [
     "erase",
     "patch",
     "md5-sum",
+    "md5-sum-versioned",
     "upgrade",
 ];
 
 /// cibadmin(8).
-pub(super) const OPTIONS: [Opt; 27] = [
+pub(super) const OPTIONS: [Opt; 28] = [
     flag('Q', "query"),
     flag('C', "create"),
     flag('M', "modify"),
@@ -307,6 +327,7 @@ pub(super) const OPTIONS: [Opt; 27] = [
     flag('E', "erase"),
     flag('P', "patch"),
     flag('5', "md5-sum"),
+    flag('6', "md5-sum-versioned"),
     flag('u', "upgrade"),
     flag('a', "empty"),
     flag('c', "allow-create"),

@@ -1,6 +1,7 @@
 //! Where a command's words go: standard output and error, or buffers in tests. A reader that goes
 //! away (`| head`) is no failure.
 
+use cib::Element;
 use std::io::{IsTerminal, Write};
 
 /// Output of one command.
@@ -9,11 +10,14 @@ pub(crate) struct Console {
     sink: Sink,
     /// Somebody types, so that questions and prompts make sense.
     pub interactive: bool,
+    /// Parts of an answer that is XML as a whole; text is left out then.
+    answer: Option<Vec<Element>>,
 }
 
 #[derive(Debug)]
 enum Sink {
     Process,
+    File(std::fs::File),
     #[cfg(test)]
     Buffers {
         out: String,
@@ -28,6 +32,7 @@ impl Console {
         Self {
             sink: Sink::Process,
             interactive: std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
+            answer: None,
         }
     }
 
@@ -41,7 +46,41 @@ impl Console {
                 err: String::new(),
             },
             interactive: false,
+            answer: None,
         }
+    }
+
+    /// From now on the answer is XML as a whole (`--output-as=xml`).
+    pub(crate) fn answer_in_xml(&mut self) {
+        self.answer = Some(Vec::new());
+    }
+
+    /// The answer is XML.
+    #[must_use]
+    pub(crate) const fn wants_xml(&self) -> bool {
+        self.answer.is_some()
+    }
+
+    /// A part of an answer in XML; nothing where the answer is text.
+    pub(crate) fn element(&mut self, element: Element) {
+        if let Some(answer) = &mut self.answer {
+            answer.push(element);
+        }
+    }
+
+    /// The parts of an answer in XML; what is printed from now on is text again.
+    #[must_use]
+    pub(crate) fn take_answer(&mut self) -> Option<Vec<Element>> {
+        self.answer.take()
+    }
+
+    /// What is printed goes to a file (`--output-to`); errors still go to standard error.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub(crate) fn print_to(&mut self, path: &str) -> std::io::Result<()> {
+        self.sink = Sink::File(std::fs::File::create(path)?);
+        Ok(())
     }
 
     /// What was collected: output and errors.
@@ -49,14 +88,22 @@ impl Console {
     #[must_use]
     pub(crate) fn into_texts(self) -> (String, String) {
         match self.sink {
-            Sink::Process => (String::new(), String::new()),
+            Sink::Process | Sink::File(_) => (String::new(), String::new()),
             Sink::Buffers { out, err } => (out, err),
         }
     }
 
     /// Text as it is, to standard output.
     pub(crate) fn print(&mut self, text: &str) {
+        if self.answer.is_some() {
+            return;
+        }
         match &mut self.sink {
+            Sink::File(file) => {
+                if let Err(error) = file.write_all(text.as_bytes()) {
+                    let _ = writeln!(std::io::stderr().lock(), "the output: {error}");
+                }
+            }
             #[cfg(test)]
             Sink::Buffers { out, .. } => out.push_str(text),
             Sink::Process => {
@@ -81,7 +128,7 @@ impl Console {
                 err.push_str(text);
                 err.push('\n');
             }
-            Sink::Process => {
+            Sink::Process | Sink::File(_) => {
                 let _ = writeln!(std::io::stderr().lock(), "{text}");
             }
         }

@@ -22,7 +22,8 @@ const TOOL: Tool = Tool {
 };
 
 fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Result<(), Failure> {
-    let command = found.first_of(&[
+    // Of several, the last counts: an agent writes `-l -p`.
+    let command = found.last_of(&[
         "name",
         "cluster-id",
         "list",

@@ -11,10 +11,18 @@ pub enum Exit {
     Ok = 0,
     /// It failed.
     Error = 1,
+    /// A value that cannot be.
+    InvalidParam = 2,
     /// Not offered.
     Unimplemented = 3,
     /// The caller may not.
     InsufficientPriv = 4,
+    /// An agent, or what it needs, is not installed.
+    NotInstalled = 5,
+    /// What an agent needs is not configured.
+    NotConfigured = 6,
+    /// It does not run.
+    NotRunning = 7,
     /// Wrong use of a command line.
     Usage = 64,
     /// What was given makes no sense.
@@ -23,6 +31,8 @@ pub enum Exit {
     NoInput = 66,
     /// A service that is needed is not there now.
     Unavailable = 69,
+    /// The operating system refused something.
+    OsErr = 71,
     /// A file cannot be made.
     CantCreat = 73,
     /// Reading or writing failed.
@@ -62,12 +72,17 @@ impl Exit {
         match self {
             Self::Ok => "OK",
             Self::Error => "Error occurred",
+            Self::InvalidParam => "Invalid parameter",
             Self::Unimplemented => "Unimplemented",
             Self::InsufficientPriv => "Insufficient privileges",
+            Self::NotInstalled => "Not installed",
+            Self::NotConfigured => "Not configured",
+            Self::NotRunning => "Not running",
             Self::Usage => "Incorrect usage",
             Self::DataErr => "Invalid data given",
             Self::NoInput => "Input file not available",
             Self::Unavailable => "Necessary service unavailable",
+            Self::OsErr => "Operating system error occurred",
             Self::CantCreat => "Cannot create output file",
             Self::IoErr => "I/O error occurred",
             Self::Protocol => "Protocol violated",

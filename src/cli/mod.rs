@@ -1,25 +1,37 @@
 //! Command lines, one module per personality. Talk to the daemon through `ipc` only.
 
+#[cfg(test)]
+mod api_schemas;
 mod attrd_updater;
 mod attributes;
 mod backend;
 mod cibadmin;
 mod console;
+mod corosync_cmapctl;
 mod crm;
 mod crm_attribute;
+mod crm_diff;
+mod crm_error;
+mod crm_failcount;
 mod crm_master;
 mod crm_mon;
 mod crm_node;
 mod crm_resource;
+mod crm_shadow;
 mod crm_simulate;
+mod crm_standby;
+mod crm_ticket;
 mod crm_verify;
+mod crmadmin;
 mod diff;
 mod exit;
 mod getopt;
+mod iso8601;
 mod keygen;
 mod mainstay;
 mod pacemakerd;
 mod removal;
+mod stonith_admin;
 mod table;
 mod tool;
 

@@ -96,6 +96,66 @@ pub const COMMANDS: &[Command] = &[
         run: |args| super::crm_simulate::main(args).into(),
     },
     Command {
+        name: "crm_standby",
+        man_page: "crm_standby",
+        summary: "keep a node from running anything",
+        run: |args| super::crm_standby::main(args).into(),
+    },
+    Command {
+        name: "crm_failcount",
+        man_page: "crm_failcount",
+        summary: "how often a resource failed",
+        run: |args| super::crm_failcount::main(args).into(),
+    },
+    Command {
+        name: "crm_diff",
+        man_page: "crm_diff",
+        summary: "the difference of two configurations",
+        run: |args| super::crm_diff::main(args).into(),
+    },
+    Command {
+        name: "crm_shadow",
+        man_page: "crm_shadow",
+        summary: "work on a copy of the configuration",
+        run: |args| super::crm_shadow::main(args).into(),
+    },
+    Command {
+        name: "crm_error",
+        man_page: "crm_error",
+        summary: "what a number of a tool means",
+        run: |args| super::crm_error::main(args).into(),
+    },
+    Command {
+        name: "crm_ticket",
+        man_page: "crm_ticket",
+        summary: "tickets of clusters with several sites",
+        run: |args| super::crm_ticket::main(args).into(),
+    },
+    Command {
+        name: "crmadmin",
+        man_page: "crmadmin",
+        summary: "who is the DC and which nodes there are",
+        run: |args| super::crmadmin::main(args).into(),
+    },
+    Command {
+        name: "iso8601",
+        man_page: "iso8601",
+        summary: "times and durations as rules write them",
+        run: |args| super::iso8601::main(args).into(),
+    },
+    Command {
+        name: "stonith_admin",
+        man_page: "stonith_admin",
+        summary: "fence devices and fencing by hand",
+        run: |args| super::stonith_admin::main(args).into(),
+    },
+    Command {
+        name: "corosync-cmapctl",
+        man_page: "corosync-cmapctl",
+        summary: "configuration and membership as keys and values",
+        run: |args| super::corosync_cmapctl::main(args).into(),
+    },
+    Command {
         name: "pacemakerd",
         man_page: "pacemakerd",
         summary: "the version that resource agents ask for",
@@ -122,7 +182,7 @@ mod tests {
 
     #[test]
     fn every_option_is_in_its_manual_page() {
-        let tables: [(&str, &[Opt]); 8] = [
+        let tables: [(&str, &[Opt]); 18] = [
             ("crm_verify", &super::super::crm_verify::OPTIONS),
             ("crm_simulate", &super::super::crm_simulate::OPTIONS),
             ("attrd_updater", &super::super::attrd_updater::OPTIONS),
@@ -130,7 +190,17 @@ mod tests {
             ("cibadmin", &super::super::cibadmin::OPTIONS),
             ("crm_node", &super::super::crm_node::OPTIONS),
             ("crm_attribute", &super::super::crm_attribute::OPTIONS),
-            ("crm_resource", &super::super::crm_resource::OPTIONS),
+            ("crm_resource", super::super::crm_resource::OPTIONS),
+            ("crm_standby", super::super::crm_standby::OPTIONS),
+            ("crm_failcount", super::super::crm_failcount::OPTIONS),
+            ("crm_diff", super::super::crm_diff::OPTIONS),
+            ("crm_shadow", super::super::crm_shadow::OPTIONS),
+            ("crm_error", super::super::crm_error::OPTIONS),
+            ("crm_ticket", super::super::crm_ticket::OPTIONS),
+            ("crmadmin", super::super::crmadmin::OPTIONS),
+            ("iso8601", super::super::iso8601::OPTIONS),
+            ("stonith_admin", super::super::stonith_admin::OPTIONS),
+            ("corosync-cmapctl", super::super::corosync_cmapctl::OPTIONS),
         ];
         for (name, table) in tables {
             let text = page(&format!("{name}.8"));

@@ -5,6 +5,7 @@ use super::backend::{self, Backend};
 use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::getopt::{self, Found, Opt};
+use crate::view;
 use std::io::Read;
 
 /// A tool.
@@ -44,12 +45,13 @@ impl Tool {
     ) -> Exit {
         let mut console = Console::process();
         let result = getopt::parse(self.options, args).and_then(|found| {
-            match self.answered(&found, &mut console) {
-                true => Ok(()),
-                false => run(&mut console, &found),
+            if self.answered(&found, &mut console) {
+                return Ok(());
             }
+            direct(&mut console, &found)?;
+            run(&mut console, &found)
         });
-        self.finish(&mut console, result)
+        self.finish(&mut console, args, result)
     }
 
     /// Version and help need nobody.
@@ -65,21 +67,67 @@ impl Tool {
         false
     }
 
-    /// Tells of a failure; the exit code.
-    fn finish(&self, console: &mut Console, result: Result<(), Failure>) -> Exit {
-        let Err(failure) = result else {
-            return Exit::Ok;
+    /// Tells of a failure, and prints an answer in XML; the exit code.
+    fn finish(&self, console: &mut Console, args: &[String], result: Result<(), Failure>) -> Exit {
+        let (exit, told) = match &result {
+            Ok(()) => (Exit::Ok, Vec::new()),
+            Err(failure) => (failure.exit, self.told(failure)),
         };
-        let name = self.name;
-        console.err_line(&match failure.exit {
-            Exit::Usage => format!("{name}: {failure}\n{}", self.usage),
-            Exit::Disconnect => format!("{name}: {failure}"),
-            _ => format!("{}{failure}", self.prefix),
-        });
-        if let Some(cure) = &failure.cure {
-            console.err_line(cure);
+        match console.take_answer() {
+            Some(elements) => console.print(&view::xml::answer(
+                &request(self.name, args),
+                elements,
+                exit.code(),
+                exit.text(),
+                &told,
+            )),
+            None => told.iter().for_each(|line| console.err_line(line)),
         }
-        failure.exit
+        exit
+    }
+
+    /// The lines that tell of a failure.
+    fn told(&self, failure: &Failure) -> Vec<String> {
+        let name = self.name;
+        let mut lines = match failure.exit {
+            // Some failures are an exit code and nothing more.
+            _ if failure.text.is_empty() => Vec::new(),
+            Exit::Usage => vec![format!("{name}: {failure}"), self.usage.to_owned()],
+            Exit::Disconnect => vec![format!("{name}: {failure}")],
+            _ => vec![format!("{}{failure}", self.prefix)],
+        };
+        lines.extend(failure.cure.clone());
+        lines
+    }
+}
+
+/// The command line as an answer in XML repeats it.
+pub(crate) fn request(name: &str, args: &[String]) -> String {
+    let quoted = |word: &String| match word.contains([' ', '\t', '\n', '"', '\'']) {
+        true => format!("'{}'", word.replace('\'', "'\\''")),
+        false => word.clone(),
+    };
+    let mut words = vec![name.to_owned()];
+    words.extend(args.iter().map(quoted));
+    words.join(" ")
+}
+
+/// `--output-as` and `--output-to`, in tools that have them.
+fn direct(console: &mut Console, found: &Found) -> Result<(), Failure> {
+    match found.value("output-as") {
+        None | Some("text") => {}
+        Some("xml") => console.answer_in_xml(),
+        Some(other) => {
+            return Err(Failure::usage(format!(
+                "--output-as={other}: there are text and xml"
+            )));
+        }
+    }
+    match found.value("output-to").filter(|path| *path != "-") {
+        None => Ok(()),
+        Some(path) => console
+            .print_to(path)
+            .map_err(|e| Failure::new(Exit::CantCreat, format!("{path}: {e}"))),
     }
 }
 

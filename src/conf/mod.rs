@@ -1,6 +1,7 @@
 //! corosync.conf, sysconfig files and the authkey: what an administrator writes.
 
 mod authkey;
+mod cmap;
 pub mod keepalived;
 mod keys;
 mod model;
@@ -9,6 +10,7 @@ mod read;
 mod syntax;
 
 pub use authkey::{AuthkeyError, KEY_BYTES, generate as generate_authkey, load as load_authkey};
+pub use cmap::keys as map_keys;
 pub use model::{ClusterConf, Link, Logging, NodeConf, QuorumConf, Warning};
 pub use names::Hosts;
 pub use read::{Strictness, read};

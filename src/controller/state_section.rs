@@ -36,7 +36,7 @@ pub struct StatusNode {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// The whole CIB: `config` (a `<cib>` whose status is ignored) with the status section and the
+/// The whole CIB: `config` (a `<cib>`, of whose status only the tickets count) with the status section and the
 /// attributes `have-quorum` and `dc-uuid` of this moment.
 #[must_use]
 pub fn compose(config: &Element, nodes: &[StatusNode], quorate: bool, dc: Option<u32>) -> Element {
@@ -48,6 +48,8 @@ pub fn compose(config: &Element, nodes: &[StatusNode], quorate: bool, dc: Option
     }
     let mut status = Element::new("status");
     status.children = nodes.iter().filter_map(node_state).collect();
+    let tickets = config.first("status").and_then(|s| s.first("tickets"));
+    status.children.extend(tickets.cloned());
     cib.children.retain(|c| c.name != "status");
     cib.children.push(status);
     cib
@@ -126,6 +128,17 @@ mod tests {
             history,
             attributes,
         }
+    }
+
+    #[test]
+    fn tickets_come_from_the_log() {
+        let text = r#"<cib><configuration/><status><node_state id="9"/><tickets><ticket_state id="t" granted="true"/></tickets></status></cib>"#;
+        let config = cib::xml::parse(text).unwrap();
+        let cib = compose(&config, &[node(1, Presence::Member)], true, Some(1));
+        let status = cib.first("status").unwrap();
+        let names: Vec<_> = status.children.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, ["node_state", "tickets"]);
+        assert_eq!(status.children[0].id(), Some("1"));
     }
 
     #[test]

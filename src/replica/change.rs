@@ -164,10 +164,18 @@ fn keep_own_attributes(old: &Element, new: &mut Element) {
             None => new.attrs.retain(|(n, _)| n != name),
         }
     }
+    let tickets = new
+        .first("status")
+        .and_then(|s| s.first("tickets"))
+        .cloned();
     new.children.retain(|c| c.name != "status");
-    if let Some(status) = old.first("status") {
-        new.children.push(status.clone());
-    }
+    let Some(mut status) = old.first("status").cloned() else {
+        return;
+    };
+    // Tickets are the one thing in the status section that no node can tell of itself.
+    status.children.retain(|c| c.name != "tickets");
+    status.children.extend(tickets);
+    new.children.push(status);
 }
 
 /// New faults are refused; old ones do not keep an administrator from repairing others.

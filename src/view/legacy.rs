@@ -61,3 +61,29 @@ pub fn document(status: &Status) -> String {
     }
     out
 }
+
+/// The migration summary (`-f`), as it stands behind the rest.
+#[must_use]
+pub fn migration(status: &Status) -> String {
+    let mut out = String::from("\nMigration summary:\n");
+    for node in &status.nodes {
+        let _ = writeln!(out, "* Node {}: ", node.name);
+        let of_node = status.failcounts.iter().filter(|f| f.node == node.name);
+        for count in of_node {
+            let threshold = match count.threshold {
+                0 => 1_000_000,
+                set => set,
+            };
+            let _ = write!(
+                out,
+                "   {}: migration-threshold={threshold} fail-count={}",
+                count.resource, count.count
+            );
+            if let Some(at) = count.last_failure {
+                let _ = write!(out, " last-failure='{}'", asctime(at));
+            }
+            out.push('\n');
+        }
+    }
+    out
+}

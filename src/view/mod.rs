@@ -1,8 +1,10 @@
 //! One status model, and its renderers: text as crm_mon prints it, JSON, the Nagios line.
 
+mod brief;
 mod details;
 mod from_cib;
 mod history;
+pub mod html;
 pub mod legacy;
 mod model;
 pub mod nagios;

@@ -4,7 +4,7 @@
 use super::tell::{
     asctime, count, exec_status, interval, is_disabled, node_state, ocf_code, option_on, score,
 };
-use super::{FailCount, Status, history, leaves};
+use super::{FailCount, Status, brief, history, leaves};
 use scheduler::{NodeStatus, OpFailure, ResourceStatus};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -28,6 +28,10 @@ pub struct Options {
     pub bans: bool,
     /// Without the summary (`-D`).
     pub no_headers: bool,
+    /// Numbers instead of a line for every resource (`-b`).
+    pub brief: bool,
+    /// Ids of nodes, instances one by one, failures with every detail (`-R`).
+    pub detail: bool,
 }
 
 /// Everything.
@@ -35,15 +39,15 @@ pub struct Options {
 pub fn document(status: &Status, options: Options) -> String {
     let mut text = match options.no_headers {
         true => String::new(),
-        false => summary(status),
+        false => summary(status, options.detail),
     };
     if options.by_node {
-        text.push_str(&nodes_with_resources(status));
+        text.push_str(&nodes_with_resources(status, options));
         if options.inactive {
-            text.push_str(&inactive_resources(status));
+            text.push_str(&inactive_resources(status, options));
         }
     } else {
-        text.push_str(&nodes(status));
+        text.push_str(&nodes(status, options.detail));
         let heading = match options.inactive {
             true => "Full List of Resources:",
             false => "Active Resources:",
@@ -59,7 +63,7 @@ pub fn document(status: &Status, options: Options) -> String {
     } else if options.failcounts {
         text.push_str(&migration(status));
     }
-    text.push_str(&failures(status));
+    text.push_str(&failures(status, options.detail));
     if options.bans {
         text.push_str(&history::bans(status));
     }
@@ -76,7 +80,7 @@ pub fn resource_list(status: &Status, options: Options) -> String {
     )
 }
 
-fn summary(status: &Status) -> String {
+fn summary(status: &Status, detail: bool) -> String {
     let mut text = String::from("Cluster Summary:\n  * Stack: corosync\n");
     let quorum = match status.quorate {
         true => "partition with quorum",
@@ -85,7 +89,12 @@ fn summary(status: &Status) -> String {
     let _ = match &status.dc {
         Some(dc) => writeln!(
             text,
-            "  * Current DC: {dc} (version {}) - {quorum}",
+            "  * Current DC: {dc}{} (version {}) - {quorum}",
+            if detail {
+                id_of(status, dc)
+            } else {
+                String::new()
+            },
             crate::DC_VERSION
         ),
         None => writeln!(text, "  * Current DC: NONE"),
@@ -135,10 +144,30 @@ const fn plural(n: usize) -> &'static str {
     if n == 1 { "" } else { "s" }
 }
 
-fn nodes(status: &Status) -> String {
-    let lines = node_lines(status).into_iter();
-    let lines = lines.map(|line| format!("  * {line}\n"));
+/// ` (1)`.
+fn id_of(status: &Status, name: &str) -> String {
+    let node = status.nodes.iter().find(|n| n.name == name);
+    node.map(|n| format!(" ({})", n.id)).unwrap_or_default()
+}
+
+fn nodes(status: &Status, detail: bool) -> String {
+    let lines = match detail {
+        false => node_lines(status),
+        true => status.nodes.iter().map(detailed_node).collect(),
+    };
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines = lines.into_iter().map(|line| format!("  * {line}\n"));
     format!("\nNode List:\n{}", lines.collect::<String>())
+}
+
+fn detailed_node(node: &NodeStatus) -> String {
+    let mut line = format!("Node {} ({}): {}", node.name, node.id, node_state(node));
+    if node.online {
+        let _ = write!(line, ", feature set {}", cib::document::FEATURE_SET);
+    }
+    line
 }
 
 /// A line for every node with a state of its own, then those that are on or off together.
@@ -160,31 +189,38 @@ pub(super) fn node_lines(status: &Status) -> Vec<String> {
     lines
 }
 
-fn nodes_with_resources(status: &Status) -> String {
+fn nodes_with_resources(status: &Status, options: Options) -> String {
     let mut text = String::from("\nNode List:\n");
     for node in &status.nodes {
-        let _ = writeln!(
-            text,
-            "  * Node {}: {}:\n    * Resources:",
-            node.name,
-            node_state(node)
-        );
+        let mut here = Vec::new();
         for resource in &status.resources {
             leaves(resource, &mut |leaf| {
                 if leaf.nodes.contains(&node.name) {
-                    let _ = writeln!(text, "      * {}", line(leaf, None, false));
+                    here.push(leaf);
                 }
             });
+        }
+        // In brief, a node with nothing on it is not worth a line.
+        if options.brief && here.is_empty() {
+            continue;
+        }
+        let head = match options.detail {
+            true => detailed_node(node),
+            false => format!("Node {}: {}", node.name, node_state(node)),
+        };
+        let _ = writeln!(text, "  * {head}:\n    * Resources:");
+        if options.brief {
+            brief::on_node(&mut text, &here, "      ");
+            continue;
+        }
+        for leaf in here {
+            let _ = writeln!(text, "      * {}", line(leaf, None, false));
         }
     }
     text
 }
 
-fn inactive_resources(status: &Status) -> String {
-    let options = Options {
-        inactive: true,
-        ..Options::default()
-    };
+fn inactive_resources(status: &Status, options: Options) -> String {
     let mut text = String::new();
     for resource in &status.resources {
         let mut stopped = false;
@@ -201,7 +237,15 @@ fn inactive_resources(status: &Status) -> String {
 
 fn resource_lines(status: &Status, options: Options) -> String {
     let mut text = String::new();
+    let plain = |r: &&ResourceStatus| r.children.is_empty() && r.kind == "primitive";
+    if options.brief {
+        let primitives: Vec<_> = status.resources.iter().filter(plain).collect();
+        brief::lines(&mut text, &primitives, options.inactive, "  ");
+    }
     for resource in &status.resources {
+        if options.brief && plain(&resource) {
+            continue;
+        }
         push_resource(&mut text, resource, status, options, 1, false);
     }
     if text.is_empty() {
@@ -263,6 +307,11 @@ fn push_group(
         group.id,
         bracketed(&notes)
     );
+    if options.brief {
+        let members: Vec<_> = group.children.iter().collect();
+        brief::lines(text, &members, true, &"  ".repeat(depth + 1));
+        return;
+    }
     for member in &group.children {
         push_resource(text, member, status, options, depth + 1, disabled);
     }
@@ -290,6 +339,12 @@ fn push_clone(
         clone.id,
         bracketed(&notes)
     );
+    if options.detail {
+        for instance in &clone.children {
+            push_resource(text, instance, status, options, depth + 1, disabled);
+        }
+        return;
+    }
     let mut by_role: [(&str, Vec<String>); 3] = [
         ("Promoted", Vec::new()),
         ("Unpromoted", Vec::new()),
@@ -406,7 +461,7 @@ fn bracketed(notes: &[String]) -> String {
 }
 
 /// A primitive's line, without its place when `status` is `None`.
-fn line(resource: &ResourceStatus, status: Option<&Status>, disabled: bool) -> String {
+pub(crate) fn line(resource: &ResourceStatus, status: Option<&Status>, disabled: bool) -> String {
     let id = resource.id.split(':').next().unwrap_or_default();
     let mut text = format!("{id}\t({}):\t", resource.agent);
     if resource.orphaned {
@@ -516,10 +571,14 @@ fn migration_line(id: &str, counts: &[&FailCount]) -> String {
     line
 }
 
-fn failures(status: &Status) -> String {
+fn failures(status: &Status, detail: bool) -> String {
     let mut text = String::new();
     for failure in all_failures(status) {
-        let _ = writeln!(text, "  * {}", failure_line(failure));
+        let line = match detail {
+            true => detailed_failure(failure),
+            false => failure_line(failure),
+        };
+        let _ = writeln!(text, "  * {line}");
     }
     if text.is_empty() {
         return text;
@@ -557,6 +616,31 @@ pub(crate) fn parse_key(key: &str) -> (&str, &str, u64) {
         return (id, operation, milliseconds.parse().unwrap_or(0));
     }
     (id, operation, milliseconds.parse().unwrap_or(0))
+}
+
+fn detailed_failure(failure: &OpFailure) -> String {
+    let mut line = format!(
+        "{} on {} '{}' ({}): call={}, status='{}'",
+        failure.key,
+        failure.node,
+        ocf_code(failure.rc),
+        failure.rc,
+        failure.call_id,
+        exec_status(failure.op_status)
+    );
+    if !failure.exit_reason.is_empty() {
+        let _ = write!(line, ", exitreason='{}'", failure.exit_reason);
+    }
+    if let Some(at) = failure.last_rc_change {
+        let _ = write!(
+            line,
+            ", last-rc-change='{}', queued={}ms, exec={}ms",
+            asctime(at),
+            failure.queue_time_ms,
+            failure.exec_time_ms
+        );
+    }
+    line
 }
 
 fn failure_line(failure: &OpFailure) -> String {

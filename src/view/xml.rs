@@ -1,7 +1,7 @@
 //! The status as `crm_mon --output-as=xml` of Pacemaker 2.1 prints it (schema crm_mon-2.25):
 //! scripts search it line by line, so the order of attributes is part of the interface.
 
-use super::tell::{asctime, count, exec_status, is_disabled, ocf_code, option, option_on, score};
+use super::tell::{asctime, count, exec_status, is_disabled, ocf_code, option, option_on};
 use super::{ResourceHistory, Status, leaves, text};
 use cib::Element;
 use scheduler::ResourceStatus;
@@ -9,13 +9,13 @@ use scheduler::ResourceStatus;
 /// The whole document; `request` is the command line that asked.
 #[must_use]
 pub fn document(status: &Status, request: &str) -> String {
-    let root = Element::new("pacemaker-result")
-        .with("api-version", API_VERSION)
-        .with("request", request)
-        .child(summary(status))
-        .child(nodes(status))
-        .child(resources(status));
-    let mut root = root;
+    cib::xml::format(&root(status, request))
+}
+
+/// As [`document`], not yet text.
+#[must_use]
+pub fn root(status: &Status, request: &str) -> Element {
+    let mut parts = vec![summary(status), nodes(status), resources(status)];
     // Pacemaker leaves out what has nothing in it.
     let more = [
         node_attributes(status),
@@ -23,14 +23,51 @@ pub fn document(status: &Status, request: &str) -> String {
         failures(status),
         bans(status),
     ];
-    root.children
-        .extend(more.into_iter().filter(|e| !e.children.is_empty()));
-    let root = root.child(
-        Element::new("status")
-            .with("code", "0")
-            .with("message", "OK"),
-    );
-    cib::xml::format(&root)
+    parts.extend(more.into_iter().filter(|e| !e.children.is_empty()));
+    answered(request, parts, 0, "OK", &[])
+}
+
+/// An answer of a tool in XML (schema api-result): what was asked, the parts of the answer, how it
+/// ended.
+#[must_use]
+pub fn answer(
+    request: &str,
+    parts: Vec<Element>,
+    code: u8,
+    message: &str,
+    errors: &[String],
+) -> String {
+    cib::xml::format(&answered(request, parts, code, message, errors))
+}
+
+fn answered(
+    request: &str,
+    parts: Vec<Element>,
+    code: u8,
+    message: &str,
+    errors: &[String],
+) -> Element {
+    let mut root = Element::new("pacemaker-result")
+        .with("api-version", API_VERSION)
+        .with("request", request);
+    root.children = parts;
+    let mut status = Element::new("status")
+        .with("code", &code.to_string())
+        .with("message", message);
+    if !errors.is_empty() {
+        let mut list = Element::new("errors");
+        list.children = errors.iter().map(|e| with_text("error", e)).collect();
+        status.children.push(list);
+    }
+    root.child(status)
+}
+
+/// An element that holds text.
+#[must_use]
+pub fn with_text(name: &str, text: &str) -> Element {
+    let mut element = Element::new(name);
+    element.text = text.to_owned();
+    element
 }
 
 fn flag(value: bool) -> &'static str {
@@ -140,7 +177,9 @@ fn nodes(status: &Status) -> Element {
     nodes
 }
 
-fn resources(status: &Status) -> Element {
+/// All resources, as `crm_mon` and `crm_resource --list` show them.
+#[must_use]
+pub fn resources(status: &Status) -> Element {
     let mut list = Element::new("resources");
     for resource in &status.resources {
         list.children.push(element(resource, status));
@@ -148,7 +187,9 @@ fn resources(status: &Status) -> Element {
     list
 }
 
-fn element(resource: &ResourceStatus, status: &Status) -> Element {
+/// A resource with what is in it.
+#[must_use]
+pub fn element(resource: &ResourceStatus, status: &Status) -> Element {
     let children = || resource.children.iter().map(|c| element(c, status));
     match resource.kind.as_str() {
         "group" => {
@@ -245,7 +286,8 @@ fn resource_history(history: &ResourceHistory) -> Element {
         .with("orphan", "false")
         .with("migration-threshold", &history.threshold.to_string());
     if let Some(count) = history.fail_count {
-        element.set("fail-count", &score(count.unsigned_abs()));
+        // A number, whatever it stands for: monitors read it as one.
+        element.set("fail-count", &count.to_string());
     }
     if let Some(last) = history.last_failure {
         element.set("last-failure", &asctime(last));

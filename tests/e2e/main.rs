@@ -28,5 +28,6 @@ mod skip;
 mod stale;
 mod stop;
 mod terminal;
+mod tools;
 mod vip_bad_input;
 mod vip_faults;

@@ -173,7 +173,8 @@ impl Backend for CibFile {
             },
             Request::Cib { status: false } => {
                 let mut cib = self.cib.clone();
-                cib.section_mut(cib::Section::Status).children.clear();
+                let status = cib.section_mut(cib::Section::Status);
+                status.children.retain(|c| c.name == "tickets");
                 Response::Cib { xml: cib.to_xml() }
             }
             Request::Change(change) => self.change(change)?,
@@ -223,6 +224,6 @@ fn error(kind: ErrorKind, text: &str) -> Response {
 }
 
 /// Seconds since the epoch.
-fn now_s() -> i64 {
+pub(super) fn now_s() -> i64 {
     jiff::Timestamp::now().as_second()
 }

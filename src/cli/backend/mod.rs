@@ -3,6 +3,7 @@
 
 mod daemon;
 mod file;
+pub(crate) mod shadow;
 
 pub(crate) use daemon::Daemon;
 pub(crate) use file::CibFile;
@@ -25,11 +26,23 @@ pub(crate) trait Backend {
     fn live(&self) -> bool;
 }
 
-/// The daemon, or the file that `CIB_file` names.
+/// The daemon, or what `CIB_shadow` or `CIB_file` names.
 ///
 /// # Errors
-/// [`Exit::Disconnect`] when the daemon is down, [`Exit::NoInput`] for an unreadable file.
+/// [`Exit::Disconnect`] when the daemon is down, [`Exit::NoInput`] for an unreadable file,
+/// [`Exit::NoSuch`] when there is no such shadow.
 pub(crate) fn open() -> Result<Box<dyn Backend>, Failure> {
+    match shadow::active() {
+        Some(name) => Ok(Box::new(CibFile::open(shadow::existing(&name)?)?)),
+        None => open_original(),
+    }
+}
+
+/// As [`open`], but for shadows: what a shadow is made of, and what it is carried over to.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_original() -> Result<Box<dyn Backend>, Failure> {
     match std::env::var_os(CIB_FILE_ENV) {
         Some(path) if !path.is_empty() => Ok(Box::new(CibFile::open(path.into())?)),
         _ => Ok(Box::new(Daemon::connect(&Paths::from_env())?)),
@@ -250,13 +263,23 @@ fn operation_id() -> Result<[u8; 16], Failure> {
     Ok(op)
 }
 
-/// The calling user's name, or number.
+/// The calling user's name, or number. Who may do everything may say for whom it is done
+/// (`CIB_user`; Pacemaker lib/cib/cib_utils.c, `cib_common_callback`).
 fn user_name() -> String {
     let uid = nix::unistd::geteuid();
-    match nix::unistd::User::from_uid(uid) {
+    let own = match nix::unistd::User::from_uid(uid) {
         Ok(Some(user)) => user.name,
         _ => uid.to_string(),
+    };
+    match std::env::var(CIB_USER_ENV) {
+        Ok(user) if !user.is_empty() && (uid.is_root() || own == "hacluster") => user,
+        _ => own,
     }
+}
+
+/// Seconds since the epoch.
+pub(crate) fn now_s() -> i64 {
+    file::now_s()
 }
 
 pub(crate) fn unexpected() -> Failure {
@@ -268,6 +291,8 @@ pub(crate) fn unexpected() -> Failure {
 
 /// Environment variable that names a CIB in a file to work on instead of the cluster.
 pub(crate) const CIB_FILE_ENV: &str = "CIB_file";
+/// Environment variable that names the user for whom root or hacluster changes something.
+const CIB_USER_ENV: &str = "CIB_user";
 /// How often a change is made again because somebody else was faster.
 const ATTEMPTS_MAX: u32 = 8;
 /// How often the outcome of a change in doubt is asked for.

@@ -3,7 +3,7 @@
 pub(crate) mod agents;
 mod configure;
 mod node;
-mod ra;
+pub(crate) mod ra;
 mod resource;
 pub(crate) mod session;
 mod shell;

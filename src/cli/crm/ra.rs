@@ -1,7 +1,7 @@
 //! `crm ra`: which agents there are, and what they say of themselves.
 
 use super::Context;
-use super::agents::AgentName;
+use super::agents::{AgentName, Agents};
 use crate::cli::exit::{Exit, Failure};
 use cib::Element;
 use std::fmt::Write as _;
@@ -89,25 +89,23 @@ fn info(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
         _ => return Err(Failure::usage("usage: crm ra info [CLASS:[PROVIDER:]]TYPE")),
     };
     let agent = context.agents.resolve(&spec)?;
-    let text = meta_data(context, &agent)?;
-    let element = parse(&text).map_err(|why| {
-        Failure::new(
-            Exit::DataErr,
-            format!("{}: its meta-data: {why}", agent.spec()),
-        )
-    })?;
+    let text = meta_data(&context.agents, &agent)?;
+    let element = parse_meta(&agent, &text)?;
     context.console.print(&describe(&agent, &element));
     Ok(())
 }
 
-/// The agent's own description of itself.
-fn meta_data(context: &Context<'_>, agent: &AgentName) -> Result<String, Failure> {
+/// The agent's own description of itself, as XML.
+///
+/// # Errors
+/// It is not installed, or prints none.
+pub(crate) fn meta_data(agents: &Agents, agent: &AgentName) -> Result<String, Failure> {
     if agent.provider.as_deref() == Some("heartbeat")
         && let Some(text) = crate::vip::NativeVip::meta_data(&agent.kind)
     {
         return Ok(text);
     }
-    let Some(path) = context.agents.file(agent) else {
+    let Some(path) = agents.file(agent) else {
         return Err(Failure::no_such(format!(
             "{} is not installed on this node",
             agent.spec()
@@ -139,12 +137,22 @@ fn meta_data(context: &Context<'_>, agent: &AgentName) -> Result<String, Failure
     }
 }
 
-/// Meta-data carries a DOCTYPE, which the CIB's reader refuses, rightly for a CIB.
-fn parse(text: &str) -> Result<Element, String> {
-    let start = text
-        .find("<resource-agent")
-        .ok_or_else(|| "no <resource-agent> in it".to_owned())?;
-    cib::xml::parse(&text[start..]).map_err(|e| e.to_string())
+/// Reads meta-data. They carry a DOCTYPE, which the CIB's reader refuses, rightly for a CIB.
+///
+/// # Errors
+/// [`Exit::DataErr`]: they are none.
+pub(crate) fn parse_meta(agent: &AgentName, text: &str) -> Result<Element, Failure> {
+    let start = text.find("<resource-agent");
+    let read = match start {
+        None => Err("no <resource-agent> in it".to_owned()),
+        Some(start) => cib::xml::parse(&text[start..]).map_err(|e| e.to_string()),
+    };
+    read.map_err(|why| {
+        Failure::new(
+            Exit::DataErr,
+            format!("{}: its meta-data: {why}", agent.spec()),
+        )
+    })
 }
 
 fn describe(agent: &AgentName, element: &Element) -> String {

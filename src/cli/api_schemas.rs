@@ -1,0 +1,123 @@
+//! Answers in XML against Pacemaker's published schemas, where a directory of them is given
+//! (`PCMK_API_SCHEMAS`; Debian's pacemaker-common has them in /usr/share/pacemaker/api).
+
+use super::backend::{Backend, CibFile};
+use super::console::Console;
+use super::exit::Failure;
+use super::getopt::{self, Found, Opt};
+use super::{crm_attribute, crm_error, crm_mon, crm_resource, crmadmin};
+use crate::view::xml;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+type Run = fn(&mut dyn Backend, &mut Console, &Found) -> Result<(), Failure>;
+
+/// A tool's answer to a command line.
+fn answer(backend: &mut CibFile, name: &str, table: &[Opt], run: Run, line: &str) -> String {
+    let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    let found = getopt::parse(table, &args).unwrap();
+    let mut console = Console::buffers();
+    console.answer_in_xml();
+    let result = run(backend, &mut console, &found);
+    let parts = console.take_answer().unwrap();
+    let request = super::tool::request(name, &args);
+    match result {
+        Ok(()) => xml::answer(&request, parts, 0, "OK", &[]),
+        Err(f) => xml::answer(&request, parts, f.exit.code(), f.exit.text(), &[f.text]),
+    }
+}
+
+fn documents() -> Vec<(String, String)> {
+    let mut backend = crm_mon::tests::cluster();
+    let mut all = vec![(
+        "crm_mon".to_owned(),
+        cib::xml::format(&crm_mon::tests::document(&mut backend)),
+    )];
+    let mut add = |name: &str, table: &[Opt], run: Run, lines: &[&str]| {
+        for line in lines {
+            let text = answer(&mut backend, name, table, run, line);
+            all.push((format!("{name} {line}"), text));
+        }
+    };
+    add(
+        "crm_resource",
+        crm_resource::OPTIONS,
+        crm_resource::run,
+        &[
+            "-L",
+            "-l",
+            "-O",
+            "-W -r p",
+            "-W -r nobody",
+            "-q -r dis",
+            "-r dis -m -g target-role",
+            "--why",
+            "--why -r dis",
+            "--why -N node1",
+            "-a -r ip",
+            "--digests -r ip -N node1",
+        ],
+    );
+    add(
+        "crm_attribute",
+        &crm_attribute::OPTIONS,
+        crm_attribute::run,
+        &["-n dc-version -G", "-n nobody -G"],
+    );
+    add(
+        "crmadmin",
+        crmadmin::OPTIONS,
+        crmadmin::run,
+        &["-D", "-N", "-S node1", "-P"],
+    );
+    add(
+        "crm_error",
+        crm_error::OPTIONS,
+        |_, console, found| crm_error::run(console, found),
+        &["-X 105", "-l -n"],
+    );
+    all
+}
+
+#[test]
+fn answers_in_xml_follow_the_published_schemas() {
+    let Some(dir) = std::env::var_os("PCMK_API_SCHEMAS").map(PathBuf::from) else {
+        println!("skipped: PCMK_API_SCHEMAS names no directory of Pacemaker's api schemas");
+        return;
+    };
+    if Command::new("xmllint")
+        .arg("--version")
+        .stderr(Stdio::null())
+        .status()
+        .is_err()
+    {
+        println!("skipped: xmllint is not installed (libxml2-utils)");
+        return;
+    }
+    let schema = dir.join("api-result-2.25.rng");
+    assert!(schema.exists(), "{} is not there", schema.display());
+    let mut faults = Vec::new();
+    for (what, text) in documents() {
+        let mut child = Command::new("xmllint")
+            .args(["--noout", "--relaxng"])
+            .arg(&schema)
+            .arg("-")
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        if !output.status.success() {
+            let why = String::from_utf8_lossy(&output.stderr).into_owned();
+            faults.push(format!("{what}:\n{why}\n{text}"));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}

@@ -1,0 +1,290 @@
+//! `corosync-cmapctl`: configuration and present state as keys and values, as corosync's
+//! configuration map names them. It shows; the configuration is changed in its file.
+
+use super::backend;
+use super::console::Console;
+use super::exit::{Exit, Failure};
+use super::getopt::{self, Found, Opt, flag, with_value};
+use crate::conf;
+use crate::paths::Paths;
+use crate::view::Status;
+use std::collections::BTreeMap;
+
+/// The whole program; exit code 1 on every failure, as corosync's.
+#[must_use]
+pub(crate) fn main(args: &[String]) -> Exit {
+    let mut console = Console::process();
+    match getopt::parse(OPTIONS, args).and_then(|found| run(&mut console, &found)) {
+        Ok(()) => Exit::Ok,
+        Err(failure) => {
+            console.err_line(&failure.text);
+            if let Some(cure) = &failure.cure {
+                console.err_line(cure);
+            }
+            Exit::Error
+        }
+    }
+}
+
+fn run(console: &mut Console, found: &Found) -> Result<(), Failure> {
+    if found.has("help") {
+        console.line(USAGE);
+        return Ok(());
+    }
+    if let Some(option) = found.first_of(&["set", "delete", "delete-prefix", "load"]) {
+        return Err(Failure {
+            exit: Exit::Unimplemented,
+            text: format!("corosync-cmapctl: --{option} is not offered: this map is a view"),
+            cure: Some(
+                "change /etc/corosync/corosync.conf and say `mainstay reload` (corosync-cfgtool -R)"
+                    .to_owned(),
+            ),
+        });
+    }
+    let map = match found.value("map") {
+        None | Some("icmap") => icmap()?,
+        Some("stats") => stats(&status()?),
+        Some(other) => {
+            return Err(Failure::usage(format!(
+                "Can't open map {other}: there are icmap and stats"
+            )));
+        }
+    };
+    if let Some(key) = found.value("get") {
+        let value = map.get(key).ok_or_else(|| {
+            Failure::no_such(format!("Can't get key {key}. Error CS_ERR_NOT_EXIST"))
+        })?;
+        console.line(&line(key, value));
+        return Ok(());
+    }
+    let wanted = |key: &str| {
+        found.words.is_empty()
+            || found
+                .words
+                .iter()
+                .any(|prefix| key.starts_with(prefix.as_str()))
+    };
+    for (key, value) in map.iter().filter(|(key, _)| wanted(key)) {
+        console.line(&line(key, value));
+    }
+    Ok(())
+}
+
+/// A value with the type that corosync gives its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Value {
+    kind: &'static str,
+    text: String,
+}
+
+type Map = BTreeMap<String, Value>;
+
+fn line(key: &str, value: &Value) -> String {
+    format!("{key} ({}) = {}", value.kind, value.text)
+}
+
+fn value(kind: &'static str, text: impl ToString) -> Value {
+    Value {
+        kind,
+        text: text.to_string(),
+    }
+}
+
+fn status() -> Result<Status, Failure> {
+    let mut backend = backend::Daemon::connect(&Paths::from_env()).map_err(|failure| Failure {
+        text: "Failed to initialize the cmap API. Error CS_ERR_LIBRARY".to_owned(),
+        ..failure
+    })?;
+    backend::status(&mut backend)
+}
+
+/// Configuration and membership.
+fn icmap() -> Result<Map, Failure> {
+    let status = status()?;
+    let path = Paths::from_env().corosync_conf();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|e| Failure::new(Exit::NoInput, format!("{}: {e}", path.display())))?;
+    let keys = conf::map_keys(&path.display().to_string(), &text)
+        .map_err(|e| Failure::new(Exit::Config, e.to_string()))?;
+    let mut map = configured(keys);
+    members(&mut map, &status);
+    Ok(map)
+}
+
+fn configured(keys: Vec<(String, String)>) -> Map {
+    let typed = |(key, text): (String, String)| {
+        let last = key.rsplit('.').next().unwrap_or_default();
+        let kind = match text.parse::<u32>() {
+            Ok(_) if BYTES.contains(&last) => "u8",
+            Ok(_) if last == "mcastport" => "u16",
+            Ok(_) => "u32",
+            Err(_) => "str",
+        };
+        (key, value(kind, text))
+    };
+    keys.into_iter().map(typed).collect()
+}
+
+fn members(map: &mut Map, status: &Status) {
+    for peer in &status.peers {
+        let joined = matches!(peer.state.as_str(), "up" | "self");
+        let addresses = peer.links.iter().enumerate();
+        let addresses: String = addresses
+            .map(|(n, (address, ..))| format!("r({n}) ip({}) ", host(address)))
+            .collect();
+        let start = format!("runtime.members.{}", peer.node_id);
+        map.insert(format!("{start}.config_version"), value("u64", 0));
+        // Older programs know the members by an older name.
+        let older = format!("runtime.totem.pg.mrp.srp.members.{}", peer.node_id);
+        for start in [&start, &older] {
+            map.insert(format!("{start}.ip"), value("str", &addresses));
+        }
+        map.insert(
+            format!("{start}.join_count"),
+            value("u32", u32::from(joined)),
+        );
+        let word = if joined { "joined" } else { "left" };
+        for start in [&start, &older] {
+            map.insert(format!("{start}.status"), value("str", word));
+        }
+    }
+    let own = status.peers.iter().find(|p| p.state == "self");
+    if let Some(own) = own {
+        for key in [
+            "runtime.votequorum.this_node_id",
+            "runtime.totem.this_node_id",
+        ] {
+            map.insert(key.to_owned(), value("u32", own.node_id));
+        }
+    }
+    let (expected, present, needed) = status.votes;
+    for (key, number) in [
+        ("runtime.votequorum.ev_barrier", expected),
+        (
+            "runtime.votequorum.highest_node_id",
+            status.peers.iter().map(|p| p.node_id).max().unwrap_or(0),
+        ),
+        ("runtime.votequorum.total_votes", present),
+        ("runtime.votequorum.quorum", needed),
+    ] {
+        map.insert(key.to_owned(), value("u32", number));
+    }
+    map.insert(
+        "runtime.votequorum.quorate".to_owned(),
+        value("u8", u8::from(status.quorate)),
+    );
+    for (name, ms) in &status.timers {
+        map.insert(format!("runtime.config.totem.{name}"), value("u32", ms));
+    }
+}
+
+/// Addresses are told with their port.
+fn host(address: &str) -> &str {
+    match address.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() => host.trim_matches(['[', ']']),
+        _ => address,
+    }
+}
+
+/// What the links measure.
+fn stats(status: &Status) -> Map {
+    let mut map = Map::new();
+    for peer in &status.peers {
+        let reachable = matches!(peer.state.as_str(), "up" | "self");
+        let start = format!("stats.knet.node{}", peer.node_id);
+        map.insert(
+            format!("{start}.reachable"),
+            value("u8", u8::from(reachable)),
+        );
+        for (number, (_, up, round_trip_us)) in peer.links.iter().enumerate() {
+            let link = format!("{start}.link{number}");
+            map.insert(format!("{link}.connected"), value("u8", u8::from(*up)));
+            map.insert(format!("{link}.enabled"), value("u8", 1));
+            map.insert(format!("{link}.latency_ave"), value("u32", round_trip_us));
+        }
+    }
+    map.insert("stats.srp.epoch".to_owned(), value("u64", status.view_no));
+    map
+}
+
+/// Keys that are one byte to corosync.
+const BYTES: [&str; 8] = [
+    "two_node",
+    "wait_for_all",
+    "auto_tie_breaker",
+    "last_man_standing",
+    "allow_downscale",
+    "linknumber",
+    "ringnumber",
+    "ttl",
+];
+
+/// corosync-cmapctl(8).
+pub(super) const OPTIONS: &[Opt] = &[
+    flag('b', "binary"),
+    with_value('g', "get"),
+    with_value('m', "map"),
+    flag('s', "set"),
+    flag('d', "delete"),
+    flag('D', "delete-prefix"),
+    with_value('p', "load"),
+    flag('h', "help"),
+    flag('?', "help"),
+];
+
+const USAGE: &str = "usage: corosync-cmapctl [-m icmap|stats] [-g KEY | PREFIX …]";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::PeerStatus;
+
+    fn peer(node_id: u32, state: &str) -> PeerStatus {
+        PeerStatus {
+            node_id,
+            state: state.to_owned(),
+            links: vec![(format!("10.0.0.{node_id}:5405"), state != "lost", 250)],
+            ..PeerStatus::default()
+        }
+    }
+
+    #[test]
+    fn members_as_crmsh_looks_for_them() {
+        let status = Status {
+            peers: vec![peer(1, "self"), peer(2, "lost")],
+            votes: (2, 1, 2),
+            ..Status::default()
+        };
+        let mut map = Map::new();
+        members(&mut map, &status);
+        let text: Vec<String> = map.iter().map(|(k, v)| line(k, v)).collect();
+        for wanted in [
+            "runtime.members.1.ip (str) = r(0) ip(10.0.0.1) ",
+            "runtime.members.1.status (str) = joined",
+            "runtime.members.2.status (str) = left",
+            "runtime.votequorum.this_node_id (u32) = 1",
+            "runtime.votequorum.quorate (u8) = 0",
+        ] {
+            assert!(text.iter().any(|l| l == wanted), "{wanted}: {text:#?}");
+        }
+        let stats = stats(&status);
+        assert_eq!(
+            line("x", &stats["stats.knet.node2.link0.connected"]),
+            "x (u8) = 0"
+        );
+    }
+
+    #[test]
+    fn values_have_their_types() {
+        let keys = [
+            ("totem.version", "2"),
+            ("quorum.two_node", "1"),
+            ("totem.cluster_name", "shop"),
+        ];
+        let keys = keys.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
+        let map = configured(keys);
+        assert_eq!(map["totem.version"].kind, "u32");
+        assert_eq!(map["quorum.two_node"].kind, "u8");
+        assert_eq!(map["totem.cluster_name"].kind, "str");
+    }
+}
