@@ -59,7 +59,7 @@ fn read(found: &Found) -> Result<Source, Failure> {
                 "This tool can only check complete configurations (i.e. those starting with <cib>)";
             return Err(Failure::new(Exit::Protocol, text));
         }
-        let cib = Cib::from_element(root)?;
+        let cib = with_status(Cib::from_element(root)?);
         let name = name.to_owned();
         Ok(Source { cib, name, text })
     };
@@ -90,6 +90,14 @@ struct Remark {
 
 /// What is wrong: what the check of the configuration finds, and what the scheduler ignores
 /// besides.
+/// Shells hand over configurations of which they have made the status away; that is no fault.
+fn with_status(mut cib: Cib) -> Cib {
+    if cib.root().first("status").is_none() {
+        cib.root_mut().children.push(cib::Element::new("status"));
+    }
+    cib
+}
+
 fn verify(source: &Source) -> Vec<Remark> {
     let root = source.cib.root();
     let now = decided_at(root).unwrap_or_else(now_s);
@@ -243,6 +251,15 @@ mod tests {
             name: "cib.xml".to_owned(),
             text: text.to_owned(),
         }
+    }
+
+    #[test]
+    fn a_configuration_alone_is_whole() {
+        let alone = SOUND.replace("<status/>", "");
+        let alone = source(&alone);
+        let cib = with_status(alone.cib.clone());
+        let remarks = verify(&Source { cib, ..alone });
+        assert!(remarks.iter().all(|r| r.severity != Severity::Error));
     }
 
     const SOUND: &str = r#"<cib admin_epoch="0" epoch="1" num_updates="0">

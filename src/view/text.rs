@@ -71,6 +71,12 @@ pub fn document(status: &Status, options: Options) -> String {
     text.strip_prefix('\n').map(str::to_owned).unwrap_or(text)
 }
 
+/// `Negative Location Constraints:`, after an empty line.
+#[must_use]
+pub fn bans(status: &Status) -> String {
+    history::bans(status)
+}
+
 /// The list of resources with its heading, as `crm resource status` shows it.
 #[must_use]
 pub fn resource_list(status: &Status, options: Options) -> String {

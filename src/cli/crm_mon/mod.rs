@@ -288,6 +288,8 @@ fn text(
     sections: &Sections,
     backend: &mut dyn Backend,
 ) -> Result<String, Failure> {
+    // Bans stand last, behind what is told here.
+    let bans = sections.has("bans") && !status.bans.is_empty();
     let options = view::text::Options {
         inactive: found.has("inactive"),
         by_node: found.has("group-by-node"),
@@ -295,7 +297,7 @@ fn text(
         attributes: sections.has("attributes"),
         operations: sections.has("operations"),
         timing: found.has("timing-details") && sections.has("operations"),
-        bans: sections.has("bans") && !status.bans.is_empty(),
+        bans: false,
         no_headers: false,
         brief: found.has("brief"),
         detail: found.has("show-detail"),
@@ -310,6 +312,9 @@ fn text(
         if !tickets.children.is_empty() {
             text.push_str(&extra::tickets_text(&tickets));
         }
+    }
+    if bans {
+        text.push_str(&view::text::bans(status));
     }
     Ok(sections.cut_text(&text))
 }
