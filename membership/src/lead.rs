@@ -132,6 +132,8 @@ impl Core {
     pub(crate) fn check_authority(&mut self) {
         let fresh = self.authority_until().is_some_and(|until| self.now < until);
         let rival = self.rival();
+        // Whoever adopts a log that says so may act at once, with this one's consent or without.
+        let gone = self.tip.certified(&self.me) && !mutant::on(Mutant::LeavingDcActs);
         let Role::Dc(dc) = &mut self.role else { return };
         if let Some(rival) = rival {
             self.step_down(&format!("node {rival} leads a newer ballot"));
@@ -142,10 +144,15 @@ impl Core {
             self.step_down("a quorum has not answered its heartbeats in time");
             return;
         }
-        if fresh && dc.confirmed && !dc.acting {
+        if fresh && dc.confirmed && !dc.acting && !gone {
             dc.acting = true;
             let ballot = dc.ballot;
             self.event(Event::DcActing { ballot });
+        } else if dc.acting && gone {
+            // It goes on to bring this to the disks of the others, and commands nothing.
+            dc.acting = false;
+            let why = "the log says that this node leaves".to_owned();
+            self.event(Event::DcEnded { why });
         }
     }
 

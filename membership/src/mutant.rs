@@ -100,11 +100,13 @@ pub enum Mutant {
     ConflictCompacted,
     /// A lone half ignores the offer of a snapshot that differs from what it committed alone.
     ForkInSnapshotUnseen,
+    /// A DC acts on although the log says that it left.
+    LeavingDcActs,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -153,6 +155,7 @@ impl Mutant {
         Self::ForkBelowSnapshotUnseen,
         Self::ConflictCompacted,
         Self::ForkInSnapshotUnseen,
+        Self::LeavingDcActs,
     ];
 }
 

@@ -30,6 +30,7 @@ mod iso8601;
 mod keygen;
 mod mainstay;
 mod pacemakerd;
+mod pcs;
 mod removal;
 mod stonith_admin;
 mod table;

@@ -156,6 +156,12 @@ pub const COMMANDS: &[Command] = &[
         run: |args| super::corosync_cmapctl::main(args).into(),
     },
     Command {
+        name: "pcs",
+        man_page: "pcs",
+        summary: "configure and steer the cluster, in the words of pcs",
+        run: |args| super::pcs::main(args).into(),
+    },
+    Command {
         name: "pacemakerd",
         man_page: "pacemakerd",
         summary: "the version that resource agents ask for",
@@ -178,6 +184,25 @@ mod tests {
     fn page(file: &str) -> String {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("man").join(file);
         std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    #[test]
+    fn every_word_and_option_of_pcs_is_in_its_manual_page() {
+        use super::super::pcs::{Act, Level, OPTIONS_SHOWN, ROOT};
+        fn check(level: &Level, path: &str, text: &str) {
+            for verb in level.verbs {
+                let words = format!("{path} {}", verb.name);
+                match verb.act {
+                    Act::Below(inner) => check(inner, &words, text),
+                    _ => assert!(text.contains(&words), "pcs.8 says nothing of {words}"),
+                }
+            }
+        }
+        let text = page("pcs.8");
+        check(&ROOT, "pcs", &text);
+        for option in OPTIONS_SHOWN {
+            assert!(text.contains(option), "pcs.8 says nothing of --{option}");
+        }
     }
 
     #[test]

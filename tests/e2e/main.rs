@@ -18,6 +18,7 @@ mod hang;
 mod hung_disk;
 mod lease;
 mod many;
+mod pcs;
 mod quorum;
 mod replay;
 mod restart;

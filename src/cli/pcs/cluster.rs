@@ -1,0 +1,394 @@
+//! `pcs cluster`: the CIB as a file, nodes that come and go, the services of this machine.
+
+use super::change::known_node;
+use super::level::{Level, below, misused, refused, verb};
+use super::words::is_it;
+use super::{CLIENT, Context, node, status};
+use crate::cli::backend::{self, ask_done};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{crm, removal};
+use crate::ipc::Request;
+use cib::check::Severity;
+use cib::config::Config;
+use cib::{Cib, Element, Patch, Section};
+use std::fmt::Write as _;
+use std::process::Command;
+
+const COPY: &str =
+    "copy /etc/corosync/corosync.conf and /etc/corosync/authkey to the other nodes with scp";
+const CONF: &str =
+    "edit /etc/corosync/corosync.conf on every node, then `systemctl reload mainstay`";
+
+pub(super) const LEVEL: Level = Level {
+    path: "pcs cluster",
+    alone: None,
+    rest: None,
+    verbs: &[
+        verb("status", "", &["file"], status::cluster),
+        verb(
+            "standby",
+            "[NODE]...",
+            &["file", "all", "wait"],
+            |cx, words| {
+                old_word(cx, "standby", "standby", words);
+                node::standby(cx, words)
+            },
+        ),
+        verb(
+            "online",
+            "[NODE]...",
+            &["file", "all", "wait"],
+            |cx, words| {
+                old_word(cx, "online", "unstandby", words);
+                node::unstandby(cx, words)
+            },
+        ),
+        verb(
+            "unstandby",
+            "[NODE]...",
+            &["file", "all", "wait"],
+            |cx, words| {
+                old_word(cx, "unstandby", "unstandby", words);
+                node::unstandby(cx, words)
+            },
+        ),
+        verb("cib", "[FILE] [scope=SECTION]", &["file"], cib_out),
+        verb(
+            "cib-push",
+            "FILE [scope=SECTION | diff-against=OLD-FILE]",
+            &["file", "force", "wait", "config"],
+            cib_push,
+        ),
+        verb("verify", "", &["file"], verify),
+        verb("start", "", &["wait", "all"], |cx, words| {
+            service(cx, words, "start")
+        }),
+        verb("stop", "", &["all"], |cx, words| service(cx, words, "stop")),
+        verb("enable", "", &["all"], |cx, words| {
+            service(cx, words, "enable")
+        }),
+        verb("disable", "", &["all"], |cx, words| {
+            service(cx, words, "disable")
+        }),
+        verb("reload", "corosync", &[], reload),
+        below("node", &NODES),
+        below("config", &CONFIG),
+        refused(
+            "setup",
+            "write /etc/corosync/corosync.conf (corosync.conf.example starts one node), run corosync-keygen, copy both files to the other nodes and start mainstay there",
+        ),
+        refused(
+            "auth",
+            "the nodes know each other by /etc/corosync/authkey: make it with corosync-keygen and copy it",
+        ),
+        refused("sync", COPY),
+        refused(
+            "authkey",
+            "make a new key with corosync-keygen and copy it to the other nodes",
+        ),
+        refused(
+            "edit",
+            "`crm configure edit` opens the configuration in an editor and shows the difference before it is committed",
+        ),
+        refused(
+            "cib-upgrade",
+            "the CIB is read in every version of its schema",
+        ),
+        refused(
+            "destroy",
+            "`systemctl disable --now mainstay` ends it here; the state lies in /var/lib/mainstay",
+        ),
+        refused("kill", "`pcs cluster stop` hands everything over first"),
+        refused("link", CONF),
+        refused(
+            "uidgid",
+            "members of the group haclient may use the cluster",
+        ),
+        refused("rename", CONF),
+        refused(
+            "report",
+            "`journalctl -u mainstay` and `mainstay history` tell what happened",
+        ),
+        refused("remote-node", "there are no remote nodes in this version"),
+    ],
+};
+
+const NODES: Level = Level {
+    path: "pcs cluster node",
+    alone: None,
+    rest: None,
+    verbs: &[
+        verb("remove", "NODE...", &["force", "file"], remove),
+        super::level::also("delete", "remove"),
+        refused(
+            "add",
+            "write it into the nodelist of corosync.conf on every node, copy corosync.conf and authkey to it and start mainstay there",
+        ),
+        refused(
+            "clear",
+            "`pcs cluster node remove NODE --force` takes a lost node out",
+        ),
+        refused("add-remote", "there are no remote nodes in this version"),
+        refused("add-guest", "there are no guest nodes in this version"),
+    ],
+};
+
+const CONFIG: Level = Level {
+    path: "pcs cluster config",
+    alone: Some("show"),
+    rest: None,
+    verbs: &[
+        verb("show", "", &[], config),
+        refused("update", CONF),
+        refused(
+            "uuid",
+            "the cluster has a uuid of its own, which is not changed by hand",
+        ),
+    ],
+};
+
+/// Words that pcs 0.9 knew, or that tutorials made up.
+fn old_word(cx: &mut Context<'_>, old: &str, new: &str, words: &[String]) {
+    let words = words.join(" ");
+    cx.warning(&format!(
+        "`pcs cluster {old}` is the older form of `pcs node {new} {words}`",
+    ));
+}
+
+/// The CIB, or a section of it, to standard output or a file.
+fn cib_out(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let (mut file, mut scope) = (None, None);
+    for word in words {
+        match word.split_once('=') {
+            Some(("scope", name)) => scope = Some(section(name)?),
+            None if file.is_none() => file = Some(word),
+            _ => return Err(misused()),
+        }
+    }
+    let cib = backend::cib(cx.backend, true)?;
+    let text = match scope {
+        None => cib.to_xml(),
+        Some(scope) => match cib.section(scope) {
+            Some(element) => cib::xml::format(element),
+            None => cib::xml::format(&Element::new(scope.tag())),
+        },
+    };
+    match file {
+        None => cx.console.print(&text),
+        Some(path) => std::fs::write(path, text)
+            .map_err(|e| Failure::new(Exit::CantCreat, format!("{path}: {e}")))?,
+    }
+    Ok(())
+}
+
+fn section(name: &str) -> Result<Section, Failure> {
+    let known = || Section::CONFIGURATION.iter().map(|s| s.tag());
+    Section::from_tag(name).ok_or_else(|| {
+        Failure::usage(format!(
+            "there is no section `{name}`{}; there are {}",
+            is_it(name, known()),
+            known().collect::<Vec<_>>().join(", ")
+        ))
+    })
+}
+
+/// `cib-push FILE`: the configuration of a file takes the place of the cluster's; with
+/// `diff-against`, only what differs between two files is brought there.
+fn cib_push(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let (mut file, mut scope, mut against) = (None, None, None);
+    for word in words {
+        match word.split_once('=') {
+            Some(("scope", name)) => scope = Some(section(name)?),
+            Some(("diff-against", path)) => against = Some(path),
+            None if file.is_none() => file = Some(word.as_str()),
+            _ => return Err(misused()),
+        }
+    }
+    let path = file.ok_or_else(misused)?;
+    if scope.is_some() && against.is_some() {
+        return Err(Failure::usage("scope and diff-against cannot be combined"));
+    }
+    let text = read(path)?;
+    if let Some(old) = against {
+        let (old, new) = (parse(old, &read(old)?)?, parse(path, &text)?);
+        let patch = Patch::between(old.root(), new.root())?;
+        cx.edit(|cib| {
+            let version = cib.version();
+            let root = patch.apply_unversioned(cib.root())?;
+            *cib = Cib::from_element(root)?;
+            cib.set_version(version);
+            Ok(())
+        })?;
+    } else {
+        let new = cib::xml::parse(&text).map_err(|e| bad(path, &e))?;
+        let scope = scope.unwrap_or(Section::Configuration);
+        let wanted = match new.name == scope.tag() {
+            true => Some(&new),
+            false => find(&new, scope.tag()),
+        };
+        let wanted = wanted.cloned().ok_or_else(|| {
+            Failure::new(Exit::DataErr, format!("{path} has no <{}>", scope.tag()))
+        })?;
+        stale(cx, &new)?;
+        cx.edit(|cib| {
+            *cib.section_mut(scope) = wanted.clone();
+            Ok(())
+        })?;
+    }
+    cx.note("CIB updated");
+    cx.settle()?;
+    Ok(())
+}
+
+fn read(path: &str) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|e| Failure::new(Exit::NoInput, format!("unable to read {path}: {e}")))
+}
+
+fn parse(path: &str, text: &str) -> Result<Cib, Failure> {
+    Cib::parse(text).map_err(|e| bad(path, &e))
+}
+
+fn bad(path: &str, error: &cib::Error) -> Failure {
+    Failure::new(Exit::DataErr, format!("unable to parse {path}: {error}"))
+}
+
+fn find<'a>(element: &'a Element, tag: &str) -> Option<&'a Element> {
+    let mut inside = element.children.iter();
+    inside.find_map(|c| match c.name == tag {
+        true => Some(c),
+        false => find(c, tag),
+    })
+}
+
+/// A file that was taken from an older configuration would undo what others did since.
+fn stale(cx: &mut Context<'_>, new: &Element) -> Result<(), Failure> {
+    if cx.flags.force() || new.name != "cib" {
+        return Ok(());
+    }
+    let number =
+        |e: &Element, name: &str| -> u64 { e.attr(name).and_then(|v| v.parse().ok()).unwrap_or(0) };
+    let version = |e: &Element| (number(e, "admin_epoch"), number(e, "epoch"));
+    let cluster = cx.cib()?;
+    match version(new) < version(cluster.root()) {
+        false => Ok(()),
+        true => Err(Failure::new(
+            Exit::Old,
+            "the configuration of the cluster is newer than the file's: nothing was changed; push with diff-against=OLD-FILE to bring only your changes, or with --force to undo what others did",
+        )),
+    }
+}
+
+fn verify(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    if !words.is_empty() {
+        return Err(misused());
+    }
+    let cib = cx.cib()?;
+    let findings = cib::check::verify(&cib);
+    let errors = findings
+        .iter()
+        .filter(|f| f.severity == Severity::Error)
+        .count();
+    for finding in &findings {
+        let text = crm::describe_finding(finding);
+        match finding.severity {
+            Severity::Error => cx.note(&format!("Error: {text}")),
+            Severity::Warning => cx.warning(&text),
+        }
+    }
+    match errors {
+        0 => Ok(()),
+        n => Err(Failure::new(
+            Exit::Config,
+            format!(
+                "the configuration has {n} error{}",
+                if n == 1 { "" } else { "s" }
+            ),
+        )),
+    }
+}
+
+/// The services of this machine; other machines are not reached from here.
+fn service(cx: &mut Context<'_>, words: &[String], verb: &str) -> Result<(), Failure> {
+    let here = backend::host_name();
+    if cx.flags.has("all") || words.iter().any(|w| *w != here) {
+        return Err(Failure::new(
+            Exit::Unimplemented,
+            format!(
+                "other nodes are not reached from here: run `pcs cluster {verb}`, or `systemctl {verb} mainstay`, on each of them"
+            ),
+        ));
+    }
+    if !cx.paths.root().join("run/systemd/system").is_dir() {
+        return Err(Failure::new(
+            Exit::Unavailable,
+            format!("this machine has no systemd: use /etc/init.d/mainstay to {verb} it"),
+        ));
+    }
+    let done = Command::new("systemctl").args([verb, "mainstay"]).status();
+    match done {
+        Ok(code) if code.success() => {}
+        Ok(code) => {
+            return Err(Failure::new(
+                Exit::Error,
+                format!(
+                    "systemctl {verb} mainstay failed ({code}): `journalctl -u mainstay` tells why"
+                ),
+            ));
+        }
+        Err(e) => return Err(Failure::new(Exit::Error, format!("systemctl: {e}"))),
+    }
+    if verb == "start" {
+        cx.settle()?;
+    }
+    Ok(())
+}
+
+fn reload(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    match words {
+        [word] if word == "corosync" => {
+            let text = ask_done(cx.backend, &Request::Reload)?;
+            cx.console.line(&text);
+            Ok(())
+        }
+        _ => Err(misused()),
+    }
+}
+
+fn remove(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    if words.is_empty() {
+        return Err(misused());
+    }
+    let force = cx.flags.force();
+    let cib = cx.cib()?;
+    for name in words {
+        known_node(&cib, name)?;
+    }
+    for name in words {
+        for text in removal::remove(cx.backend, name, force, CLIENT)? {
+            cx.warning(&text.replace("crm configure delete", "pcs constraint delete"));
+        }
+        cx.note(&format!("Node {name} removed"));
+    }
+    Ok(())
+}
+
+/// The name of the cluster and its nodes.
+fn config(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    if !words.is_empty() {
+        return Err(misused());
+    }
+    let status = backend::status(cx.backend)?;
+    let cib = cx.cib()?;
+    let mut text = format!("Cluster Name: {}\nNodes:\n", status.cluster_name);
+    for found in Config::new(&cib).nodes() {
+        let _ = writeln!(text, "  {}:", found.uname);
+        let peer = status.peers.iter().find(|p| p.name == found.uname);
+        for (number, link) in peer.into_iter().flat_map(|p| &p.links).enumerate() {
+            let _ = writeln!(text, "    Link {number} address: {}", link.0);
+        }
+        let _ = writeln!(text, "    nodeid: {}", found.id);
+    }
+    cx.console.print(&text);
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! `pcs quorum`: votes as they stand, and what corosync.conf says of them.
+
+use super::Context;
+use super::flags::Format;
+use super::level::{Level, misused, refused, verb};
+use crate::cli::backend;
+use crate::cli::exit::{Exit, Failure};
+use std::fmt::Write as _;
+
+const BY_FILE: &str = "write it in the quorum section of corosync.conf on every node and run `systemctl reload mainstay`";
+
+pub(super) const LEVEL: Level = Level {
+    path: "pcs quorum",
+    alone: Some("config"),
+    rest: None,
+    verbs: &[
+        verb("status", "", &[], status),
+        verb("config", "", &["output-format"], config),
+        refused("update", BY_FILE),
+        refused("expected-votes", BY_FILE),
+        refused(
+            "device",
+            "quorum devices are not offered in this version; use a third node as witness",
+        ),
+        refused(
+            "unblock",
+            "a node that is really off is confirmed with `pcs stonith confirm NODE`",
+        ),
+    ],
+};
+
+/// As corosync-quorumtool words it.
+pub(super) fn status(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    if !words.is_empty() {
+        return Err(misused());
+    }
+    let status = backend::status(cx.backend)?;
+    let (expected, present, needed) = status.votes;
+    let members: Vec<_> = status
+        .nodes
+        .iter()
+        .filter(|n| n.online || n.pending)
+        .collect();
+    let local = status.nodes.iter().find(|n| n.name == status.local_node);
+    let yes = |b: bool| if b { "Yes" } else { "No" };
+    let mut text = String::from("Quorum information\n------------------\n");
+    let _ = writeln!(
+        text,
+        "Date:             {}",
+        crate::view::asctime(status.now)
+    );
+    let _ = writeln!(text, "Quorum provider:  corosync_votequorum");
+    let _ = writeln!(text, "Nodes:            {}", members.len());
+    let id = local.map_or("?", |n| n.id.as_str());
+    let _ = writeln!(text, "Node ID:          {id}");
+    let first = members
+        .iter()
+        .filter_map(|n| n.id.parse::<u32>().ok())
+        .min();
+    let _ = writeln!(
+        text,
+        "Ring ID:          {}.{:x}",
+        first.unwrap_or(0),
+        status.view_no
+    );
+    let _ = writeln!(text, "Quorate:          {}", yes(status.quorate));
+    text.push_str("\nVotequorum information\n----------------------\n");
+    let _ = writeln!(text, "Expected votes:   {expected}");
+    let _ = writeln!(text, "Highest expected: {expected}");
+    let _ = writeln!(text, "Total votes:      {present}");
+    let blocked = if status.quorate {
+        ""
+    } else {
+        " Activity blocked"
+    };
+    let _ = writeln!(text, "Quorum:           {needed} {blocked}");
+    let _ = writeln!(
+        text,
+        "Flags:            {}",
+        if status.quorate { "Quorate " } else { "" }
+    );
+    text.push_str("\nMembership information\n----------------------\n");
+    text.push_str("    Nodeid      Votes    Qdevice Name\n");
+    for node in members {
+        let local = if node.name == status.local_node {
+            " (local)"
+        } else {
+            ""
+        };
+        let _ = writeln!(
+            text,
+            "{:>10}          1         NR {}{local}",
+            node.id, node.name
+        );
+    }
+    cx.console.print(&text);
+    Ok(())
+}
+
+/// The quorum section of corosync.conf.
+fn config(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    if !words.is_empty() {
+        return Err(misused());
+    }
+    let options = options(cx)?;
+    let out = match cx.flags.format()? {
+        Format::Text => text(&options),
+        Format::Json => {
+            let map: serde_json::Map<String, serde_json::Value> = options
+                .into_iter()
+                .map(|(n, v)| (n, serde_json::Value::String(v)))
+                .collect();
+            format!("{}\n", serde_json::json!({"options": map, "device": null}))
+        }
+        Format::Cmd => {
+            return Err(Failure::new(
+                Exit::Unimplemented,
+                format!("no command makes them again: {BY_FILE}"),
+            ));
+        }
+    };
+    cx.console.print(&out);
+    Ok(())
+}
+
+pub(super) fn text(options: &[(String, String)]) -> String {
+    let mut text = String::from("Options:\n");
+    for (name, value) in options {
+        let _ = writeln!(text, "  {name}: {value}");
+    }
+    text
+}
+
+/// Options of the `quorum` section, without the provider.
+///
+/// # Errors
+/// corosync.conf cannot be read.
+pub(super) fn options(cx: &Context<'_>) -> Result<Vec<(String, String)>, Failure> {
+    let path = cx.paths.corosync_conf();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|e| Failure::new(Exit::NoInput, format!("{}: {e}", path.display())))?;
+    Ok(section(&text, "quorum")
+        .into_iter()
+        .filter(|(n, _)| n != "provider")
+        .collect())
+}
+
+/// The keys of a top-level section, as written.
+pub(super) fn section(text: &str, name: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut open: Vec<&str> = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line.starts_with('#') {
+            continue;
+        }
+        if let Some(opened) = line.strip_suffix('{') {
+            open.push(opened.trim());
+        } else if line == "}" {
+            open.pop();
+        } else if open == [name]
+            && let Some((key, value)) = line.split_once(':')
+        {
+            found.push((key.trim().to_owned(), value.trim().to_owned()));
+        }
+    }
+    found
+}

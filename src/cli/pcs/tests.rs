@@ -1,0 +1,244 @@
+//! Golden cases: what people paste, what pcs 0.11 would say to it, and what becomes of the CIB.
+
+use super::level::Act;
+use super::*;
+use cib::Cib;
+use proptest::prelude::*;
+use std::path::PathBuf;
+
+/// Two nodes, nothing else.
+fn two_nodes() -> CibFile {
+    CibFile::in_memory(
+        Cib::parse(
+            "<cib epoch=\"1\" num_updates=\"0\" admin_epoch=\"0\" have-quorum=\"1\"><configuration>\
+             <crm_config/><nodes><node id=\"1\" uname=\"node1\"/><node id=\"2\" uname=\"node2\"/>\
+             </nodes><resources/><constraints/></configuration><status/></cib>",
+        )
+        .unwrap(),
+    )
+}
+
+/// A machine with a few agents, the same everywhere.
+fn machine() -> Paths {
+    Paths::below(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cli/machine"))
+}
+
+fn call(file: &mut CibFile, words: &[String]) -> (Exit, String, String) {
+    let mut console = Console::buffers();
+    let exit = match flags::parse(words) {
+        Ok((flags, words)) => run(file, &mut console, machine(), flags, &words),
+        Err(failure) => report(&mut console, &failure),
+    };
+    let (out, err) = console.into_texts();
+    (exit, out, err)
+}
+
+/// Runs one case: `$ pcs …`, each followed by what is expected: output, `! ` error lines, `= 1`
+/// for an exit code that is not 0. The answer is the same text with what really came.
+fn replay(case: &str) -> String {
+    let mut file = two_nodes();
+    let mut answer = String::new();
+    for line in case.lines() {
+        let Some(command) = line.strip_prefix("$ pcs") else {
+            if line.starts_with("## ") {
+                answer.push_str(line);
+                answer.push('\n');
+            }
+            continue;
+        };
+        answer.push_str(line);
+        answer.push('\n');
+        let before = file.cib().clone();
+        let words = crate::cli::crm::words::split(command).unwrap();
+        let (exit, out, err) = call(&mut file, &words);
+        answer.push_str(&out);
+        for line in err.lines() {
+            answer.push_str(&format!("! {line}\n"));
+        }
+        if exit.code() != 0 {
+            answer.push_str(&format!("= {}\n", exit.code()));
+            assert_eq!(*file.cib(), before, "{line}: failed, and changed something");
+        }
+    }
+    answer
+}
+
+#[test]
+fn golden_cases() {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cli/pcs");
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(&dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    cases.sort();
+    assert!(cases.len() >= 3, "{cases:?}");
+    for path in cases {
+        let expected = std::fs::read_to_string(&path).unwrap();
+        let found = replay(&expected);
+        crate::golden::compare(&path, &found);
+    }
+}
+
+/// Says the same twice: the second time nothing changes, and it is no failure.
+#[test]
+fn what_holds_already_is_a_success() {
+    let mut file = two_nodes();
+    let lines = [
+        "resource create a ocf:heartbeat:Dummy state=/run/a op monitor interval=15s",
+        "resource create b ocf:heartbeat:Dummy",
+        "resource create c ocf:heartbeat:Dummy --group g",
+        "resource create d ocf:heartbeat:Dummy clone",
+        "resource create s ocf:pacemaker:Stateful promotable",
+        "constraint colocation add a with b INFINITY",
+        "constraint order a then b",
+        "constraint order set a b",
+        "constraint location a prefers node1=50 node2",
+        "constraint location b rule score=100 #uname eq node1",
+        "property set stonith-enabled=false",
+        "resource disable a",
+        "resource ban b node1",
+        "resource group add g c",
+        "node standby node1",
+        "node attribute node1 rack=a",
+        "resource defaults update resource-stickiness=100",
+        "stonith create f fence_lab ip=1.2.3.4 pcmk_host_list=node1",
+        "stonith level add 1 node1 f",
+        "tag create t a b",
+        "alert create path=/bin/true id=al",
+        "alert recipient add al value=root",
+    ];
+    for line in lines {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let (exit, _, err) = call(&mut file, &words);
+        assert_eq!(exit, Exit::Ok, "{line}: {err}");
+        let once = file.cib().clone();
+        let (exit, _, err) = call(&mut file, &words);
+        assert_eq!(exit, Exit::Ok, "{line}, again: {err}");
+        assert_eq!(*file.cib(), once, "{line}, again");
+    }
+    assert!(
+        cib::check::verify(file.cib())
+            .iter()
+            .all(|f| f.severity != cib::check::Severity::Error)
+    );
+}
+
+/// The commands that a configuration is written as make the same configuration.
+#[test]
+fn commands_make_the_configuration_again() {
+    let mut first = two_nodes();
+    for line in [
+        "resource create a ocf:heartbeat:Dummy state=/run/a fake='x y' op monitor interval=15s meta priority=3",
+        "resource create c ocf:heartbeat:Dummy --group g",
+        "resource create s ocf:pacemaker:Stateful promotable notify=true",
+        "constraint colocation add a with s-clone 20",
+        "constraint order promote s-clone then start a",
+        "constraint order set a g sequential=false setoptions kind=Optional",
+        "constraint location a prefers node1=50",
+    ] {
+        let words = crate::cli::crm::words::split(line).unwrap();
+        let (exit, _, err) = call(&mut first, &words);
+        assert_eq!(exit, Exit::Ok, "{line}: {err}");
+    }
+    let mut second = two_nodes();
+    for what in ["resource config", "constraint config"] {
+        let show = format!("{what} --output-format=cmd");
+        let words: Vec<String> = show.split(' ').map(str::to_owned).collect();
+        let (_, commands, _) = call(&mut first, &words);
+        for command in commands.replace("\\\n", " ").split(";\n") {
+            let words = crate::cli::crm::words::split(command).unwrap();
+            let (exit, _, err) = call(&mut second, &words[1..]);
+            assert_eq!(exit, Exit::Ok, "{command}: {err}");
+        }
+    }
+    for what in ["resource config", "constraint --full"] {
+        let words: Vec<String> = what.split(' ').map(str::to_owned).collect();
+        assert_eq!(call(&mut first, &words).1, call(&mut second, &words).1);
+    }
+}
+
+/// Every word of every level.
+fn all_words(level: &'static Level, found: &mut Vec<&'static str>) {
+    for verb in level.verbs {
+        found.push(verb.name);
+        if let Act::Below(inner) = verb.act {
+            all_words(inner, found);
+        }
+    }
+}
+
+#[test]
+fn every_verb_leads_somewhere() {
+    fn check(level: &'static Level) {
+        for verb in level.verbs {
+            match verb.act {
+                Act::As(other) => {
+                    assert!(level.verbs.iter().any(|v| v.name == other), "{}", verb.name);
+                }
+                Act::Below(inner) => {
+                    assert_eq!(inner.path, format!("{} {}", level.path, verb.name));
+                    check(inner);
+                }
+                _ => {}
+            }
+        }
+        if let Some(alone) = level.alone {
+            assert!(
+                level.verbs.iter().any(|v| v.name == alone),
+                "{}",
+                level.path
+            );
+        }
+    }
+    check(&ROOT);
+}
+
+/// Two nodes and two resources.
+static TWO_RESOURCES: std::sync::LazyLock<Cib> = std::sync::LazyLock::new(|| {
+    let mut file = two_nodes();
+    for id in ["a", "b"] {
+        let line = format!("resource create {id} ocf:heartbeat:Dummy");
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        call(&mut file, &words);
+    }
+    file.cib().clone()
+});
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn no_line_panics_and_a_failure_changes_nothing(
+        top in 0_usize..64,
+        words in proptest::collection::vec(
+            prop_oneof![
+                (0_usize..512).prop_map(|n| {
+                    let mut all = Vec::new();
+                    all_words(&ROOT, &mut all);
+                    all[n % all.len()].to_owned()
+                }),
+                proptest::sample::select(&[
+                    "a", "b", "node1", "x=1", "=", "set", "then", "with", "op", "meta", "rule",
+                    "prefers", "--force", "--wait", "-f", "--", "score=5", "(", ")", "and", "date",
+                    "eq", "#uname", "id=x", "-100", "monitor", "interval=1s", "1", "INFINITY",
+                    "ocf:heartbeat:Dummy", "clone", "promotable", "setoptions", "ticket=T",
+                ][..]).prop_map(str::to_owned),
+                "\\PC{0,6}",
+            ],
+            0..8,
+        ),
+    ) {
+        let mut file = CibFile::in_memory(TWO_RESOURCES.clone());
+        let verb = ROOT.verbs[top % ROOT.verbs.len()].name.to_owned();
+        // What writes files or asks services is left out.
+        let outside = ["cib", "cib-push", "start", "stop", "enable", "disable"];
+        prop_assume!(verb != "cluster" || !words.iter().any(|w| outside.contains(&w.as_str())));
+        let line: Vec<String> = std::iter::once(verb).chain(words).collect();
+        let before = file.cib().clone();
+        let (exit, _, err) = call(&mut file, &line);
+        if exit != Exit::Ok {
+            prop_assert_eq!(file.cib(), &before);
+            prop_assert!(err.starts_with("Error: ") || err.contains("\nError: "), "{}", err);
+        }
+    }
+}
