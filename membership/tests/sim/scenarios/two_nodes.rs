@@ -11,6 +11,7 @@ scenarios![
     r11_a_fenced_node_returns_with_a_higher_ballot,
     r5_a_glimpse_is_not_a_view,
     r10_an_open_intent_blocks_nobody,
+    r10_a_leaving_dc_commands_nothing,
 ];
 
 fn r5_wait_for_all_across_restarts(seed: u64) -> Result<(), Violation> {
@@ -209,4 +210,24 @@ fn r11_free_only_when_the_other_agrees(seed: u64) -> Result<(), Violation> {
         ends_well(world)?;
     }
     Ok(())
+}
+
+/// A, the DC, says in the log that it leaves, and its own disk hangs on it. B has that on its disk, hears
+/// no more of A, and acts at once: that is what the word was for. A must not act beside it.
+fn r10_a_leaving_dc_commands_nothing(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(two_with_fencing(seed));
+    let a = dc_of(&world);
+    let b = 3 - a;
+    world.calm = true;
+    world.node_mut(a).disk_stalled_until = world.now + 1_500 * MS;
+    world.input(a, Input::Leave { clean: true });
+    world.run(20 * MS);
+    let until = world.now + SECOND;
+    world.net.cut(a, b, until);
+    world.run(150 * MS);
+    // A heard B for longer than B heard A.
+    world.net.cut(b, a, until);
+    world.until("B acts alone", SECOND, |w| w.acting().contains(&b));
+    world.run(300 * MS);
+    ends_well(world)
 }
