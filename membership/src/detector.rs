@@ -163,7 +163,7 @@ impl Core {
         let Some(peer) = self.peers.get(&node) else {
             return;
         };
-        if peer.identity.is_none() || peer.left {
+        if peer.identity.is_none() || peer.left || peer.retired {
             return;
         }
         let links: Vec<LinkId> = match link {
@@ -308,12 +308,18 @@ impl Core {
     pub(crate) fn check_detector(&mut self) {
         let now = self.now;
         let timing = self.cfg.timing;
-        let mut all = true;
+        // Once seen, seen for as long as this process lives.
+        let voters = match self.seen_all {
+            true => std::collections::BTreeSet::new(),
+            false => self.predicates().nodes(),
+        };
+        let mut all = self.knows_all(&voters);
         for peer in self.peers.values_mut() {
             for link in &mut peer.links {
                 link.check(now, &timing);
             }
-            all &= peer.fresh(now, timing.t_fail_us) && peer.hears_us(self.me.node);
+            let waited_for = voters.contains(&peer.node);
+            all &= !waited_for || peer.fresh(now, timing.t_fail_us) && peer.hears_us(self.me.node);
         }
         if all || mutant::on(Mutant::WaitForAllForgotten) {
             self.seen_all = true;
