@@ -478,11 +478,21 @@ impl App {
     }
 
     /// Nodes and the properties that tell tools what cluster this is.
-    fn describe_cluster(&mut self) {
+    pub(super) fn describe_cluster(&mut self) {
+        if self.standing.acting.is_none() {
+            return;
+        }
         let mut new = self.replica.cib().clone();
         for (id, name) in &self.peers.names {
             edit::ensure_node(&mut new, &id.to_string(), name);
         }
+        let directory = self.replica.directory();
+        let removed = |n: &cib::Element| {
+            let id = n.id().and_then(|id| id.parse().ok());
+            n.name == "node" && id.is_some_and(|id| directory.was_removed(id))
+        };
+        let nodes = &mut new.section_mut(cib::Section::Nodes).children;
+        nodes.retain(|n| !removed(n));
         edit::set_property(&mut new, "have-watchdog", Some("false"));
         edit::set_property(&mut new, "dc-version", Some(crate::DC_VERSION));
         edit::set_property(&mut new, "cluster-infrastructure", Some("corosync"));

@@ -163,9 +163,8 @@ impl LoggedDirectory {
     }
 
     pub(super) fn decode(payload: &[u8]) -> Result<Self, Rejection> {
-        postcard::from_bytes(payload).map_err(|_| {
-            invalid("the change is written in a form that this version does not know")
-        })
+        postcard::from_bytes(payload)
+            .map_err(|_| invalid("the change is written in a form that this version does not know"))
     }
 }
 
@@ -257,7 +256,7 @@ impl Directory {
         let Some(token) = self.tokens.get_mut(&id) else {
             return Err(invalid("the join token is not one of this cluster's"));
         };
-        if token.used_by.is_some_and(|by| by != node.id) {
+        if token.used_by.is_some() {
             return Err(invalid(
                 "the join token was used already: make another with `mainstay token create`",
             ));
@@ -272,16 +271,17 @@ impl Directory {
                 "a key rotation is under way: join when `mainstay key status` says that it is over",
             ));
         }
-        if !token.used_by.is_some_and(|by| by == node.id) {
-            if self.nodes.contains_key(&node.id) || self.gone.contains(&node.id) {
-                return Err(conflict("the node id was given to another node just now"));
-            }
-            if self.nodes.len() >= NODES_MAX {
-                return Err(invalid(&format!("a cluster has at most {NODES_MAX} nodes")));
-            }
-            for other in self.nodes.values() {
-                clash(other, node)?;
-            }
+        // The same machine again, its answer lost or its disk emptied: it is who it was.
+        let again = |old: &NodeRecord| old.name == node.name && old.addrs == node.addrs;
+        let known = self.nodes.get(&node.id);
+        if known.is_some_and(|old| !again(old)) || self.gone.contains(&node.id) {
+            return Err(conflict("the node id was given to another node just now"));
+        }
+        if known.is_none() && self.nodes.len() >= NODES_MAX {
+            return Err(invalid(&format!("a cluster has at most {NODES_MAX} nodes")));
+        }
+        for other in self.nodes.values().filter(|other| other.id != node.id) {
+            clash(other, node)?;
         }
         token.used_by = Some(node.id);
         self.nodes.insert(node.id, node.clone());
@@ -439,8 +439,11 @@ mod tests {
         assert_eq!(joined.tokens()[&[7; 8]].used_by, Some(3));
         let said = after(&joined, 99, admit(7, node(4))).unwrap_err();
         assert!(said.contains("used already"), "{said}");
-        // The same node again: its answer was lost.
-        assert_eq!(after(&joined, 99, admit(7, node(3))).unwrap(), joined);
+        assert!(after(&joined, 99, admit(7, node(3))).is_err(), "one-time");
+        // The same machine by another token: its answer was lost, or its disk.
+        let again = after(&joined, 50, token(8)).unwrap();
+        let again = after(&again, 60, admit(8, node(3))).unwrap();
+        assert_eq!(again.nodes(), joined.nodes());
     }
 
     #[test]
