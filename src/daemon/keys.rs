@@ -127,7 +127,7 @@ impl App {
 
     pub(super) fn publish_keys(&mut self) {
         let item = Item::Wire(self.keys.report());
-        self.turn.publish(&vec![(item.key(), Some(item.value()))]);
+        self.publish(vec![(item.key(), Some(item.value()))]);
     }
 
     /// Looks at a rotation under way: at the own sessions, and as the DC at everybody's part.

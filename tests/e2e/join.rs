@@ -8,12 +8,13 @@ use std::path::PathBuf;
 
 /// A lab of three of which the third belongs to no cluster: no file of it names one.
 fn two_and_a_stranger(test: &str) -> Option<Cluster> {
-    let c = Cluster::off_with(test, 3, |o| o.two_node = true)?;
+    let c = Cluster::off(test, 3)?;
     for node in ["node1", "node2"] {
         c.edit_file(node, "etc-corosync/corosync.conf", |text| {
             let third = text.rfind("    node {").unwrap();
             let end = third + text[third..].find("    }\n").unwrap() + "    }\n".len();
-            format!("{}{}", &text[..third], &text[end..])
+            let two = format!("{}{}", &text[..third], &text[end..]);
+            two.replace("votequorum\n", "votequorum\n    two_node: 1\n")
         });
     }
     let etc = c.node_dir("node3").join("etc-corosync");
