@@ -15,9 +15,7 @@ mod stream;
 pub use address::{AddressError, LinkAddresses, Peers};
 pub use clock::{boottime_ms, boottime_us};
 pub use entropy::OsEntropy;
-pub use join::{
-    Desk, JOINER, JoinCall, JoinError, JoinRequest, JoinToken, TokenError, Welcome, ask_to_join,
-};
+pub use join::{Desk, JoinCall};
 pub use protocol::{
     EVENTS_MAX, Ended, MAIN_TURN_US_MAX, Message, NewPeers, OnHang, Protocol, ProtocolHandle,
     Report, Seed,

@@ -8,8 +8,8 @@ use crate::conf::{
     ClusterConf, Hosts, KEY_BYTES, NodeConf, generate_authkey, new_file, replace_file,
 };
 use crate::ipc::{KeyState, Request, Response};
+use crate::join::{JoinError, JoinRequest, JoinToken, ask_to_join};
 use crate::paths::Paths;
-use crate::transport::{JoinError, JoinRequest, JoinToken, ask_to_join};
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
