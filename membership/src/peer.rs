@@ -42,6 +42,8 @@ pub(crate) struct Peer {
     pub(crate) left: bool,
     /// It is no longer in the node list: not heard, and forgotten when nothing rests on it.
     pub(crate) retired: bool,
+    /// Since when its beats name another node list than this node's.
+    pub(crate) lists_differ_since: Option<Time>,
     /// Committed position it acknowledged as durable, over all its processes (R8).
     pub(crate) durable_known: u64,
     /// Its disk went back behind that: it is not counted before it has caught up (R8).
@@ -96,6 +98,7 @@ impl Peer {
             reported: PeerState::Unknown,
             left: false,
             retired: false,
+            lists_differ_since: None,
             durable_known: 0,
             forgot: false,
             progress: Progress::default(),
@@ -119,6 +122,7 @@ impl Peer {
         self.echo = None;
         self.promise = None;
         self.left = false;
+        self.lists_differ_since = None;
         self.progress = Progress::default();
         self.channel = Channel::default();
         self.next_beat_no = 0;

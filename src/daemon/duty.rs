@@ -484,6 +484,12 @@ impl App {
         }
         let mut new = self.replica.cib().clone();
         for (id, name) in &self.peers.names {
+            let known = cib::config::Config::new(&new).nodes().into_iter();
+            let known = known.filter(|n| n.id == id.to_string());
+            let before = known.map(|n| n.uname.to_owned()).next();
+            if let Some(before) = before.filter(|before| before != name) {
+                rename_in(new.section_mut(cib::Section::Constraints), &before, name);
+            }
             edit::ensure_node(&mut new, &id.to_string(), name);
         }
         let directory = self.replica.directory();
@@ -530,6 +536,16 @@ impl App {
         cib::config::Config::new(self.replica.cib())
             .property(name)
             .map(str::to_owned)
+    }
+}
+
+/// Constraints name nodes by their names.
+fn rename_in(element: &mut cib::Element, before: &str, after: &str) {
+    if element.attr("node") == Some(before) {
+        element.set("node", after);
+    }
+    for child in &mut element.children {
+        rename_in(child, before, after);
     }
 }
 

@@ -4,7 +4,7 @@
 //! Once nodes have come or gone at run time the log says which nodes there are, with their ids, names
 //! and votes, whatever a file says; the file says where they are reached, and everything else.
 
-use super::app::{App, EXIT_POISONED, Own};
+use super::app::{App, EXIT_FAILED, EXIT_POISONED, Own};
 use super::leases::ClusterReferee;
 use super::prepare::{digest, peer_configs, voters_among};
 use crate::conf::{self, ClusterConf, Hosts, NodeConf, Strictness};
@@ -50,10 +50,44 @@ impl App {
         let old = conf::read(&file, &text, strictness).map_err(|e| e.to_string())?;
         let text_wanted = agreeing(&text, &old, directory);
         let new = conf::read(&file, &text_wanted, strictness).map_err(|e| e.to_string())?;
+        self.tell_strangers(&old, &new);
+        let name = self.peers.name(self.me.node);
         self.take_nodes(&new)?;
+        if self.peers.name(self.me.node) != name {
+            return self.restart_renamed(&path, &text_wanted);
+        }
         if differs(&old, &new) {
             self.write_conf(path, text, text_wanted);
         }
+        Ok(())
+    }
+
+    /// A file that names nodes of its own was edited by somebody who wants them in.
+    fn tell_strangers(&mut self, old: &ClusterConf, new: &ClusterConf) {
+        let directory = self.replica.directory();
+        let listed = |n: &&NodeConf| new.nodes.iter().any(|m| m.id == n.id);
+        let mut strange = old.nodes.iter().filter(|n| !listed(n));
+        let Some(node) = strange.find(|n| !directory.was_removed(n.id)) else {
+            return;
+        };
+        let text = format!(
+            "corosync.conf of this node named node {} ({}), which the cluster's log does not: the list was written as the log has it, and the file before is kept beside it; to add a machine, use `mainstay token create` and `mainstay join`",
+            node.id,
+            node.name
+                .as_deref()
+                .or(node.addrs.first().and_then(Option::as_deref))
+                .unwrap_or("no name"),
+        );
+        self.notice("node-list", text);
+    }
+
+    /// Agents, attributes and answers of this process go by the name that it began with.
+    fn restart_renamed(&mut self, path: &Path, text: &str) -> Result<(), String> {
+        conf::replace_file(path, text.as_bytes(), CONF_MODE)
+            .map_err(|e| format!("{}: {e}", path.display()))?;
+        let text = "this node has another name now: mainstayd starts anew under it";
+        self.notice("renamed", text.to_owned());
+        self.exit.get_or_insert(EXIT_FAILED);
         Ok(())
     }
 

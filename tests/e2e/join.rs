@@ -126,18 +126,39 @@ fn a_third_node_joins_two_votes_and_is_removed() {
     c.exec("node3", &["crm", "cluster", "stop"]).ok();
     c.poweroff("node3").unwrap();
     wait_votes(&c, &["node1", "node2"], (3, 2, 2));
-    must(&c, "node1", &["crm", "-F", "node", "delete", "node3"]);
+    must(
+        &c,
+        "node1",
+        &["mainstay", "node", "rename", "node3", "third"],
+    );
+    c.wait_for("node2", "node3 under its new name", |s| {
+        match s.nodes.iter().any(|n| n.name == "third") {
+            true => Ok(()),
+            false => Err(brief(s)),
+        }
+    });
+    c.poweron("node3").unwrap();
+    wait_votes(&c, &["node1", "node2", "node3"], (3, 3, 2));
+    c.wait_for("node3", "itself under its new name", |s| {
+        match s.local_node == "third" && is_online(s, "third") {
+            true => Ok(()),
+            false => Err(brief(s)),
+        }
+    });
+    c.poweroff("node3").unwrap();
+    wait_votes(&c, &["node1", "node2"], (3, 2, 2));
+    must(&c, "node1", &["crm", "-F", "node", "delete", "third"]);
     wait_votes(&c, &["node1", "node2"], (2, 2, 1));
     for node in ["node1", "node2"] {
         c.wait_until("its corosync.conf to name two", node, || {
             match conf(&c, node) {
-                text if text.contains("node3") => Err(text),
+                text if text.contains("third") => Err(text),
                 _ => Ok(()),
             }
         });
-        c.wait_for(node, "node3 in no list", |s| {
-            let listed = s.nodes.iter().any(|n| n.name == "node3");
-            let peer = s.peers.iter().any(|p| p.name == "node3");
+        c.wait_for(node, "it in no list", |s| {
+            let listed = s.nodes.iter().any(|n| n.name == "third");
+            let peer = s.peers.iter().any(|p| p.name == "third");
             match listed || peer {
                 true => Err(brief(s)),
                 false => Ok(()),

@@ -190,3 +190,29 @@ fn a_running_node_that_is_removed_is_dropped_from_the_view() {
         c.members(stays) == view
     });
 }
+
+#[test]
+fn a_node_that_works_with_another_list_is_named() {
+    let mut c = Cluster::running(3, 46);
+    let peers = |me: u32| {
+        let others = (1..=3).filter(move |n| *n != me);
+        others.map(|n| PeerConfig {
+            node: NodeId(n),
+            links: vec![0],
+            priorities: vec![0],
+        })
+    };
+    let another = Input::Peers {
+        peers: peers(3).collect(),
+        nodelist_digest: [9; 32],
+    };
+    c.input(3, another);
+    c.run(5_000 * MS);
+    assert!(
+        !c.nodes[&1].notice("node-lists-differ"),
+        "a change may be on its way"
+    );
+    c.run(15_000 * MS);
+    assert!(c.nodes[&1].notice("node-lists-differ"));
+    assert!(c.nodes[&3].notice("node-lists-differ"));
+}

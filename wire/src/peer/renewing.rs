@@ -33,7 +33,10 @@ impl Peer {
     /// When the session that this end opened is to be replaced; the other end sees to its own.
     pub(crate) fn renewal_us(&self, renewal: &Renewal) -> Option<u64> {
         let mine = self.mine.as_ref().filter(|_| self.attempt.is_none())?;
-        Some(renewal.due_us(mine))
+        match mine.packets() >= renewal.packets {
+            true => Some(0),
+            false => Some(renewal.due_us(mine)),
+        }
     }
 
     /// Opens another session where the one that this end opened is used up.
