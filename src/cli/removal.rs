@@ -19,13 +19,16 @@ pub(crate) fn remove(
 ) -> Result<Vec<String>, Failure> {
     let (removed, _) = {
         may_go(backend, node, force)?;
-        leave_cluster(backend, node, force)?;
+        let left = leave_cluster(backend, node, force)?;
         backend::edit(backend, client, |cib| {
             let known = Config::new(cib).node(node);
             let known = known.map(|n| (n.id.to_owned(), n.uname.to_owned()));
             let Some((id, name)) = known else {
                 // The DC took it out meanwhile.
-                return Ok((node.to_owned(), cib.clone()));
+                return match left {
+                    true => Ok((node.to_owned(), cib.clone())),
+                    false => Err(unknown(node)),
+                };
             };
             let nodes = &mut cib.section_mut(Section::Nodes).children;
             nodes.retain(|n| n.name != "node" || n.id() != Some(&id));
@@ -78,18 +81,18 @@ fn may_go(backend: &mut dyn Backend, node: &str, force: bool) -> Result<(), Fail
 }
 
 /// Takes the node out of the cluster's node list, where it stands there: a log entry, and a step of
-/// the voters. The DC takes it out of the CIB then.
-fn leave_cluster(backend: &mut dyn Backend, node: &str, force: bool) -> Result<(), Failure> {
+/// the voters. The DC takes it out of the CIB then. Returns whether it stood there.
+fn leave_cluster(backend: &mut dyn Backend, node: &str, force: bool) -> Result<bool, Failure> {
     if !backend.live() {
-        return Ok(());
+        return Ok(false);
     }
     let status = backend::status(backend)?;
     let listed = |p: &&crate::view::PeerStatus| p.name == node || p.node_id.to_string() == node;
     let Some(name) = status.peers.iter().find(listed).map(|p| p.name.clone()) else {
-        return Ok(());
+        return Ok(false);
     };
     let request = Request::NodeRemove { node: name, force };
-    backend::ask_done(backend, &request).map(|_| ())
+    backend::ask_done(backend, &request).map(|_| true)
 }
 
 fn unknown(node: &str) -> Failure {

@@ -53,6 +53,9 @@ pub(super) struct App {
     pub(super) desk: Desk,
     pub(super) disk: DiskHandle,
     pub(super) replica: Replica,
+    /// The log that was on this disk is read again through here: before that, what it says of nodes
+    /// and keys is of the past.
+    pub(super) replay_until: u64,
     pub(super) reports: Reports,
     pub(super) standing: Standing,
     pub(super) local: Local,

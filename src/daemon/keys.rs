@@ -85,6 +85,9 @@ impl App {
         let Some(target) = target.filter(|t| !t.is_met(&self.keys.ring)) else {
             return;
         };
+        if !self.keys.ring.key_ids().contains(&target.in_use) && !self.lacks_key_of(&target) {
+            return;
+        }
         if std::mem::replace(&mut self.keys.busy, true) {
             // It looks again when the files are written.
             return;
@@ -96,6 +99,14 @@ impl App {
             // The loop has ended: a restart looks again.
             let _ = own.blocking_send(Own::Keys(done.map(Box::new)));
         });
+    }
+
+    /// The key in use is not here. At a start the log is read from an earlier moment on, and then
+    /// this node is past that step; without a rotation somebody has replaced the key by hand, with
+    /// the cluster stopped. Both are in order.
+    fn lacks_key_of(&self, target: &Target) -> bool {
+        let new = target.sealed.as_ref().map(|(new, ..)| *new);
+        new.is_some_and(|new| !self.keys.ring.key_ids().contains(&new))
     }
 
     /// The files are as the log wants them, or could not be written.

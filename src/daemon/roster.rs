@@ -219,3 +219,79 @@ pub(super) fn conf_for(path: &Path, directory: &Directory) -> Result<String, Str
 
 /// Mode of corosync.conf: everybody may read it.
 const CONF_MODE: u32 = 0o644;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::{DirectoryChange, LoggedDirectory};
+
+    const FILE: &str = "nodelist {\n node {\n  ring0_addr: 10.0.0.1\n  nodeid: 1\n }\n node {\n  ring0_addr: 10.0.0.22\n  nodeid: 2\n }\n}\nquorum {\n expected_votes: 2\n two_node: 1\n}\n";
+
+    fn record(id: u32) -> NodeRecord {
+        NodeRecord {
+            id,
+            name: format!("node{id}"),
+            addrs: vec![Some(format!("10.0.0.{id}"))],
+            votes: 1,
+        }
+    }
+
+    fn read(text: &str) -> ClusterConf {
+        conf::read("c", text, Strictness::Strict).unwrap()
+    }
+
+    /// The file after the changes of a directory that began with nodes 1 and 2.
+    fn after(changes: &[DirectoryChange]) -> ClusterConf {
+        let base = vec![record(1), record(2)];
+        let mut directory = Directory::default();
+        for change in changes {
+            let logged = LoggedDirectory::new(1, base.clone(), change.clone());
+            directory = directory.after(&logged).unwrap();
+        }
+        let text = agreeing(FILE, &read(FILE), &directory);
+        let once = read(&text);
+        assert_eq!(agreeing(&text, &once, &directory), text, "a second time");
+        once
+    }
+
+    fn join(id: u32) -> [DirectoryChange; 2] {
+        let token = [id as u8; 8];
+        let add = DirectoryChange::AddToken {
+            id: token,
+            key: [0; 32],
+            expires_at: 9,
+        };
+        let node = record(id);
+        [add, DirectoryChange::Admit { token, node }]
+    }
+
+    #[test]
+    fn the_file_gets_the_logs_nodes_and_keeps_its_addresses() {
+        let new = after(&join(3));
+        let of = |id: u32| new.nodes.iter().find(|n| n.id == id).unwrap();
+        assert_eq!(
+            of(2).addrs,
+            [Some("10.0.0.22".to_owned())],
+            "as in the file"
+        );
+        assert_eq!(of(3).addrs, [Some("10.0.0.3".to_owned())], "as in the log");
+        assert_eq!(of(3).name.as_deref(), Some("node3"));
+        assert_eq!(new.quorum.expected_votes, Some(3));
+        assert!(new.quorum.two_node, "it counts again when two are left");
+        assert!(differs(&read(FILE), &new) && !differs(&new, &new));
+    }
+
+    #[test]
+    fn a_removed_node_takes_its_expected_vote_along() {
+        let new = after(&[DirectoryChange::Remove { node: 2 }]);
+        assert_eq!(new.nodes.len(), 1);
+        assert_eq!(new.quorum.expected_votes, Some(1));
+    }
+
+    #[test]
+    fn a_new_name_is_in_the_file() {
+        let name = "other".to_owned();
+        let new = after(&[DirectoryChange::Rename { node: 2, name }]);
+        assert_eq!(new.nodes[1].name.as_deref(), Some("other"));
+    }
+}

@@ -68,6 +68,7 @@ pub(super) async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> 
         own,
     };
     let listener = open_socket(&parts.paths)?;
+    let replay_until = committed_through(&disk.recovered);
     let core = start_core(&parts, &wiring, disk.recovered, disk.trusted)?;
     let (event_sink, events) = mpsc::channel(EVENTS_MAX);
     let (join_sink, joins) = mpsc::channel(JOINS_MAX);
@@ -82,6 +83,7 @@ pub(super) async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> 
     let watcher = Watcher::start(Arc::clone(&local.vip), words);
     let left_behind = parts.left_behind.clone();
     let mut app = app(parts, wiring, local, streams, desk);
+    app.replay_until = replay_until;
     for text in disk.notices {
         app.notice("store", text);
     }
@@ -141,6 +143,13 @@ fn start_disk(
         protocol.send_waiting(Message::Disk(done));
     };
     Disk::start(store, tell).map_err(|e| refuse(EX_OSERR, e))
+}
+
+/// How far the log on this disk is known to be committed.
+fn committed_through(recovered: &Recovered) -> u64 {
+    let last = recovered.log.last().map_or(0, |(seq, _)| *seq);
+    let snapshot = recovered.snapshot.as_ref().map_or(0, |(seq, _)| *seq);
+    recovered.commit_hint.min(last.max(snapshot))
 }
 
 fn start_core(
@@ -226,6 +235,7 @@ fn app(parts: Parts, wiring: Wiring, local: Local, streams: StreamControl, desk:
         desk,
         disk: wiring.disk,
         replica: crate::replica::Replica::default(),
+        replay_until: 0,
         reports: super::reports::Reports::default(),
         standing: Standing {
             state: NodeState::Boot,

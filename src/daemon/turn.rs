@@ -115,7 +115,8 @@ impl App {
 
     /// Sends what was gathered. The report goes first: whoever reads the rest may look at it.
     pub(super) fn end_turn(&mut self) {
-        if std::mem::take(&mut self.turn.directory) {
+        if self.turn.directory && self.replica.seq() >= self.replay_until {
+            self.turn.directory = false;
             self.directory_changed();
         }
         if std::mem::take(&mut self.turn.leases) {

@@ -275,7 +275,9 @@ impl Directory {
         let again = |old: &NodeRecord| old.name == node.name && old.addrs == node.addrs;
         let known = self.nodes.get(&node.id);
         if known.is_some_and(|old| !again(old)) || self.gone.contains(&node.id) {
-            return Err(conflict("the node id was given to another node just now"));
+            return Err(conflict(
+                "the node id was given to another node just now: ask again",
+            ));
         }
         if known.is_none() && self.nodes.len() >= NODES_MAX {
             return Err(invalid(&format!("a cluster has at most {NODES_MAX} nodes")));

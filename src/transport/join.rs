@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use wire::{KeyRing, STREAM_HANDSHAKE_TIMEOUT_US, StreamHandshake, StreamSession};
 use zeroize::Zeroizing;
 
@@ -33,6 +33,9 @@ pub struct Desk {
     /// Rings of open tokens.
     open: Arc<RwLock<BTreeMap<[u8; 8], KeyRing>>>,
     calls: mpsc::Sender<JoinCall>,
+    /// Connections of strangers.
+    guests: Arc<Semaphore>,
+    /// Machines in a conversation.
     places: Arc<Semaphore>,
 }
 
@@ -43,6 +46,7 @@ impl Desk {
         Self {
             open: Arc::default(),
             calls,
+            guests: Arc::new(Semaphore::new(GUESTS_MAX)),
             places: Arc::new(Semaphore::new(JOINERS_MAX)),
         }
     }
@@ -53,10 +57,13 @@ impl Desk {
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = rings.collect();
     }
 
-    /// Some token is open: strangers are listened to.
-    pub(super) fn is_open(&self) -> bool {
+    /// A place for a stranger's connection: none while no token is open, or too many wait.
+    pub(super) fn guest(&self) -> Option<OwnedSemaphorePermit> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        !open.is_empty()
+        let wanted = !open.is_empty();
+        drop(open);
+        let guests = Arc::clone(&self.guests);
+        wanted.then(|| guests.try_acquire_owned().ok()).flatten()
     }
 
     /// One joining machine, from its preface to its answer.
@@ -132,6 +139,8 @@ async fn within<T>(us: u64, what: impl Future<Output = io::Result<T>>) -> io::Re
     tokio::time::timeout(Duration::from_micros(us), what).await?
 }
 
+/// Connections of strangers at once: they are to take no place from the nodes' own.
+const GUESTS_MAX: usize = 16;
 /// Machines that join at once.
 const JOINERS_MAX: usize = 4;
 /// Longest request, in bytes.

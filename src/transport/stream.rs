@@ -1,9 +1,10 @@
 //! TCP between nodes, for what does not fit a datagram: one connection per direction and pair,
 //! opened when first needed. A connection that breaks loses messages; the core sends again.
 
-use super::join::{Desk, PREFACE};
+use super::join::Desk;
 use super::protocol::{Message, ProtocolHandle};
 use super::{OsEntropy, Peers};
+use crate::join::PREFACE;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -175,7 +176,8 @@ async fn accept(listener: TcpListener, link: u8, local: Local, protocol: Protoco
         let peers = local.peers();
         let mut known = peers.links.iter().flat_map(|l| l.peers.values());
         let is_known = known.any(|p| p.ip() == from.ip());
-        if !is_known && !local.desk.is_open() {
+        let guest = local.desk.guest().filter(|_| !is_known);
+        if !is_known && guest.is_none() {
             continue;
         }
         let (local, protocol) = (local.clone(), protocol.clone());
@@ -190,7 +192,7 @@ async fn accept(listener: TcpListener, link: u8, local: Local, protocol: Protoco
             if let Err(error) = ended {
                 tracing::debug!(%from, %error, "stream ended");
             }
-            drop(place);
+            drop((place, guest));
         });
     }
 }
