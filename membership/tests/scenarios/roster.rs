@@ -199,7 +199,6 @@ fn a_node_that_works_with_another_list_is_named() {
         others.map(|n| PeerConfig {
             node: NodeId(n),
             links: vec![0],
-            priorities: vec![0],
         })
     };
     let another = Input::Peers {
