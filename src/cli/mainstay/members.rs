@@ -174,14 +174,17 @@ pub(super) fn rotate(
     console: &mut Console,
 ) -> Result<(), Failure> {
     console.line(&ask_done(backend, &Request::KeyRotate)?);
+    if !wait {
+        return Ok(());
+    }
     let until = Instant::now() + ROTATION_WAIT_MAX;
     let mut told = String::new();
-    while wait {
+    loop {
         let state = key_state(backend)?;
         let text = key_text(&state);
         if state.step.is_none() {
             console.line(&text);
-            break;
+            return Ok(());
         }
         if text != told {
             console.line(&text);
@@ -196,7 +199,6 @@ pub(super) fn rotate(
         }
         std::thread::sleep(ROTATION_LOOK);
     }
-    Ok(())
 }
 
 /// `mainstay key status`.

@@ -123,11 +123,7 @@ fn asked<T>(ask: impl FnOnce(&mut dyn Backend) -> Result<T, Failure>) -> Result<
     ask(backend::open()?.as_mut())
 }
 
-fn node(
-    verb: &NodeVerb,
-    backend: &mut dyn Backend,
-    console: &mut Console,
-) -> Result<(), Failure> {
+fn node(verb: &NodeVerb, backend: &mut dyn Backend, console: &mut Console) -> Result<(), Failure> {
     match verb {
         NodeVerb::Remove { node, force } => members::remove(backend, node, *force, console),
         NodeVerb::Rename { node, name } => {
