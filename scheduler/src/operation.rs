@@ -2,6 +2,7 @@
 //! requires, and what its failure means.
 
 use crate::cluster::{Cluster, NodeId, RscId};
+use crate::meta::Meta;
 use crate::options::section;
 use crate::resource::Role;
 use crate::rule::{Facts, unpack_nvpairs};
@@ -54,7 +55,7 @@ impl OnFail {
 /// An operation's configuration, evaluated.
 #[derive(Clone, Debug)]
 pub(crate) struct OperationDetails {
-    pub(crate) meta: BTreeMap<String, String>,
+    pub(crate) meta: Meta,
     pub(crate) extra: BTreeMap<String, String>,
     pub(crate) needs: Requires,
 }
@@ -109,6 +110,30 @@ impl Cluster<'_> {
         op: &str,
         interval_ms: u64,
         node: Option<NodeId>,
+    ) -> Meta {
+        let make = || {
+            self.unpack_operation_meta(rsc, op, interval_ms, node)
+                .into()
+        };
+        let by_node = self.has_timeout_of_device(rsc, op, interval_ms);
+        match by_node {
+            true => make(),
+            false => self.known_meta(rsc, op, interval_ms, make),
+        }
+    }
+
+    /// Whether a fence device's own parameter says how long an operation may take.
+    fn has_timeout_of_device(&self, rsc: RscId, op: &str, interval_ms: u64) -> bool {
+        let probe = op == "monitor" && interval_ms == 0;
+        self.rscs[rsc].flags.fence_device && (op == "start" || probe)
+    }
+
+    fn unpack_operation_meta(
+        &self,
+        rsc: RscId,
+        op: &str,
+        interval_ms: u64,
+        node: Option<NodeId>,
     ) -> BTreeMap<String, String> {
         let r = &self.rscs[rsc];
         let facts = Facts {
@@ -145,8 +170,7 @@ impl Cluster<'_> {
         if interval_ms > 0 {
             meta.insert("interval".to_owned(), interval_ms.to_string());
         }
-        if r.flags.fence_device
-            && (op == "start" || probe)
+        if self.has_timeout_of_device(rsc, op, interval_ms)
             && let Some(timeout) = self.params(rsc, node).remove("pcmk_monitor_timeout")
         {
             meta.insert("timeout".to_owned(), timeout);

@@ -81,7 +81,15 @@ pub(crate) fn resolve_idref<'a>(cib: &'a Element, element: &'a Element) -> &'a E
     let Some(id) = element.attr("id-ref") else {
         return element;
     };
-    find_by_id(cib, &element.name, id, 0).unwrap_or(element)
+    // Nothing refers to the status, which may be most of a CIB.
+    let configuration = cib.first("configuration");
+    let found = configuration.and_then(|c| find_by_id(c, &element.name, id, 0));
+    found.unwrap_or(element)
+}
+
+/// Whether a rule compares with a resource's parameters.
+pub(crate) fn asks_for_params(rule: &Element) -> bool {
+    rule.attr("value-source") == Some("param") || rule.children.iter().any(asks_for_params)
 }
 
 /// Deepest element searched for references.

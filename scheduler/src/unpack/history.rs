@@ -249,7 +249,7 @@ impl<'a> Cluster<'a> {
         }
         let rsc = match self.resource_of_history(node, id) {
             Some(rsc) => rsc,
-            None if empty => return,
+            None if empty || !self.admits_resource() => return,
             None => self.removed_resource(id, entry),
         };
         self.unpack_lock(rsc, node, entry);

@@ -82,6 +82,9 @@ impl<'a> Cluster<'a> {
                 .push(format!("{id}: ignored, because this id is taken"));
             return None;
         }
+        if !self.admits_resource() {
+            return None;
+        }
         let sources = self.sources(element)?;
         let rsc = self.add_resource(id, xml_id, tag, variant, sources, parent);
         self.unpack_meta(rsc, instance);

@@ -23,7 +23,7 @@ struct NodeState<'a> {
 impl<'a> Cluster<'a> {
     /// Pacemaker unpack.c:unpack_status.
     pub(crate) fn unpack_status(&mut self) {
-        let Some(status) = self.cib.first("status") else {
+        let Some(status) = self.status else {
             return;
         };
         self.unpack_tickets();
