@@ -387,7 +387,6 @@ impl Cluster<'_> {
         action.task = "cancel".to_owned();
         for (name, value) in [
             ("operation", op.to_owned()),
-            ("name", op.to_owned()),
             ("interval", interval_ms.to_string()),
         ] {
             action.meta.insert(name.to_owned(), value);

@@ -107,11 +107,14 @@ fn guest_of(resource: &Element) -> Option<Element> {
         name,
         container: resource.id()?,
         meta: &more,
-        start_timeout: value("remote-connect-timeout"),
+        start_timeout: Some(value("remote-connect-timeout").unwrap_or(CONNECT_TIMEOUT)),
         address: value("remote-addr"),
         port: value("remote-port"),
     }))
 }
+
+/// How long a guest may take to be reached (Pacemaker remote.c:expand_remote_rsc_meta).
+const CONNECT_TIMEOUT: &str = "60s";
 
 /// What a connection to a guest is made from.
 pub(crate) struct Connection<'a> {

@@ -44,6 +44,7 @@ mod utilization;
 mod view;
 
 pub use limit::{CONSTRAINT_PAIRS_MAX, NODES_MAX, PAIRS_MAX};
+pub use options::options_in_force;
 pub use plan::{
     Action, ActionKind, ActionResource, Because, Graph, NodeStatus, OpFailure, Plan, Reason,
     ResourceStatus, Score, Synapse,

@@ -70,9 +70,9 @@ impl Cluster<'_> {
         node: Option<NodeId>,
     ) -> OperationDetails {
         let mut extra = BTreeMap::new();
-        if let (Some(config), Some(node)) = (self.op_config(rsc, op, interval_ms, true), node) {
+        if let Some(config) = self.op_config(rsc, op, interval_ms, true) {
             let facts = Facts {
-                node_attrs: Some(&self.nodes[node].attrs),
+                node_attrs: node.map(|node| &self.nodes[node].attrs),
                 ..Facts::at(self.now)
             };
             unpack_nvpairs(

@@ -39,7 +39,9 @@ impl Facts<'_> {
 const DEPTH_MAX: u32 = 32;
 
 /// Collects name/value pairs from the sets called `set_name` directly below `sources`. Higher
-/// set scores win, then earlier sets; what `values` already holds stays.
+/// set scores win, then earlier sources, then later sets; of one set the first pair of a name
+/// (Pacemaker nvpair.c: the list of sets is built from its end). What `values` already holds
+/// stays.
 pub(crate) fn unpack_nvpairs(
     cib: &Element,
     sources: &[&Element],
@@ -49,7 +51,8 @@ pub(crate) fn unpack_nvpairs(
 ) {
     let mut sets: Vec<(i32, &Element)> = sources
         .iter()
-        .flat_map(|source| source.all(set_name))
+        .flat_map(|source| source.children.iter().rev())
+        .filter(|child| child.name == set_name)
         .map(|set| resolve_idref(cib, set))
         .map(|set| (set.attr("score").and_then(score::parse).unwrap_or(0), set))
         .collect();

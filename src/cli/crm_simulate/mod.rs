@@ -183,7 +183,8 @@ impl Session<'_> {
     }
 
     fn show_before(&mut self, cib: &Element, plan: &Plan) {
-        let value = graph_xml::option(cib, &["maintenance-mode"]);
+        let options = scheduler::options_in_force(cib, self.now);
+        let value = options.get("maintenance-mode");
         if value.is_some_and(|v| cib::value::parse_bool(v).unwrap_or(false)) {
             self.out.info(MAINTENANCE);
             self.out.spacer();
@@ -247,7 +248,8 @@ impl Session<'_> {
 
     fn save_graph(&self, cib: &Element, plan: &Plan) -> Result<(), Failure> {
         if let Some(file) = &self.wanted.save_graph {
-            write(file, &cib::xml::format(&graph_xml(cib, plan)))?;
+            let options = scheduler::options_in_force(cib, self.now);
+            write(file, &cib::xml::format(&graph_xml(&options, plan)))?;
         }
         if let Some(file) = &self.wanted.save_dot {
             write(file, &dot::text(&plan.graph, self.wanted.verbose))?;
