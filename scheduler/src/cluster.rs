@@ -11,8 +11,10 @@ use crate::options::ClusterOptions;
 use crate::ordering::Fixpoint;
 use crate::plan::{OpFailure, Reason, Score};
 use crate::resource::Resource;
+use crate::rule::Facts;
 use crate::unpack::history::ResourceHistory;
 use cib::Element;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 /// Index into [`Cluster::nodes`].
@@ -64,6 +66,8 @@ pub(crate) struct Cluster<'a> {
     pub(crate) stop_needed: Vec<RscId>,
     pub(crate) fixpoint: Fixpoint,
     pub(crate) recheck_at: Option<i64>,
+    /// When a rule's answer changes, seconds since the epoch.
+    pub(crate) rules_change: Cell<Option<i64>>,
     pub(crate) reasons: Vec<Reason>,
     /// Where somebody wants to see them.
     pub(crate) scores: Option<Vec<Score>>,
@@ -114,6 +118,7 @@ impl<'a> Cluster<'a> {
             stop_needed: Vec::new(),
             fixpoint: Fixpoint::default(),
             recheck_at: None,
+            rules_change: Cell::new(None),
             reasons: Vec::new(),
             scores: None,
             errors: Vec::new(),
@@ -162,6 +167,14 @@ impl<'a> Cluster<'a> {
         }
         for rsc in self.top.clone() {
             self.create_actions(rsc);
+        }
+    }
+
+    /// What rules are asked about: the time, and where they note when their answer changes.
+    pub(crate) fn facts(&self) -> Facts<'_> {
+        Facts {
+            change: Some(&self.rules_change),
+            ..Facts::at(self.now)
         }
     }
 

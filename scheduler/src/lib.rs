@@ -95,6 +95,9 @@ fn run(cib: &cib::Element, options: &Options, with_scores: bool) -> Plan {
     let summary = cluster.summarize();
     let graph = cluster.build_graph();
     cluster.explain();
+    if let Some(at) = cluster.rules_change.get() {
+        cluster.recheck(at);
+    }
     Plan {
         nodes,
         resources,

@@ -73,7 +73,7 @@ impl Cluster<'_> {
         if let Some(config) = self.op_config(rsc, op, interval_ms, true) {
             let facts = Facts {
                 node_attrs: node.map(|node| &self.nodes[node].attrs),
-                ..Facts::at(self.now)
+                ..self.facts()
             };
             unpack_nvpairs(
                 self.cib,
@@ -139,7 +139,7 @@ impl Cluster<'_> {
         let facts = Facts {
             agent: Some((&r.class, r.provider.as_deref().unwrap_or(""), &r.kind)),
             operation: Some((op, interval_ms)),
-            ..Facts::at(self.now)
+            ..self.facts()
         };
         let mut meta = BTreeMap::new();
         let config = self.op_config(rsc, op, interval_ms, true);
@@ -216,7 +216,7 @@ impl Cluster<'_> {
     pub(crate) fn params(&self, rsc: RscId, node: Option<NodeId>) -> BTreeMap<String, String> {
         let facts = Facts {
             node_attrs: node.map(|node| &self.nodes[node].attrs),
-            ..Facts::at(self.now)
+            ..self.facts()
         };
         let mut params = BTreeMap::new();
         let mut at = Some(rsc);

@@ -6,6 +6,7 @@ pub(crate) use date::epoch;
 
 use crate::score;
 use cib::Element;
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -23,6 +24,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) operation: Option<(&'a str, u64)>,
     /// What a pattern matched in the resource's id; attributes' names may refer to it.
     pub(crate) groups: &'a [String],
+    /// Where it is kept when the answer may be another.
+    pub(crate) change: Option<&'a Cell<Option<i64>>>,
 }
 
 impl Facts<'_> {
@@ -31,6 +34,15 @@ impl Facts<'_> {
         Self {
             now,
             ..Self::default()
+        }
+    }
+
+    /// At this time (seconds since the epoch) the answer may be another; the earliest counts.
+    fn note_change(&self, at: i64) {
+        if let Some(change) = self.change
+            && change.get().is_none_or(|known| at < known)
+        {
+            change.set(Some(at));
         }
     }
 }
@@ -144,7 +156,7 @@ fn condition(element: &Element, facts: &Facts, depth: u32) -> Option<bool> {
     match element.name.as_str() {
         "rule" => Some(rule_passes(element, facts, depth + 1)),
         "expression" => Some(attribute_passes(element, facts)),
-        "date_expression" => Some(date::passes(element, facts.now)),
+        "date_expression" => Some(date::passes(element, facts)),
         "rsc_expression" => Some(agent_passes(element, facts)),
         "op_expression" => Some(operation_passes(element, facts)),
         _ => None,

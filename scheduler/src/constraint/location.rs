@@ -139,7 +139,7 @@ impl Cluster<'_> {
                 params: params.as_ref(),
                 meta: Some(meta),
                 groups,
-                ..Facts::at(self.now)
+                ..self.facts()
             };
             if !rule::passes(rule, &facts) {
                 continue;

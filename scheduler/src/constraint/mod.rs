@@ -149,7 +149,7 @@ impl<'a> Cluster<'a> {
     /// An old-style `lifetime` limits a constraint to some times.
     fn in_force(&self, element: &Element) -> bool {
         element.first("lifetime").is_none_or(|lifetime| {
-            let facts = rule::Facts::at(self.now);
+            let facts = self.facts();
             lifetime.all("rule").any(|r| rule::passes(r, &facts))
                 || lifetime.first("rule").is_none()
         })

@@ -133,7 +133,7 @@ impl Cluster<'_> {
         if let Some(cluster) = cluster_name {
             attrs.insert("#cluster-name".to_owned(), cluster.clone());
         }
-        let facts = Facts::at(self.now);
+        let facts = self.facts();
         unpack_nvpairs(
             self.cib,
             &[element],
