@@ -22,6 +22,14 @@ enum Compared {
 /// Parameters the digest leaves out (Pacemaker digest.c:pcmk__filter_op_for_digest).
 const NOT_IN_DIGEST: [&str; 3] = ["id", "crm_feature_set", "op-digest"];
 
+/// Start-like operations are compared with what a start would get.
+fn compared_task<'a>(op: &HistoryOp<'a>) -> &'a str {
+    match op.task {
+        "monitor" | "migrate_from" | "promote" if op.interval_ms == 0 => "start",
+        other => other,
+    }
+}
+
 /// Digest of parameters as histories record it.
 fn digest_of(params: &BTreeMap<String, String>) -> String {
     cib::digest::operation(
@@ -65,13 +73,14 @@ impl<'a> Cluster<'a> {
         params
     }
 
-    fn compare_digest(&self, rsc: RscId, node: NodeId, op: &HistoryOp) -> Compared {
-        // Start-like operations are compared with what a start would get.
-        let task = match op.task {
-            "monitor" | "migrate_from" | "promote" if op.interval_ms == 0 => "start",
-            other => other,
-        };
-        let params = self.digest_params(rsc, task, op.interval_ms, Some(node));
+    /// `params` are those of [`compared_task`].
+    fn compare_digest(
+        &self,
+        rsc: RscId,
+        node: NodeId,
+        op: &HistoryOp,
+        params: &BTreeMap<String, String>,
+    ) -> Compared {
         if op.reschedule {
             return Compared::Restart;
         }
@@ -93,9 +102,9 @@ impl<'a> Cluster<'a> {
         match op.xml.attr("op-digest") {
             None => Compared::Unknown,
             Some(recorded) => {
-                if digest_of(&params) == recorded {
+                if digest_of(params) == recorded {
                     Compared::Same
-                } else if op.interval_ms == 0 && self.has_own_params(rsc, task, node) {
+                } else if op.interval_ms == 0 && self.has_own_params(rsc, compared_task(op), node) {
                     // What is configured for this operation alone is not reloaded.
                     Compared::Restart
                 } else {
@@ -140,11 +149,14 @@ impl<'a> Cluster<'a> {
 
     /// Whether a start or monitor failed with parameters that are no longer configured.
     pub(crate) fn parameters_changed(&self, rsc: RscId, node: NodeId, op: &HistoryOp) -> bool {
-        matches!(op.task, "start" | "monitor")
-            && matches!(
-                self.compare_digest(rsc, node, op),
-                Compared::Restart | Compared::Differs
-            )
+        if !matches!(op.task, "start" | "monitor") {
+            return false;
+        }
+        let params = self.digest_params(rsc, compared_task(op), op.interval_ms, Some(node));
+        matches!(
+            self.compare_digest(rsc, node, op, &params),
+            Compared::Restart | Compared::Differs
+        )
     }
 
     /// Pacemaker pcmk_sched_actions.c:pcmk__handle_rsc_config_changes.
@@ -236,15 +248,12 @@ impl<'a> Cluster<'a> {
             }
             return true;
         }
-        let task = match op.task {
-            "monitor" | "migrate_from" | "promote" if op.interval_ms == 0 => "start",
-            other => other,
-        };
+        let task = compared_task(op);
         let params = self.digest_params(rsc, task, op.interval_ms, Some(node));
         if self.only_hidden_differ(op, &params) {
             return false;
         }
-        match self.compare_digest(rsc, node, op) {
+        match self.compare_digest(rsc, node, op, &params) {
             Compared::Same => return false,
             Compared::Restart => self.force_restart(rsc, task, op.interval_ms),
             Compared::Differs | Compared::Unknown => {
