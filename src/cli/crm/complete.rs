@@ -106,7 +106,7 @@ pub(in crate::cli) fn next(
     partial: &str,
     source: &mut Source<'_>,
 ) -> Vec<String> {
-    let level = open.and_then(|name| level_named(name));
+    let level = open.and_then(level_named);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let found = match (level, words.as_slice()) {
         (Some(level), words) => on_level(level, words, source),

@@ -223,7 +223,8 @@ impl Shell<'_> {
                 _ => return Err(Failure::usage("usage: crm configure simulate [scores]")),
             }
         }
-        let mut cib = backend::cib(&mut self.context.backend, true)?;
+        // A copy has no status of its own.
+        let mut cib = backend::cib(self.context.backend.cluster(), true)?;
         let wanted = session.cib().section(Section::Configuration);
         *cib.section_mut(Section::Configuration) = wanted.cloned().unwrap_or_default();
         let options = scheduler::Options {
