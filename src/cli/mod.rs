@@ -5,7 +5,10 @@ mod api_schemas;
 mod attrd_updater;
 mod attributes;
 mod backend;
+#[cfg(test)]
+mod cases;
 mod cibadmin;
+mod complete;
 mod console;
 mod corosync_cmapctl;
 mod crm;
@@ -29,11 +32,16 @@ mod getopt;
 mod iso8601;
 mod keygen;
 mod mainstay;
+mod moves;
 mod pacemakerd;
 mod pcs;
+mod plan;
 mod removal;
+mod report;
+mod service;
 mod stonith_admin;
 mod table;
+mod tarball;
 mod tool;
 
 pub use exit::Exit;

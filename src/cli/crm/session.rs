@@ -1,7 +1,7 @@
 //! The configuration under edit: a copy that is committed as a whole.
 
 use super::agents::Agents;
-use super::configure;
+use super::configure::{self, Remarks};
 use crate::cli::backend::{self, Backend};
 use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
@@ -67,12 +67,23 @@ impl Session {
         console: &mut Console,
     ) -> Result<(), Failure> {
         let remarks = configure::run(&mut self.work, verb, words, agents)?;
-        for text in remarks.warnings {
-            console.warning(&text);
-        }
-        for text in remarks.infos {
-            console.info(&text);
-        }
+        tell(remarks, console);
+        Ok(())
+    }
+
+    /// As [`Self::run`], of an object that is there already: it keeps its place.
+    ///
+    /// # Errors
+    /// As [`configure::redefine`].
+    pub(crate) fn redefine(
+        &mut self,
+        verb: &str,
+        words: &[String],
+        agents: &Agents,
+        console: &mut Console,
+    ) -> Result<(), Failure> {
+        let remarks = configure::redefine(&mut self.work, verb, words, agents)?;
+        tell(remarks, console);
         Ok(())
     }
 
@@ -127,6 +138,15 @@ impl Session {
         }
         *self = Self::begin(backend)?;
         Ok(committed.changed)
+    }
+}
+
+fn tell(remarks: Remarks, console: &mut Console) {
+    for text in remarks.warnings {
+        console.warning(&text);
+    }
+    for text in remarks.infos {
+        console.info(&text);
     }
 }
 

@@ -64,24 +64,33 @@ fn find<'a>(kept: &'a [Kept], past: &Past) -> Result<Option<&'a Kept>, Failure> 
             })?;
             Ok(kept.iter().find(|k| k.at <= at))
         }
-        Past::Named(text) => {
-            if let Some((series, number)) = inputs::parse_name(text) {
-                return Ok(kept
-                    .iter()
-                    .find(|k| k.series == series && k.number == number));
-            }
-            let number = text.parse::<u64>().map_err(|_| {
-                Failure::usage(format!(
-                    "--transition {text}: a number, a name such as pe-input-17 or a file is expected"
-                ))
-            })?;
-            Ok(kept.iter().find(|k| k.number == number))
-        }
+        Past::Named(text) => by_name(kept, text),
     }
 }
 
+/// A decision by its name, or the newest of that number; `kept` is the newest first.
+///
+/// # Errors
+/// It is neither.
+pub(in crate::cli) fn by_name<'a>(
+    kept: &'a [Kept],
+    text: &str,
+) -> Result<Option<&'a Kept>, Failure> {
+    if let Some((series, number)) = inputs::parse_name(text) {
+        return Ok(kept
+            .iter()
+            .find(|k| k.series == series && k.number == number));
+    }
+    let number = text.parse::<u64>().map_err(|_| {
+        Failure::usage(format!(
+            "transition {text}: a number, a name such as pe-input-17 or a file is expected"
+        ))
+    })?;
+    Ok(kept.iter().find(|k| k.number == number))
+}
+
 /// Without an offset it is local time, as people read it from a log.
-fn point_in_time(text: &str) -> Option<i64> {
+pub(in crate::cli) fn point_in_time(text: &str) -> Option<i64> {
     let joined = text.trim().replacen(' ', "T", 1);
     let local = joined.parse::<jiff::civil::DateTime>().ok();
     let zoned = joined
