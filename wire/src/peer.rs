@@ -30,6 +30,8 @@ pub(crate) struct Local {
     pub(crate) terms: Terms,
     /// What our disk holds: see [`crate::Endpoint::set_head`].
     pub(crate) head: u64,
+    /// Third nodes may pass packets on.
+    pub(crate) relay: bool,
 }
 
 impl Local {

@@ -3,6 +3,7 @@
 mod attacks;
 mod drawings;
 mod handshakes;
+mod relays;
 mod streams;
 
 use std::collections::BTreeMap;
