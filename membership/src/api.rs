@@ -254,7 +254,8 @@ pub enum Input {
     Packet {
         /// The session's peer.
         from: Identity,
-        /// Link it came by; for streams the link of the connection.
+        /// Link it came by; for streams the link of the connection; [`crate::RELAY_LINK`] for what
+        /// another node passed on.
         link: LinkId,
         /// Encoded message.
         payload: Vec<u8>,
@@ -452,6 +453,14 @@ pub enum Effect {
         /// Encoded message.
         payload: Vec<u8>,
     },
+    /// A packet that another node passed on: open it, and feed what it holds as a packet of whoever
+    /// sealed it, with [`crate::RELAY_LINK`]. Handshakes come this way, too.
+    Unseal {
+        /// The node that passed it on.
+        by: NodeId,
+        /// The sealed packet.
+        sealed: Vec<u8>,
+    },
     /// Tell the application.
     Event(Event),
 }
@@ -463,6 +472,14 @@ pub enum Via {
     Link(LinkId),
     /// A record on the pair's TCP stream, for what does not fit a datagram.
     Stream,
+    /// Sealed for the peer with [`crate::RELAY_LINK`], wrapped by [`crate::wrap`], and sent to another
+    /// node that passes it on.
+    Relay {
+        /// That node.
+        hop: NodeId,
+        /// On this link to it; `None`: on the stream to it.
+        link: Option<LinkId>,
+    },
 }
 
 /// Largest payload of a datagram, in bytes, before header and tag; fits every MTU in use.

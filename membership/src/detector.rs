@@ -3,8 +3,9 @@
 use wire::{NodeId, ProcessBoot};
 
 use crate::core::Role;
-use crate::message::{Beat, Echo, Known, Message, Stamp};
+use crate::message::{Beat, Echo, Heard, Known, Message, Stamp};
 use crate::mutant::{self, Mutant};
+use crate::relay;
 use crate::*;
 
 /// When to beat next and what was told last: news are told at once (ruling 2).
@@ -16,7 +17,7 @@ pub(crate) struct Beats {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Told {
-    hears: Vec<NodeId>,
+    row: Vec<Heard>,
     dc_lost: bool,
     state: NodeState,
     acting: bool,
@@ -36,8 +37,13 @@ impl Core {
             return;
         };
         if let Some(echo) = beat.echo.clone().filter(|e| e.sent_us <= now.0) {
-            if let Some(link) = peer.links.iter_mut().find(|l| l.id == link) {
-                link.echoed(now, echo.sent_us);
+            if !wants_echo {
+                // An answer: what is given back by the way says nothing about the way.
+                let timing = &self.cfg.timing;
+                match peer.links.iter_mut().find(|l| l.id == link) {
+                    Some(link) => link.answered(now, echo.sent_us, timing),
+                    None => peer.relaying.echoed(now, echo.sent_us),
+                }
             }
             let newer = |old: &Echo| (echo.ballot, echo.sent_us) > (old.ballot, old.sent_us);
             if peer.echo.as_ref().is_none_or(newer) {
@@ -73,6 +79,7 @@ impl Core {
             }
             self.follow_commit(node, &beat);
             self.heed_view(&beat);
+            self.heed_row(node, &beat);
             let blank_among_logs = self.blank() && beat.head.seq > 0;
             if let Some(peer) = self.peers.get_mut(&node) {
                 peer.forgot &= beat.head.seq < peer.durable_known;
@@ -86,6 +93,21 @@ impl Core {
         if wants_echo {
             self.beat_to(node, Some(link), false);
         }
+    }
+
+    /// Who receives nothing of us any more, on any path, is as good as silent: it would be a member
+    /// that takes no entry and no command, and gets none of our echoes.
+    fn heed_row(&mut self, node: NodeId, beat: &Beat) {
+        let (me, now) = (self.me.node, self.now);
+        let grace_us = self.cfg.timing.t_fail_us;
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return;
+        };
+        let received = beat.receives(me);
+        let deaf = !received && (peer.named_us || now.since(peer.met) > grace_us);
+        peer.deaf = deaf && !mutant::on(Mutant::DeafStaysMember);
+        peer.named_us |= received;
+        peer.relaying.says(beat.direct(me));
     }
 
     /// What a peer remembers of us must not be more than what we remember ourselves (R8).
@@ -167,8 +189,14 @@ impl Core {
             return;
         }
         let links: Vec<LinkId> = match link {
+            Some(relay::RELAY_LINK) => Vec::new(),
             Some(link) => vec![link],
             None => peer.links.iter().map(|l| l.id).collect(),
+        };
+        let hops = match link {
+            // An answer goes the way its question came.
+            Some(relay::RELAY_LINK) | None => self.beat_hops(node),
+            Some(_) => Vec::new(),
         };
         let echo = self.give_back(node);
         let hold_us = self.cfg.hold_us();
@@ -181,6 +209,10 @@ impl Core {
         let Some(peer) = self.peers.get_mut(&node) else {
             return;
         };
+        if stamp.is_some() {
+            let asked = peer.links.iter_mut().filter(|l| links.contains(&l.id));
+            asked.for_each(|l| l.sent(self.now));
+        }
         peer.next_beat_no += 1;
         peer.channel.ack_due = false;
         let beat = Beat {
@@ -199,7 +231,7 @@ impl Core {
             blank: self.log.head().seq == 0 && self.safety.promised == Ballot::default(),
             class_u: self.tip.class_u.is_some(),
             digest: digest_start(&self.cfg.nodelist_digest),
-            hears: told.hears,
+            row: told.row,
             known: Known {
                 incarnation: peer
                     .identity
@@ -211,11 +243,16 @@ impl Core {
             parcel_ack: peer.channel.delivered(),
         };
         let payload = Message::Beat(beat).encode();
-        for link in links {
+        let by = |(hop, link)| Via::Relay {
+            hop,
+            link: Some(link),
+        };
+        let relayed = hops.into_iter().map(by);
+        for via in links.into_iter().map(Via::Link).chain(relayed) {
             let payload = payload.clone();
             let effect = Effect::Send {
                 to: node,
-                via: Via::Link(link),
+                via,
                 payload,
             };
             self.out.push_back(Output::Do(effect));
@@ -240,6 +277,9 @@ impl Core {
         let hold_us_safe = self.safe.hold_us_max;
         let void = self.void_for(node);
         let config_epoch = self.tip.config.config_epoch;
+        // "Hears" and "echoes" are one predicate (R0).
+        let heard = self.heard(node) || mutant::on(Mutant::RelayedNotHeard);
+        let by_relay = self.peers.get(&node).is_some_and(|p| !p.up());
         let peer = self.peers.get_mut(&node)?;
         let stamp = peer.stamp?;
         let stale = now.since(peer.stamp_at) > 2 * self.cfg.timing.heartbeat_us;
@@ -248,7 +288,7 @@ impl Core {
         }
         let identity = peer.identity?;
         let listed = self.tip.view.names(&identity);
-        let member = listed && now >= peer.shunned_until;
+        let member = listed && heard && now >= peer.shunned_until;
         if member && !self.view_on_disk_names(&identity) {
             // A promise under a view that a crash may take back would be forgotten with it.
             return None;
@@ -272,7 +312,10 @@ impl Core {
         };
         let again = peer.given.as_ref() == Some(&echo);
         peer.given = Some(echo.clone());
-        if member && !again && !mutant::on(Mutant::EchoNoPromise) {
+        let forgotten = mutant::on(Mutant::EchoNoPromise)
+            || by_relay && mutant::on(Mutant::RelayedEchoNoPromise)
+            || by_relay && mutant::on(Mutant::RelayedNotHeard);
+        if member && !again && !forgotten {
             let until = now.plus(stamp.hold_us);
             peer.presence_until = peer.presence_until.max(until);
             let leads = peer.beat.as_ref().is_some_and(|b| {
@@ -310,9 +353,14 @@ impl Core {
         let timing = self.cfg.timing;
         let mut all = true;
         for peer in self.peers.values_mut() {
+            let fresh = peer.fresh(now, timing.t_fail_us);
             for link in &mut peer.links {
                 link.check(now, &timing);
+                if !fresh {
+                    link.forgive();
+                }
             }
+            peer.in_use = Some(peer.best());
             all &= peer.fresh(now, timing.t_fail_us) && peer.hears_us(self.me.node);
         }
         if all || mutant::on(Mutant::WaitForAllForgotten) {
@@ -440,10 +488,8 @@ impl Core {
     }
 
     fn told(&self) -> Told {
-        let t_fail_us = self.cfg.timing.t_fail_us;
-        let heard = self.peers.values().filter(|p| p.hears(self.now, t_fail_us));
         Told {
-            hears: heard.map(|p| p.node).collect(),
+            row: self.row(),
             dc_lost: self.dc_lost(),
             state: self.state,
             acting: self.is_acting(),

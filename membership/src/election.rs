@@ -180,7 +180,7 @@ impl Core {
             let Some(beat) = &peer.beat else {
                 return false;
             };
-            let degree = beat.hears.iter().filter(|n| consenting.contains(n)).count() + 1;
+            let degree = beat.hears().filter(|n| consenting.contains(n)).count() + 1;
             let in_view = peer.identity.is_some_and(|id| self.tip.view.names(&id));
             let head = beat.head;
             let theirs = (!beat.class_u, head.ballot, in_view, head.seq, degree);

@@ -100,13 +100,27 @@ pub enum Mutant {
     ConflictCompacted,
     /// A lone half ignores the offer of a snapshot that differs from what it committed alone.
     ForkInSnapshotUnseen,
+    /// Who is heard through another node only is missed, although it is echoed (R0).
+    RelayedNotHeard,
+    /// An echo given by relay binds nobody (R0).
+    RelayedEchoNoPromise,
+    /// A node passes on what another one passed on: packets run in circles.
+    RelayForEver,
+    /// A node passes on as much as anybody sends.
+    RelayUnbounded,
+    /// A path that works one way is taken for one that works both ways.
+    EdgeOneWay,
+    /// A member that hears nobody stays a member for ever.
+    DeafStaysMember,
+    /// A member out of the DC's reach is let in again whenever it is heard.
+    RejoinAtOnce,
     /// A DC acts on although the log says that it left.
     LeavingDcActs,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 56] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -155,6 +169,13 @@ impl Mutant {
         Self::ForkBelowSnapshotUnseen,
         Self::ConflictCompacted,
         Self::ForkInSnapshotUnseen,
+        Self::RelayedNotHeard,
+        Self::RelayedEchoNoPromise,
+        Self::RelayForEver,
+        Self::RelayUnbounded,
+        Self::EdgeOneWay,
+        Self::DeafStaysMember,
+        Self::RejoinAtOnce,
         Self::LeavingDcActs,
     ];
 }

@@ -37,7 +37,7 @@ impl Core {
             self.tell_outdated(identity, known);
             return false;
         }
-        peer.new_process(identity);
+        peer.new_process(identity, self.now);
         // It may be in the view already, and then hears of our soft state only now (R2).
         if !mutant::on(Mutant::SoftStateOnce) {
             peer.channel.dirty = self.soft.keys().cloned().collect();
@@ -107,8 +107,13 @@ impl Core {
         let now = self.now;
         let node = from.node;
         if let Some(peer) = self.peers.get_mut(&node) {
-            peer.last_heard = Some(now);
-            if let Some(link) = peer.links.iter_mut().find(|l| l.id == link) {
+            let relayed = link == RELAY_LINK;
+            if !relayed || !mutant::on(Mutant::RelayedNotHeard) {
+                peer.last_heard = Some(now);
+            }
+            if relayed {
+                peer.relaying.heard(now);
+            } else if let Some(link) = peer.links.iter_mut().find(|l| l.id == link) {
                 link.heard(now);
             }
         }
@@ -124,6 +129,9 @@ impl Core {
     fn dispatch(&mut self, from: Identity, link: LinkId, message: Message) {
         let node = from.node;
         match message {
+            // One hop: what came by relay asks for no other.
+            Message::Relay { .. } if link == RELAY_LINK => {}
+            Message::Relay { src, dst, sealed } => self.on_relay(node, src, dst, sealed),
             Message::Beat(beat) => self.on_beat(node, link, beat),
             Message::Prepare {
                 ballot,
@@ -203,7 +211,7 @@ impl Core {
             } => {
                 self.on_outdated(node, process, incarnation);
             }
-            // Taken above; and Relay, a later widening of the format that nobody sends yet.
+            // Taken above.
             _ => {}
         }
     }

@@ -144,10 +144,13 @@ pub(super) fn core_config(
     timing: Timing,
     trust_store: bool,
 ) -> membership::Config {
-    let links_to = |node: &NodeId| {
-        let has = |l: &&crate::transport::LinkAddresses| l.peers.contains_key(node);
-        peers.links.iter().filter(has).map(|l| l.link).collect()
+    let with = |node: &NodeId| {
+        let node = *node;
+        let links = peers.links.iter();
+        links.filter(move |l| l.peers.contains_key(&node))
     };
+    let links_to = |node: &NodeId| with(node).map(|l| l.link).collect();
+    let priorities_to = |node: &NodeId| with(node).map(|l| l.priority).collect();
     membership::Config {
         me,
         peers: peers
@@ -156,6 +159,7 @@ pub(super) fn core_config(
             .map(|n| PeerConfig {
                 node: *n,
                 links: links_to(n),
+                priorities: priorities_to(n),
             })
             .collect(),
         nodelist_digest: digest(conf, peers),
