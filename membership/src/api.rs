@@ -298,6 +298,8 @@ pub enum Input {
         /// The set to move to.
         voters: VoterSet,
     },
+    /// Links that are held down after flaps come up with the next packet.
+    ResetLinks,
     /// Whether fencing is configured (`stonith-enabled`): it changes with the CIB. A lone node of
     /// two commits class U only where it is not (R11).
     Fencing {

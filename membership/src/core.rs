@@ -227,6 +227,7 @@ impl Core {
             Input::Propose { op, body } => self.on_propose(op, body),
             Input::ProposeAll { all } => self.on_propose_all(all),
             Input::Reconfigure { voters } => self.on_reconfigure(voters),
+            Input::ResetLinks => self.reset_links(),
             Input::Fencing { configured } => self.cfg.fencing = configured,
             Input::Publish { items } => self.on_publish(items),
             Input::Command { to, payload } => self.on_command(to, payload),

@@ -288,7 +288,10 @@ impl Core {
         }
         let identity = peer.identity?;
         let listed = self.tip.view.names(&identity);
-        let member = listed && heard && now >= peer.shunned_until;
+        if listed && !heard {
+            return None;
+        }
+        let member = listed && now >= peer.shunned_until;
         if member && !self.view_on_disk_names(&identity) {
             // A promise under a view that a crash may take back would be forgotten with it.
             return None;

@@ -7,6 +7,7 @@
 
 use wire::NodeId;
 
+use crate::links::Link;
 use crate::message::{Blob, Heard, Message};
 use crate::mutant::{self, Mutant};
 use crate::peer::Peer;
@@ -285,6 +286,14 @@ impl Core {
                 node: Some(node),
                 text,
             });
+        }
+    }
+
+    /// An administrator knows that the links are well again.
+    pub(crate) fn reset_links(&mut self) {
+        for peer in self.peers.values_mut() {
+            peer.relaying.rejoin_at = self.now.min(peer.relaying.rejoin_at);
+            peer.links.iter_mut().for_each(Link::forgive);
         }
     }
 

@@ -111,6 +111,11 @@ pub(super) enum Own {
     },
     /// Voter sets in force, asked for when this node became the DC.
     Voters(Option<Box<ConfigEntry>>),
+    /// The protocol thread's report on the network.
+    Net {
+        reply: tokio::sync::oneshot::Sender<crate::ipc::Response>,
+        report: Option<Box<crate::transport::Report>>,
+    },
     /// A status was put together from the protocol thread's report.
     Report {
         reply: tokio::sync::oneshot::Sender<crate::ipc::Response>,
@@ -235,6 +240,7 @@ impl App {
             Own::Voters(None) => {}
             Own::StoreFailed(why) => self.store_failed(why),
             Own::Notice(code, text) => self.notice(code, text),
+            Own::Net { reply, report } => self.answer_net(reply, report.as_deref()),
             Own::Report { reply, report } => self.answer_status(reply, report.as_deref()),
         }
     }

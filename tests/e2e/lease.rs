@@ -114,7 +114,7 @@ fn on_older_kernel(test: &str, lacks: &str) -> Option<(Cluster, String)> {
     with_daemon(test, 3, |o| o.daemon = daemon.map(str::to_owned).to_vec())
 }
 
-fn with_daemon(
+pub(crate) fn with_daemon(
     test: &str,
     nodes: u8,
     change: impl FnOnce(&mut Options),

@@ -17,6 +17,7 @@ mod handover;
 mod hang;
 mod hung_disk;
 mod lease;
+mod links;
 mod many;
 mod pcs;
 mod quorum;

@@ -503,7 +503,9 @@ impl World {
         let both = |x: u32, y: u32| self.net.open(now, x, y) && self.net.open(now, y, x);
         let passes_on =
             |c: u32| c != a && c != b && speaks(self.node(c)) && both(a, c) && both(c, b);
-        let open = both(a, b) || (1..=self.size()).any(passes_on);
+        // Through a third node it takes several rounds.
+        let by_relay = (1..=self.size()).any(passes_on) && self.rng.clone().permille(100);
+        let open = both(a, b) || by_relay;
         let lost = self.net.loss_permille > 0 && self.rng.permille(2 * self.net.loss_permille);
         if !able || !open || lost {
             let in_us = self.rng.range(5 * MS, 40 * MS);

@@ -64,6 +64,12 @@ enum Verb {
         #[arg(short, long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    /// Links, round trips and losses, ways through other nodes, and who hears whom
+    Net {
+        /// Form of the answer
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
     /// Fence a node by hand
     Fence {
         /// The node
@@ -237,6 +243,13 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
         Verb::Status { output } => status(&backend::status(backend)?, *output, console)?,
         Verb::Plan => plan(&backend::plan(backend)?, console),
         Verb::Vip { output } => vip::show(&backend::status(backend)?, *output, console)?,
+        Verb::Net { output } => {
+            let net = super::corosync::net(backend)?;
+            console.print(&match output {
+                Output::Text => view::net::text(&net),
+                Output::Json => json(&net)?,
+            });
+        }
         Verb::History { verb } => history::run(verb.as_ref(), backend, console)?,
         Verb::Reload => {
             let text = ask_done(backend, &Request::Reload)?;
@@ -261,11 +274,15 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn json(what: &impl serde::Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(what);
+    let text = text.map_err(|e| Failure::new(Exit::Error, e.to_string()))?;
+    Ok(text + "\n")
+}
+
 fn status(status: &view::Status, output: Output, console: &mut Console) -> Result<(), Failure> {
     if output == Output::Json {
-        let text = serde_json::to_string_pretty(status)
-            .map_err(|e| Failure::new(Exit::Error, e.to_string()))?;
-        console.line(&text);
+        console.print(&json(status)?);
         return Ok(());
     }
     let options = view::text::Options {

@@ -13,6 +13,7 @@ scenarios![
     i24_the_relay_dies,
     i24_a_flapping_link,
     r0_a_relayed_echo_is_a_promise,
+    r0_an_echoer_restarts_on_the_other_side,
     r12_a_holder_reached_by_relay_keeps_its_vip,
     i22_one_hop_and_no_further,
     i22_a_flood_to_be_passed_on,
@@ -171,6 +172,27 @@ fn r0_a_relayed_echo_is_a_promise(seed: u64) -> Result<(), Violation> {
         calm_for(&mut world, a, 3 * SECOND);
         world.net.cut_both(a, rest[0], until);
         world.run(8 * SECOND);
+        ends_well(world)?;
+    }
+    Ok(())
+}
+
+/// Two of five are cut off. One of those that answer the coordinator dies and is back on their side
+/// in 60 ms: they are a quorum now, and what its predecessor promised still counts.
+fn r0_an_echoer_restarts_on_the_other_side(seed: u64) -> Result<(), Violation> {
+    for offset_ms in (0..200).step_by(50) {
+        let mut world = founded(Setup::plain(5, seed + offset_ms));
+        let a = dc_of(&world);
+        let rest = others(&world, a);
+        let until = world.now + 5 * SECOND;
+        split(&mut world, &[a, rest[0], rest[1]], until);
+        world.run(2 * SECOND + offset_ms * MS);
+        world.kill(rest[0]);
+        world.net.heal();
+        split(&mut world, &[a, rest[1]], until);
+        world.run(60 * MS);
+        world.start(rest[0]);
+        world.run(3 * SECOND);
         ends_well(world)?;
     }
     Ok(())

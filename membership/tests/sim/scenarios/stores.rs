@@ -55,6 +55,8 @@ fn r6_recovery_needs_a_quorum(seed: u64) -> Result<(), Violation> {
     for other in &rest[1..] {
         world.net.cut_both(b, *other, until);
     }
+    // Nor does the coordinator pass anything on.
+    world.net.path(a, b).swallows = Some(|m| matches!(m, Message::Relay { .. }));
     world.start(b);
     world.run(2 * SECOND);
     ends_well(world)
