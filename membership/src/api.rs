@@ -661,7 +661,7 @@ pub enum PeerState {
     Unknown,
     /// Heard on some link within the detection timeout.
     Up,
-    /// Silent on every link for the detection timeout.
+    /// Silent on every link for the detection timeout, or deaf to this node on every path.
     Lost,
     /// Said goodbye.
     Left,

@@ -5,6 +5,7 @@ use wire::{NodeId, ProcessBoot};
 use crate::core::Role;
 use crate::message::{Beat, Echo, Heard, Known, Message, Stamp};
 use crate::mutant::{self, Mutant};
+use crate::peer::Peer;
 use crate::relay;
 use crate::*;
 
@@ -177,47 +178,69 @@ impl Core {
             .then(Effect::Event(Event::RestartNeeded { why }));
     }
 
-    /// A heartbeat (with a stamp) or an answer to one, on one link or on all.
+    /// A heartbeat (with a stamp) or an answer to one, on one link or on all, and by the nodes that
+    /// pass it on where it takes such.
     pub(crate) fn beat_to(&mut self, node: NodeId, link: Option<LinkId>, stamped: bool) {
-        if !self.may_send() {
+        let met = |p: &Peer| p.identity.is_some() && !p.left;
+        if !self.may_send() || !self.peers.get(&node).is_some_and(met) {
             return;
         }
-        let Some(peer) = self.peers.get(&node) else {
+        let (links, hops) = self.beat_ways(node, link);
+        let Some(beat) = self.beat(node, stamped) else {
             return;
         };
-        if peer.identity.is_none() || peer.left {
-            return;
-        }
-        let links: Vec<LinkId> = match link {
-            Some(relay::RELAY_LINK) => Vec::new(),
-            Some(link) => vec![link],
-            None => peer.links.iter().map(|l| l.id).collect(),
-        };
-        let hops = match link {
-            // An answer goes the way its question came.
-            Some(relay::RELAY_LINK) | None => self.beat_hops(node),
-            Some(_) => Vec::new(),
-        };
-        let echo = self.give_back(node);
-        let hold_us = self.cfg.hold_us();
-        let stamp = stamped.then_some(Stamp {
-            sent_us: self.now.0,
-            hold_us,
-        });
-        let told = self.told();
-        let commit = self.point_or_base(self.commit);
-        let Some(peer) = self.peers.get_mut(&node) else {
-            return;
-        };
-        if stamp.is_some() {
+        if stamped && let Some(peer) = self.peers.get_mut(&node) {
             let asked = peer.links.iter_mut().filter(|l| links.contains(&l.id));
             asked.for_each(|l| l.sent(self.now));
         }
+        let payload = Message::Beat(beat).encode();
+        let by = |(hop, link)| Via::Relay {
+            hop,
+            link: Some(link),
+        };
+        let relayed = hops.into_iter().map(by);
+        for via in links.into_iter().map(Via::Link).chain(relayed) {
+            let payload = payload.clone();
+            let effect = Effect::Send {
+                to: node,
+                via,
+                payload,
+            };
+            self.out.push_back(Output::Do(effect));
+        }
+    }
+
+    /// Links and hops of a beat: an answer goes the way its question came.
+    fn beat_ways(
+        &self,
+        node: NodeId,
+        link: Option<LinkId>,
+    ) -> (Vec<LinkId>, Vec<(NodeId, LinkId)>) {
+        let peer = self.peers.get(&node);
+        let all = || peer.map(|p| p.links.iter().map(|l| l.id).collect());
+        match link {
+            Some(relay::RELAY_LINK) => (Vec::new(), self.beat_hops(node)),
+            Some(link) => (vec![link], Vec::new()),
+            None => (all().unwrap_or_default(), self.beat_hops(node)),
+        }
+    }
+
+    /// The next beat for a peer.
+    fn beat(&mut self, node: NodeId, stamped: bool) -> Option<Beat> {
+        let echo = self.give_back(node);
+        let hold_us = self.cfg.hold_us();
+        let told = self.told();
+        let commit = self.point_or_base(self.commit);
+        let logged = self.tip.last_seen.get(&node).map(|id| id.incarnation);
+        let peer = self.peers.get_mut(&node)?;
         peer.next_beat_no += 1;
         peer.channel.ack_due = false;
-        let beat = Beat {
+        Some(Beat {
             beat_no: peer.next_beat_no,
-            stamp,
+            stamp: stamped.then_some(Stamp {
+                sent_us: self.now.0,
+                hold_us,
+            }),
             echo,
             ballot: told.ballot,
             view_no: told.view_no,
@@ -236,27 +259,12 @@ impl Core {
                 incarnation: peer
                     .identity
                     .map(|id| id.incarnation)
-                    .max(self.tip.last_seen.get(&node).map(|id| id.incarnation))
+                    .max(logged)
                     .unwrap_or(0),
                 durable: peer.durable_known,
             },
             parcel_ack: peer.channel.delivered(),
-        };
-        let payload = Message::Beat(beat).encode();
-        let by = |(hop, link)| Via::Relay {
-            hop,
-            link: Some(link),
-        };
-        let relayed = hops.into_iter().map(by);
-        for via in links.into_iter().map(Via::Link).chain(relayed) {
-            let payload = payload.clone();
-            let effect = Effect::Send {
-                to: node,
-                via,
-                payload,
-            };
-            self.out.push_back(Output::Do(effect));
-        }
+        })
     }
 
     /// The echo of a peer's newest stamp. Giving one to a member of the newest accepted view is a

@@ -32,6 +32,8 @@ pub(crate) struct Link {
     /// Higher goes first (knet_link_priority).
     pub(crate) priority: u8,
     last_heard: Option<Time>,
+    /// Its silence before this moment says nothing: this process did not listen.
+    excused: Time,
     rtt_us: Option<u64>,
     flaps: u32,
     /// Flaps that count for the hold-down: after a calm time they are forgotten.
@@ -94,6 +96,7 @@ impl Link {
             up: false,
             priority,
             last_heard: None,
+            excused: Time(0),
             rtt_us: None,
             flaps: 0,
             level: 0,
@@ -143,7 +146,8 @@ impl Link {
         if !self.up {
             return None;
         }
-        let down_at = self.last_heard?.plus(timing.link_down_us);
+        let down_at = self.last_heard?.max(self.excused);
+        let down_at = down_at.plus(timing.link_down_us);
         if now < down_at {
             return Some(down_at);
         }
@@ -158,12 +162,18 @@ impl Link {
         None
     }
 
-    /// The peer itself was gone, not this link: it comes up again with the first packet.
+    /// The peer itself was gone, not this link, or there is no other way to it: it comes up again
+    /// with the first packet.
     pub(crate) fn forgive(&mut self) {
         if !self.up && self.hold_down_until > Time(0) {
             self.hold_down_until = Time(0);
             self.level = self.level.saturating_sub(1);
         }
+    }
+
+    /// This process was paused: what was silent meanwhile may not have been.
+    pub(crate) fn excuse(&mut self, now: Time) {
+        self.excused = now;
     }
 
     pub(crate) fn last_heard(&self) -> Option<Time> {

@@ -6,6 +6,7 @@ use crate::channel::Channel;
 use crate::config::PeerConfig;
 use crate::links::{self, Link};
 use crate::message::{Beat, Echo, Stamp};
+use crate::mutant::{self, Mutant};
 use crate::relay::Relaying;
 use crate::{Ballot, LinkId, PeerState, Time};
 
@@ -156,6 +157,11 @@ impl Peer {
     /// A direct link is up.
     pub(crate) fn up(&self) -> bool {
         self.links.iter().any(|l| l.up)
+    }
+
+    /// Packets go both ways directly, as far as can be seen from here.
+    pub(crate) fn edge(&self) -> bool {
+        self.up() && (self.relaying.direct() || mutant::on(Mutant::EdgeOneWay))
     }
 
     /// The link data takes.

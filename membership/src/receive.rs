@@ -3,6 +3,7 @@
 use wire::Identity;
 
 use crate::core::Core;
+use crate::links::Link;
 use crate::message::Message;
 use crate::mutant::{self, Mutant};
 use crate::*;
@@ -106,8 +107,13 @@ impl Core {
         }
         let now = self.now;
         let node = from.node;
+        // A link is held down in favour of another way, where there is one.
+        let forgiven = !self.has_way(node);
         if let Some(peer) = self.peers.get_mut(&node) {
             let relayed = link == RELAY_LINK;
+            if forgiven {
+                peer.links.iter_mut().for_each(Link::forgive);
+            }
             if !relayed || !mutant::on(Mutant::RelayedNotHeard) {
                 peer.last_heard = Some(now);
             }

@@ -33,7 +33,8 @@ pub(crate) struct Relaying {
     since: Option<Time>,
     /// That was told.
     told: bool,
-    /// It has said that our packets reach it directly.
+    /// It says that our packets reach it directly; it has said so.
+    direct: bool,
     was_direct: bool,
     /// What may still be passed on for it in this span.
     spent: Allowance,
@@ -83,13 +84,20 @@ impl Relaying {
 
     /// A new process of the peer: it has said nothing yet. When it may come back stays.
     pub(crate) fn new_process(&mut self) {
+        self.direct = false;
         self.was_direct = false;
         self.rtt_us = None;
     }
 
     /// What its newest beat says about our packets.
     pub(crate) fn says(&mut self, direct: bool) {
+        self.direct = direct;
         self.was_direct |= direct;
+    }
+
+    /// Our packets reach it directly, as it says itself.
+    pub(crate) fn direct(&self) -> bool {
+        self.direct
     }
 
     /// Smoothed round trip through others, in microseconds.
@@ -99,15 +107,9 @@ impl Relaying {
 }
 
 impl Core {
-    /// Packets go both ways directly, as far as can be seen from here.
-    pub(crate) fn edge(&self, peer: &Peer) -> bool {
-        let there = peer.beat.as_ref().is_some_and(|b| b.direct(self.me.node));
-        peer.up() && (there || mutant::on(Mutant::EdgeOneWay))
-    }
-
     /// Nothing goes directly both ways, and it is not that the two have just met.
     fn apart(&self, peer: &Peer) -> bool {
-        if self.edge(peer) {
+        if peer.edge() {
             return false;
         }
         let met = peer.relaying.was_direct;
@@ -120,10 +122,16 @@ impl Core {
     fn hops(&self, to: NodeId) -> impl Iterator<Item = (NodeId, LinkId)> {
         let serves = move |p: &&Peer| {
             let near = p.beat.as_ref().is_some_and(|b| b.edge(to));
-            p.node != to && p.identity.is_some() && !p.left && near && self.edge(p)
+            p.node != to && p.identity.is_some() && !p.left && near && p.edge()
         };
         let hops = self.peers.values().filter(serves);
         hops.map(|p| (p.node, p.best())).take(RELAY_HOPS_MAX)
+    }
+
+    /// Something carries packets to it: a link that is up, or another node.
+    pub(crate) fn has_way(&self, to: NodeId) -> bool {
+        let up = self.peers.get(&to).is_some_and(Peer::up);
+        up || self.hops(to).next().is_some()
     }
 
     /// The way to a peer.
@@ -228,7 +236,7 @@ impl Core {
                 if p.up() {
                     how |= Heard::DIRECT;
                 }
-                if self.edge(p) {
+                if p.edge() {
                     how |= Heard::EDGE;
                 }
                 Heard { node: p.node, how }
@@ -239,7 +247,7 @@ impl Core {
     /// Tells of peers that are reached through others only, and when that is over.
     pub(crate) fn report_paths(&mut self) {
         let now = self.now;
-        let patience_us = self.cfg.timing.t_fail_us;
+        let patience_us = self.cfg.timing.t_fail_us + DEGRADED_US;
         let mut news = Vec::new();
         let ways: Vec<(NodeId, Option<NodeId>)> = self
             .peers
@@ -361,7 +369,7 @@ impl Core {
                 .filter(|_| self.is_acting() && self.tip.view.member(peer.node).is_some())
                 .map(|t| t.plus(UNREACHABLE_T_FAIL * t_fail_us));
             let due = [
-                told.map(|t| t.plus(t_fail_us)),
+                told.map(|t| t.plus(t_fail_us + DEGRADED_US)),
                 Some(state.rejoin_at),
                 silent,
                 Some(peer.met.plus(self.cfg.timing.link_down_us)),
@@ -391,6 +399,9 @@ const RELAY_HOPS_MAX: usize = 2;
 const RELAYED_PACKETS_MAX: u32 = 2_048;
 /// Bytes passed on for one node in a heartbeat's time; the packet that exceeds it still goes.
 const RELAYED_BYTES_MAX: usize = 8 * 1_024 * 1_024;
+/// A path is told to be degraded when it was so for the detection timeout and this time: longer than
+/// a link is held down after one flap. In microseconds.
+const DEGRADED_US: u64 = 1_500_000;
 /// A DC drops a member it does not reach by any way for so many detection timeouts.
 const UNREACHABLE_T_FAIL: u64 = 2;
 /// First wait of a dropped member that others still heard, in microseconds.

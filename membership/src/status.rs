@@ -274,6 +274,11 @@ impl Core {
         for peer in self.peers.values_mut() {
             let (state, why) = if peer.left {
                 (PeerState::Left, "it said goodbye")
+            } else if peer.fresh(now, t_fail_us) && peer.deaf {
+                (
+                    PeerState::Lost,
+                    "it is heard, and says that it receives nothing from here on any path",
+                )
             } else if peer.fresh(now, t_fail_us) {
                 (PeerState::Up, "heard within the detection timeout")
             } else if peer.last_heard.is_some() {
