@@ -97,7 +97,8 @@ impl Core {
     }
 
     /// Who receives nothing of us any more, on any path, is as good as silent: it would be a member
-    /// that takes no entry and no command, and gets none of our echoes.
+    /// that takes no entry and no command, and gets none of our echoes. Not so where one node of two
+    /// suffices: whoever is heard is there, and may act alone for not receiving us (R11).
     fn heed_row(&mut self, node: NodeId, beat: &Beat) {
         let (me, now) = (self.me.node, self.now);
         let grace_us = self.cfg.timing.t_fail_us;
@@ -106,9 +107,13 @@ impl Core {
         };
         let received = beat.receives(me);
         let deaf = !received && (peer.named_us || now.since(peer.met) > grace_us);
-        peer.deaf = deaf && !mutant::on(Mutant::DeafStaysMember);
         peer.named_us |= received;
         peer.relaying.says(beat.direct(me));
+        let alone_too = deaf && self.predicates().two_node();
+        let excepted = alone_too && !mutant::on(Mutant::DeafOfTwoIsGone);
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.deaf = deaf && !excepted && !mutant::on(Mutant::DeafStaysMember);
+        }
     }
 
     /// What a peer remembers of us must not be more than what we remember ourselves (R8).
@@ -490,8 +495,8 @@ impl Core {
             earlier(peer.presence_until);
             earlier(peer.authority_until);
             for link in &peer.links {
-                if let Some(heard) = link.last_heard().filter(|_| link.up) {
-                    earlier(heard.plus(self.cfg.timing.link_down_us));
+                if let Some(at) = link.down_at(&self.cfg.timing) {
+                    earlier(at);
                 }
             }
         }

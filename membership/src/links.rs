@@ -32,13 +32,12 @@ pub(crate) struct Link {
     /// Higher goes first (knet_link_priority).
     pub(crate) priority: u8,
     last_heard: Option<Time>,
-    /// Its silence before this moment says nothing: this process did not listen.
-    excused: Time,
+    /// Of the silence since then, this process did not listen for so long, in microseconds.
+    unheeded_us: u64,
     rtt_us: Option<u64>,
     flaps: u32,
     /// Flaps that count for the hold-down: after a calm time they are forgotten.
     level: u32,
-    went_down: Time,
     came_up: Time,
     /// Answers in a row since it came back.
     good: u32,
@@ -96,11 +95,10 @@ impl Link {
             up: false,
             priority,
             last_heard: None,
-            excused: Time(0),
+            unheeded_us: 0,
             rtt_us: None,
             flaps: 0,
             level: 0,
-            went_down: Time(0),
             came_up: Time(0),
             good: 0,
             last_good: Time(0),
@@ -111,6 +109,7 @@ impl Link {
 
     pub(crate) fn heard(&mut self, now: Time) {
         self.last_heard = Some(now);
+        self.unheeded_us = 0;
         if !self.up && self.hold_down_until == Time(0) {
             self.come_up(now);
         }
@@ -141,15 +140,17 @@ impl Link {
         self.came_up = now;
     }
 
-    /// Notices silence; when it will be noticed next.
-    pub(crate) fn check(&mut self, now: Time, timing: &Timing) -> Option<Time> {
-        if !self.up {
-            return None;
-        }
-        let down_at = self.last_heard?.max(self.excused);
-        let down_at = down_at.plus(timing.link_down_us);
-        if now < down_at {
-            return Some(down_at);
+    /// When its silence will be noticed.
+    pub(crate) fn down_at(&self, timing: &Timing) -> Option<Time> {
+        let heard = self.last_heard.filter(|_| self.up)?;
+        Some(heard.plus(timing.link_down_us + self.unheeded_us))
+    }
+
+    /// Notices silence.
+    pub(crate) fn check(&mut self, now: Time, timing: &Timing) {
+        let silent = self.down_at(timing).is_some_and(|at| now >= at);
+        if !silent {
+            return;
         }
         self.up = false;
         self.good = 0;
@@ -158,8 +159,6 @@ impl Link {
         self.level = if calm { 1 } else { self.level + 1 };
         let doubled = HOLD_DOWN_US_MIN << (self.level - 1).min(HOLD_DOWN_DOUBLINGS);
         self.hold_down_until = now.plus(doubled.min(HOLD_DOWN_US_MAX));
-        self.went_down = now;
-        None
     }
 
     /// The peer itself was gone, not this link, or there is no other way to it: it comes up again
@@ -171,13 +170,10 @@ impl Link {
         }
     }
 
-    /// This process was paused: what was silent meanwhile may not have been.
-    pub(crate) fn excuse(&mut self, now: Time) {
-        self.excused = now;
-    }
-
-    pub(crate) fn last_heard(&self) -> Option<Time> {
-        self.last_heard
+    /// This process was paused for so long: what was silent meanwhile may not have been. Only the
+    /// pause itself is left out, so that a process that stutters all the time notices, too.
+    pub(crate) fn excuse(&mut self, paused_us: u64) {
+        self.unheeded_us = self.unheeded_us.saturating_add(paused_us);
     }
 
     pub(crate) fn status(&self, now: Time, best: LinkId) -> LinkStatus {
@@ -292,6 +288,29 @@ mod tests {
         link.forgive();
         link.heard(Time(now));
         assert!(link.up);
+    }
+
+    /// Of each 100 ms this process sleeps 60: a dead link is noticed after three heartbeats of
+    /// listening, one that is heard never.
+    #[test]
+    fn a_pause_is_no_silence_and_no_excuse_for_ever() {
+        for (alive, down_ms) in [(true, None), (false, Some(400))] {
+            let (mut link, start) = (Link::new(0, 1), 1_000_000_000);
+            link.heard(Time(start));
+            let mut noticed = None;
+            for ms in (100..2_000).step_by(100) {
+                let now = Time(start + ms * MS);
+                link.excuse(60 * MS);
+                link.check(now, &timing());
+                if noticed.is_none() && !link.up {
+                    noticed = Some(ms);
+                }
+                if alive {
+                    link.heard(now);
+                }
+            }
+            assert_eq!(noticed, down_ms);
+        }
     }
 
     #[test]

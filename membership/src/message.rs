@@ -502,8 +502,9 @@ impl Time {
 /// Ballot counters, view numbers and incarnations stay below this, so that adding one never wraps
 /// whatever a peer claims (48 bits, protocol 3.2).
 pub const NUMBER_MAX: u64 = 1 << 48;
-/// Format of messages, disk records and snapshots. 2: grants that wait for another.
-pub const FORMAT: u8 = 2;
+/// Format of messages, disk records and snapshots. 2: grants that wait for another. 3: a beat tells
+/// how its sender receives whom.
+pub const FORMAT: u8 = 3;
 /// Most entries in one message.
 pub const ENTRIES_PER_MESSAGE_MAX: usize = 1_024;
 /// Most numbers in [`Echo::void`]; more are told as [`VOID_ALL`].

@@ -112,6 +112,8 @@ pub enum Mutant {
     EdgeOneWay,
     /// A member that hears nobody stays a member for ever.
     DeafStaysMember,
+    /// Of two nodes, who does not receive the other is gone for it, although it is heard (R11).
+    DeafOfTwoIsGone,
     /// A member out of the DC's reach is let in again whenever it is heard.
     RejoinAtOnce,
     /// A DC acts on although the log says that it left.
@@ -120,7 +122,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 57] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -175,6 +177,7 @@ impl Mutant {
         Self::RelayUnbounded,
         Self::EdgeOneWay,
         Self::DeafStaysMember,
+        Self::DeafOfTwoIsGone,
         Self::RejoinAtOnce,
         Self::LeavingDcActs,
     ];
