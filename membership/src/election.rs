@@ -463,7 +463,13 @@ impl Core {
             self.adopt(node, target);
             return;
         }
-        if self.owes_presence(&self.workable_members()) {
+        let members = self.workable_members();
+        // R6: all have promised; who fell silent since is to be in the first view, too.
+        let some = candidate.bootstrap && members.len() <= self.peers.len();
+        if some && all_needed && !mutant::on(Mutant::FirstViewOfSome) {
+            return;
+        }
+        if self.owes_presence(&members) {
             return;
         }
         self.lead();

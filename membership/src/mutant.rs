@@ -34,6 +34,8 @@ pub enum Mutant {
     AuthorityFromReceipt,
     /// The first view is formed by a quorum instead of all configured nodes (R6).
     BootstrapWithoutAll,
+    /// Of those that promised, the first view has who is heard when the last promise comes (R6).
+    FirstViewOfSome,
     /// Elections need no quorum of dc_lost bits.
     NoPreVote,
     /// A view that drops an echoed member is acknowledged at once (R0).
@@ -122,7 +124,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 58] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -138,6 +140,7 @@ impl Mutant {
         Self::CertificateWithoutBoot,
         Self::AuthorityFromReceipt,
         Self::BootstrapWithoutAll,
+        Self::FirstViewOfSome,
         Self::NoPreVote,
         Self::AckViewAtOnce,
         Self::NoLogAdoption,

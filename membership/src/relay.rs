@@ -324,6 +324,7 @@ impl Core {
     /// A DC drops members: who is still heard by others is let in again only after a while, so
     /// that a path that comes and goes does not change the view each time.
     pub(crate) fn note_drops(&mut self, members: &[Member]) {
+        let wait_us_max = REJOIN_T_FAIL_MAX * self.cfg.timing.t_fail_us;
         let gone = self.tip.view.members.iter().map(|m| m.identity);
         let gone: Vec<NodeId> = gone
             .filter(|id| !members.iter().any(|m| m.identity.node == id.node))
@@ -340,7 +341,7 @@ impl Core {
             state.drops = if calm { 1 } else { state.drops + 1 };
             let wait_us = REJOIN_US_MIN << (state.drops - 1).min(REJOIN_DOUBLINGS);
             if !mutant::on(Mutant::RejoinAtOnce) {
-                state.rejoin_at = self.now.plus(wait_us);
+                state.rejoin_at = self.now.plus(wait_us.min(wait_us_max));
             }
         }
     }
@@ -408,5 +409,7 @@ const UNREACHABLE_T_FAIL: u64 = 2;
 const REJOIN_US_MIN: u64 = 1_000_000;
 /// Doublings of that wait: at most 64 s.
 const REJOIN_DOUBLINGS: u32 = 6;
+/// Nor longer than so many detection timeouts: by then whoever is in reach is to be in (I23).
+const REJOIN_T_FAIL_MAX: u64 = 20;
 /// After this time inside, in microseconds, earlier drops are forgotten.
 const REJOIN_CALM_US: u64 = 600_000_000;

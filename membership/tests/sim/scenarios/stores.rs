@@ -6,6 +6,7 @@ scenarios![
     r6_a_lost_store_does_not_vote,
     r6_recovery_needs_a_quorum,
     r6_founding_needs_all_nodes,
+    r6_the_first_view_has_everybody,
     r6_founding_needs_one_node_list,
     r8_a_rolled_back_disk,
 ];
@@ -67,6 +68,27 @@ fn r6_founding_needs_all_nodes(seed: u64) -> Result<(), Violation> {
     world.start(1);
     world.start(2);
     nobody_acts(&mut world, "R6", 3 * SECOND);
+    ends_well(world)
+}
+
+/// All are there and promise, but before the last promise comes one of them hears the candidate no
+/// more. Its timeout is short and the candidate's is long; the first view must not go without it.
+fn r6_the_first_view_has_everybody(seed: u64) -> Result<(), Violation> {
+    let mut setup = Setup::plain(3, seed);
+    setup.t_fail_us = vec![5 * SECOND, 500 * MS, 250 * MS];
+    let mut world = World::new(setup, Profile::calm());
+    world.net.path(2, 1).swallows = Some(|m| matches!(m, Message::Promise { .. }));
+    world.net.path(2, 3).swallows = Some(|m| matches!(m, Message::Relay { .. }));
+    world.start_all();
+    world.until("node 3 promises", 10 * SECOND, |w| {
+        let safety = w.node(3).disk.safety.as_ref();
+        safety.is_some_and(|s| s.promised.node == 1)
+    });
+    world.run(5 * MS);
+    world.net.cut(1, 3, world.now + 3 * SECOND);
+    world.run(600 * MS);
+    world.net.path(2, 1).swallows = None;
+    world.run(SECOND);
     ends_well(world)
 }
 
