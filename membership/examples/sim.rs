@@ -22,6 +22,8 @@ mod net;
 mod node;
 #[path = "../tests/sim/oracle/mod.rs"]
 mod oracle;
+#[path = "../tests/sim/relay.rs"]
+mod relay;
 #[path = "../tests/sim/rng.rs"]
 mod rng;
 #[path = "../tests/sim/run.rs"]
@@ -278,7 +280,10 @@ fn report(total: &Stats, runs: u64, violations: u64, took_s: f64) {
         simulated_s / 3_600.0,
         simulated_s / took_s
     );
-    println!("packets         {}, steps {}", total.packets, total.steps);
+    println!(
+        "packets         {}, by relay {}, steps {}",
+        total.packets, total.relayed, total.steps
+    );
     println!(
         "operations      {} proposed, {} acknowledged, {} entries committed",
         total.proposals, total.acked, total.commits

@@ -36,6 +36,8 @@ pub struct Probe<'a> {
     pub view: &'a View,
     /// Entries not covered by a quorum begin here (class U).
     pub class_u: Option<u64>,
+    /// All time spans.
+    pub timing: &'a Timing,
 }
 
 impl Core {
@@ -59,6 +61,7 @@ impl Core {
             durable: self.writes.durable,
             view: &self.tip.view,
             class_u: self.committed.class_u,
+            timing: &self.cfg.timing,
         }
     }
 

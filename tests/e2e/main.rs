@@ -19,6 +19,7 @@ mod hung_disk;
 mod join;
 mod lease;
 mod levels;
+mod links;
 mod many;
 mod pcs;
 mod quorum;

@@ -12,6 +12,7 @@ mod mutants;
 mod net;
 mod node;
 mod oracle;
+mod relay;
 mod rng;
 mod run;
 mod scenarios;

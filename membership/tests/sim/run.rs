@@ -277,6 +277,7 @@ impl Stats {
     pub fn add(&mut self, other: &Self) {
         self.simulated_us += other.simulated_us;
         self.packets += other.packets;
+        self.relayed += other.relayed;
         self.steps += other.steps;
         self.proposals += other.proposals;
         self.acked += other.acked;

@@ -94,6 +94,13 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
         Verb::Status { output } => status(&asked(backend::status)?, *output, console)?,
         Verb::Plan => plan::print(console, &asked(backend::plan)?),
         Verb::Vip { output } => vip::show(&asked(backend::status)?, *output, console)?,
+        Verb::Net { output } => {
+            let net = asked(super::corosync::net)?;
+            console.print(&match output {
+                Output::Text => view::net::text(&net),
+                Output::Json => json(&net)?,
+            });
+        }
         Verb::History { verb } => asked(|b| history::run(verb.as_ref(), b, console))?,
         Verb::Reload => console.line(&asked(|b| ask_done(b, &Request::Reload))?),
         Verb::Init {
@@ -168,11 +175,15 @@ fn fence(node: &str, action: &str, yes: bool, console: &mut Console) -> Result<(
     Ok(())
 }
 
+fn json(what: &impl serde::Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(what);
+    let text = text.map_err(|e| Failure::new(Exit::Error, e.to_string()))?;
+    Ok(text + "\n")
+}
+
 fn status(status: &view::Status, output: Output, console: &mut Console) -> Result<(), Failure> {
     if output == Output::Json {
-        let text = serde_json::to_string_pretty(status)
-            .map_err(|e| Failure::new(Exit::Error, e.to_string()))?;
-        console.line(&text);
+        console.print(&json(status)?);
         return Ok(());
     }
     let options = view::text::Options {

@@ -66,6 +66,12 @@ pub(super) enum Verb {
         #[arg(short, long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    /// Links, round trips and losses, ways through other nodes, and who hears whom
+    Net {
+        /// Form of the answer
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
     /// Fence a node by hand
     Fence {
         /// The node
