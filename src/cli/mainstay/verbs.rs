@@ -1,0 +1,135 @@
+//! The verbs of `mainstay` and their options, as clap reads them and the manual page has them.
+
+use super::import::Wishes;
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mainstay",
+    version,
+    about = "A cluster's status, explanations, checks and upkeep"
+)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+/// What is asked for.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// How the cluster stands, and what is risky about it
+    Status {
+        /// Form of the answer
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Why a resource is where it is, and not elsewhere
+    Why {
+        /// The resource
+        resource: String,
+        /// Of this node alone
+        #[arg(long)]
+        node: Option<String>,
+        /// As of this time: ISO 8601, local where no offset is given
+        #[arg(long, value_name = "TIME", conflicts_with = "transition")]
+        at: Option<String>,
+        /// As of a kept decision: its number, its name such as pe-input-17, or a CIB in a file
+        #[arg(long, value_name = "N")]
+        transition: Option<String>,
+    },
+    /// What the cluster would do next
+    Plan,
+    /// One line for monitoring, with performance data: exit code 0, 1, 2 or 3
+    Check,
+    /// Look for what is wrong with this node's set-up
+    Doctor,
+    /// Floating addresses: who holds them, by which lease, and how they came there
+    Vip {
+        /// Form of the answer
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Links, round trips and losses, ways through other nodes, and who hears whom
+    Net {
+        /// Form of the answer
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Fence a node by hand
+    Fence {
+        /// The node
+        node: String,
+        /// What the device shall do: reboot or off
+        #[arg(long, default_value = "reboot")]
+        action: String,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Read corosync.conf again
+    Reload,
+    /// The versions of the configuration that are kept: who changed what, when
+    History {
+        #[command(subcommand)]
+        verb: Option<HistoryVerb>,
+    },
+    /// Take over files of Corosync, Pacemaker and keepalived, and tell what becomes of each line
+    Import(Wishes),
+    /// This node's store, while the daemon is down
+    #[command(subcommand)]
+    Store(StoreVerb),
+}
+
+/// What is asked of the kept versions.
+#[derive(Debug, Subcommand)]
+pub(super) enum HistoryVerb {
+    /// Number, time, user, program and node of each; the default
+    List,
+    /// The configuration as it was
+    Show {
+        /// The version's number
+        number: u64,
+        /// The whole CIB as XML
+        #[arg(long)]
+        xml: bool,
+    },
+    /// What changed between two versions
+    Diff {
+        /// The older version's number
+        old: u64,
+        /// The newer version's; the configuration as it is now when not given
+        new: Option<u64>,
+    },
+}
+
+/// What is done with a store.
+#[derive(Debug, Subcommand)]
+pub(super) enum StoreVerb {
+    /// Read and check everything in it
+    Verify,
+    /// Write everything in it as text
+    Export {
+        /// Where to; standard output when not given
+        file: Option<PathBuf>,
+    },
+    /// Make a new store from an export
+    Import {
+        /// The export
+        file: PathBuf,
+    },
+    /// Move the store aside, so that the node starts as a new one
+    Reset {
+        /// Said by somebody who knows that what this node promised is forgotten
+        #[arg(long)]
+        yes_lose_state: bool,
+    },
+}
+
+/// Forms of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    Text,
+    Json,
+}
