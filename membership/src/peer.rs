@@ -158,7 +158,11 @@ impl Peer {
     /// counts in the hears-row, and what is echoed (R0).
     pub(crate) fn hears(&self, now: Time, t_fail_us: u64) -> bool {
         let fit = self.beat.as_ref().is_some_and(|b| b.fit);
-        fit && !self.left && !self.retired && !self.forgot && !self.deaf && self.fresh(now, t_fail_us)
+        fit && !self.left
+            && !self.retired
+            && !self.forgot
+            && !self.deaf
+            && self.fresh(now, t_fail_us)
     }
 
     /// A direct link is up.

@@ -94,13 +94,7 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
         Verb::Status { output } => status(&asked(backend::status)?, *output, console)?,
         Verb::Plan => plan::print(console, &asked(backend::plan)?),
         Verb::Vip { output } => vip::show(&asked(backend::status)?, *output, console)?,
-        Verb::Net { output } => {
-            let net = asked(super::corosync::net)?;
-            console.print(&match output {
-                Output::Text => view::net::text(&net),
-                Output::Json => json(&net)?,
-            });
-        }
+        Verb::Net { output } => net(*output, console)?,
         Verb::History { verb } => asked(|b| history::run(verb.as_ref(), b, console))?,
         Verb::Reload => console.line(&asked(|b| ask_done(b, &Request::Reload))?),
         Verb::Init {
@@ -172,6 +166,15 @@ fn fence(node: &str, action: &str, yes: bool, console: &mut Console) -> Result<(
     }
     let (node, action) = (node.to_owned(), action.to_owned());
     console.line(&asked(|b| ask_done(b, &Request::Fence { node, action }))?);
+    Ok(())
+}
+
+fn net(output: Output, console: &mut Console) -> Result<(), Failure> {
+    let net = asked(super::corosync::net)?;
+    console.print(&match output {
+        Output::Text => view::net::text(&net),
+        Output::Json => json(&net)?,
+    });
     Ok(())
 }
 
