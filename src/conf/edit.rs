@@ -127,7 +127,7 @@ mod tests {
         #[test]
         fn what_was_set_is_there_and_nothing_else_moved(
             key in proptest::sample::select(&[
-                "totem.token", "totem.version", "totem.interface.0.linknumber",
+                "totem.token", "totem.version", "totem.interface.0.mcastport",
                 "nodelist.node.0.nodeid", "logging.debug", "totem.new_one",
             ][..]),
             value in "[a-z0-9]{1,8}",
