@@ -37,11 +37,14 @@ impl Meta {
     }
 }
 
+/// Operation, interval in milliseconds, and what they have.
+type OfOperation = (String, u64, Meta);
+
 /// What was worked out before. Addresses only serve to find it again.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    /// By the address of the resource's element; with operation and interval in milliseconds.
-    operations: RefCell<BTreeMap<usize, Vec<(String, u64, Meta)>>>,
+    /// By the address of the resource's element.
+    operations: RefCell<BTreeMap<usize, Vec<OfOperation>>>,
     /// By the address of others, with one value more; those others are kept, too.
     expecting: BTreeMap<(usize, &'static str), (Meta, Meta)>,
 }
@@ -57,7 +60,7 @@ impl Cluster<'_> {
     ) -> Meta {
         let source = self.rscs[rsc].sources.first();
         let address = source.map_or(0, |source| std::ptr::from_ref(*source).addr());
-        let same = |(name, every, _): &&(String, u64, Meta)| name == op && *every == interval_ms;
+        let same = |(name, every, _): &&OfOperation| name == op && *every == interval_ms;
         let operations = self.known.operations.borrow();
         let known = operations.get(&address).and_then(|o| o.iter().find(same));
         if let Some((.., meta)) = known {
