@@ -232,4 +232,17 @@ fn the_prompt_completes_names_and_remembers_what_was_typed() {
         &["standby\n"],
     );
     c.tells("node1", "mainstay complete mainstay -- li", &["lint\n"]);
+    // As bash asks, with a word that it splits at the colon.
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/scripts/completion/mainstay.bash"
+    );
+    let completed = |line: &str| {
+        let point = line.len();
+        c.run("node1", &format!("bash -c '. {file}; COMP_LINE=\"{line}\" COMP_POINT={point}; _mainstay_complete crm; echo ${{COMPREPLY[*]}}'"))
+    };
+    assert_eq!(completed("crm node stand"), "standby\n");
+    assert_eq!(completed("crm node standby "), "node1\n");
+    let agents = completed("crm ra info ocf:heartbeat:IPaddr");
+    assert!(agents.starts_with("IPaddr IPaddr2"), "{agents}");
 }

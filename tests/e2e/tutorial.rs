@@ -102,6 +102,7 @@ const FIRST: &[Row] = &[
         "<op id=\"failover-ip-monitor-10s\" name=\"monitor\" interval=\"10s\"/>",
     ]),
     row(9, "crm ra classes").prints(&["lsb\n", "ocf / heartbeat", "service\n", "stonith\n"]),
+    row(10, "crm ra list ocf pacemaker").prints(&["Dummy"]),
     row(11, "crm ra list ocf heartbeat").prints(&["IPaddr2"]),
     row(
         12,

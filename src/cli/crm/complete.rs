@@ -187,7 +187,7 @@ fn resource(verb: &str, rest: &[&str], source: &mut Source<'_>) -> Vec<String> {
         ("start" | "stop" | "manage" | "unmanage" | "promote" | "demote", _) => source.resources(),
         ("maintenance", [_]) => strings(["on", "off"]),
         ("meta" | "param" | "utilization", [_]) => strings(["set", "delete", "show"]),
-        ("failcount", [_]) => strings(["show", "delete", "set"]),
+        ("failcount", [_]) => strings(["show", "delete"]),
         ("meta", [_, _]) => strings(META),
         ("param", [id, _]) => {
             let agent = source.agent_of(id);

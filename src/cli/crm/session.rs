@@ -8,6 +8,9 @@ use crate::cli::exit::{Exit, Failure};
 use cib::Cib;
 use cib::check::{Finding, Severity};
 
+/// [`configure::run`] or [`configure::redefine`].
+pub(super) type Edit = fn(&mut Cib, &str, &[String], &Agents) -> Result<Remarks, Failure>;
+
 /// What `configure` works on until `commit`.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
@@ -66,24 +69,28 @@ impl Session {
         agents: &Agents,
         console: &mut Console,
     ) -> Result<(), Failure> {
-        let remarks = configure::run(&mut self.work, verb, words, agents)?;
-        tell(remarks, console);
-        Ok(())
+        self.edit(configure::run, verb, words, agents, console)
     }
 
-    /// As [`Self::run`], of an object that is there already: it keeps its place.
+    /// The same for an object that is new, or one that is there already.
     ///
     /// # Errors
-    /// As [`configure::redefine`].
-    pub(crate) fn redefine(
+    /// As [`configure::run`].
+    pub(super) fn edit(
         &mut self,
+        how: Edit,
         verb: &str,
         words: &[String],
         agents: &Agents,
         console: &mut Console,
     ) -> Result<(), Failure> {
-        let remarks = configure::redefine(&mut self.work, verb, words, agents)?;
-        tell(remarks, console);
+        let remarks = how(&mut self.work, verb, words, agents)?;
+        for text in remarks.warnings {
+            console.warning(&text);
+        }
+        for text in remarks.infos {
+            console.info(&text);
+        }
         Ok(())
     }
 
@@ -138,15 +145,6 @@ impl Session {
         }
         *self = Self::begin(backend)?;
         Ok(committed.changed)
-    }
-}
-
-fn tell(remarks: Remarks, console: &mut Console) {
-    for text in remarks.warnings {
-        console.warning(&text);
-    }
-    for text in remarks.infos {
-        console.info(&text);
     }
 }
 

@@ -188,11 +188,13 @@ impl Shell<'_> {
                 .first()
                 .is_some_and(|id| defines(verb) && has(trial.cib(), id.trim_end_matches(':')));
             let (agents, console) = (&self.context.agents, &mut *self.context.console);
-            match known {
-                true => trial.redefine(verb, rest, agents, console),
-                false => trial.run(verb, rest, agents, console),
-            }
-            .map_err(in_line)?;
+            let how = match known {
+                true => configure::redefine,
+                false => configure::run,
+            };
+            trial
+                .edit(how, verb, rest, agents, console)
+                .map_err(in_line)?;
         }
         *session = trial;
         Ok(())
