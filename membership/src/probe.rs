@@ -12,6 +12,8 @@ use crate::*;
 pub struct Probe<'a> {
     /// This process.
     pub me: Identity,
+    /// Its time spans.
+    pub timing: &'a Timing,
     /// Ballot under which it acts as DC now.
     pub acting: Option<Ballot>,
     /// Ballot that it leads, acting or not.
@@ -47,6 +49,7 @@ impl Core {
         };
         Probe {
             me: self.me,
+            timing: &self.cfg.timing,
             acting,
             leads: self.dc_ballot(),
             restricted: self.restricted(),
