@@ -178,7 +178,7 @@ impl World {
         let (local, generation) = (node.clock.local(now), node.generation);
         let Some(core) = &node.core else { return };
         let leases = core.leases();
-        let timing = core.status().timing;
+        let timing = *core.probe().timing;
         self.one_right(id, &leases, timing.lease_us);
         self.close_the_rest(id, &leases);
         for lease in leases {
@@ -305,7 +305,7 @@ impl World {
         if !same || local.0 - write.read_at.0 <= LATE_WRITE_US + 200 {
             return;
         }
-        let timeout_us = core.status().timing.element_us(write.stamp, local);
+        let timeout_us = core.probe().timing.element_us(write.stamp, local);
         if let Some(timeout_us) = timeout_us.filter(|_| !write.again) {
             let again = Write {
                 read_at: local,
