@@ -173,8 +173,13 @@ impl Core {
         }
     }
 
-    /// The DC's word on an own proposal. Success is known by the entry's commit, not by this.
+    /// The DC's word on an own proposal. Success is known by the entry's commit, not by this. A word
+    /// that comes after the end, from a DC that was given it before another one took it, is none.
     pub(crate) fn proposed(&mut self, op: OpId, result: Result<u64, Refusal>) {
+        let waits = self.proposals.own.contains_key(&op);
+        if !waits && !mutant::on(mutant::Mutant::LateAnswerTold) {
+            return;
+        }
         match result {
             Ok(_) => {}
             Err(Refusal::NoDc) => {
