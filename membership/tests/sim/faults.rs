@@ -210,8 +210,10 @@ impl World {
                 if clean {
                     self.kernels.emptied(id);
                 }
+                let up = self.node(id).up();
+                self.node_mut(id).leaving = up;
                 self.input(id, Input::Leave { clean });
-                self.node(id).up()
+                up
             }
             Kind::Reconfigure => self.reconfigure(),
             Kind::Flap if id != other => self.flap(id, other),

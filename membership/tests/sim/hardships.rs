@@ -149,6 +149,7 @@ impl World {
         let at = self.rng.next();
         let node = self.node_mut(id);
         node.lost = node.disk.clone();
+        node.forgot = true;
         if drop {
             node.disk.log.remove(&seq);
             node.disk.degraded = true;

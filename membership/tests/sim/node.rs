@@ -129,6 +129,8 @@ pub struct Node {
     pub image: Option<Disk>,
     /// Its disk forgot something that it has not got back yet, whether its process knows or not.
     pub forgot: bool,
+    /// It was asked to leave, and starts again when it has.
+    pub leaving: bool,
     pub clock: Clock,
     pub ppm: i64,
     /// Counts machine boots, unique over the cluster.
@@ -160,6 +162,7 @@ impl Node {
             lost: Disk::default(),
             image: None,
             forgot: false,
+            leaving: false,
             clock: Clock {
                 base_true: 0,
                 base_local: 10_000_000 + u64::from(id) * 1_234_567,
@@ -192,6 +195,7 @@ impl Node {
     /// the disk.
     pub fn crash(&mut self, now: u64, rng: &mut Rng) -> Vec<DurableOp> {
         self.core = None;
+        self.leaving = false;
         // Whoever can kill it has the machine running: no process runs beside a clock that stands.
         self.clock.go_on(now);
         self.paused_until = 0;

@@ -148,6 +148,9 @@ impl World {
         // A repair restarts its node, and what its clients asked for ends with it.
         self.run(repaired_at.saturating_sub(self.now) + MS);
         let limit = self.patience_us();
+        // Nor is anybody on its way out.
+        let stays = |w: &Self| w.nodes.iter().all(|n| !n.leaving);
+        self.until("who leaves has left", limit, stays);
         self.until(
             "one DC acts, everybody is in its view, logs are level",
             limit,
