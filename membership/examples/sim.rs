@@ -7,12 +7,18 @@
 
 #[path = "../tests/sim/app.rs"]
 mod app;
+#[path = "../tests/sim/disk.rs"]
+mod disk;
 #[path = "../tests/sim/faults.rs"]
 mod faults;
+#[path = "../tests/sim/hardships.rs"]
+mod hardships;
 #[path = "../tests/sim/heirs.rs"]
 mod heirs;
 #[path = "../tests/sim/kernel.rs"]
 mod kernel;
+#[path = "../tests/sim/linear.rs"]
+mod linear;
 #[cfg(feature = "mutants")]
 #[path = "../tests/sim/mutants.rs"]
 mod mutants;
@@ -22,6 +28,8 @@ mod net;
 mod node;
 #[path = "../tests/sim/oracle/mod.rs"]
 mod oracle;
+#[path = "../tests/sim/queue.rs"]
+mod queue;
 #[path = "../tests/sim/relay.rs"]
 mod relay;
 #[path = "../tests/sim/rng.rs"]
@@ -33,8 +41,11 @@ mod scenarios;
 #[path = "../tests/sim/world.rs"]
 mod world;
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use oracle::Violation;
 use run::{Run, run, run_with_leases};
 use world::{SECOND, Stats};
 
@@ -56,16 +67,24 @@ struct Options {
     two_node: bool,
     /// With VIPs that are granted, moved and answered for.
     leases: bool,
+    /// Runs at a time.
+    jobs: usize,
+    /// No faults but one packet in a hundred lost (I24).
+    calm: bool,
 }
 
 fn main() {
-    let options = match parse() {
+    let mut options = match parse() {
         Ok(options) => options,
         Err(why) => {
             eprintln!("sim: {why}\n{USAGE}");
             std::process::exit(2);
         }
     };
+    if options.trace {
+        // Lines of one run only.
+        options.jobs = 1;
+    }
     if !seed_bug(options.bug.as_deref()) {
         std::process::exit(2);
     }
@@ -73,6 +92,8 @@ fn main() {
         hunt_all(options.hunt_seeds)
     } else if options.scenarios {
         play_all(&options)
+    } else if options.calm {
+        options.nodes.iter().all(|n| stay_calm(*n, &options))
     } else {
         soak(&options)
     };
@@ -94,6 +115,32 @@ fn play_all(options: &Options) -> bool {
         }
     }
     good
+}
+
+/// I24: how often a cluster changes to which nothing happens.
+fn stay_calm(nodes: u32, options: &Options) -> bool {
+    let began = Instant::now();
+    let setup = world::Setup::plain(nodes, options.seeds.start);
+    let mut world = world::World::new(setup, faults::Profile::calm());
+    world.net.loss_permille = 10;
+    world.start_all();
+    world.until("founded", 60 * SECOND, world::World::settled);
+    let (views, elections) = (world.stats.views, world.stats.elections);
+    world.run(options.seconds * SECOND);
+    let (views, elections) = (world.stats.views - views, world.stats.elections - elections);
+    let packets = world.stats.packets;
+    println!(
+        "{nodes} nodes, 1 % loss, {:.2} simulated hours: {views} views installed, {elections} elections, {packets} packets, {:.0} times real time",
+        options.seconds as f64 / 3_600.0,
+        options.seconds as f64 / began.elapsed().as_secs_f64()
+    );
+    match world.verdict() {
+        Ok(_) => views + elections == 0,
+        Err(v) => {
+            println!("{} violated at {} ms: {}", v.rule, v.at_us / 1_000, v.text);
+            false
+        }
+    }
 }
 
 #[cfg(not(feature = "mutants"))]
@@ -165,6 +212,8 @@ fn parse() -> Result<Options, String> {
         bug: None,
         two_node: false,
         leases: false,
+        calm: false,
+        jobs: std::thread::available_parallelism().map_or(1, usize::from),
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -184,7 +233,7 @@ fn parse() -> Result<Options, String> {
                 let list = value()?;
                 let nodes: Result<Vec<u64>, String> =
                     list.split(',').map(|n| number(n.into())).collect();
-                options.nodes = nodes?.into_iter().map(|n| n.clamp(1, 32) as u32).collect();
+                options.nodes = nodes?.into_iter().map(|n| n.clamp(1, 128) as u32).collect();
             }
             "--seconds" => options.seconds = number(value()?)?,
             "--hours" => options.minutes = Some(60 * number(value()?)?),
@@ -192,6 +241,8 @@ fn parse() -> Result<Options, String> {
             "--trace" => options.trace = true,
             "--mutants" => options.mutants = true,
             "--leases" => options.leases = true,
+            "--calm" => options.calm = true,
+            "--jobs" => options.jobs = number(value()?)?.clamp(1, 256) as usize,
             "--hunt" => options.hunt_seeds = number(value()?)?,
             "--two-node" => options.two_node = true,
             "--scenarios" => options.scenarios = true,
@@ -205,59 +256,93 @@ fn parse() -> Result<Options, String> {
 }
 
 const USAGE: &str = "usage: sim [--seed S | --seeds A..B] [--nodes N[,N...]] [--seconds SIMULATED] \
-                     [--minutes REAL | --hours REAL] [--trace] [--keep-going] \
-                     [--two-node] [--leases] | --scenarios [--only PART] [--bug MUTANT] [--seed S] | --mutants \
+                     [--minutes REAL | --hours REAL] [--jobs N] [--trace] [--keep-going] \
+                     [--two-node] [--leases] | --calm [--nodes N] [--seconds SIMULATED] | --scenarios [--only PART] [--bug MUTANT] [--seed S] | --mutants \
                      [--hunt SEEDS]";
 
+/// Seed after seed, on as many processors as wanted, until there are no more, the time is up, or a
+/// rule was violated.
 fn soak(options: &Options) -> bool {
     let began = Instant::now();
-    let mut total = Stats::default();
-    let (mut runs, mut violations) = (0u64, 0u64);
-    let mut seed = options.seeds.start;
-    loop {
+    let (next, found) = (
+        AtomicU64::new(options.seeds.start),
+        Mutex::new(Found::default()),
+    );
+    let more = || {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
         let in_time = options.minutes.map(|m| began.elapsed().as_secs() < 60 * m);
-        if !in_time.unwrap_or(seed < options.seeds.end) || (violations > 0 && !options.keep_going) {
-            break;
-        }
-        for nodes in &options.nodes {
-            runs += 1;
-            let this = Run {
-                seed,
-                nodes: *nodes,
-                fault_us: options.seconds * SECOND,
-                trace: options.trace,
-                two_node: options.two_node,
-            };
-            let outcome = if options.leases {
-                run_with_leases(this)
-            } else {
-                run(this)
-            };
-            match outcome {
-                Ok(stats) => total.add(&stats),
-                Err(v) => {
-                    violations += 1;
-                    println!(
-                        "seed={seed} nodes={nodes} commit={}: {} violated at {} ms: {}",
-                        commit(),
-                        v.rule,
-                        v.at_us / 1_000,
-                        v.text
-                    );
-                    println!(
-                        "replay: cargo run --release --example sim -p membership -- --seed {seed} \
-                         --nodes {nodes} --seconds {}{}{} --trace",
-                        options.seconds,
-                        if options.two_node { " --two-node" } else { "" },
-                        if options.leases { " --leases" } else { "" }
-                    );
+        let violated = found.lock().is_ok_and(|f| f.violations > 0);
+        let wanted = in_time.unwrap_or(seed < options.seeds.end);
+        (wanted && (options.keep_going || !violated)).then_some(seed)
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..options.jobs {
+            scope.spawn(|| {
+                // Bugs are seeded in the running thread.
+                seed_bug(options.bug.as_deref());
+                while let Some(seed) = more() {
+                    for nodes in &options.nodes {
+                        let outcome = play(options, seed, *nodes);
+                        if let Ok(mut found) = found.lock() {
+                            found.add(options, (seed, *nodes), outcome);
+                        }
+                    }
                 }
+            });
+        }
+    });
+    let found = found.into_inner().unwrap_or_default();
+    report(&found, options.jobs, began.elapsed().as_secs_f64());
+    found.violations == 0
+}
+
+fn play(options: &Options, seed: u64, nodes: u32) -> Result<Stats, Violation> {
+    let this = Run {
+        seed,
+        nodes,
+        fault_us: options.seconds * SECOND,
+        trace: options.trace,
+        two_node: options.two_node,
+    };
+    match options.leases {
+        true => run_with_leases(this),
+        false => run(this),
+    }
+}
+
+/// What all runs came to.
+#[derive(Default)]
+struct Found {
+    total: Stats,
+    runs: u64,
+    violations: u64,
+}
+
+impl Found {
+    fn add(&mut self, options: &Options, run: (u64, u32), outcome: Result<Stats, Violation>) {
+        self.runs += 1;
+        let (seed, nodes) = run;
+        match outcome {
+            Ok(stats) => self.total.add(&stats),
+            Err(v) => {
+                self.violations += 1;
+                println!(
+                    "seed={seed} nodes={nodes} commit={}: {} violated at {} ms: {}",
+                    commit(),
+                    v.rule,
+                    v.at_us / 1_000,
+                    v.text
+                );
+                println!(
+                    "replay: cargo run --release --example sim -p membership -- --seed {seed} \
+                     --nodes {nodes} --seconds {}{}{} --trace",
+                    options.seconds,
+                    if options.two_node { " --two-node" } else { "" },
+                    if options.leases { " --leases" } else { "" }
+                );
             }
         }
-        seed += 1;
     }
-    report(&total, runs, violations, began.elapsed().as_secs_f64());
-    violations == 0
 }
 
 /// The commit this was built from, as far as the working directory tells.
@@ -270,13 +355,14 @@ fn commit() -> String {
     text.map_or_else(|| "unknown".into(), |t| t.trim().to_owned())
 }
 
-fn report(total: &Stats, runs: u64, violations: u64, took_s: f64) {
+fn report(found: &Found, jobs: usize, took_s: f64) {
+    let total = &found.total;
     let simulated_s = total.simulated_us as f64 / 1e6;
     let faults: u64 = total.faults.values().sum();
-    println!("runs            {runs}");
-    println!("violations      {violations}");
+    println!("runs            {}", found.runs);
+    println!("violations      {}", found.violations);
     println!(
-        "simulated       {:.2} h in {took_s:.1} s: {:.0} times real time",
+        "simulated       {:.2} h in {took_s:.1} s: {:.0} times real time, with {jobs} at a time",
         simulated_s / 3_600.0,
         simulated_s / took_s
     );

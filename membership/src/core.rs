@@ -1,6 +1,8 @@
 //! The core: its data, its start, and the dispatcher. Each duty lives in a file of its own.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use wire::{Identity, NodeId};
 
@@ -35,6 +37,8 @@ pub struct Core {
     /// Fold of the log through `applied`, and through its head.
     pub(crate) committed: LogState,
     pub(crate) tip: LogState,
+    /// What [`Core::predicates`] gives.
+    rules: Arc<Predicates>,
     pub(crate) commit: u64,
     pub(crate) applied: u64,
     /// As a follower: position through which the log is the DC's of ballot `matched.0`.
@@ -117,7 +121,7 @@ pub(crate) struct Election {
     pub(crate) failures: u32,
     /// Last promise this process gave: when, the candidate's log's head (R9), and its ballot.
     pub(crate) promised: Option<(Time, Point, Ballot)>,
-    pub(crate) inhibited: String,
+    pub(crate) inhibited: Cow<'static, str>,
 }
 
 #[derive(Debug)]
@@ -170,6 +174,8 @@ impl Core {
             writes: Writes::new(opened.log.head().seq),
             committed: opened.log.snapshot.state.clone(),
             tip: opened.log.snapshot.state.clone(),
+            // Reckoned when the log is folded, before anybody asks.
+            rules: Arc::default(),
             commit: opened.log.snapshot.at.seq,
             applied: opened.log.snapshot.at.seq,
             log: opened.log,
@@ -320,6 +326,7 @@ impl Core {
             tip.apply(&logged.record);
         }
         self.tip = tip;
+        self.reckon_rules();
     }
 
     pub(crate) fn event(&mut self, event: Event) {
@@ -336,8 +343,18 @@ impl Core {
         }
     }
 
-    /// All voter sets that must agree: those committed and every one that may yet be (R3).
-    pub(crate) fn predicates(&self) -> Predicates {
+    /// All voter sets that must agree: those committed and every one that may yet be (R3). Asked
+    /// for many times in every step, and reckoned only when the log changes them.
+    pub(crate) fn predicates(&self) -> Arc<Predicates> {
+        Arc::clone(&self.rules)
+    }
+
+    /// An entry that changes voter sets came into the log, was committed, or left.
+    pub(crate) fn reckon_rules(&mut self) {
+        self.rules = Arc::new(self.rules_of_log());
+    }
+
+    fn rules_of_log(&self) -> Predicates {
         if self.tip.config.config_epoch == 0 {
             return Predicates::new([self.cfg.voters.clone()]);
         }
@@ -451,8 +468,8 @@ fn open_log(recovered: &Recovered) -> Result<Opened, StartError> {
             // Its chain value is right: it is not damaged.
             return Err(StartError::Format { seq: *seq, format });
         }
-        let record = read.and_then(Result::ok).filter(|r| r.seq == *seq);
-        let Some(record) = record else {
+        let logged = read.and_then(Result::ok);
+        let Some(logged) = logged.filter(|l| l.record.seq == *seq) else {
             let truncate = Some(log.head().seq + 1);
             return Ok(Opened {
                 log,
@@ -460,7 +477,7 @@ fn open_log(recovered: &Recovered) -> Result<Opened, StartError> {
                 truncate,
             });
         };
-        log.append(record);
+        log.take(logged);
     }
     Ok(Opened {
         log,

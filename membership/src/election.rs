@@ -1,5 +1,6 @@
 //! Candidates, promises and the first entries of a ballot (3.5 as amended by R0, R3, R5, R6, R9).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use wire::{Identity, NodeId};
@@ -29,7 +30,7 @@ impl Core {
                 return;
             }
         };
-        self.election.inhibited.clear();
+        self.election.inhibited = Cow::Borrowed("");
         let since = *self.election.eligible_since.get_or_insert(self.now);
         let rank = self.rank(&consenting);
         let delay = rank * self.cfg.timing.rank_step_us;
@@ -41,7 +42,7 @@ impl Core {
     }
 
     /// May this node ask for promises now? The nodes that consent, or why not.
-    fn may_stand(&self) -> Result<BTreeSet<NodeId>, String> {
+    fn may_stand(&self) -> Result<BTreeSet<NodeId>, Cow<'static, str>> {
         if !self.fit() {
             return Err("this node may not vote".into());
         }
@@ -52,7 +53,7 @@ impl Core {
             return Err("another candidate was promised just now".into());
         }
         if let Some((node, _)) = self.standing_peer() {
-            return Err(format!("node {node} stands already"));
+            return Err(format!("node {node} stands already").into());
         }
         let rules = self.predicates();
         if rules.votes_of(self.me.node) == 0 {
@@ -65,16 +66,15 @@ impl Core {
             if self.linked(peer.node) && (consents || mutant::on(Mutant::NoPreVote)) {
                 consenting.insert(peer.node);
             } else if rules.two_node() && voters.contains(&peer.node) && self.heard(peer.node) {
-                return Err(format!("node {} is there and does not consent", peer.node));
+                let node = peer.node;
+                return Err(format!("node {node} is there and does not consent").into());
             }
         }
         if self.log.head().seq == 0 {
             self.may_found(&consenting)?;
         } else if !rules.quorate(&consenting) {
-            return Err(format!(
-                "{} consenting nodes are no quorum",
-                consenting.len()
-            ));
+            let count = consenting.len();
+            return Err(format!("{count} consenting nodes are no quorum").into());
         } else if rules.wait_for_all() && !self.seen_all && !self.sole_survivor() {
             return Err("wait_for_all: not all nodes were seen since this process started".into());
         }
@@ -82,7 +82,8 @@ impl Core {
             return Err(format!(
                 "node {node} was seen, is absent, and may have gone on while this node was out: \
                  a view with it comes first"
-            ));
+            )
+            .into());
         }
         Ok(consenting)
     }

@@ -337,6 +337,7 @@ impl Core {
         self.committed = self.log.snapshot.state.clone();
         self.commit = at.seq;
         self.applied = at.seq;
+        self.proposals.look_again();
         // What is committed under an older or this very ballot is in its DC's log.
         let in_dcs_log = at.ballot <= self.matched.0;
         self.matched.1 = if in_dcs_log { at.seq } else { 0 };

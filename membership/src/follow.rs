@@ -232,6 +232,7 @@ impl Core {
         self.commit = at.seq;
         self.applied = at.seq;
         self.committed = self.log.snapshot.state.clone();
+        self.proposals.look_again();
         self.matched.1 = self.matched.1.min(kept);
         self.lease.forget_ends();
         self.writes.pend(DurableOp::TruncateLog { seq: kept + 1 });
@@ -281,6 +282,9 @@ impl Core {
             let entry = logged.entry();
             self.applied += 1;
             self.committed.apply(&record);
+            if record.body.changes_voters() {
+                self.reckon_rules();
+            }
             if let EntryBody::View(view) = &record.body {
                 self.let_in |= view.names(&self.me);
                 self.install_view(view.clone());

@@ -42,11 +42,15 @@ impl Core {
             seq: logged.record.seq,
             record: logged.disk(),
         };
+        let sets_change = logged.record.body.changes_voters();
         if self.safety.cluster_uuid != self.tip.cluster_uuid {
             self.safety.cluster_uuid = self.tip.cluster_uuid;
             self.save_safety();
         }
         self.writes.pend(op);
+        if sets_change {
+            self.reckon_rules();
+        }
     }
 
     /// Accepting a view voids an older SOLE_SURVIVOR in the same write (R5).

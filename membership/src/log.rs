@@ -110,6 +110,12 @@ impl Log {
         self.entries.back().expect("pushed above")
     }
 
+    /// Takes the next record as [`from_disk`] read it: its bytes and chain value are known.
+    pub(crate) fn take(&mut self, logged: Logged) {
+        self.bytes += logged.bytes.len();
+        self.entries.push_back(logged);
+    }
+
     /// Drops entries from `seq` on.
     pub(crate) fn truncate(&mut self, seq: u64) {
         assert!(
@@ -178,14 +184,19 @@ impl Logged {
 }
 
 /// Reads a record as stored and checks its chain value against the one before it.
-pub(crate) fn from_disk(prev: &Hash, bytes: &[u8]) -> Result<Record, DecodeError> {
+pub(crate) fn from_disk(prev: &Hash, bytes: &[u8]) -> Result<Logged, DecodeError> {
     let Some((hash, rest)) = bytes.split_at_checked(HASH_BYTES) else {
         return Err(DecodeError::Empty);
     };
-    if chain(prev, rest) != hash {
+    let chained = chain(prev, rest);
+    if chained != hash {
         return Err(DecodeError::Malformed("chain value differs".into()));
     }
-    message::decode(rest)
+    Ok(Logged {
+        record: message::decode(rest)?,
+        bytes: rest.to_vec(),
+        hash: chained,
+    })
 }
 
 pub(crate) fn chain(prev: &Hash, bytes: &[u8]) -> Hash {

@@ -402,7 +402,7 @@ pub enum DecodeError {
 impl Message {
     /// The message's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        encode(self)
+        encode_into(Vec::with_capacity(USUAL_BYTES), self)
     }
 
     /// A message from bytes; never panics.
@@ -442,8 +442,35 @@ impl Message {
 
 /// Format byte, then postcard: of messages, disk records and snapshots alike.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![FORMAT])
+    encode_into(Vec::new(), value)
+}
+
+fn encode_into<T: Serialize>(mut bytes: Vec<u8>, value: &T) -> Vec<u8> {
+    bytes.push(FORMAT);
+    postcard::serialize_with_flavor(value, Bytes(bytes))
         .expect("plain data without maps of unknown length always serialises into a Vec")
+}
+
+/// Where encoded bytes go. Postcard's own flavour for this extends byte by byte, and hashes are
+/// written as 32 single bytes each.
+struct Bytes(Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Bytes {
+    type Output = Vec<u8>;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
+    }
 }
 
 /// Inverse of [`encode`].
@@ -505,6 +532,8 @@ pub const NUMBER_MAX: u64 = 1 << 48;
 /// Format of messages, disk records and snapshots. 2: grants that wait for another. 3: a beat tells
 /// how its sender receives whom.
 pub const FORMAT: u8 = 3;
+/// Most messages are no longer, in bytes: one allocation each.
+const USUAL_BYTES: usize = 320;
 /// Most entries in one message.
 pub const ENTRIES_PER_MESSAGE_MAX: usize = 1_024;
 /// Most numbers in [`Echo::void`]; more are told as [`VOID_ALL`].

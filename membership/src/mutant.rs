@@ -14,6 +14,8 @@ pub enum Mutant {
     AckMemoryAsDurable,
     /// An entry of an older ballot is committed by counting (Raft 5.4.2).
     CommitOldBallot,
+    /// A refusal that arrives after its proposal was answered is told as well (I8).
+    LateAnswerTold,
     /// While joint, the new voter set alone decides (R3).
     SinglePredicate,
     /// Votes of nodes outside the voter set are counted (R3).
@@ -124,11 +126,12 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 58] = [
+    pub const ALL: [Self; 59] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
         Self::AckMemoryAsDurable,
+        Self::LateAnswerTold,
         Self::CommitOldBallot,
         Self::SinglePredicate,
         Self::NonMemberVote,

@@ -12,6 +12,8 @@ use crate::*;
 pub struct Probe<'a> {
     /// This process.
     pub me: Identity,
+    /// Its time spans.
+    pub timing: &'a Timing,
     /// Ballot under which it acts as DC now.
     pub acting: Option<Ballot>,
     /// Ballot that it leads, acting or not.
@@ -36,8 +38,6 @@ pub struct Probe<'a> {
     pub view: &'a View,
     /// Entries not covered by a quorum begin here (class U).
     pub class_u: Option<u64>,
-    /// All time spans.
-    pub timing: &'a Timing,
 }
 
 impl Core {
@@ -49,6 +49,7 @@ impl Core {
         };
         Probe {
             me: self.me,
+            timing: &self.cfg.timing,
             acting,
             leads: self.dc_ballot(),
             restricted: self.restricted(),
@@ -61,7 +62,6 @@ impl Core {
             durable: self.writes.durable,
             view: &self.tip.view,
             class_u: self.committed.class_u,
-            timing: &self.cfg.timing,
         }
     }
 

@@ -12,6 +12,18 @@ use crate::*;
 #[derive(Debug, Default)]
 pub(crate) struct Proposals {
     own: BTreeMap<OpId, Own>,
+    /// What they were last compared with: position applied, and the DC. Thousands may wait, and most
+    /// steps change nothing for any of them.
+    looked: Option<(u64, Option<(NodeId, Ballot)>)>,
+    /// Nothing is due for any of them before, unless that changes.
+    look_at: Time,
+}
+
+impl Proposals {
+    /// Something changed for one of them, or for the log they wait for.
+    pub(crate) fn look_again(&mut self) {
+        self.look_at = Time(0);
+    }
 }
 
 #[derive(Debug)]
@@ -62,6 +74,7 @@ impl Core {
             retry_at: since,
         };
         self.proposals.own.entry(op).or_insert(own);
+        self.proposals.look_again();
     }
 
     /// In the order given: an entry may rest on the one before it.
@@ -79,34 +92,44 @@ impl Core {
     /// Gives waiting proposals to the DC there is; ends those that waited too long.
     pub(crate) fn check_proposals(&mut self) {
         let dc = self.acting_dc();
+        let against = Some((self.applied, dc));
+        if self.proposals.looked == against && self.now < self.proposals.look_at {
+            return;
+        }
         let ops: Vec<OpId> = self.proposals.own.keys().copied().collect();
         for op in ops {
-            let Some(own) = self.proposals.own.get_mut(&op) else {
-                continue;
+            self.check_proposal(op, dc);
+        }
+        let due = |own: &Own| match dc {
+            Some(_) if own.given != dc => own.ends_at().min(own.retry_at),
+            _ => own.ends_at(),
+        };
+        let next = self.proposals.own.values().map(due).min();
+        self.proposals.look_at = next.unwrap_or(NEVER);
+        self.proposals.looked = against;
+    }
+
+    fn check_proposal(&mut self, op: OpId, dc: Option<(NodeId, Ballot)>) {
+        let Some(own) = self.proposals.own.get(&op) else {
+            return;
+        };
+        if let Some(seq) = self.committed.position(&op) {
+            self.end(op, Ok(seq));
+            return;
+        }
+        if self.now >= own.ends_at() {
+            let result = match (own.ever_given, self.reports.quorate) {
+                (true, _) => Refusal::InDoubt,
+                (false, true) => Refusal::NoDc,
+                (false, false) => Refusal::NoQuorum,
             };
-            if let Some(seq) = self.committed.position(&op) {
-                self.end(op, Ok(seq));
-                continue;
-            }
-            let limit = if own.ever_given {
-                IN_DOUBT_US
-            } else {
-                NO_DC_US
-            };
-            if self.now.since(own.since) >= limit {
-                let result = match (own.ever_given, self.reports.quorate) {
-                    (true, _) => Refusal::InDoubt,
-                    (false, true) => Refusal::NoDc,
-                    (false, false) => Refusal::NoQuorum,
-                };
-                self.end(op, Err(result));
-                continue;
-            }
-            if self.now >= own.retry_at
-                && let Some(dc) = dc.filter(|dc| own.given != Some(*dc))
-            {
-                self.give(op, dc);
-            }
+            self.end(op, Err(result));
+            return;
+        }
+        if self.now >= own.retry_at
+            && let Some(dc) = dc.filter(|dc| own.given != Some(*dc))
+        {
+            self.give(op, dc);
         }
     }
 
@@ -150,8 +173,13 @@ impl Core {
         }
     }
 
-    /// The DC's word on an own proposal. Success is known by the entry's commit, not by this.
+    /// The DC's word on an own proposal. Success is known by the entry's commit, not by this. A word
+    /// that comes after the end, from a DC that was given it before another one took it, is none.
     pub(crate) fn proposed(&mut self, op: OpId, result: Result<u64, Refusal>) {
+        let waits = self.proposals.own.contains_key(&op);
+        if !waits && !mutant::on(mutant::Mutant::LateAnswerTold) {
+            return;
+        }
         match result {
             Ok(_) => {}
             Err(Refusal::NoDc) => {
@@ -159,6 +187,7 @@ impl Core {
                 if let Some(own) = self.proposals.own.get_mut(&op) {
                     own.given = None;
                     own.retry_at = retry_at;
+                    self.proposals.look_again();
                 }
             }
             Err(refusal) => {
@@ -255,19 +284,20 @@ impl Core {
     }
 
     pub(crate) fn propose_timeout(&self) -> Option<Time> {
-        let at = |own: &Own| {
-            let limit = if own.ever_given {
-                IN_DOUBT_US
-            } else {
-                NO_DC_US
-            };
-            own.since.plus(limit)
+        let waits = !self.proposals.own.is_empty();
+        waits.then_some(self.proposals.look_at)
+    }
+}
+
+impl Own {
+    /// When its client is told that nothing is known of it.
+    fn ends_at(&self) -> Time {
+        let limit = if self.ever_given {
+            IN_DOUBT_US
+        } else {
+            NO_DC_US
         };
-        let due = |own: &Own| match own.given {
-            None => at(own).min(own.retry_at.max(self.now.plus(RETRY_US))),
-            Some(_) => at(own),
-        };
-        self.proposals.own.values().map(due).min()
+        self.since.plus(limit)
     }
 }
 
@@ -309,5 +339,5 @@ pub const LOG_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 const NO_DC_US: u64 = 5_000_000;
 /// A proposal that some DC took and whose end is unknown is in doubt after this time.
 const IN_DOUBT_US: u64 = 15_000_000;
-/// Pause before a proposal is offered again, in microseconds.
-const RETRY_US: u64 = 20_000;
+/// Nobody waits.
+const NEVER: Time = Time(u64::MAX);

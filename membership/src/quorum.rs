@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wire::NodeId;
 
-use crate::VoterSet;
 use crate::mutant::{self, Mutant};
+use crate::{EntryBody, VoterSet};
 
 /// All sets that must agree: one normally, two while a configuration step is not known committed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,6 +92,13 @@ impl VoterSet {
     /// The node's votes, if it is in the set.
     pub fn votes_of(&self, node: NodeId) -> Option<u32> {
         self.votes.iter().find(|(n, _)| *n == node).map(|(_, v)| *v)
+    }
+}
+
+impl EntryBody {
+    /// Do other voter sets have to agree from here on?
+    pub(crate) fn changes_voters(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::Init { .. })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What people and the application are told: state changes as events, everything as a status.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use wire::{Identity, NodeId};
@@ -100,11 +101,27 @@ pub struct PeerStatus {
 #[derive(Debug)]
 pub(crate) struct Reports {
     pub(crate) quorate: bool,
+    /// As it was last looked at.
+    contact: Option<Contact>,
     why: String,
     restricted: bool,
     /// Since when no acting DC is known although the partition is quorate.
     leaderless: Option<Time>,
     notices: BTreeMap<(String, Option<NodeId>), (String, Time)>,
+}
+
+/// Whom this node is in contact with, and what that is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contact {
+    NoView,
+    /// It may not vote itself.
+    Unfit,
+    /// So many nodes, no quorum.
+    TooFew(usize),
+    /// So many nodes, and one acts as coordinator.
+    Quorum(usize),
+    /// A quorum without coordinator.
+    Leaderless,
 }
 
 impl Default for Reports {
@@ -113,6 +130,7 @@ impl Default for Reports {
         let notices = BTreeMap::new();
         Self {
             quorate: false,
+            contact: None,
             why,
             restricted: false,
             leaderless: None,
@@ -157,18 +175,9 @@ impl Core {
         self.report_paths();
         let (state, why) = self.node_state();
         if state != self.state {
-            self.set_state(state, why);
+            self.set_state(state, why.into_owned());
         }
-        let (quorate, why) = self.judge_quorum();
-        let news = quorate != self.reports.quorate || !quorate && why != self.reports.why;
-        if news {
-            self.event(Event::Quorum {
-                quorate,
-                why: why.clone(),
-            });
-        }
-        self.reports.quorate = quorate;
-        self.reports.why = why;
+        self.report_quorum();
         let restricted = self.restricted();
         if restricted != self.reports.restricted {
             self.reports.restricted = restricted;
@@ -184,6 +193,37 @@ impl Core {
         }
     }
 
+    /// Looked at in every step, and put into words only when something changed.
+    fn report_quorum(&mut self) {
+        let (quorate, contact) = self.judge_quorum();
+        let in_no_view = contact == Contact::NoView;
+        let told = self.reports.contact == Some(contact) && quorate == self.reports.quorate;
+        if told && !(in_no_view && self.reports.why != self.no_view()) {
+            return;
+        }
+        let why = match contact {
+            Contact::NoView => self.no_view().to_owned(),
+            Contact::Unfit => "this node may not vote".to_owned(),
+            Contact::TooFew(nodes) => format!("{nodes} nodes in contact are no quorum"),
+            Contact::Quorum(nodes) => format!("{nodes} nodes in contact are a quorum"),
+            Contact::Leaderless => "no coordinator acts".to_owned(),
+        };
+        if quorate != self.reports.quorate || (!quorate && why != self.reports.why) {
+            let why = why.clone();
+            self.event(Event::Quorum { quorate, why });
+        }
+        self.reports.quorate = quorate;
+        self.reports.contact = Some(contact);
+        self.reports.why = why;
+    }
+
+    fn no_view(&self) -> &str {
+        match &*self.election.inhibited {
+            "" => "in no view yet",
+            why => why,
+        }
+    }
+
     /// The only place that assigns `state`.
     fn set_state(&mut self, state: NodeState, why: String) {
         assert!(
@@ -194,8 +234,8 @@ impl Core {
         self.event(Event::State { state, why });
     }
 
-    fn node_state(&self) -> (NodeState, String) {
-        let say = |state, why: &str| (state, why.to_owned());
+    fn node_state(&self) -> (NodeState, Cow<'static, str>) {
+        let say = |state, why: &'static str| (state, Cow::Borrowed(why));
         if self.poisoned {
             return say(
                 NodeState::Poisoned,
@@ -206,7 +246,7 @@ impl Core {
             return say(NodeState::Leaving, "this node was asked to leave");
         }
         if let Some(recovery) = &self.recovery {
-            return (NodeState::Recovering, recovery.why.clone());
+            return (NodeState::Recovering, recovery.why.clone().into());
         }
         match &self.role {
             Role::Dc(dc) if dc.confirmed => say(NodeState::Dc, "a quorum has its first view"),
@@ -222,30 +262,20 @@ impl Core {
         }
     }
 
-    fn judge_quorum(&mut self) -> (bool, String) {
-        let rules = self.predicates();
+    fn judge_quorum(&mut self) -> (bool, Contact) {
         if !self.in_view() || self.installed_view == 0 {
-            let why = &self.election.inhibited;
-            let why = if why.is_empty() {
-                "in no view yet"
-            } else {
-                why
-            };
             self.reports.leaderless = None;
-            return (false, why.to_owned());
+            return (false, Contact::NoView);
         }
         if !self.fit() {
-            return (false, "this node may not vote".into());
+            return (false, Contact::Unfit);
         }
-        let mut present = std::collections::BTreeSet::from([self.me.node]);
+        let mut present = BTreeSet::from([self.me.node]);
         let members = self.tip.view.members.iter().map(|m| m.identity.node);
         present.extend(members.filter(|n| self.linked(*n)));
-        if !rules.quorate(&present) {
+        if !self.predicates().quorate(&present) {
             self.reports.leaderless = None;
-            return (
-                false,
-                format!("{} nodes in contact are no quorum", present.len()),
-            );
+            return (false, Contact::TooFew(present.len()));
         }
         let dc = self.dc_alive();
         let acting = self.is_acting()
@@ -255,16 +285,13 @@ impl Core {
                 .is_some_and(|b| b.acting);
         if acting {
             self.reports.leaderless = None;
-            return (
-                true,
-                format!("{} nodes in contact are a quorum", present.len()),
-            );
+            return (true, Contact::Quorum(present.len()));
         }
         // A change of coordinator is no loss of quorum unless it takes too long.
         let since = *self.reports.leaderless.get_or_insert(self.now);
         let patient = self.now.since(since) < LEADERLESS_T_FAIL * self.cfg.timing.t_fail_us;
         let quorate = self.reports.quorate && patient;
-        (quorate, "no coordinator acts".into())
+        (quorate, Contact::Leaderless)
     }
 
     fn report_peers(&mut self) {
@@ -302,7 +329,7 @@ impl Core {
     /// Everything a status command shows.
     pub fn status(&self) -> CoreStatus {
         let rules = self.predicates();
-        let mut present = std::collections::BTreeSet::from([self.me.node]);
+        let mut present = BTreeSet::from([self.me.node]);
         present.extend(self.peers.keys().copied().filter(|n| self.linked(*n)));
         let set = rules.sets().last().cloned().unwrap_or_default();
         CoreStatus {
@@ -313,7 +340,7 @@ impl Core {
             view: self.tip.view.clone(),
             quorate: self.reports.quorate,
             quorate_why: self.reports.why.clone(),
-            election_why: self.election.inhibited.clone(),
+            election_why: self.election.inhibited.to_string(),
             votes_expected: quorum::expected(&set),
             votes_present: quorum::votes(&set, &present),
             votes_needed: quorum::needed(&set),

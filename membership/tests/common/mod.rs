@@ -2,46 +2,17 @@
 //! cuts by direction. Reusable by other test files; oracles look at `Cluster::nodes`.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+#[path = "../sim/disk.rs"]
+mod disk;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use membership::*;
 use wire::{Identity, MachineBoot, NodeId, ProcessBoot};
 
+pub use disk::Disk;
+
 pub const MS: u64 = 1_000;
-
-#[derive(Clone, Debug, Default)]
-pub struct Disk {
-    pub safety: Option<SafetyRecord>,
-    pub snapshot: Option<(u64, Vec<u8>)>,
-    pub log: BTreeMap<u64, Vec<u8>>,
-    pub commit_hint: u64,
-    pub degraded: bool,
-}
-
-impl Disk {
-    pub fn apply(&mut self, op: &DurableOp) {
-        match op {
-            DurableOp::Safety(record) => self.safety = Some(record.clone()),
-            DurableOp::TruncateLog { seq } => drop(self.log.split_off(seq)),
-            DurableOp::AppendLog { seq, record } => drop(self.log.insert(*seq, record.clone())),
-            DurableOp::CommitHint { seq } => self.commit_hint = *seq,
-            DurableOp::Snapshot { seq, state } => {
-                self.snapshot = Some((*seq, state.clone()));
-                self.log = self.log.split_off(&(seq + 1));
-            }
-        }
-    }
-
-    pub fn recovered(&self) -> Recovered {
-        Recovered {
-            safety: self.safety.clone(),
-            snapshot: self.snapshot.clone(),
-            log: self.log.iter().map(|(s, r)| (*s, r.clone())).collect(),
-            commit_hint: self.commit_hint,
-            degraded: self.degraded,
-        }
-    }
-}
 
 /// The application of a node: what was committed, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

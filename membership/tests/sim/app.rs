@@ -173,6 +173,7 @@ impl World {
 
     pub fn propose(&mut self, id: u32, op: OpId, body: EntryBody) {
         self.stats.proposals += 1;
+        self.oracle.now = self.now;
         self.oracle.proposed(op);
         self.input(id, Input::Propose { op, body });
     }
@@ -308,7 +309,12 @@ impl World {
         {
             return;
         }
-        let in_us = self.rng.range(50 * MS, 800 * MS);
+        self.oracle.now = self.now;
+        self.oracle.agent_runs(by, &intent);
+        // Some devices take their time.
+        let slow = !self.calm && self.rng.permille(100);
+        let most_us = if slow { 10 * SECOND } else { 800 * MS };
+        let in_us = self.rng.range(50 * MS, most_us);
         self.app
             .agents
             .insert((intent.fence_no, intent.target), self.now + in_us);

@@ -4,7 +4,8 @@
 use membership::{Input, VoterSet};
 use wire::NodeId;
 
-use crate::node::Disk;
+use crate::disk::Disk;
+use crate::hardships::More;
 use crate::rng::Rng;
 use crate::world::{Happening, MS, SECOND, World};
 
@@ -15,6 +16,8 @@ pub enum Fault {
     Next,
     /// Somebody repairs a failed store and starts the process again.
     Repair { node: u32 },
+    /// The rest of one that began earlier.
+    More(More),
 }
 
 /// How a run is made hard.
@@ -46,9 +49,25 @@ pub enum Kind {
     DiskLost,
     Leave,
     Reconfigure,
+    /// A pair's path goes down and comes back, many times.
+    Flap,
+    /// Nodes are cut off one after the other and come back in another order.
+    Swizzle,
+    /// A virtual machine is stopped, and its clocks with it.
+    MachinePause,
+    /// The process gets the processor for moments only.
+    Starve,
+    /// A much longer pause than any timeout.
+    LongPause,
+    /// The disk is set back to an earlier image.
+    Rollback,
+    /// A record on the disk rots.
+    BitRot,
+    /// One direction of a pair loses long datagrams and delivers short ones.
+    SmallMtu,
 }
 
-const ALL: [Kind; 17] = [
+const ALL: [Kind; 25] = [
     Kind::Crash,
     Kind::QuickCrash,
     Kind::CrashAll,
@@ -66,13 +85,24 @@ const ALL: [Kind; 17] = [
     Kind::DiskLost,
     Kind::Leave,
     Kind::Reconfigure,
+    Kind::Flap,
+    Kind::Swizzle,
+    Kind::MachinePause,
+    Kind::Starve,
+    Kind::LongPause,
+    Kind::Rollback,
+    Kind::BitRot,
+    Kind::SmallMtu,
 ];
 
 impl Profile {
     pub fn draw(rng: &mut Rng, n: u32) -> Self {
         let mut kinds: Vec<Kind> = ALL.into_iter().filter(|_| rng.permille(550)).collect();
         let reconfigures = kinds.contains(&Kind::Reconfigure);
-        kinds.retain(|k| *k != Kind::DiskLost || (n >= 3 && !reconfigures));
+        // That quorums meet is looked for among all groups of nodes.
+        kinds.retain(|k| *k != Kind::Reconfigure || n <= RECONFIGURED_MAX);
+        let loses = |k: &Kind| matches!(k, Kind::DiskLost | Kind::Rollback | Kind::BitRot);
+        kinds.retain(|k| !loses(k) || (n >= 3 && !reconfigures));
         if kinds.is_empty() {
             kinds = vec![Kind::Crash, Kind::Isolate];
         }
@@ -107,6 +137,9 @@ impl World {
         }
         if self.calm {
             return;
+        }
+        if let Fault::More(more) = fault {
+            return self.more(more);
         }
         let in_us = self.rng.exponential(self.profile.gap_us);
         self.later(in_us, Happening::Fault(Fault::Next));
@@ -165,7 +198,7 @@ impl World {
                 true
             }
             Kind::DiskStall => {
-                let for_us = self.rng.range(100 * MS, 3 * SECOND);
+                let for_us = self.rng.range(100 * MS, 5 * SECOND);
                 let now = self.now;
                 self.node_mut(id).disk_stalled_until = now + for_us;
                 true
@@ -177,16 +210,35 @@ impl World {
                 if clean {
                     self.kernels.emptied(id);
                 }
+                let up = self.node(id).up();
+                self.node_mut(id).leaving = up;
                 self.input(id, Input::Leave { clean });
-                self.node(id).up()
+                up
             }
             Kind::Reconfigure => self.reconfigure(),
+            Kind::Flap if id != other => self.flap(id, other),
+            Kind::Swizzle => self.swizzle(until),
+            Kind::MachinePause => self.stop_machine(id),
+            Kind::Starve => self.starve(id, until),
+            Kind::LongPause => {
+                let for_us = self.rng.range(4 * SECOND, 40 * SECOND);
+                self.pause(id, for_us);
+                true
+            }
+            Kind::Rollback => self.roll_back(id),
+            Kind::BitRot => self.rot(id),
+            Kind::SmallMtu if id != other => {
+                let bytes = self.rng.range(300, 1_100) as usize;
+                let path = self.net.path(id, other);
+                (path.narrow_bytes, path.narrow_until) = (bytes, until);
+                true
+            }
             _ => false,
         }
     }
 
     /// Mostly about as long as a detection timeout, sometimes much shorter or longer.
-    fn span(&mut self) -> u64 {
+    pub fn span(&mut self) -> u64 {
         let t = self.setup.t_fail_us.iter().copied().max().unwrap_or(SECOND);
         let t = t.min(2 * SECOND);
         match self.rng.below(4) {
@@ -227,7 +279,7 @@ impl World {
 
     fn lossy(&mut self, until: u64) -> bool {
         let loss = self.rng.range(50, 600);
-        for path in self.net.paths.values_mut() {
+        for (_, path) in self.net.all() {
             path.loss_permille = loss;
             path.loss_until = until;
         }
@@ -238,8 +290,8 @@ impl World {
         let slow = self.rng.range(5 * MS, 400 * MS);
         let one = self.rng.permille(500);
         let chosen = self.rng.range(1, u64::from(self.size())) as u32;
-        for ((from, _), path) in &mut self.net.paths {
-            if !one || *from == chosen {
+        for (from, path) in self.net.all() {
+            if !one || from == chosen {
                 path.slow_us = slow;
                 path.slow_until = until;
             }
@@ -260,17 +312,22 @@ impl World {
         true
     }
 
-    /// One disk at a time, and only while all the others have everything they ever promised.
-    fn disk_lost(&mut self, id: u32) -> bool {
-        let sound = |n: &crate::node::Node| {
+    /// All disks have everything they ever promised.
+    pub fn sound(&self) -> bool {
+        self.nodes.iter().all(|n| {
             n.up()
+                && !n.forgot
                 && !n.disk.degraded
                 && n.disk
                     .safety
                     .as_ref()
                     .is_some_and(|s| !s.recovering && s.view_no > 0)
-        };
-        if !self.nodes.iter().all(sound) {
+        })
+    }
+
+    /// One disk at a time, and only while all the others are whole.
+    fn disk_lost(&mut self, id: u32) -> bool {
+        if !self.sound() {
             return false;
         }
         self.kill(id);
@@ -322,6 +379,9 @@ impl World {
     }
 }
 
+/// Nodes of a cluster whose voters are changed at random.
+const RECONFIGURED_MAX: u32 = 12;
+
 fn name(kind: Kind) -> &'static str {
     match kind {
         Kind::Crash => "crash",
@@ -341,5 +401,13 @@ fn name(kind: Kind) -> &'static str {
         Kind::DiskLost => "disk lost",
         Kind::Leave => "leave",
         Kind::Reconfigure => "reconfigure",
+        Kind::Flap => "flapping pair",
+        Kind::Swizzle => "swizzle",
+        Kind::MachinePause => "machine pause",
+        Kind::Starve => "starved",
+        Kind::LongPause => "long pause",
+        Kind::Rollback => "rolled back",
+        Kind::BitRot => "bit rot",
+        Kind::SmallMtu => "small mtu",
     }
 }

@@ -1,7 +1,5 @@
 //! The network between nodes: each direction of each pair has its own faults.
 
-use std::collections::BTreeMap;
-
 use membership::LinkId;
 use membership::message::Message;
 
@@ -16,6 +14,9 @@ pub struct Path {
     pub loss_until: u64,
     pub slow_us: u64,
     pub slow_until: u64,
+    /// Datagrams longer than this are lost: a link of a smaller MTU than the others'.
+    pub narrow_bytes: usize,
+    pub narrow_until: u64,
     /// Every packet is late by so much: order stays.
     pub late_us: u64,
     /// Streams keep their order.
@@ -26,7 +27,9 @@ pub struct Path {
 
 #[derive(Debug)]
 pub struct Net {
-    pub paths: BTreeMap<(u32, u32), Path>,
+    nodes: u32,
+    /// From one node to another, of each first to node 1.
+    paths: Vec<Path>,
     pub delay_us: (u64, u64),
     /// One packet in a thousand times this is late by up to `tail_us`.
     pub tail_permille: u64,
@@ -39,14 +42,9 @@ pub struct Net {
 
 impl Net {
     pub fn new(nodes: u32) -> Self {
-        let mut paths = BTreeMap::new();
-        for a in 1..=nodes {
-            for b in (1..=nodes).filter(|b| *b != a) {
-                paths.insert((a, b), Path::default());
-            }
-        }
         Self {
-            paths,
+            nodes,
+            paths: vec![Path::default(); (nodes * nodes) as usize],
             delay_us: (100, 400),
             tail_permille: 0,
             tail_us: 0,
@@ -57,14 +55,24 @@ impl Net {
         }
     }
 
+    fn at(&self, from: u32, to: u32) -> usize {
+        ((from - 1) * self.nodes + to - 1) as usize
+    }
+
+    /// Every path, with the node where it begins.
+    pub fn all(&mut self) -> impl Iterator<Item = (u32, &mut Path)> {
+        let nodes = self.nodes as usize;
+        let numbered = self.paths.iter_mut().enumerate();
+        numbered.map(move |(at, path)| ((at / nodes) as u32 + 1, path))
+    }
+
     pub fn path(&mut self, from: u32, to: u32) -> &mut Path {
-        self.paths.entry((from, to)).or_default()
+        let at = self.at(from, to);
+        &mut self.paths[at]
     }
 
     pub fn open(&self, now: u64, from: u32, to: u32) -> bool {
-        self.paths
-            .get(&(from, to))
-            .is_some_and(|p| now >= p.cut_until)
+        now >= self.paths[self.at(from, to)].cut_until
     }
 
     pub fn cut(&mut self, from: u32, to: u32, until: u64) {
@@ -78,7 +86,7 @@ impl Net {
     }
 
     pub fn heal(&mut self) {
-        for path in self.paths.values_mut() {
+        for path in &mut self.paths {
             *path = Path {
                 stream_at: path.stream_at,
                 ..Path::default()
@@ -96,34 +104,34 @@ impl Net {
         lost
     }
 
-    /// When copies of a datagram arrive; none when it is lost.
+    /// When a datagram and a copy of it arrive, if they do.
     pub fn datagram(
         &mut self,
         rng: &mut Rng,
         now: u64,
-        from: u32,
-        to: u32,
+        (from, to): (u32, u32),
         link: LinkId,
-    ) -> Vec<u64> {
+        bytes: usize,
+    ) -> [Option<u64>; 2] {
         let (loss, dup) = (self.loss_permille, self.dup_permille);
         let path = self.path(from, to);
         let link_cut = path.link_cut_until.get(usize::from(link)).copied();
         let cut = now < path.cut_until || now < link_cut.unwrap_or(0);
+        let too_long = now < path.narrow_until && bytes > path.narrow_bytes;
         let burst = if now < path.loss_until {
             path.loss_permille
         } else {
             0
         };
-        if cut || (loss + burst > 0 && rng.permille(loss + burst)) {
+        if cut || too_long || (loss + burst > 0 && rng.permille(loss + burst)) {
             self.dropped += 1;
-            return Vec::new();
+            return [None, None];
         }
-        let mut arrivals = vec![now + self.delay(rng, now, from, to)];
-        if dup > 0 && rng.permille(dup) {
-            self.duplicated += 1;
-            arrivals.push(now + self.delay(rng, now, from, to));
-        }
-        arrivals
+        let first = now + self.delay(rng, now, from, to);
+        let twice = dup > 0 && rng.permille(dup);
+        let again = twice.then(|| now + self.delay(rng, now, from, to));
+        self.duplicated += u64::from(twice);
+        [Some(first), again]
     }
 
     /// When a record on the stream arrives, if the stream stands.

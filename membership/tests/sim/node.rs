@@ -2,54 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use membership::message::Hash;
-use membership::{
-    Ballot, Core, DurableOp, Effect, Entry, EntryBody, Recovered, SafetyRecord, Time,
-};
+use membership::{Ballot, Core, DurableOp, Effect, Entry, EntryBody, Time};
 use wire::{Identity, MachineBoot, NodeId, ProcessBoot};
 
+use crate::disk::Disk;
 use crate::rng::Rng;
-
-/// What a crash leaves.
-#[derive(Clone, Debug, Default)]
-pub struct Disk {
-    pub safety: Option<SafetyRecord>,
-    pub snapshot: Option<(u64, Vec<u8>)>,
-    pub log: BTreeMap<u64, Vec<u8>>,
-    pub commit_hint: u64,
-    pub degraded: bool,
-}
-
-impl Disk {
-    pub fn apply(&mut self, op: &DurableOp) {
-        match op {
-            DurableOp::Safety(record) => self.safety = Some(record.clone()),
-            DurableOp::TruncateLog { seq } => drop(self.log.split_off(seq)),
-            DurableOp::AppendLog { seq, record } => drop(self.log.insert(*seq, record.clone())),
-            DurableOp::CommitHint { seq } => self.commit_hint = *seq,
-            DurableOp::Snapshot { seq, state } => {
-                self.snapshot = Some((*seq, state.clone()));
-                self.log = self.log.split_off(&(seq + 1));
-            }
-        }
-    }
-
-    pub fn recovered(&self) -> Recovered {
-        Recovered {
-            safety: self.safety.clone(),
-            snapshot: self.snapshot.clone(),
-            log: self.log.iter().map(|(s, r)| (*s, r.clone())).collect(),
-            commit_hint: self.commit_hint,
-            degraded: self.degraded,
-        }
-    }
-
-    /// Is this very entry on the disk? A record begins with its chain value.
-    pub fn holds(&self, seq: u64, hash: &Hash) -> bool {
-        let in_snapshot = self.snapshot.as_ref().is_some_and(|(at, _)| *at >= seq);
-        in_snapshot || self.log.get(&seq).is_some_and(|r| r.starts_with(hash))
-    }
-}
 
 /// CLOCK_BOOTTIME of one machine boot, fast or slow by a constant.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +18,8 @@ pub struct Clock {
 
 impl Clock {
     pub fn local(&self, at: u64) -> Time {
-        let span = (at - self.base_true) as i64;
+        // Before its base the clock stands still: the machine is stopped.
+        let span = at.saturating_sub(self.base_true) as i64;
         Time(self.base_local + (span + span * self.ppm / PPM) as u64)
     }
 
@@ -73,6 +31,22 @@ impl Clock {
             at += 1;
         }
         at
+    }
+}
+
+impl Clock {
+    /// A machine that was stopped goes on before its time.
+    pub fn go_on(&mut self, now: u64) {
+        self.base_true = self.base_true.min(now);
+    }
+
+    /// Stands still with its machine.
+    pub fn stop(&mut self, now: u64, for_us: u64) {
+        *self = Self {
+            base_true: now + for_us,
+            base_local: self.local(now).0,
+            ppm: self.ppm,
+        };
     }
 }
 
@@ -151,6 +125,12 @@ pub struct Node {
     pub disk: Disk,
     /// What the last disk held that was lost whole: an acknowledgement may still be on its way.
     pub lost: Disk,
+    /// An image of it that somebody keeps.
+    pub image: Option<Disk>,
+    /// Its disk forgot something that it has not got back yet, whether its process knows or not.
+    pub forgot: bool,
+    /// It was asked to leave, and starts again when it has.
+    pub leaving: bool,
     pub clock: Clock,
     pub ppm: i64,
     /// Counts machine boots, unique over the cluster.
@@ -180,6 +160,9 @@ impl Node {
             me: identity(id, 0, 0, 0),
             disk: Disk::default(),
             lost: Disk::default(),
+            image: None,
+            forgot: false,
+            leaving: false,
             clock: Clock {
                 base_true: 0,
                 base_local: 10_000_000 + u64::from(id) * 1_234_567,
@@ -210,8 +193,11 @@ impl Node {
 
     /// The process dies. Finished writes stay; of the unfinished ones any prefix may have reached
     /// the disk.
-    pub fn crash(&mut self, rng: &mut Rng) -> Vec<DurableOp> {
+    pub fn crash(&mut self, now: u64, rng: &mut Rng) -> Vec<DurableOp> {
         self.core = None;
+        self.leaving = false;
+        // Whoever can kill it has the machine running: no process runs beside a clock that stands.
+        self.clock.go_on(now);
         self.paused_until = 0;
         self.generation += 1;
         self.tick_at = u64::MAX;

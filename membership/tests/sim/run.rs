@@ -87,7 +87,9 @@ fn simulate(run: Run, leases: bool) -> Result<Stats, Violation> {
 fn draw_setup(rng: &mut Rng, run: Run) -> Setup {
     let n = run.nodes;
     let mut setup = Setup::plain(n, run.seed);
-    let t_ms = *rng.pick(&[500, 500, 100, 200, 1_000]).unwrap_or(&500);
+    let t_ms = *rng
+        .pick(&[500, 500, 500, 1_000, 1_000, 200, 200, 100])
+        .unwrap_or(&500);
     setup.t_fail_us = vec![t_ms * MS; n as usize];
     if rng.permille(150) {
         // One node's configuration was edited first (R0).
@@ -146,6 +148,9 @@ impl World {
         // A repair restarts its node, and what its clients asked for ends with it.
         self.run(repaired_at.saturating_sub(self.now) + MS);
         let limit = self.patience_us();
+        // Nor is anybody on its way out.
+        let stays = |w: &Self| w.nodes.iter().all(|n| !n.leaving);
+        self.until("who leaves has left", limit, stays);
         self.until(
             "one DC acts, everybody is in its view, logs are level",
             limit,
@@ -164,6 +169,7 @@ impl World {
         );
         self.equal();
         self.oracle.now = self.now;
+        self.oracle.linear_history();
         if let Some(core) = self.nodes.iter().find_map(|n| n.core.as_ref()) {
             self.oracle.nothing_lost_silently(core);
         }

@@ -1,17 +1,18 @@
 //! A whole cluster in one thread of virtual time: production cores over simulated machines.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 
 use membership::*;
 use wire::{Identity, NodeId};
 
 use crate::app::Work;
+use crate::disk::Disk;
 use crate::faults::{Fault, Profile};
 use crate::kernel::{KernelWork, Kernels};
 use crate::net::Net;
 use crate::node::{App, Node, Write};
 use crate::oracle::{Oracle, Violation};
+use crate::queue::Queue;
 use crate::relay;
 use crate::rng::Rng;
 
@@ -86,6 +87,8 @@ pub enum Happening {
         node: u32,
         at: Identity,
         peer: Identity,
+        /// Where the peer's disk ended, by its handshake.
+        head: u64,
     },
     Start {
         node: u32,
@@ -93,12 +96,6 @@ pub enum Happening {
     Work(Work),
     Fault(Fault),
     Kernel(KernelWork),
-}
-
-struct Due {
-    at: u64,
-    order: u64,
-    what: Happening,
 }
 
 pub struct World {
@@ -114,11 +111,11 @@ pub struct World {
     pub stats: Stats,
     pub app: crate::app::State,
     pub kernels: Kernels,
-    sessions: BTreeMap<(u32, u32), (Identity, Identity)>,
+    /// By [`World::pair`], the lower node's process first.
+    sessions: Vec<Option<(Identity, Identity)>>,
     /// The peer's process as each core was told.
-    told: BTreeMap<(u32, u32), Identity>,
-    queue: BinaryHeap<Reverse<Due>>,
-    order: u64,
+    told: Vec<Option<Identity>>,
+    queue: Queue<Happening>,
 }
 
 /// What a run did.
@@ -160,10 +157,9 @@ impl World {
             stats: Stats::default(),
             app: crate::app::State::default(),
             kernels: Kernels::new(n, setup.seed),
-            sessions: BTreeMap::new(),
-            told: BTreeMap::new(),
-            queue: BinaryHeap::new(),
-            order: 0,
+            sessions: vec![None; (n * n) as usize],
+            told: vec![None; (n * n) as usize],
+            queue: Queue::default(),
             setup,
         }
     }
@@ -180,13 +176,12 @@ impl World {
         &mut self.nodes[id as usize - 1]
     }
 
+    fn pair(&self, a: u32, b: u32) -> usize {
+        (a as usize - 1) * self.nodes.len() + b as usize - 1
+    }
+
     pub fn later(&mut self, in_us: u64, what: Happening) {
-        self.order += 1;
-        self.queue.push(Reverse(Due {
-            at: self.now + in_us,
-            order: self.order,
-            what,
-        }));
+        self.queue.push(self.now + in_us, what);
     }
 
     pub fn say(&self, node: u32, text: impl FnOnce() -> String) {
@@ -279,9 +274,8 @@ impl World {
         if !self.node(id).up() {
             return;
         }
-        let mut rng = self.rng.clone();
-        let late = self.node_mut(id).crash(&mut rng);
-        self.rng = rng;
+        let node = &mut self.nodes[id as usize - 1];
+        let late = node.crash(self.now, &mut self.rng);
         for op in late {
             self.write(id, &op);
         }
@@ -294,14 +288,15 @@ impl World {
     pub fn power_off(&mut self, id: u32) {
         self.kill(id);
         self.kernels.power_off(id);
-        let (now, mut rng) = (self.now, self.rng.clone());
-        self.node_mut(id).reboot(now, &mut rng);
-        self.rng = rng;
+        let node = &mut self.nodes[id as usize - 1];
+        node.reboot(self.now, &mut self.rng);
     }
 
     pub fn pause(&mut self, id: u32, for_us: u64) {
         let until = self.now + for_us;
-        self.node_mut(id).paused_until = until;
+        // A shorter pause ends no longer one.
+        let node = self.node_mut(id);
+        node.paused_until = node.paused_until.max(until);
         self.oracle.paused(id, until);
         self.say(id, || format!("paused for {} ms", for_us / MS));
     }
@@ -392,11 +387,12 @@ impl World {
             self.oracle
                 .safety_written(id, node.disk.safety.as_ref(), new);
         }
+        let recovering = |d: &Disk| d.safety.as_ref().is_some_and(|s| s.recovering);
+        let was = recovering(&node.disk);
         node.disk.apply(op);
-        if let Some(safety) = &node.disk.safety
-            && !safety.recovering
-        {
+        if node.disk.safety.is_some() && !recovering(&node.disk) {
             node.disk.degraded = false;
+            node.forgot &= !was;
         }
     }
 
@@ -437,37 +433,39 @@ impl World {
         self.oracle.sent(me, peer, &payload, deferred);
         let me = self.node(from).me;
         let (to, via, payload) = relay::wrapped(me, to, via, payload);
-        let told = self.told.get(&(from, to)).copied();
+        let told = self.told[self.pair(from, to)];
         let Some(peer) = self.session(me, to).filter(|peer| told == Some(*peer)) else {
             return;
         };
         if self.net.swallowed(from, to, &payload) {
             return;
         }
-        let (now, mut rng) = (self.now, self.rng.clone());
-        let (link, arrivals) = match via {
+        let now = self.now;
+        let (link, [first, again]) = match via {
             Via::Link(link) => {
-                if payload.len() > RELAY_DATAGRAM_BYTES_MAX {
-                    let text = format!("node {from}: datagram of {} bytes", payload.len());
+                let bytes = payload.len();
+                if bytes > RELAY_DATAGRAM_BYTES_MAX {
+                    let text = format!("node {from}: datagram of {bytes} bytes");
                     self.oracle.fail("bounds", text);
                 }
-                (link, self.net.datagram(&mut rng, now, from, to, link))
+                let rng = &mut self.rng;
+                (link, self.net.datagram(rng, now, (from, to), link, bytes))
             }
             Via::Stream | Via::Relay { .. } => {
-                let arrival = self.net.stream(&mut rng, now, from, to);
-                (0, arrival.into_iter().collect())
+                (0, [self.net.stream(&mut self.rng, now, from, to), None])
             }
         };
-        self.rng = rng;
-        for at in arrivals {
-            let payload = payload.clone();
-            let packet = Happening::Packet {
-                from: me,
-                to: peer,
-                link,
-                payload,
-            };
-            self.later(at - now, packet);
+        let packet = |payload| Happening::Packet {
+            from: me,
+            to: peer,
+            link,
+            payload,
+        };
+        if let Some(at) = again {
+            self.later(at - now, packet(payload.clone()));
+        }
+        if let Some(at) = first {
+            self.later(at - now, packet(payload));
         }
     }
 
@@ -475,7 +473,7 @@ impl World {
     fn unseal(&mut self, id: u32, sealed: &[u8]) {
         let (from, payload) = relay::unsealed(sealed);
         let to = self.node(id).me;
-        let told = self.told.get(&(id, from.node.0)) == Some(&from);
+        let told = self.told[self.pair(id, from.node.0)] == Some(from);
         if told {
             self.stats.relayed += 1;
             self.deliver(from, to, RELAY_LINK, payload);
@@ -485,7 +483,7 @@ impl World {
     /// The peer's process at the other end of the sender's session, if one stands for it.
     fn session(&self, me: Identity, to: u32) -> Option<Identity> {
         let from = me.node.0;
-        let (a, b) = self.sessions.get(&(from.min(to), from.max(to)))?;
+        let (a, b) = self.sessions[self.pair(from.min(to), from.max(to))].as_ref()?;
         let (mine, theirs) = if from < to { (a, b) } else { (b, a) };
         (*mine == me).then_some(*theirs)
     }
@@ -494,7 +492,8 @@ impl World {
     fn shake(&mut self, a: u32, b: u32) {
         let (a, b) = (a.min(b), a.max(b));
         let (x, y) = (self.node(a), self.node(b));
-        if !x.up() || !y.up() || self.sessions.get(&(a, b)) == Some(&(x.me, y.me)) {
+        let pair = self.pair(a, b);
+        if !x.up() || !y.up() || self.sessions[pair] == Some((x.me, y.me)) {
             return;
         }
         let speaks = |n: &Node| n.core.as_ref().is_some_and(Core::may_speak);
@@ -513,10 +512,17 @@ impl World {
             return;
         }
         let (ida, idb) = (self.node(a).me, self.node(b).me);
-        self.sessions.insert((a, b), (ida, idb));
+        self.sessions[pair] = Some((ida, idb));
         for (node, at, peer) in [(a, ida, idb), (b, idb, ida)] {
             let in_us = self.rng.range(50, MS);
-            self.later(in_us, Happening::Up { node, at, peer });
+            let head = self.node(peer.node.0).disk.head();
+            let up = Happening::Up {
+                node,
+                at,
+                peer,
+                head,
+            };
+            self.later(in_us, up);
         }
     }
 
@@ -574,10 +580,17 @@ impl World {
                 }
             }
             Happening::Shake { a, b } => self.shake(a, b),
-            Happening::Up { node, at, peer } => {
+            Happening::Up {
+                node,
+                at,
+                peer,
+                head,
+            } => {
                 if self.node(node).up() && self.node(node).me == at {
-                    self.told.insert((node, peer.node.0), peer);
+                    let pair = self.pair(node, peer.node.0);
+                    self.told[pair] = Some(peer);
                     self.input(node, Input::SessionUp { peer });
+                    self.input(node, Input::PeerHead { of: peer, head });
                 }
             }
             Happening::Start { node } => self.start(node),
@@ -604,22 +617,16 @@ impl World {
     /// Runs to a moment, or to the first violation.
     pub fn run_until(&mut self, end: u64) {
         while self.oracle.violation.is_none() {
-            let Some(Reverse(due)) = self.queue.peek() else {
+            let Some((at, what)) = self.queue.pop(end) else {
                 break;
             };
-            if due.at > end {
-                break;
-            }
-            let Some(Reverse(due)) = self.queue.pop() else {
-                break;
-            };
-            self.now = self.now.max(due.at);
-            let resume = self.waits_for(&due.what);
+            self.now = self.now.max(at);
+            let resume = self.waits_for(&what);
             if resume > self.now {
-                self.later(resume - self.now, due.what);
+                self.later(resume - self.now, what);
                 continue;
             }
-            self.happen(due.what);
+            self.happen(what);
         }
         self.stats.simulated_us += end.saturating_sub(self.stats.simulated_us);
         if self.oracle.violation.is_none() {
@@ -654,25 +661,5 @@ impl World {
             Some(violation) => Err(violation),
             None => Ok(self.stats),
         }
-    }
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
     }
 }

@@ -87,6 +87,7 @@ impl Oracle {
 
     pub(super) fn certificate(&mut self, body: &EntryBody) {
         match body {
+            EntryBody::FenceIntent(intent) => self.intent(intent),
             EntryBody::CleanLeft { identity } => {
                 self.left_clean.insert(identity.node, *identity);
             }
@@ -170,6 +171,7 @@ impl Oracle {
             self.check(!refused, "outcome", || {
                 format!("operation {op:?} was refused for good, and is entry {seq}")
             });
+            self.in_real_time(op, seq);
         }
         self.committed.push(Fact {
             hash,

@@ -69,9 +69,13 @@ impl Oracle {
         match result {
             Ok(seq) => {
                 let first = fate.acked.is_none();
+                if first {
+                    fate.answered = self.now;
+                }
                 let (was, at) = (fate.acked, fate.committed);
                 fate.acked = Some(*seq);
                 self.acked += u64::from(first);
+                self.acked_through = self.acked_through.max(*seq);
                 self.check(was.is_none_or(|w| w == *seq) || self.class_u, "I8", || {
                     format!("node {id}: operation {op:?} acknowledged at {was:?}, then {seq}")
                 });
@@ -103,7 +107,12 @@ impl Oracle {
 
     /// A retry may be applied although the first attempt was refused.
     pub fn proposed(&mut self, op: OpId) {
-        let fate = self.ops.entry(op).or_default();
+        let first = Fate {
+            floor: self.acked_through,
+            invoked: self.now,
+            ..Fate::default()
+        };
+        let fate = self.ops.entry(op).or_insert(first);
         fate.proposals += 1;
         fate.refused = false;
     }
@@ -119,6 +128,14 @@ impl Oracle {
         self.check(token.ballot >= promised, "I13", || {
             format!(
                 "node {id} runs a command of {:?}, it has promised {promised:?}",
+                token.ballot
+            )
+        });
+        // I17: only who had authority gives any, so no node without quorum has anything started.
+        let acted = self.leaders.get(&token.ballot) == Some(&token.dc);
+        self.check(acted, "I17", || {
+            format!(
+                "node {id}: a command of {:?}, under which nobody acted",
                 token.ballot
             )
         });

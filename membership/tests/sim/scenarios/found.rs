@@ -1,6 +1,8 @@
 //! What random seeds found in the core before it was put right, each played on purpose. Each has a
 //! seeded bug of its own that takes the repair back.
 
+use membership::Grant;
+
 use super::two_nodes::{intent_against, two_with_fencing};
 use super::*;
 
@@ -11,6 +13,7 @@ scenarios![
     a_certificate_in_memory_frees_nobody,
     soft_state_after_a_late_session,
     a_refusal_after_doubt_is_doubt,
+    i8_a_refusal_after_the_end_is_none,
     what_a_lone_half_loses_is_kept,
     more_views_under_lower_ballots,
     a_recovery_outlasts_the_log,
@@ -137,6 +140,33 @@ fn soft_state_after_a_late_session(seed: u64) -> Result<(), Violation> {
     world.net.cut_both(b, c, until);
     world.start(c);
     world.run(3 * SECOND);
+    ends_well(world)
+}
+
+/// A refuses what B asks for, and the answer is late. Another coordinator takes it, it is done, and B's
+/// client knows. Then A's answer comes.
+fn i8_a_refusal_after_the_end_is_none(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(Setup::plain(3, seed));
+    let a = dc_of(&world);
+    let b = others(&world, a)[0];
+    let parcel = |m: &Message| matches!(m, Message::Parcel { .. });
+    world.net.path(a, b).swallows = Some(parcel);
+    let op = world.new_op();
+    world.propose(b, op, EntryBody::Revoke { grant_no: 1 });
+    world.run(50 * MS);
+    // Of a grant that does not stand yet.
+    let holder = world.node(a).me;
+    let first = world.new_op();
+    world.propose(a, first, EntryBody::Grant(Grant::wanted("vip", holder)));
+    world.run(50 * MS);
+    let until = world.now + 2 * SECOND;
+    world.isolate(a, until);
+    world.until("another DC does it", 2 * SECOND, |w| {
+        w.oracle.is_committed(op)
+    });
+    world.run(2 * SECOND);
+    world.net.path(a, b).swallows = None;
+    world.run(2 * SECOND);
     ends_well(world)
 }
 

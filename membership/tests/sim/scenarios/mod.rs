@@ -24,8 +24,8 @@ use membership::{Core, EntryBody, FenceIntent, Input, VoterSet};
 use wire::NodeId;
 
 use crate::app::Work;
+use crate::disk::Disk;
 use crate::faults::Profile;
-use crate::node::Disk;
 use crate::oracle::Violation;
 use crate::world::{Happening, MS, SECOND, Setup, World};
 
