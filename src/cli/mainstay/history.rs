@@ -1,6 +1,6 @@
 //! `mainstay history`: the versions of the configuration that are kept.
 
-use super::HistoryVerb;
+use super::verbs::HistoryVerb;
 use crate::cli::backend::{self, Backend, ask};
 use crate::cli::console::Console;
 use crate::cli::crm::configuration_text;

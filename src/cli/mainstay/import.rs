@@ -9,31 +9,35 @@ use crate::cli::exit::{Exit, Failure};
 use crate::conf::{self, ConfError, Strictness, keepalived};
 use crate::paths::Paths;
 use cib::Cib;
+use clap::Args;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// What is to be done with the files.
+/// Files, and what is to be done with them.
+#[derive(Debug, Args)]
 pub(super) struct Wishes {
-    /// Nothing is changed.
-    pub(super) dry_run: bool,
-    /// What the daemon would refuse is a warning only.
-    pub(super) lenient: bool,
-    /// Node that the files come from.
-    pub(super) node: Option<String>,
+    /// corosync.conf, authkey, files of service.d, cib.xml, sysconfig files, keepalived.conf
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Tell only
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Unknown keys are remarks only
+    #[arg(long)]
+    lenient: bool,
+    /// Node that the files come from; this one when not given
+    #[arg(long)]
+    node: Option<String>,
 }
 
 /// Reports on every file, and takes over what can be, unless a line of it was refused.
 ///
 /// # Errors
 /// The first file that could not be taken over; those before it are.
-pub(super) fn run(
-    files: &[PathBuf],
-    wishes: &Wishes,
-    console: &mut Console,
-) -> Result<(), Failure> {
+pub(super) fn run(wishes: &Wishes, console: &mut Console) -> Result<(), Failure> {
     let paths = Paths::from_env();
-    for file in files {
+    for file in &wishes.files {
         let bytes = read(file)?;
         let name = file.display().to_string();
         let text = std::str::from_utf8(&bytes).ok();

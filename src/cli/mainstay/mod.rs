@@ -3,154 +3,22 @@
 mod doctor;
 mod history;
 mod import;
+mod members;
 mod past;
 mod store;
+mod verbs;
 mod vip;
 mod why;
 
-use super::backend::{self, ask_done};
+use super::backend::{self, Backend, ask_done};
 use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::table::COMMANDS;
 use crate::ipc::Request;
 use crate::view;
-use clap::{Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use clap::Parser as _;
 use std::process::ExitCode;
-
-/// The command line.
-#[derive(Debug, Parser)]
-#[command(
-    name = "mainstay",
-    version,
-    about = "A cluster's status, explanations, checks and upkeep"
-)]
-pub(crate) struct Arguments {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// How the cluster stands, and what is risky about it
-    Status {
-        /// Form of the answer
-        #[arg(short, long, value_enum, default_value_t = Output::Text)]
-        output: Output,
-    },
-    /// Why a resource is where it is, and not elsewhere
-    Why {
-        /// The resource
-        resource: String,
-        /// Of this node alone
-        #[arg(long)]
-        node: Option<String>,
-        /// As of this time: ISO 8601, local where no offset is given
-        #[arg(long, value_name = "TIME", conflicts_with = "transition")]
-        at: Option<String>,
-        /// As of a kept decision: its number, its name such as pe-input-17, or a CIB in a file
-        #[arg(long, value_name = "N")]
-        transition: Option<String>,
-    },
-    /// What the cluster would do next
-    Plan,
-    /// One line for monitoring, with performance data: exit code 0, 1, 2 or 3
-    Check,
-    /// Look for what is wrong with this node's set-up
-    Doctor,
-    /// Floating addresses: who holds them, by which lease, and how they came there
-    Vip {
-        /// Form of the answer
-        #[arg(short, long, value_enum, default_value_t = Output::Text)]
-        output: Output,
-    },
-    /// Fence a node by hand
-    Fence {
-        /// The node
-        node: String,
-        /// What the device shall do: reboot or off
-        #[arg(long, default_value = "reboot")]
-        action: String,
-        /// Do not ask
-        #[arg(short, long)]
-        yes: bool,
-    },
-    /// Read corosync.conf again
-    Reload,
-    /// The versions of the configuration that are kept: who changed what, when
-    History {
-        #[command(subcommand)]
-        verb: Option<HistoryVerb>,
-    },
-    /// Take over files of Corosync, Pacemaker and keepalived, and tell what becomes of each line
-    Import {
-        /// corosync.conf, authkey, files of service.d, cib.xml, sysconfig files, keepalived.conf
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        /// Tell only
-        #[arg(short = 'n', long)]
-        dry_run: bool,
-        /// Unknown keys are remarks only
-        #[arg(long)]
-        lenient: bool,
-        /// Node that the files come from; this one when not given
-        #[arg(long)]
-        node: Option<String>,
-    },
-    /// This node's store, while the daemon is down
-    #[command(subcommand)]
-    Store(StoreVerb),
-}
-
-#[derive(Debug, Subcommand)]
-enum HistoryVerb {
-    /// Number, time, user, program and node of each; the default
-    List,
-    /// The configuration as it was
-    Show {
-        /// The version's number
-        number: u64,
-        /// The whole CIB as XML
-        #[arg(long)]
-        xml: bool,
-    },
-    /// What changed between two versions
-    Diff {
-        /// The older version's number
-        old: u64,
-        /// The newer version's; the configuration as it is now when not given
-        new: Option<u64>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum StoreVerb {
-    /// Read and check everything in it
-    Verify,
-    /// Write everything in it as text
-    Export {
-        /// Where to; standard output when not given
-        file: Option<PathBuf>,
-    },
-    /// Make a new store from an export
-    Import {
-        /// The export
-        file: PathBuf,
-    },
-    /// Move the store aside, so that the node starts as a new one
-    Reset {
-        /// Said by somebody who knows that what this node promised is forgotten
-        #[arg(long)]
-        yes_lose_state: bool,
-    },
-}
-
-/// Forms of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Text,
-    Json,
-}
+use verbs::{Arguments, KeyVerb, NodeVerb, Output, TokenVerb, Verb};
 
 /// The whole program; `args` without its name.
 #[must_use]
@@ -202,20 +70,8 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Check => return Ok(ExitCode::from(check(console))),
         Verb::Doctor => return Ok(doctor::run(console).into()),
-        Verb::Import {
-            files,
-            dry_run,
-            lenient,
-            node,
-        } => {
-            let wishes = import::Wishes {
-                dry_run: *dry_run,
-                lenient: *lenient,
-                node: node.clone(),
-            };
-            return import::run(files, &wishes, console).map(|()| ExitCode::SUCCESS);
-        }
         Verb::Store(verb) => return store::run(verb, console).map(ExitCode::from),
+        Verb::Import(wishes) => import::run(wishes, console)?,
         Verb::Why {
             resource,
             node,
@@ -227,38 +83,82 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
             let text = why::explain(&plan, resource, node.as_deref())?;
             console.print(&heading);
             console.print(&text);
-            return Ok(ExitCode::SUCCESS);
         }
-        _ => {}
-    }
-    let mut backend = backend::open()?;
-    let backend = backend.as_mut();
-    match verb {
-        Verb::Status { output } => status(&backend::status(backend)?, *output, console)?,
-        Verb::Plan => plan(&backend::plan(backend)?, console),
-        Verb::Vip { output } => vip::show(&backend::status(backend)?, *output, console)?,
-        Verb::History { verb } => history::run(verb.as_ref(), backend, console)?,
-        Verb::Reload => {
-            let text = ask_done(backend, &Request::Reload)?;
-            console.line(&text);
+        Verb::Status { output } => status(&asked(backend::status)?, *output, console)?,
+        Verb::Plan => plan(&asked(backend::plan)?, console),
+        Verb::Vip { output } => vip::show(&asked(backend::status)?, *output, console)?,
+        Verb::History { verb } => asked(|b| history::run(verb.as_ref(), b, console))?,
+        Verb::Reload => console.line(&asked(|b| ask_done(b, &Request::Reload))?),
+        Verb::Init {
+            cluster_name,
+            name,
+            address,
+        } => members::init(cluster_name, name.as_deref(), address, console)?,
+        Verb::Join {
+            host,
+            token,
+            token_file,
+            name,
+            address,
+        } => {
+            let token = members::read_token(token.as_deref(), token_file.as_deref())?;
+            members::join(host, &token, name.as_deref(), address, console)?;
         }
-        Verb::Fence { node, action, yes } => {
-            if !yes {
-                return Err(Failure {
-                    exit: Exit::Unsafe,
-                    text: format!("fencing cuts the power of {node}"),
-                    cure: Some(format!(
-                        "say `mainstay fence {node} --yes` if it shall be done"
-                    )),
-                });
-            }
-            let (node, action) = (node.clone(), action.clone());
-            let text = ask_done(backend, &Request::Fence { node, action })?;
-            console.line(&text);
+        Verb::Token(TokenVerb::Create { valid }) => {
+            asked(|b| members::token(b, *valid, console))?;
         }
-        _ => {}
+        Verb::Node(verb) => asked(|b| node(verb, b, console))?,
+        Verb::Key(verb) => asked(|b| key(verb, b, console))?,
+        Verb::MinVersion { version } => {
+            let version = *version;
+            console.line(&asked(|b| ask_done(b, &Request::MinVersion { version }))?);
+        }
+        Verb::Fence { node, action, yes } => fence(node, action, *yes, console)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the cluster, or the file that stands for it, answers.
+fn asked<T>(ask: impl FnOnce(&mut dyn Backend) -> Result<T, Failure>) -> Result<T, Failure> {
+    ask(backend::open()?.as_mut())
+}
+
+fn node(verb: &NodeVerb, backend: &mut dyn Backend, console: &mut Console) -> Result<(), Failure> {
+    match verb {
+        NodeVerb::Remove { node, force } => members::remove(backend, node, *force, console),
+        NodeVerb::Rename { node, name } => {
+            let (node, name) = (node.clone(), name.clone());
+            console.line(&ask_done(backend, &Request::NodeRename { node, name })?);
+            Ok(())
+        }
+    }
+}
+
+fn key(verb: &KeyVerb, backend: &mut dyn Backend, console: &mut Console) -> Result<(), Failure> {
+    match verb {
+        KeyVerb::Rotate { no_wait } => members::rotate(backend, !no_wait, console),
+        KeyVerb::Status => members::key_status(backend, console),
+        KeyVerb::Abandon { node } => {
+            let node = node.clone();
+            console.line(&ask_done(backend, &Request::KeyAbandon { node })?);
+            Ok(())
+        }
+    }
+}
+
+fn fence(node: &str, action: &str, yes: bool, console: &mut Console) -> Result<(), Failure> {
+    if !yes {
+        return Err(Failure {
+            exit: Exit::Unsafe,
+            text: format!("fencing cuts the power of {node}"),
+            cure: Some(format!(
+                "say `mainstay fence {node} --yes` if it shall be done"
+            )),
+        });
+    }
+    let (node, action) = (node.to_owned(), action.to_owned());
+    console.line(&asked(|b| ask_done(b, &Request::Fence { node, action }))?);
+    Ok(())
 }
 
 fn status(status: &view::Status, output: Output, console: &mut Console) -> Result<(), Failure> {

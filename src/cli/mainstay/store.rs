@@ -1,7 +1,7 @@
 //! `mainstay store …`: this node's store while the daemon is down (a running daemon holds its
 //! lock, and says so).
 
-use super::StoreVerb;
+use super::verbs::StoreVerb;
 use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
 use crate::paths::Paths;

@@ -1,6 +1,6 @@
 //! `mainstay vip`: floating addresses, who holds them, by which lease, and how they came there.
 
-use super::Output;
+use super::verbs::Output;
 use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
 use crate::view::{Status, SwitchStatus, VipStatus, asctime};
