@@ -146,10 +146,11 @@ impl World {
         // A repair restarts its node, and what its clients asked for ends with it.
         self.run(repaired_at.saturating_sub(self.now) + MS);
         let limit = self.patience_us();
+        // So does the end of an agent that is under way, for its target.
         self.until(
-            "one DC acts, everybody is in its view, logs are level",
+            "one DC acts, everybody is in its view, logs are level, no agent runs",
             limit,
-            Self::settled,
+            |w| w.settled() && !w.fences(),
         );
         let ops: Vec<OpId> = (1..=self.size()).map(|id| self.write_at(id)).collect();
         let acked = |w: &Self| ops.iter().all(|op| w.oracle.ops[op].acked.is_some());
