@@ -122,6 +122,8 @@ pub struct Cluster {
     pub cut_links: BTreeSet<(u32, u32, LinkId)>,
     /// Packets that came by relay.
     pub relayed: u64,
+    /// Nobody passes anything on.
+    pub no_relay: bool,
     sessions: BTreeMap<(u32, u32), (Identity, Identity)>,
     queue: BTreeMap<(u64, u64), Happening>,
     order: u64,
@@ -154,6 +156,7 @@ impl Cluster {
             cut: BTreeSet::new(),
             cut_links: BTreeSet::new(),
             relayed: 0,
+            no_relay: false,
             sessions: BTreeMap::new(),
             queue: BTreeMap::new(),
             order: 0,
@@ -391,6 +394,7 @@ impl Cluster {
     fn transmit(&mut self, from: u32, to: u32, via: Via, payload: Vec<u8>) {
         self.sent_packets += 1;
         let (to, via, payload) = match via {
+            Via::Relay { .. } if self.no_relay => return,
             Via::Relay { hop, link } => {
                 let me = self.nodes[&from].config.as_ref().unwrap().me;
                 let sealed = seal(me, &payload);

@@ -327,6 +327,13 @@ impl World {
         self.later(in_us, Happening::Work(Work::AgentEnds { by, intent }));
     }
 
+    /// A fencing is under way, or asked for.
+    pub fn fences(&self) -> bool {
+        let running = self.app.agents.values().any(|until| self.now <= *until);
+        let mut cores = self.nodes.iter().filter_map(|n| n.core.as_ref());
+        running || cores.any(|core| !core.log_state().intents.is_empty())
+    }
+
     /// The target is really off before the agent says so; the result is lost with its node.
     fn agent_ends(&mut self, by: u32, intent: FenceIntent) {
         if !self.node(by).up() {

@@ -151,10 +151,11 @@ impl World {
         // Nor is anybody on its way out.
         let stays = |w: &Self| w.nodes.iter().all(|n| !n.leaving);
         self.until("who leaves has left", limit, stays);
+        // So does the end of an agent that is under way, for its target.
         self.until(
-            "one DC acts, everybody is in its view, logs are level",
+            "one DC acts, everybody is in its view, logs are level, no agent runs",
             limit,
-            Self::settled,
+            |w| w.settled() && !w.fences(),
         );
         let ops: Vec<OpId> = (1..=self.size()).map(|id| self.write_at(id)).collect();
         let acked = |w: &Self| ops.iter().all(|op| w.oracle.ops[op].acked.is_some());
