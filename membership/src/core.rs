@@ -72,6 +72,8 @@ pub struct Core {
     pub(crate) nonce: u64,
     pub(crate) restart_told: bool,
     pub(crate) lease: lease::Watch,
+    /// What [`Core::next_timeout`] gives.
+    pub(crate) timeout: Option<Time>,
 }
 
 /// What this node does about coordination.
@@ -204,6 +206,7 @@ impl Core {
             nonce: 0,
             restart_told: false,
             lease: lease::Watch::new(now),
+            timeout: None,
             cfg: config,
         };
         core.begin(recovered.commit_hint, &opened.truncate);
@@ -247,7 +250,8 @@ impl Core {
             Input::Leave { clean } => self.on_leave(clean),
         }
         self.advance();
-        self.lease.due = self.next_timeout();
+        self.timeout = self.reckon_timeout();
+        self.lease.due = self.timeout;
     }
 
     /// The next thing to do in the world.
@@ -317,6 +321,7 @@ impl Core {
         self.deliver();
         self.report();
         self.flush_writes();
+        self.timeout = self.reckon_timeout();
     }
 
     /// Recomputes the fold through the head: after truncation or a snapshot.
@@ -347,6 +352,11 @@ impl Core {
     /// for many times in every step, and reckoned only when the log changes them.
     pub(crate) fn predicates(&self) -> Arc<Predicates> {
         Arc::clone(&self.rules)
+    }
+
+    /// The same, to be looked at.
+    pub(crate) fn rules(&self) -> &Predicates {
+        &self.rules
     }
 
     /// An entry that changes voter sets came into the log, was committed, or left.

@@ -119,11 +119,11 @@ impl Core {
     /// on its disk, and so long before it asks: two that are eligible at once, as all are when a new
     /// process of the coordinator shows that the old one is dead, seldom ask both. Until when?
     fn standing_peer(&self) -> Option<(NodeId, Time)> {
-        let standing = self.peers.values().filter(|p| self.linked(p.node));
         let until = |since: Time| since.plus(self.cfg.timing.t_fail_us / 2);
+        let standing = self.peers.values();
         standing
             .filter_map(|p| p.stands_since.map(|since| (p.node, until(since))))
-            .find(|(_, until)| self.now < *until)
+            .find(|(node, until)| self.now < *until && self.linked(*node))
     }
 
     /// R6: the first view needs all configured nodes, present and empty, with one node list.

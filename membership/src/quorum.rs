@@ -38,18 +38,32 @@ impl Predicates {
         !self.0.is_empty() && self.0.iter().all(|set| votes(set, nodes) >= needed(set))
     }
 
+    /// The same of the nodes for which that is true; for questions of every step.
+    pub(crate) fn quorate_of(&self, there: impl Fn(NodeId) -> bool) -> bool {
+        let enough = |set: &VoterSet| {
+            let present = set.votes.iter().filter(|(node, _)| there(*node));
+            let votes = present.fold(0u32, |sum, (_, v)| sum.saturating_add(*v));
+            votes >= needed(set)
+        };
+        !self.0.is_empty() && self.0.iter().all(enough)
+    }
+
     /// The largest value that a quorum of every set has reached: stamps, acknowledged positions.
     pub fn reached(&self, values: &BTreeMap<NodeId, u64>) -> Option<u64> {
+        if mutant::on(Mutant::NonMemberVote) {
+            return self.reached_by_outsiders(values);
+        }
+        let each = self.0.iter().map(|set| reached_in(set, values));
+        each.collect::<Option<Vec<u64>>>()?.into_iter().min()
+    }
+
+    /// A seeded bug: whoever reached a value counts.
+    fn reached_by_outsiders(&self, values: &BTreeMap<NodeId, u64>) -> Option<u64> {
         let mut distinct: Vec<u64> = values.values().copied().collect();
         distinct.sort_unstable();
-        distinct.dedup();
         distinct.into_iter().rev().find(|floor| {
-            let nodes = values
-                .iter()
-                .filter(|(_, v)| *v >= floor)
-                .map(|(n, _)| *n)
-                .collect();
-            self.quorate(&nodes)
+            let there = values.iter().filter(|(_, v)| *v >= floor);
+            self.quorate(&there.map(|(n, _)| *n).collect())
         })
     }
 
@@ -117,6 +131,18 @@ pub fn needed(set: &VoterSet) -> u32 {
         return 1;
     }
     expected(set) / 2 + 1
+}
+
+/// The same for one set: highest values first until their votes are enough.
+fn reached_in(set: &VoterSet, values: &BTreeMap<NodeId, u64>) -> Option<u64> {
+    let voted = |(node, votes): &(NodeId, u32)| Some((*values.get(node)?, *votes));
+    let mut voted: Vec<(u64, u32)> = set.votes.iter().filter_map(voted).collect();
+    voted.sort_unstable_by(|a, b| b.cmp(a));
+    let (needed, mut have) = (needed(set), 0_u32);
+    voted.into_iter().find_map(|(value, votes)| {
+        have = have.saturating_add(votes);
+        (have >= needed).then_some(value)
+    })
 }
 
 /// Votes of these nodes; a vote counts only from inside the set.

@@ -367,6 +367,10 @@ impl Core {
     }
 
     pub(crate) fn channel_timeout(&self) -> Option<Time> {
+        if !self.may_send() {
+            // What waits is due, and stays so until the disk answers: no reason to wake up for.
+            return None;
+        }
         let t_fail_us = self.cfg.timing.t_fail_us;
         let live = self.peers.values().filter(|p| p.fresh(self.now, t_fail_us));
         live.filter_map(|p| p.channel.next_due(self.cfg.timing.resend_us))

@@ -270,12 +270,13 @@ impl Core {
         if !self.fit() {
             return (false, Contact::Unfit);
         }
-        let mut present = BTreeSet::from([self.me.node]);
-        let members = self.tip.view.members.iter().map(|m| m.identity.node);
-        present.extend(members.filter(|n| self.linked(*n)));
-        if !self.predicates().quorate(&present) {
+        let view = &self.tip.view;
+        let present = |n: NodeId| n == self.me.node || view.member(n).is_some() && self.linked(n);
+        let members = view.members.iter().map(|m| m.identity.node);
+        let count = members.filter(|n| present(*n)).count();
+        if !self.rules().quorate_of(present) {
             self.reports.leaderless = None;
-            return (false, Contact::TooFew(present.len()));
+            return (false, Contact::TooFew(count));
         }
         let dc = self.dc_alive();
         let acting = self.is_acting()
@@ -285,7 +286,7 @@ impl Core {
                 .is_some_and(|b| b.acting);
         if acting {
             self.reports.leaderless = None;
-            return (true, Contact::Quorum(present.len()));
+            return (true, Contact::Quorum(count));
         }
         // A change of coordinator is no loss of quorum unless it takes too long.
         let since = *self.reports.leaderless.get_or_insert(self.now);
@@ -395,6 +396,11 @@ impl Core {
 
     /// When the core wants [`Input::Tick`] at the latest.
     pub fn next_timeout(&self) -> Option<Time> {
+        self.timeout
+    }
+
+    /// Reckoned once, at the end of every step.
+    pub(crate) fn reckon_timeout(&self) -> Option<Time> {
         let store = self.writes.oldest().filter(|_| self.writes.usable());
         let leave = self
             .leaving

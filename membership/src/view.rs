@@ -41,12 +41,14 @@ impl Core {
             let now = self.peers.get(&id.node).and_then(|p| p.identity);
             *id == self.me || now == Some(*id)
         };
-        let live = members.iter().map(|m| m.identity).filter(running);
-        let live: BTreeSet<NodeId> = live.map(|id| id.node).collect();
-        let rules = self.predicates();
+        let live = |node: NodeId| {
+            let member = members.iter().find(|m| m.identity.node == node);
+            member.is_some_and(|m| running(&m.identity))
+        };
+        let rules = self.rules();
         // Of two nodes every member has to acknowledge, and a process that is gone never will.
-        let whole = !rules.two_node() || live.len() == members.len();
-        if (whole && rules.quorate(&live)) || mutant::on(Mutant::IntentKeepsOut) {
+        let whole = !rules.two_node() || members.iter().all(|m| running(&m.identity));
+        if (whole && rules.quorate_of(live)) || mutant::on(Mutant::IntentKeepsOut) {
             members
         } else {
             self.desired_members(true)
