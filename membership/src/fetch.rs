@@ -219,6 +219,10 @@ impl Core {
             self.ack(from);
             return;
         }
+        if unasked && !same && at.seq <= self.commit && !mutant::on(Mutant::OfferUnanswered) {
+            self.tell_place(from);
+            return;
+        }
         if !(asked || unasked) || at.seq <= self.commit || bytes > SNAPSHOT_BYTES_MAX {
             return;
         }
@@ -244,6 +248,17 @@ impl Core {
             });
             self.ask_more();
         }
+    }
+
+    /// A new DC's first word to this node is an offer of what it has: it was away when that DC began,
+    /// and got the snapshot before any entry of its ballot. Where to go on only this node can say.
+    fn tell_place(&mut self, dc: NodeId) {
+        let beat = self.peers.get(&dc).and_then(|p| p.beat.as_ref());
+        let Some(ballot) = beat.map(|b| b.ballot) else {
+            return;
+        };
+        let commit = self.point_or_base(self.commit);
+        self.send(dc, &Message::Mismatch { ballot, commit });
     }
 
     pub(crate) fn on_pull(&mut self, from: NodeId, seq: u64, offset: u64) {

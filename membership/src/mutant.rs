@@ -14,6 +14,8 @@ pub enum Mutant {
     AckMemoryAsDurable,
     /// An entry of an older ballot is committed by counting (Raft 5.4.2).
     CommitOldBallot,
+    /// Who has what a new DC offers does not say where it stands.
+    OfferUnanswered,
     /// A refusal that arrives after its proposal was answered is told as well (I8).
     LateAnswerTold,
     /// While joint, the new voter set alone decides (R3).
@@ -126,11 +128,12 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 59] = [
+    pub const ALL: [Self; 60] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
         Self::AckMemoryAsDurable,
+        Self::OfferUnanswered,
         Self::LateAnswerTold,
         Self::CommitOldBallot,
         Self::SinglePredicate,

@@ -18,10 +18,10 @@ use std::thread::JoinHandle;
 
 /// A datagram between two daemons.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Datagram {
-    from: SocketAddrV4,
-    to: SocketAddrV4,
-    bytes: Vec<u8>,
+pub(crate) struct Datagram {
+    pub(crate) from: SocketAddrV4,
+    pub(crate) to: SocketAddrV4,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Datagram {
@@ -65,13 +65,13 @@ impl Datagram {
 }
 
 /// A tap on every cable of the lab.
-struct Tap {
+pub(crate) struct Tap {
     over: Arc<AtomicBool>,
     thread: JoinHandle<BTreeSet<Datagram>>,
 }
 
 impl Tap {
-    fn start(c: &Cluster) -> Self {
+    pub(crate) fn start(c: &Cluster) -> Self {
         let socket = switch(c)
             .run(|| {
                 let kind = SockType::Raw;
@@ -88,7 +88,7 @@ impl Tap {
         Self { over, thread }
     }
 
-    fn stop(self) -> BTreeSet<Datagram> {
+    pub(crate) fn stop(self) -> BTreeSet<Datagram> {
         self.over.store(true, Ordering::Release);
         self.thread.join().unwrap()
     }

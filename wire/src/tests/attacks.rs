@@ -186,6 +186,40 @@ fn every_flipped_bit_is_refused_without_a_word() {
     net.assert_all_talk(1);
 }
 
+/// Random and bit-flipped packets, of each kind so many.
+const GARBAGE: u64 = 500_000;
+
+/// Packets of a session under way, each with a few bits flipped anywhere.
+#[test]
+fn flipped_packets_of_a_session_change_nothing_and_are_not_answered() {
+    let mut net = talked(2);
+    let genuine = net.captured.clone();
+    net.clear_seen();
+    let mut rng = Seeded(7);
+    let before: Vec<_> = (net.pairs().iter())
+        .map(|(a, b)| net.diagnosis(*a, *b))
+        .collect();
+    for round in 0..GARBAGE {
+        let mut packet = genuine[rng.below(genuine.len() as u64) as usize].clone();
+        for _ in 0..=rng.below(3) {
+            let bit = rng.below(8 * packet.bytes.len() as u64) as usize;
+            packet.bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        let received = net.deliver(&packet);
+        assert!(matches!(received, Received::Rejected(_)), "round {round}");
+    }
+    assert_eq!(net.captured.len(), 0, "nothing is answered");
+    for ((a, b), before) in net.pairs().into_iter().zip(before) {
+        let after = net.diagnosis(a, b);
+        assert_eq!(
+            (after.state, after.identity),
+            (before.state, before.identity)
+        );
+        assert_eq!(after.last_heard_us, before.last_heard_us);
+    }
+    net.assert_all_talk(1);
+}
+
 #[test]
 fn garbage_changes_nothing_and_is_not_answered() {
     let mut net = talked(1);
@@ -197,7 +231,7 @@ fn garbage_changes_nothing_and_is_not_answered() {
         .iter()
         .map(|(a, b)| net.diagnosis(*a, *b))
         .collect();
-    for round in 0..100_000u64 {
+    for round in 0..GARBAGE {
         let mut bytes = vec![0; rng.below(if round % 10 == 0 { 1600 } else { 200 }) as usize];
         rng.fill(&mut bytes);
         let to = 1 + rng.below(2) as u32;
@@ -231,7 +265,7 @@ fn garbage_changes_nothing_and_is_not_answered() {
         .values()
         .map(|node| node.reject_counts().total())
         .sum();
-    assert!(counted >= 100_000, "all counted: {counted}");
+    assert!(counted >= GARBAGE, "all counted: {counted}");
     net.assert_all_talk(1);
 }
 

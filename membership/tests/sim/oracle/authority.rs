@@ -117,6 +117,16 @@ impl Oracle {
             self.has_what_was_shared(id, core);
             return;
         }
+        // After a pause in which its clock stood, too, what reached it before makes it act for as
+        // long as its authority lasts by that clock, others or none beside it: like I3 (R17: the bound
+        // of a paused machine is stated, not hidden). What it commits is judged all the same (I4, I7).
+        let stood = self
+            .seen
+            .get(&id)
+            .is_some_and(|s| self.now < s.paused_until);
+        if stood {
+            return;
+        }
         if let Some(last) = self.committed.last() {
             let (seq, config) = (last.entry.seq, last.config.clone());
             let point = core.point(seq);

@@ -14,6 +14,7 @@ scenarios![
     soft_state_after_a_late_session,
     a_refusal_after_doubt_is_doubt,
     i8_a_refusal_after_the_end_is_none,
+    the_first_word_of_a_dc_is_a_snapshot,
     what_a_lone_half_loses_is_kept,
     more_views_under_lower_ballots,
     a_recovery_outlasts_the_log,
@@ -140,6 +141,28 @@ fn soft_state_after_a_late_session(seed: u64) -> Result<(), Violation> {
     world.net.cut_both(b, c, until);
     world.start(c);
     world.run(3 * SECOND);
+    ends_well(world)
+}
+
+/// C is away while a new coordinator begins and writes so much that what C lacks is compacted. The
+/// first that C hears of that ballot is the offer of a snapshot.
+fn the_first_word_of_a_dc_is_a_snapshot(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(Setup::plain(3, seed));
+    let a = dc_of(&world);
+    let c = others(&world, a)[1];
+    let until = world.now + 60 * SECOND;
+    world.isolate(c, until);
+    world.run(SECOND);
+    world.restart(a, 20 * MS, 50 * MS);
+    world.run(50 * MS);
+    world.until("a new ballot", 5 * SECOND, |w| w.dc().is_some());
+    for _ in 0..40 {
+        let dc = dc_of(&world);
+        for _ in 0..50 {
+            world.write_at(dc);
+        }
+        world.run(40 * MS);
+    }
     ends_well(world)
 }
 
