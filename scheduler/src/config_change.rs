@@ -30,16 +30,19 @@ fn compared_task<'a>(op: &HistoryOp<'a>) -> &'a str {
     }
 }
 
-/// Digest of parameters as histories record it.
-fn digest_of(params: &BTreeMap<String, String>) -> String {
-    cib::digest::operation(
-        params
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str())),
-    )
-}
-
 impl<'a> Cluster<'a> {
+    /// Digest of parameters as histories record it. Most resources of a kind have the same ones.
+    fn digest_of(&self, params: &BTreeMap<String, String>) -> String {
+        if let Some(digest) = self.known.digests.borrow().get(params) {
+            return digest.clone();
+        }
+        let pairs = params.iter();
+        let digest = cib::digest::operation(pairs.map(|(name, value)| (&**name, &**value)));
+        let mut digests = self.known.digests.borrow_mut();
+        digests.insert(params.clone(), digest.clone());
+        digest
+    }
+
     /// Digest of the parameters an operation is run with.
     pub(crate) fn operation_digest(
         &self,
@@ -48,7 +51,7 @@ impl<'a> Cluster<'a> {
         interval_ms: u64,
         node: Option<NodeId>,
     ) -> String {
-        digest_of(&self.digest_params(rsc, op, interval_ms, node))
+        self.digest_of(&self.digest_params(rsc, op, interval_ms, node))
     }
 
     fn digest_params(
@@ -95,14 +98,14 @@ impl<'a> Cluster<'a> {
                 restart.retain(|name, _| listed.contains(&name.as_str()));
             }
             restart.remove("CRM_meta_timeout");
-            if digest_of(&restart) != recorded {
+            if self.digest_of(&restart) != recorded {
                 return Compared::Restart;
             }
         }
         match op.xml.attr("op-digest") {
             None => Compared::Unknown,
             Some(recorded) => {
-                if digest_of(params) == recorded {
+                if self.digest_of(params) == recorded {
                     Compared::Same
                 } else if op.interval_ms == 0 && self.has_own_params(rsc, compared_task(op), node) {
                     // What is configured for this operation alone is not reloaded.
@@ -137,7 +140,7 @@ impl<'a> Cluster<'a> {
             let fencers = name.starts_with("pcmk_") || name == "provides";
             !hidden.contains(&name.as_str()) && !fencers && name != "CRM_meta_timeout"
         });
-        digest_of(&open) == recorded
+        self.digest_of(&open) == recorded
     }
 
     fn has_own_params(&self, rsc: RscId, task: &str, node: NodeId) -> bool {

@@ -1,5 +1,5 @@
 //! Meta attributes of operations. Hundreds of actions have the same ones, and share them until one
-//! of them gets some of its own.
+//! of them gets some of its own. Digests of parameters are worked out once, too.
 
 use crate::cluster::{ActId, Cluster, RscId};
 use std::cell::RefCell;
@@ -45,6 +45,8 @@ type OfOperation = (String, u64, Meta);
 pub(crate) struct Known {
     /// By the address of the resource's element.
     operations: RefCell<BTreeMap<usize, Vec<OfOperation>>>,
+    /// Of parameters.
+    pub(crate) digests: RefCell<BTreeMap<BTreeMap<String, String>, String>>,
     /// By the address of others, with one value more; those others are kept, too.
     expecting: BTreeMap<(usize, &'static str), (Meta, Meta)>,
 }
