@@ -297,6 +297,14 @@ pub enum Input {
         /// The set to move to.
         voters: VoterSet,
     },
+    /// Another node list, from now on: nodes came or were removed. Voters are not changed by this
+    /// ([`Input::Reconfigure`]), and a removed node is forgotten only when nothing rests on it.
+    Peers {
+        /// Every other node, ascending by node id.
+        peers: Vec<crate::PeerConfig>,
+        /// Digest of the new list, as [`crate::Config::nodelist_digest`].
+        nodelist_digest: [u8; 32],
+    },
     /// Whether fencing is configured (`stonith-enabled`): it changes with the CIB. A lone node of
     /// two commits class U only where it is not (R11).
     Fencing {

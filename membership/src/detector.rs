@@ -73,6 +73,7 @@ impl Core {
             }
             self.follow_commit(node, &beat);
             self.heed_view(&beat);
+            self.heed_list(node, &beat);
             let blank_among_logs = self.blank() && beat.head.seq > 0;
             if let Some(peer) = self.peers.get_mut(&node) {
                 peer.forgot &= beat.head.seq < peer.durable_known;
@@ -85,6 +86,27 @@ impl Core {
         self.check_known(node, known);
         if wants_echo {
             self.beat_to(node, Some(link), false);
+        }
+    }
+
+    /// A node that goes on with another node list: nobody notices until something depends on it.
+    fn heed_list(&mut self, node: NodeId, beat: &Beat) {
+        let same = beat.digest == digest_start(&self.cfg.nodelist_digest);
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return;
+        };
+        if same || beat.blank {
+            peer.lists_differ_since = None;
+            return;
+        }
+        let since = *peer.lists_differ_since.get_or_insert(now);
+        if now.since(since) >= LISTS_DIFFER_US {
+            let text = format!(
+                "node {node} works with another node list than this node: make nodelist and quorum \
+                 in corosync.conf the same on all nodes, and restart mainstayd where it was wrong"
+            );
+            self.notice("node-lists-differ", Some(node), text);
         }
     }
 
@@ -163,7 +185,7 @@ impl Core {
         let Some(peer) = self.peers.get(&node) else {
             return;
         };
-        if peer.identity.is_none() || peer.left {
+        if peer.identity.is_none() || peer.left || peer.retired {
             return;
         }
         let links: Vec<LinkId> = match link {
@@ -308,12 +330,18 @@ impl Core {
     pub(crate) fn check_detector(&mut self) {
         let now = self.now;
         let timing = self.cfg.timing;
-        let mut all = true;
+        // Once seen, seen for as long as this process lives.
+        let voters = match self.seen_all {
+            true => std::collections::BTreeSet::new(),
+            false => self.predicates().nodes(),
+        };
+        let mut all = self.knows_all(&voters);
         for peer in self.peers.values_mut() {
             for link in &mut peer.links {
                 link.check(now, &timing);
             }
-            all &= peer.fresh(now, timing.t_fail_us) && peer.hears_us(self.me.node);
+            let waited_for = voters.contains(&peer.node);
+            all &= !waited_for || peer.fresh(now, timing.t_fail_us) && peer.hears_us(self.me.node);
         }
         if all || mutant::on(Mutant::WaitForAllForgotten) {
             self.seen_all = true;
@@ -461,5 +489,8 @@ fn digest_start(digest: &[u8; 32]) -> [u8; 8] {
     start
 }
 
+/// Node lists may differ for so long, in microseconds: a change reaches every node in less, and a
+/// restart with another file lasts longer.
+const LISTS_DIFFER_US: u64 = 15_000_000;
 /// Longest hold of a peer's stamp this node is ready to promise, in microseconds.
 pub const HOLD_US_MAX: u64 = 120_000_000;

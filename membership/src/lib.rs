@@ -23,6 +23,7 @@ mod probe;
 mod propose;
 pub mod quorum;
 mod receive;
+mod roster;
 mod soft;
 mod state;
 mod status;

@@ -40,6 +40,10 @@ pub(crate) struct Peer {
     pub(crate) promise_received: Time,
     pub(crate) reported: PeerState,
     pub(crate) left: bool,
+    /// It is no longer in the node list: not heard, and forgotten when nothing rests on it.
+    pub(crate) retired: bool,
+    /// Since when its beats name another node list than this node's.
+    pub(crate) lists_differ_since: Option<Time>,
     /// Committed position it acknowledged as durable, over all its processes (R8).
     pub(crate) durable_known: u64,
     /// Its disk went back behind that: it is not counted before it has caught up (R8).
@@ -93,6 +97,8 @@ impl Peer {
             promise_received: Time(0),
             reported: PeerState::Unknown,
             left: false,
+            retired: false,
+            lists_differ_since: None,
             durable_known: 0,
             forgot: false,
             progress: Progress::default(),
@@ -116,6 +122,7 @@ impl Peer {
         self.echo = None;
         self.promise = None;
         self.left = false;
+        self.lists_differ_since = None;
         self.progress = Progress::default();
         self.channel = Channel::default();
         self.next_beat_no = 0;
@@ -126,7 +133,7 @@ impl Peer {
     /// Heard on some link within T and able to work: what the hears-row says, and what is echoed.
     pub(crate) fn hears(&self, now: Time, t_fail_us: u64) -> bool {
         let fit = self.beat.as_ref().is_some_and(|b| b.fit);
-        fit && !self.left && !self.forgot && self.fresh(now, t_fail_us)
+        fit && !self.left && !self.retired && !self.forgot && self.fresh(now, t_fail_us)
     }
 
     /// An authentic packet arrived within T, whatever it said.

@@ -144,20 +144,9 @@ pub(super) fn core_config(
     timing: Timing,
     trust_store: bool,
 ) -> membership::Config {
-    let links_to = |node: &NodeId| {
-        let has = |l: &&crate::transport::LinkAddresses| l.peers.contains_key(node);
-        peers.links.iter().filter(has).map(|l| l.link).collect()
-    };
     membership::Config {
         me,
-        peers: peers
-            .others()
-            .iter()
-            .map(|n| PeerConfig {
-                node: *n,
-                links: links_to(n),
-            })
-            .collect(),
+        peers: peer_configs(peers),
         nodelist_digest: digest(conf, peers),
         voters: voters(conf, peers),
         timing,
@@ -169,12 +158,36 @@ pub(super) fn core_config(
     }
 }
 
+/// The peers as the core knows them.
+pub(super) fn peer_configs(peers: &Peers) -> Vec<PeerConfig> {
+    let links_to = |node: &NodeId| {
+        let has = |l: &&crate::transport::LinkAddresses| l.peers.contains_key(node);
+        peers.links.iter().filter(has).map(|l| l.link).collect()
+    };
+    let others = peers.others().into_iter();
+    let config = |node| PeerConfig {
+        node,
+        links: links_to(&node),
+    };
+    others.map(config).collect()
+}
+
 /// votequorum(5) as the file says it.
 pub(super) fn voters(conf: &ClusterConf, peers: &Peers) -> VoterSet {
-    let two_node = conf.quorum.two_node && peers.votes.len() == 2;
+    let votes = peers.votes.iter().map(|(n, v)| (*n, *v)).collect();
+    voters_among(conf, votes, conf.quorum.expected_votes)
+}
+
+/// The same of some of the nodes.
+pub(super) fn voters_among(
+    conf: &ClusterConf,
+    votes: Vec<(NodeId, u32)>,
+    expected_votes: Option<u32>,
+) -> VoterSet {
+    let two_node = conf.quorum.two_node && votes.len() == 2;
     VoterSet {
-        votes: peers.votes.iter().map(|(n, v)| (*n, *v)).collect(),
-        expected_votes: conf.quorum.expected_votes,
+        votes,
+        expected_votes,
         two_node,
         wait_for_all: conf.quorum.wait_for_all.unwrap_or(two_node),
         ..VoterSet::default()
@@ -182,7 +195,7 @@ pub(super) fn voters(conf: &ClusterConf, peers: &Peers) -> VoterSet {
 }
 
 /// Equal on nodes whose files name the same nodes, addresses and quorum rules (R6).
-fn digest(conf: &ClusterConf, peers: &Peers) -> [u8; 32] {
+pub(super) fn digest(conf: &ClusterConf, peers: &Peers) -> [u8; 32] {
     let mut nodes: Vec<_> = conf
         .nodes
         .iter()

@@ -3,6 +3,8 @@
 mod attacks;
 mod drawings;
 mod handshakes;
+mod recorded;
+mod renewals;
 mod streams;
 
 use std::collections::BTreeMap;
