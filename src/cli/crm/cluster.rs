@@ -41,6 +41,8 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
             service::tell(&paths, verb)
         }
         "remove" => remove(context, words),
+        "init" => init(context, words),
+        "join" => join(context, words),
         other => Err(not_offered(other)),
     }
 }
@@ -48,12 +50,7 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
 /// What crmsh does here over ssh to the other nodes, and what to do in its place.
 fn not_offered(verb: &str) -> Failure {
     let cure = match verb {
-        "init" => {
-            "`mainstay init` makes a cluster of this node; by hand: corosync.conf.example starts one node, corosync-keygen makes the key"
-        }
-        "join" | "add" => {
-            "`mainstay token create` on a member and `mainstay join` on the new node; by hand: write it into the nodelist of corosync.conf on every node, copy corosync.conf and authkey to it and start mainstay there"
-        }
+        "add" => "run `crm cluster join` on the new node",
         "rename" => {
             "`crm corosync set totem.cluster_name NAME` on every node while the cluster is down"
         }
@@ -66,6 +63,58 @@ fn not_offered(verb: &str) -> Failure {
             format!("cluster {verb} is not offered"),
         )
     }
+}
+
+/// Options of `init` and `join` that mean something here; `-y` and the like are taken, as there
+/// are no questions.
+fn options(words: &[String], known: &[(&str, &str)], usage: &str) -> Result<Vec<String>, Failure> {
+    let mut values = vec![String::new(); known.len()];
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let (flag, glued) = match word.split_once('=') {
+            Some((flag, value)) => (flag, Some(value.to_owned())),
+            None => (word.as_str(), None),
+        };
+        if ["-y", "--yes", "-q", "--quiet"].contains(&flag) {
+            continue;
+        }
+        let at = known.iter().position(|(s, l)| *s == flag || *l == flag);
+        let value = glued.or_else(|| words.next().cloned());
+        match (at, value) {
+            (Some(at), Some(value)) => values[at] = value,
+            _ => return Err(Failure::usage(format!("`{word}`: {usage}"))),
+        }
+    }
+    Ok(values)
+}
+
+/// `init [-n NAME]`: a cluster of this node, as `mainstay init` makes it.
+fn init(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let usage = "usage: crm cluster init [-n NAME] [-y]; `mainstay init` has more options";
+    let values = options(words, &[("-n", "--name")], usage)?;
+    let name = match values[0].as_str() {
+        // As crmsh calls it.
+        "" => "hacluster",
+        name => name,
+    };
+    mainstay::init(name, None, &[], context.console)
+}
+
+/// `join -c HOST --token TOKEN`: into the cluster that HOST belongs to, as `mainstay join` does it.
+fn join(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let usage = "usage: crm cluster join -c HOST --token TOKEN";
+    let known = [("-c", "--cluster-node"), ("-t", "--token")];
+    let values = options(words, &known, usage)?;
+    let (host, token) = (&values[0], &values[1]);
+    if host.is_empty() || token.is_empty() {
+        return Err(Failure {
+            cure: Some(
+                "`mainstay token create` on a node of the cluster gives a token: no ssh keys and no passwords are needed".to_owned(),
+            ),
+            ..Failure::usage(usage)
+        });
+    }
+    mainstay::join(host, token, None, &[], context.console)
 }
 
 fn nothing_behind(verb: &str, words: &[String]) -> Result<(), Failure> {

@@ -60,7 +60,7 @@ pub(super) const LEVEL: Level = Level {
         below("config", &CONFIG),
         refused(
             "setup",
-            "write /etc/corosync/corosync.conf (corosync.conf.example starts one node), run corosync-keygen, copy both files to the other nodes and start mainstay there",
+            "`mainstay init --cluster-name NAME` makes a cluster of this node, `mainstay token create` here and `mainstay join` there bring the others",
         ),
         refused(
             "auth",
@@ -104,7 +104,7 @@ const NODES: Level = Level {
         super::level::also("delete", "remove"),
         refused(
             "add",
-            "write it into the nodelist of corosync.conf on every node, copy corosync.conf and authkey to it and start mainstay there",
+            "`mainstay token create` gives a token, `mainstay join` on the new node takes it",
         ),
         refused(
             "clear",
