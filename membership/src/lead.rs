@@ -336,6 +336,15 @@ impl Core {
         }
         let waiting = progress.sent.is_some_and(|t| self.now.since(t) < resend_us);
         let behind = progress.mem < head || progress.durable < head;
+        let since = progress
+            .unanswered
+            .filter(|_| progress.next > progress.mem + 1);
+        let lost = since.is_some_and(|t| self.now.since(t) >= resend_us);
+        if lost && progress.matched && !mutant::on(Mutant::LossHiddenByLoad) {
+            // However many entries were sent after it: what was lost comes before them.
+            progress.next = progress.mem + 1;
+            progress.unanswered = None;
+        }
         if !waiting && progress.sent.is_some() && behind {
             // Nothing was heard of what was sent: from the last position known to match.
             progress.next = if progress.matched {
@@ -390,6 +399,9 @@ impl Core {
         };
         peer.progress.sent = Some(now);
         peer.progress.commit_told = commit;
+        if sent_to > next {
+            peer.progress.unanswered.get_or_insert(now);
+        }
         if matched {
             peer.progress.next = sent_to;
         }
@@ -404,6 +416,10 @@ impl Core {
         };
         let progress = &mut peer.progress;
         progress.matched = true;
+        if mem.seq > progress.mem {
+            let more = mem.seq + 1 < progress.next;
+            progress.unanswered = more.then_some(self.now);
+        }
         progress.mem = progress.mem.max(mem.seq);
         progress.durable = progress.durable.max(durable.seq);
         if mutant::on(Mutant::AckMemoryAsDurable) {

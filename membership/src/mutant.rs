@@ -16,6 +16,8 @@ pub enum Mutant {
     CommitOldBallot,
     /// Who has what a new DC offers does not say where it stands.
     OfferUnanswered,
+    /// What was lost on its way to a follower is sent again only when nothing else is sent.
+    LossHiddenByLoad,
     /// A refusal that arrives after its proposal was answered is told as well (I8).
     LateAnswerTold,
     /// While joint, the new voter set alone decides (R3).
@@ -128,12 +130,13 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 61] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
         Self::AckMemoryAsDurable,
         Self::OfferUnanswered,
+        Self::LossHiddenByLoad,
         Self::LateAnswerTold,
         Self::CommitOldBallot,
         Self::SinglePredicate,

@@ -82,6 +82,8 @@ pub(crate) struct Progress {
     pub(crate) commit_told: u64,
     /// Last append; an answer is due.
     pub(crate) sent: Option<Time>,
+    /// Since when entries are on the way of which none was acknowledged.
+    pub(crate) unanswered: Option<Time>,
     /// The follower's log is known to contain `next - 1`.
     pub(crate) matched: bool,
     /// Last offer of a snapshot.

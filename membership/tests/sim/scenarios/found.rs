@@ -15,6 +15,7 @@ scenarios![
     a_refusal_after_doubt_is_doubt,
     i8_a_refusal_after_the_end_is_none,
     the_first_word_of_a_dc_is_a_snapshot,
+    a_loss_under_load,
     what_a_lone_half_loses_is_kept,
     more_views_under_lower_ballots,
     a_recovery_outlasts_the_log,
@@ -162,6 +163,31 @@ fn the_first_word_of_a_dc_is_a_snapshot(seed: u64) -> Result<(), Violation> {
             world.write_at(dc);
         }
         world.run(40 * MS);
+    }
+    ends_well(world)
+}
+
+/// Of two nodes, an entry is lost on its way, and clients go on writing, more often than packets are
+/// sent again.
+fn a_loss_under_load(seed: u64) -> Result<(), Violation> {
+    let mut setup = Setup::plain(2, seed);
+    setup.t_fail_us = vec![5 * SECOND; 2];
+    let mut world = founded(setup);
+    let a = dc_of(&world);
+    let b = 3 - a;
+    world.net.path(a, b).swallows = Some(|m| matches!(m, Message::Append { .. }));
+    let first = world.write_at(a);
+    world.run(5 * MS);
+    world.net.path(a, b).swallows = None;
+    let end = world.now + 5 * SECOND;
+    while world.now < end && !world.oracle.is_committed(first) {
+        world.write_at(a);
+        world.run(60 * MS);
+    }
+    if !world.oracle.is_committed(first) {
+        let text = format!("not committed in five seconds\n{}", world.picture());
+        world.oracle.now = world.now;
+        world.oracle.fail("I23", text);
     }
     ends_well(world)
 }
