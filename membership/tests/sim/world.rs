@@ -438,8 +438,9 @@ impl World {
         let me = self.node(from).me;
         let (to, via, payload) = match via {
             Via::Relay { .. } => {
-                // Sealed for the process that the session is with, or not at all.
-                let Some(end) = self.session(me, to) else {
+                // Sealed for the process that the core knows, or not at all.
+                let known = self.told.get(&(from, to)).copied();
+                let Some(end) = self.session(me, to).filter(|end| known == Some(*end)) else {
                     return;
                 };
                 relay::wrapped(me, end, via, payload)
