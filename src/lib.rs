@@ -13,6 +13,7 @@ pub mod executor;
 pub mod fencing;
 pub mod inputs;
 pub mod ipc;
+pub mod join;
 pub mod lab;
 pub mod paths;
 pub mod replica;

@@ -298,6 +298,14 @@ pub enum Input {
         /// The set to move to.
         voters: VoterSet,
     },
+    /// Another node list, from now on: nodes came or were removed. Voters are not changed by this
+    /// ([`Input::Reconfigure`]), and a removed node is forgotten only when nothing rests on it.
+    Peers {
+        /// Every other node, ascending by node id.
+        peers: Vec<crate::PeerConfig>,
+        /// Digest of the new list, as [`crate::Config::nodelist_digest`].
+        nodelist_digest: [u8; 32],
+    },
     /// Links that are held down after flaps come up with the next packet.
     ResetLinks,
     /// Whether fencing is configured (`stonith-enabled`): it changes with the CIB. A lone node of

@@ -185,8 +185,8 @@ impl Core {
             proposals: Proposals::default(),
             soft: BTreeMap::new(),
             beats: detector::Beats::default(),
-            seen_all: config.peers.is_empty(),
-            let_in: config.peers.is_empty(),
+            seen_all: false,
+            let_in: false,
             installed_view: 0,
             reports: status::Reports::default(),
             leaving: None,
@@ -227,6 +227,10 @@ impl Core {
             Input::Propose { op, body } => self.on_propose(op, body),
             Input::ProposeAll { all } => self.on_propose_all(all),
             Input::Reconfigure { voters } => self.on_reconfigure(voters),
+            Input::Peers {
+                peers,
+                nodelist_digest,
+            } => self.on_peers(peers, nodelist_digest),
             Input::ResetLinks => self.reset_links(),
             Input::Fencing { configured } => self.cfg.fencing = configured,
             Input::Publish { items } => self.on_publish(items),
@@ -264,6 +268,7 @@ impl Core {
     /// Everything that follows from time and state; runs after every input and is idempotent.
     fn advance(&mut self) {
         self.check_store();
+        self.forget_retired();
         self.check_detector();
         self.check_recovery();
         self.check_authority();
@@ -283,6 +288,8 @@ impl Core {
 
     fn begin(&mut self, commit_hint: u64, truncate: &Option<u64>) {
         self.refold();
+        self.seen_all = self.is_only_node();
+        self.let_in = self.seen_all;
         self.assume_echoed();
         let at = self.log.snapshot.at;
         let app = self.log.snapshot.app.clone();

@@ -81,6 +81,7 @@ impl Core {
             self.follow_commit(node, &beat);
             self.heed_view(&beat);
             self.heed_row(node, &beat);
+            self.heed_list(node, &beat);
             let blank_among_logs = self.blank() && beat.head.seq > 0;
             if let Some(peer) = self.peers.get_mut(&node) {
                 peer.forgot &= beat.head.seq < peer.durable_known;
@@ -113,6 +114,27 @@ impl Core {
         let excepted = alone_too && !mutant::on(Mutant::DeafOfTwoIsGone);
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.deaf = deaf && !excepted && !mutant::on(Mutant::DeafStaysMember);
+        }
+    }
+
+    /// A node that goes on with another node list: nobody notices until something depends on it.
+    fn heed_list(&mut self, node: NodeId, beat: &Beat) {
+        let same = beat.digest == digest_start(&self.cfg.nodelist_digest);
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return;
+        };
+        if same || beat.blank {
+            peer.lists_differ_since = None;
+            return;
+        }
+        let since = *peer.lists_differ_since.get_or_insert(now);
+        if now.since(since) >= LISTS_DIFFER_US {
+            let text = format!(
+                "node {node} works with another node list than this node: make nodelist and quorum \
+                 in corosync.conf the same on all nodes, and restart mainstayd where it was wrong"
+            );
+            self.notice("node-lists-differ", Some(node), text);
         }
     }
 
@@ -186,7 +208,7 @@ impl Core {
     /// A heartbeat (with a stamp) or an answer to one, on one link or on all, and by the nodes that
     /// pass it on where it takes such.
     pub(crate) fn beat_to(&mut self, node: NodeId, link: Option<LinkId>, stamped: bool) {
-        let met = |p: &Peer| p.identity.is_some() && !p.left;
+        let met = |p: &Peer| p.identity.is_some() && !p.left && !p.retired;
         if !self.may_send() || !self.peers.get(&node).is_some_and(met) {
             return;
         }
@@ -367,7 +389,12 @@ impl Core {
     pub(crate) fn check_detector(&mut self) {
         let now = self.now;
         let timing = self.cfg.timing;
-        let mut all = true;
+        // Once seen, seen for as long as this process lives.
+        let voters = match self.seen_all {
+            true => std::collections::BTreeSet::new(),
+            false => self.predicates().nodes(),
+        };
+        let mut all = self.knows_all(&voters);
         for peer in self.peers.values_mut() {
             let fresh = peer.fresh(now, timing.t_fail_us);
             for link in &mut peer.links {
@@ -377,7 +404,8 @@ impl Core {
                 }
             }
             peer.in_use = Some(peer.best());
-            all &= peer.fresh(now, timing.t_fail_us) && peer.hears_us(self.me.node);
+            let waited_for = voters.contains(&peer.node);
+            all &= !waited_for || peer.fresh(now, timing.t_fail_us) && peer.hears_us(self.me.node);
         }
         if all || mutant::on(Mutant::WaitForAllForgotten) {
             self.seen_all = true;
@@ -523,5 +551,8 @@ fn digest_start(digest: &[u8; 32]) -> [u8; 8] {
     start
 }
 
+/// Node lists may differ for so long, in microseconds: a change reaches every node in less, and a
+/// restart with another file lasts longer.
+const LISTS_DIFFER_US: u64 = 15_000_000;
 /// Longest hold of a peer's stamp this node is ready to promise, in microseconds.
 pub const HOLD_US_MAX: u64 = 120_000_000;

@@ -58,12 +58,13 @@ impl Core {
         if rules.votes_of(self.me.node) == 0 {
             return Err("this node has no vote".into());
         }
+        let voters = rules.nodes();
         let mut consenting = BTreeSet::from([self.me.node]);
         for peer in self.peers.values() {
             let consents = peer.beat.as_ref().is_some_and(|b| b.dc_lost);
             if self.linked(peer.node) && (consents || mutant::on(Mutant::NoPreVote)) {
                 consenting.insert(peer.node);
-            } else if rules.two_node() && self.heard(peer.node) {
+            } else if rules.two_node() && voters.contains(&peer.node) && self.heard(peer.node) {
                 return Err(format!("node {} is there and does not consent", peer.node));
             }
         }
@@ -97,7 +98,9 @@ impl Core {
             return None;
         }
         let wait = rules.wait_for_all() && !mutant::on(Mutant::WaitForAllForgotten);
-        let mut absent = self.peers.values().filter(|p| !present.contains(&p.node));
+        let voters = rules.nodes();
+        let absent = self.peers.values().filter(|p| !present.contains(&p.node));
+        let mut absent = absent.filter(|p| voters.contains(&p.node));
         let absent = absent.find(|p| wait || p.beat.is_some())?;
         (!self.sole_survivor()).then_some(absent.node)
     }
@@ -434,9 +437,9 @@ impl Core {
         };
         // Q = 1: whoever is there and able has to agree, for two quorums of one do not intersect.
         let absent_partner = rules.two_node()
-            && self
-                .peers
-                .keys()
+            && rules
+                .nodes()
+                .iter()
                 .any(|node| self.heard(*node) && !promised.contains(node));
         if !enough || absent_partner || self.outsider(&promised).is_some() {
             return;

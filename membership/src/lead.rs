@@ -464,7 +464,7 @@ impl Core {
                 .map(|m| acked.get(&m.identity.node).copied().unwrap_or(0))
                 .min();
             reached = reached.min(all.unwrap_or(0));
-            let alone = self.tip.view.members.len() == 1;
+            let alone = self.tip.has_lone_voter(&self.tip.view);
             if alone && reached < self.last_view_seq() && !mutant::on(Mutant::AloneBeforeItsView) {
                 // What stands before the view that says so commits with it, never before: else a
                 // crash in between leaves a commit that nothing calls class U.

@@ -269,7 +269,9 @@ impl Core {
             return false;
         }
         let t_fail_us = self.cfg.timing.t_fail_us;
-        self.peers.values().any(|p| {
+        let voters = self.predicates().nodes();
+        let mut others = self.peers.values().filter(|p| voters.contains(&p.node));
+        others.any(|p| {
             let echo = p.promise.as_ref();
             let agrees = echo.is_some_and(|e| e.member && Time(e.sent_us) >= self.lease.since);
             let heard = p.fresh(self.now, t_fail_us) && !p.left;

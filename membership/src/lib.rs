@@ -24,6 +24,7 @@ mod propose;
 pub mod quorum;
 mod receive;
 mod relay;
+mod roster;
 mod soft;
 mod state;
 mod status;

@@ -52,6 +52,10 @@ pub(crate) struct Peer {
     pub(crate) promise_received: Time,
     pub(crate) reported: PeerState,
     pub(crate) left: bool,
+    /// It is no longer in the node list: not heard, and forgotten when nothing rests on it.
+    pub(crate) retired: bool,
+    /// Since when its beats name another node list than this node's.
+    pub(crate) lists_differ_since: Option<Time>,
     /// Committed position it acknowledged as durable, over all its processes (R8).
     pub(crate) durable_known: u64,
     /// Its disk went back behind that: it is not counted before it has caught up (R8).
@@ -110,6 +114,8 @@ impl Peer {
             promise_received: Time(0),
             reported: PeerState::Unknown,
             left: false,
+            retired: false,
+            lists_differ_since: None,
             durable_known: 0,
             forgot: false,
             progress: Progress::default(),
@@ -140,6 +146,7 @@ impl Peer {
         self.echo = None;
         self.promise = None;
         self.left = false;
+        self.lists_differ_since = None;
         self.progress = Progress::default();
         self.channel = Channel::default();
         self.next_beat_no = 0;
@@ -151,7 +158,11 @@ impl Peer {
     /// counts in the hears-row, and what is echoed (R0).
     pub(crate) fn hears(&self, now: Time, t_fail_us: u64) -> bool {
         let fit = self.beat.as_ref().is_some_and(|b| b.fit);
-        fit && !self.left && !self.forgot && !self.deaf && self.fresh(now, t_fail_us)
+        fit && !self.left
+            && !self.retired
+            && !self.forgot
+            && !self.deaf
+            && self.fresh(now, t_fail_us)
     }
 
     /// A direct link is up.

@@ -82,6 +82,13 @@ impl Predicates {
 }
 
 impl VoterSet {
+    /// Is it a set of two where either may go on alone, and the view has one of them? Who is in the
+    /// view beside that one makes no difference: it does not vote in this set.
+    pub(crate) fn has_one_of_two_in(&self, view: &crate::View) -> bool {
+        let present = |(node, _): &&(NodeId, u32)| view.member(*node).is_some();
+        self.two_node && self.votes.len() == 2 && self.votes.iter().filter(present).count() == 1
+    }
+
     /// The node's votes, if it is in the set.
     pub fn votes_of(&self, node: NodeId) -> Option<u32> {
         self.votes.iter().find(|(n, _)| *n == node).map(|(_, v)| *v)

@@ -17,6 +17,10 @@ impl Core {
             self.notice("unknown-node", Some(node), text);
             return false;
         };
+        if peer.retired {
+            // It is answered nothing, and promised nothing from now on.
+            return false;
+        }
         if peer.identity == Some(identity) {
             return true;
         }

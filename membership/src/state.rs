@@ -180,11 +180,8 @@ impl LogState {
     /// A lone node of a two-node cluster whose peer is not proved gone (R11).
     pub(crate) fn uncertified(&self) -> bool {
         let sets = std::iter::once(&self.config.current).chain(&self.config.next);
-        let two_node = sets.clone().any(|s| s.two_node && s.votes.len() == 2);
-        if !two_node || self.view.members.len() != 1 {
-            return false;
-        }
-        let absent = sets.flat_map(|s| &s.votes).map(|(node, _)| *node);
+        let lone = sets.filter(|s| s.has_one_of_two_in(&self.view));
+        let absent = lone.flat_map(|s| &s.votes).map(|(node, _)| *node);
         absent.into_iter().any(|node| {
             let last = self.last_seen.get(&node);
             self.view.member(node).is_none() && last.is_some_and(|id| !self.certified(id))
@@ -193,8 +190,13 @@ impl LogState {
 
     /// One of two nodes, alone, and the other is proved gone.
     fn survives(&self) -> bool {
-        let two_node = self.config.current.two_node && self.config.current.votes.len() == 2;
-        two_node && self.view.members.len() == 1 && !self.uncertified()
+        self.config.current.has_one_of_two_in(&self.view) && !self.uncertified()
+    }
+
+    /// Has the view one of two voters of some set where either may go on alone (Q = 1)?
+    pub(crate) fn has_lone_voter(&self, view: &View) -> bool {
+        let mut sets = std::iter::once(&self.config.current).chain(&self.config.next);
+        sets.any(|s| s.has_one_of_two_in(view))
     }
 
     fn apply_grant(&mut self, body: &EntryBody, seq: u64) {

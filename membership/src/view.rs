@@ -184,19 +184,16 @@ impl Core {
     }
 
     fn rejoining(&self) -> bool {
-        let lone =
-            |l: &log::Logged| matches!(&l.record.body, EntryBody::View(v) if v.members.len() == 1);
+        let lone = |l: &log::Logged| matches!(&l.record.body, EntryBody::View(v) if self.tip.config.current.has_one_of_two_in(v));
         self.tip.config.current.two_node
-            && self.tip.view.members.len() > 1
+            && !self.tip.config.current.has_one_of_two_in(&self.tip.view)
             && !mutant::on(Mutant::FreeBeforeTheOtherAgrees)
             && self.log.iter_after(self.commit).any(lone)
     }
 
     fn proof_in_memory_only(&self) -> bool {
-        let two_node = self.tip.config.current.two_node;
-        two_node
+        self.tip.has_lone_voter(&self.tip.view)
             && !mutant::on(Mutant::ProofInMemory)
-            && self.tip.view.members.len() == 1
             && self.log.iter_after(self.writes.durable).any(|l| {
                 matches!(
                     l.record.body,

@@ -2,15 +2,15 @@
 
 use super::backend::{self, Backend};
 use super::exit::{Exit, Failure};
+use crate::ipc::Request;
 use cib::Section;
 use cib::config::Config;
 
 /// Takes a node out. Returns remarks on what still names it.
 ///
 /// # Errors
-/// [`Exit::NoSuch`] for an unknown node; [`Exit::Unsafe`] when it is there, when corosync.conf
-/// still lists it (it would be back at once), and, unless forced, when it was lost without a
-/// goodbye: with its entry goes the knowledge that it may still run something.
+/// [`Exit::NoSuch`] for an unknown node; [`Exit::Unsafe`] when it is there and, unless forced, when
+/// it was lost without a goodbye: with its entry goes the knowledge that it may still run something.
 pub(crate) fn remove(
     backend: &mut dyn Backend,
     node: &str,
@@ -19,23 +19,35 @@ pub(crate) fn remove(
 ) -> Result<Vec<String>, Failure> {
     let (removed, _) = {
         may_go(backend, node, force)?;
+        let left = leave_cluster(backend, node, force)?;
         backend::edit(backend, client, |cib| {
             let known = Config::new(cib).node(node);
             let known = known.map(|n| (n.id.to_owned(), n.uname.to_owned()));
-            let (id, name) = known.ok_or_else(|| unknown(node))?;
+            let Some((id, name)) = known else {
+                // The DC took it out meanwhile.
+                return match left {
+                    true => Ok((node.to_owned(), cib.clone())),
+                    false => Err(unknown(node)),
+                };
+            };
             let nodes = &mut cib.section_mut(Section::Nodes).children;
             nodes.retain(|n| n.name != "node" || n.id() != Some(&id));
             Ok((name, cib.clone()))
         })?
     };
     let (name, cib) = removed;
+    Ok(remarks(&cib, &name))
+}
+
+/// What still names a node that is gone.
+pub(crate) fn remarks(cib: &cib::Cib, name: &str) -> Vec<String> {
     let constraints = cib.section(Section::Constraints).into_iter();
     let constraints = constraints.flat_map(|c| &c.children);
-    let naming = constraints.filter(|c| c.attr("node") == Some(&name));
+    let naming = constraints.filter(|c| c.attr("node") == Some(name));
     let remark = |id: &str| {
         format!("constraint {id} still names {name}: `crm configure delete {id}` removes it")
     };
-    Ok(naming.filter_map(|c| c.id().map(remark)).collect())
+    naming.filter_map(|c| c.id().map(remark)).collect()
 }
 
 fn may_go(backend: &mut dyn Backend, node: &str, force: bool) -> Result<(), Failure> {
@@ -56,17 +68,7 @@ fn may_go(backend: &mut dyn Backend, node: &str, force: bool) -> Result<(), Fail
     if shown.online || shown.pending {
         return refused(
             format!("{name} is in the cluster: it was not removed"),
-            format!(
-                "stop mainstayd there first, take {name} out of corosync.conf on the others and restart mainstayd on them, one after the other"
-            ),
-        );
-    }
-    if status.peers.iter().any(|p| p.name == *name) {
-        return refused(
-            format!("corosync.conf still lists {name}: it would be back at once"),
-            format!(
-                "take {name} out of corosync.conf on every other node, restart mainstayd on them, one after the other, then repeat this"
-            ),
+            "stop mainstayd there first, then repeat this".to_owned(),
         );
     }
     if shown.unclean && !force {
@@ -76,6 +78,21 @@ fn may_go(backend: &mut dyn Backend, node: &str, force: bool) -> Result<(), Fail
         );
     }
     Ok(())
+}
+
+/// Takes the node out of the cluster's node list, where it stands there: a log entry, and a step of
+/// the voters. The DC takes it out of the CIB then. Returns whether it stood there.
+fn leave_cluster(backend: &mut dyn Backend, node: &str, force: bool) -> Result<bool, Failure> {
+    if !backend.live() {
+        return Ok(false);
+    }
+    let status = backend::status(backend)?;
+    let listed = |p: &&crate::view::PeerStatus| p.name == node || p.node_id.to_string() == node;
+    let Some(name) = status.peers.iter().find(listed).map(|p| p.name.clone()) else {
+        return Ok(false);
+    };
+    let request = Request::NodeRemove { node: name, force };
+    backend::ask_done(backend, &request).map(|_| true)
 }
 
 fn unknown(node: &str) -> Failure {

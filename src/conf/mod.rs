@@ -8,12 +8,14 @@ mod model;
 mod names;
 mod read;
 mod syntax;
+mod write;
 
 pub use authkey::{AuthkeyError, KEY_BYTES, generate as generate_authkey, load as load_authkey};
 pub use cmap::keys as map_keys;
 pub use model::{ClusterConf, Link, Logging, NodeConf, QuorumConf, Warning};
 pub use names::Hosts;
 pub use read::{Strictness, read};
+pub use write::{new_file, replace_file, with_nodes};
 
 use std::fmt;
 

@@ -52,7 +52,7 @@ pub struct Link {
 pub struct QuorumConf {
     /// `expected_votes`.
     pub expected_votes: Option<u32>,
-    /// `two_node`.
+    /// `two_node`, as written: it counts while two nodes vote.
     pub two_node: bool,
     /// `wait_for_all`, when given (two_node implies it otherwise).
     pub wait_for_all: Option<bool>,

@@ -352,7 +352,6 @@ impl Reader<'_> {
                 self.conf.nodes.len()
             );
             self.warn(0, "two_node", text);
-            self.conf.quorum.two_node = false;
         }
         Ok(self.conf)
     }

@@ -23,7 +23,9 @@ use crate::fencing::FenceOutcome;
 use crate::ipc::Call;
 use crate::paths::Paths;
 use crate::replica::Replica;
-use crate::transport::{Ended, Message, Peers, ProtocolHandle, boottime_ms};
+use crate::transport::{
+    Desk, Ended, JoinCall, Message, Peers, ProtocolHandle, StreamControl, boottime_ms,
+};
 use crate::vip::Mishap;
 use crate::vip::lease::LeaseEvent;
 use membership::{Ballot, ConfigEntry, Event, Input, NodeState, OpId, PeerState, VoterSet};
@@ -45,8 +47,15 @@ pub(super) struct App {
     pub(super) peers: Arc<Peers>,
     pub(super) me: Identity,
     pub(super) protocol: ProtocolHandle,
+    pub(super) streams: StreamControl,
+    pub(super) keys: super::keys::Keys,
+    /// Where machines that want to join are heard.
+    pub(super) desk: Desk,
     pub(super) disk: DiskHandle,
     pub(super) replica: Replica,
+    /// The log that was on this disk is read again through here: before that, what it says of nodes
+    /// and keys is of the past.
+    pub(super) replay_until: u64,
     pub(super) reports: Reports,
     pub(super) standing: Standing,
     pub(super) local: Local,
@@ -102,6 +111,10 @@ pub(super) enum Own {
     },
     /// The store thread gave up.
     StoreFailed(String),
+    /// The files of the authkeys are as the log wants them, or why not.
+    Keys(Result<Box<wire::KeyRing>, String>),
+    /// Whether every session is under the key in use.
+    Renewed(bool),
     /// For a person: code and text.
     Notice(&'static str, String),
     /// The wire was asked whether the silent node lives.
@@ -135,6 +148,8 @@ pub(super) struct Inbox {
     /// Alert agents that failed, in words.
     pub(super) alert_failures: mpsc::Receiver<String>,
     pub(super) own: mpsc::Receiver<Own>,
+    /// Machines that want to join.
+    pub(super) joins: mpsc::Receiver<JoinCall>,
     pub(super) terminate: Signal,
     pub(super) interrupt: Signal,
     pub(super) hangup: Signal,
@@ -144,6 +159,7 @@ impl App {
     /// Runs until the process may end; returns its exit code.
     pub(super) async fn run(mut self, mut inbox: Inbox) -> u8 {
         self.publish_ready();
+        self.publish_keys();
         self.end_turn();
         notify("READY=1");
         let mut watchdog = Watchdog::from_env();
@@ -165,6 +181,7 @@ impl App {
                 Some(text) = inbox.alert_failures.recv() => self.notice("alert", text),
                 Some(own) = inbox.own.recv() => self.on_own(own),
                 Some(call) = inbox.calls.recv() => self.on_call(call),
+                Some(call) = inbox.joins.recv() => self.on_join(call),
                 Some(()) = inbox.terminate.recv() => self.stop("SIGTERM"),
                 Some(()) = inbox.interrupt.recv() => self.stop("SIGINT"),
                 Some(()) = inbox.hangup.recv() => drop(self.reload()),
@@ -195,6 +212,7 @@ impl App {
             self.grants.next_timeout_ms(),
             self.handovers.next_timeout_ms(),
             self.leases.next_timeout_ms(),
+            self.keys.next_timeout_ms(),
             self.silence_timeout_ms(),
             self.stopping.as_ref().map(|s| s.next_step_ms),
             self.await_notice_ms(),
@@ -222,6 +240,7 @@ impl App {
         self.grants_on_time(now);
         self.handovers_on_time(now);
         self.leases_on_time(now);
+        self.keys_on_time(now);
         self.silence_on_time(now);
         self.awaiting_on_time(now);
         self.stopping_on_time(now);
@@ -238,6 +257,8 @@ impl App {
             Own::Silence { round, heard } => self.wire_heard(round, heard),
             Own::Voters(Some(config)) => self.voters_moved(&config),
             Own::Voters(None) => {}
+            Own::Keys(done) => self.keys_written(done),
+            Own::Renewed(renewed) => self.sessions_renewed(renewed),
             Own::StoreFailed(why) => self.store_failed(why),
             Own::Notice(code, text) => self.notice(code, text),
             Own::Net { reply, report } => self.answer_net(reply, report.as_deref()),

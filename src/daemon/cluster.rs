@@ -4,7 +4,6 @@ use super::app::{App, EXIT_POISONED, EXIT_STORE, Own, now_s};
 use super::disk::Job;
 use super::local::refusal_of;
 use super::peer::{self, NodeCommand, NodeTell};
-use super::prepare::voters;
 use crate::controller;
 use crate::ipc::Response;
 use crate::replica::{NewVersion, Replica};
@@ -127,6 +126,7 @@ impl App {
         self.grants_moved();
         self.publish_ready();
         self.absence_changed();
+        self.adapt_voters();
     }
 
     /// Alone of two: the loss of the other is not in the log, and has to be acted upon (fencing).
@@ -159,6 +159,9 @@ impl App {
     fn on_committed(&mut self, entry: &Entry) {
         let before = self.replica.standings().present();
         let applied = self.replica.apply(entry);
+        if applied.directory {
+            self.turn.directory_changed();
+        }
         if applied.standing || applied.configuration.is_some() {
             self.duty.note_change(entry.seq);
         }
@@ -257,11 +260,14 @@ impl App {
             let text = "no-quorum-policy=ignore is treated as `freeze` with more than two nodes: a partition without quorum starts nothing";
             self.notice("quorum-ignored", text.to_owned());
         }
-        let mut wanted = voters(&self.conf, &self.peers);
+        let Some(current) = self.voters.clone() else {
+            return;
+        };
+        let mut wanted = self.wanted_voters(&current);
         if ignore && wanted.votes.len() == 2 && !wanted.two_node {
             wanted.two_node = true;
         }
-        if self.standing.acting.is_some() && self.voters.as_ref().is_some_and(|v| *v != wanted) {
+        if self.standing.acting.is_some() && current != wanted {
             self.input(Input::Reconfigure { voters: wanted });
         }
     }
@@ -293,6 +299,7 @@ impl App {
                 self.replica = replica;
                 self.duty.note_change(seq);
                 self.changes_restored();
+                self.turn.directory_changed();
                 self.configuration_changed();
             }
             Err(error) => {
@@ -481,7 +488,10 @@ impl App {
         self.ask_protocol(|report| Own::Voters(report.map(|r| Box::new(r.core.config))));
     }
 
-    fn ask_protocol(&mut self, to_own: impl FnOnce(Option<Box<Report>>) -> Own + Send + 'static) {
+    pub(super) fn ask_protocol(
+        &mut self,
+        to_own: impl FnOnce(Option<Box<Report>>) -> Own + Send + 'static,
+    ) {
         let (ask, answer) = oneshot::channel();
         let sent = self.protocol.send(Message::Report(ask));
         let own = self.own.clone();

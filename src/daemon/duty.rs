@@ -478,11 +478,27 @@ impl App {
     }
 
     /// Nodes and the properties that tell tools what cluster this is.
-    fn describe_cluster(&mut self) {
+    pub(super) fn describe_cluster(&mut self) {
+        if self.standing.acting.is_none() {
+            return;
+        }
         let mut new = self.replica.cib().clone();
         for (id, name) in &self.peers.names {
+            let known = cib::config::Config::new(&new).nodes().into_iter();
+            let known = known.filter(|n| n.id == id.to_string());
+            let before = known.map(|n| n.uname.to_owned()).next();
+            if let Some(before) = before.filter(|before| before != name) {
+                rename_in(new.section_mut(cib::Section::Constraints), &before, name);
+            }
             edit::ensure_node(&mut new, &id.to_string(), name);
         }
+        let directory = self.replica.directory();
+        let removed = |n: &cib::Element| {
+            let id = n.id().and_then(|id| id.parse().ok());
+            n.name == "node" && id.is_some_and(|id| directory.was_removed(id))
+        };
+        let nodes = &mut new.section_mut(cib::Section::Nodes).children;
+        nodes.retain(|n| !removed(n));
         edit::set_property(&mut new, "have-watchdog", Some("false"));
         edit::set_property(&mut new, "dc-version", Some(crate::DC_VERSION));
         edit::set_property(&mut new, "cluster-infrastructure", Some("corosync"));
@@ -520,6 +536,16 @@ impl App {
         cib::config::Config::new(self.replica.cib())
             .property(name)
             .map(str::to_owned)
+    }
+}
+
+/// Constraints name nodes by their names.
+fn rename_in(element: &mut cib::Element, before: &str, after: &str) {
+    if element.attr("node") == Some(before) {
+        element.set("node", after);
+    }
+    for child in &mut element.children {
+        rename_in(child, before, after);
     }
 }
 

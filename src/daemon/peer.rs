@@ -112,6 +112,19 @@ pub(super) struct DcReport {
     pub(super) progress: Option<(u32, u32)>,
 }
 
+/// What a node says of its keys and of the protocol it speaks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct WireReport {
+    /// Name of the authkey in use.
+    pub(super) in_use: [u8; 2],
+    /// Names of those it accepts.
+    pub(super) accepted: Vec<[u8; 2]>,
+    /// Every session of it is under the one in use.
+    pub(super) renewed: bool,
+    /// Lowest and highest version of the protocol that it speaks.
+    pub(super) versions: (u8, u8),
+}
+
 /// Soft-state items of a node (R2), by key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
@@ -141,6 +154,8 @@ pub(super) enum Item {
     Move(Box<VipMove>),
     /// The DC's own work.
     Dc(DcReport),
+    /// Its keys and versions.
+    Wire(WireReport),
 }
 
 impl Item {
@@ -157,6 +172,7 @@ impl Item {
             Self::Free { vip, .. } => free_key(vip),
             Self::Move(moved) => format!("move/{}", moved.resource),
             Self::Dc(_) => DC_KEY.to_owned(),
+            Self::Wire(_) => WIRE_KEY.to_owned(),
         }
     }
 
@@ -176,6 +192,7 @@ impl Item {
             Self::Free { grant_no, .. } => encode(grant_no),
             Self::Move(moved) => encode(moved),
             Self::Dc(report) => encode(report),
+            Self::Wire(report) => encode(report),
         }
     }
 
@@ -186,6 +203,7 @@ impl Item {
             None if key == READY_KEY => Self::Ready(decode(value)?),
             None if key == "shutdown" => Self::Shutdown(decode(value)?),
             None if key == DC_KEY => Self::Dc(decode(value)?),
+            None if key == WIRE_KEY => Self::Wire(decode(value)?),
             Some(("lrm", rsc)) => Self::History {
                 rsc: rsc.to_owned(),
                 xml: text()?,
@@ -245,6 +263,8 @@ pub(super) fn free_key(rsc: &str) -> String {
 const READY_KEY: &str = "ready";
 /// Key of [`Item::Dc`].
 pub(super) const DC_KEY: &str = "dc";
+/// Key of a node's keys and versions.
+const WIRE_KEY: &str = "wire";
 
 /// Bytes for the wire, led by a version.
 pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {

@@ -144,24 +144,9 @@ pub(super) fn core_config(
     timing: Timing,
     trust_store: bool,
 ) -> membership::Config {
-    let with = |node: &NodeId| {
-        let node = *node;
-        let links = peers.links.iter();
-        links.filter(move |l| l.peers.contains_key(&node))
-    };
-    let links_to = |node: &NodeId| with(node).map(|l| l.link).collect();
-    let priorities_to = |node: &NodeId| with(node).map(|l| l.priority).collect();
     membership::Config {
         me,
-        peers: peers
-            .others()
-            .iter()
-            .map(|n| PeerConfig {
-                node: *n,
-                links: links_to(n),
-                priorities: priorities_to(n),
-            })
-            .collect(),
+        peers: peer_configs(peers),
         nodelist_digest: digest(conf, peers),
         voters: voters(conf, peers),
         timing,
@@ -173,12 +158,37 @@ pub(super) fn core_config(
     }
 }
 
+/// The peers as the core knows them.
+pub(super) fn peer_configs(peers: &Peers) -> Vec<PeerConfig> {
+    let config = |node: NodeId| {
+        let links = peers.links.iter();
+        let links = links.filter(|l| l.peers.contains_key(&node));
+        let (links, priorities) = links.map(|l| (l.link, l.priority)).unzip();
+        PeerConfig {
+            node,
+            links,
+            priorities,
+        }
+    };
+    peers.others().into_iter().map(config).collect()
+}
+
 /// votequorum(5) as the file says it.
 pub(super) fn voters(conf: &ClusterConf, peers: &Peers) -> VoterSet {
-    let two_node = conf.quorum.two_node && peers.votes.len() == 2;
+    let votes = peers.votes.iter().map(|(n, v)| (*n, *v)).collect();
+    voters_among(conf, votes, conf.quorum.expected_votes)
+}
+
+/// The same of some of the nodes.
+pub(super) fn voters_among(
+    conf: &ClusterConf,
+    votes: Vec<(NodeId, u32)>,
+    expected_votes: Option<u32>,
+) -> VoterSet {
+    let two_node = conf.quorum.two_node && votes.len() == 2;
     VoterSet {
-        votes: peers.votes.iter().map(|(n, v)| (*n, *v)).collect(),
-        expected_votes: conf.quorum.expected_votes,
+        votes,
+        expected_votes,
         two_node,
         wait_for_all: conf.quorum.wait_for_all.unwrap_or(two_node),
         ..VoterSet::default()
@@ -186,7 +196,7 @@ pub(super) fn voters(conf: &ClusterConf, peers: &Peers) -> VoterSet {
 }
 
 /// Equal on nodes whose files name the same nodes, addresses and quorum rules (R6).
-fn digest(conf: &ClusterConf, peers: &Peers) -> [u8; 32] {
+pub(super) fn digest(conf: &ClusterConf, peers: &Peers) -> [u8; 32] {
     let mut nodes: Vec<_> = conf
         .nodes
         .iter()

@@ -1,7 +1,7 @@
 //! What every node reports of itself, and the CIB's status made of it.
 
 use super::local::is_active;
-use super::peer::{DcReport, Item};
+use super::peer::{DcReport, Item, WireReport};
 use crate::controller::{Presence, StatusNode, compose};
 use crate::replica::{Replica, Standing};
 use crate::transport::Peers;
@@ -28,6 +28,7 @@ pub(super) struct NodeReport {
     freed: BTreeMap<String, u64>,
     moves: BTreeMap<String, VipMove>,
     dc: Option<DcReport>,
+    wire: Option<WireReport>,
 }
 
 /// What a node told of one resource. It changes several times between two plans, and only a plan or
@@ -252,6 +253,11 @@ impl NodeReport {
         self.dc
     }
 
+    /// Its keys and versions.
+    pub(super) fn wire(&self) -> Option<&WireReport> {
+        self.wire.as_ref()
+    }
+
     /// A transient attribute as the node itself has it: dampening does not hide it.
     pub(super) fn attribute(&self, name: &str) -> Option<&String> {
         match self.dampened.get(name) {
@@ -328,6 +334,7 @@ impl NodeReport {
                 self.dc = Some(report);
                 change.dc = true;
             }
+            Item::Wire(report) => self.wire = Some(report),
         }
     }
 

@@ -129,6 +129,17 @@ impl App {
             }
             Request::Versions => return self.list_versions(reply),
             Request::Version { number } => return self.show_version(number, reply),
+            Request::TokenCreate { .. } | Request::KeyRotate if uid != 0 => error(
+                ErrorKind::Forbidden,
+                "this gives the cluster's key away or replaces it: only root may do it",
+            ),
+            Request::TokenCreate { valid_s } => return self.create_token(valid_s, reply),
+            Request::NodeRemove { node, force } => return self.remove_node(&node, force, reply),
+            Request::NodeRename { node, name } => return self.rename_node(&node, name, reply),
+            Request::MinVersion { version } => return self.set_min_version(version, reply),
+            Request::KeyRotate => return self.rotate_key(reply),
+            Request::KeyAbandon { node } => return self.abandon_in_rotation(&node, reply),
+            Request::KeyStatus => self.key_status(),
         };
         // Whoever asked may have gone.
         let _ = reply.send(response);
@@ -170,6 +181,11 @@ impl App {
             drop(reply.send(rejected(&rejection)));
             return;
         }
+        self.propose_for(reply, op, logged.encode());
+    }
+
+    /// Proposes what a client wants in the log; it is answered when that is committed, or refused.
+    pub(super) fn propose_for(&mut self, reply: Reply, op: OpId, payload: Vec<u8>) {
         let until_ms = boottime_ms() + CHANGE_WAIT_MS;
         if let Some(earlier) = self.clients.changes.insert(op, Waiting { reply, until_ms }) {
             let text = "the same change was asked for again: see the answer to that";
@@ -178,7 +194,7 @@ impl App {
         let body = EntryBody::App {
             op,
             origin: self.me.node,
-            payload: logged.encode(),
+            payload,
         };
         self.input(Input::Propose { op, body });
     }
@@ -468,7 +484,7 @@ fn answer(outcome: &Outcome) -> Response {
     }
 }
 
-fn rejected(rejection: &Rejection) -> Response {
+pub(super) fn rejected(rejection: &Rejection) -> Response {
     let kind = match rejection.kind {
         RejectionKind::Invalid => ErrorKind::Invalid,
         RejectionKind::Config => ErrorKind::Config,

@@ -15,8 +15,8 @@ use crate::executor::{Executor, ExecutorConfig, read_environment_files};
 use crate::fencing::{Fencer, FencerConfig};
 use crate::paths::Paths;
 use crate::transport::{
-    EVENTS_MAX, Ended, Message, OsEntropy, Peers, Protocol, ProtocolHandle, Seed, Streams,
-    boottime_us,
+    Desk, EVENTS_MAX, Ended, Message, OsEntropy, Peers, Protocol, ProtocolHandle, Seed,
+    StreamControl, Streams, boottime_us,
 };
 use crate::vip::NativeVip;
 use crate::vip::lease::{GateOptions, LeaseHandle};
@@ -68,9 +68,12 @@ pub(super) async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> 
         own,
     };
     let listener = open_socket(&parts.paths)?;
+    let replay_until = committed_through(&disk.recovered);
     let core = start_core(&parts, &wiring, disk.recovered, disk.trusted)?;
     let (event_sink, events) = mpsc::channel(EVENTS_MAX);
-    let _network = start_network(&parts, &wiring, core, seed, event_sink)?;
+    let (join_sink, joins) = mpsc::channel(JOINS_MAX);
+    let desk = Desk::new(join_sink);
+    let (_network, streams) = start_network(&parts, &wiring, core, seed, event_sink, desk.clone())?;
     let (calls_sink, calls) = mpsc::channel(CALLS_MAX);
     let ipc = tokio::spawn(crate::ipc::serve(listener, calls_sink));
     let (executor_sink, executor) = mpsc::channel(EVENTS_MAX);
@@ -79,7 +82,8 @@ pub(super) async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> 
     let (words, mishaps) = mpsc::channel(watch::WORDS_MAX);
     let watcher = Watcher::start(Arc::clone(&local.vip), words);
     let left_behind = parts.left_behind.clone();
-    let mut app = app(parts, wiring, local);
+    let mut app = app(parts, wiring, local, streams, desk);
+    app.replay_until = replay_until;
     for text in disk.notices {
         app.notice("store", text);
     }
@@ -100,6 +104,7 @@ pub(super) async fn serve(parts: Parts, disk: OpenStore) -> Result<u8, Refusal> 
         alert_failures,
         mishaps,
         own: own_inbox,
+        joins,
         terminate: signal(SignalKind::terminate()).map_err(failed)?,
         interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
         hangup: signal(SignalKind::hangup()).map_err(failed)?,
@@ -140,6 +145,13 @@ fn start_disk(
     Disk::start(store, tell).map_err(|e| refuse(EX_OSERR, e))
 }
 
+/// How far the log on this disk is known to be committed.
+fn committed_through(recovered: &Recovered) -> u64 {
+    let last = recovered.log.last().map_or(0, |(seq, _)| *seq);
+    let snapshot = recovered.snapshot.as_ref().map_or(0, |(seq, _)| *seq);
+    recovered.commit_hint.min(last.max(snapshot))
+}
+
 fn start_core(
     parts: &Parts,
     wiring: &Wiring,
@@ -166,7 +178,8 @@ fn start_network(
     core: Core,
     seed: Seed,
     events: mpsc::Sender<Result<Event, Ended>>,
-) -> Result<(Protocol, Streams), Refusal> {
+    desk: Desk,
+) -> Result<((Protocol, Streams), StreamControl), Refusal> {
     let Parts { peers, ring, .. } = parts;
     let link_count = peers.links.iter().map(|l| l.link + 1).max().unwrap_or(1);
     let mut endpoint = Endpoint::new(
@@ -177,11 +190,12 @@ fn start_network(
         &mut OsEntropy,
     );
     endpoint.allow_relay();
-    let (streams, stream_handle) = Streams::start(
+    let (streams, stream_handle, control) = Streams::start(
         wiring.me,
         Arc::new(ring.clone()),
         Arc::clone(peers),
         wiring.protocol.clone(),
+        desk,
     )
     .map_err(|e| {
         let text = format!("{e}: does another daemon run here?");
@@ -203,11 +217,11 @@ fn start_network(
         let text = format!("{e}: does corosync or another daemon run here?");
         refuse(EX_UNAVAILABLE, text)
     })?;
-    Ok((protocol, streams))
+    Ok(((protocol, streams), control))
 }
 
 /// The loop's own state as it begins: nothing is known of the cluster yet.
-fn app(parts: Parts, wiring: Wiring, local: Local) -> App {
+fn app(parts: Parts, wiring: Wiring, local: Local, streams: StreamControl, desk: Desk) -> App {
     let inputs = super::inputs::Inputs::start(parts.paths.inputs_dir());
     App {
         local,
@@ -217,8 +231,12 @@ fn app(parts: Parts, wiring: Wiring, local: Local) -> App {
         log: parts.log,
         me: wiring.me,
         protocol: wiring.protocol,
+        streams,
+        keys: super::keys::Keys::new(parts.ring),
+        desk,
         disk: wiring.disk,
         replica: crate::replica::Replica::default(),
+        replay_until: 0,
         reports: super::reports::Reports::default(),
         standing: Standing {
             state: NodeState::Boot,
@@ -294,6 +312,8 @@ fn local(
     ))
 }
 
+/// Machines that want to join that may wait.
+const JOINS_MAX: usize = 8;
 /// Requests of commands that may wait.
 const CALLS_MAX: usize = 256;
 /// Reports of own work that may wait.

@@ -1,17 +1,17 @@
 //! From the command line to a running daemon.
 
+use super::keys::load_ring;
 use super::prepare::{find_peers, open_store, read_conf, timing_of};
 use super::refusal::{EX_NOPERM, EX_OSERR, EX_USAGE, Refusal, refuse};
 use super::serve::{Parts, serve};
 use super::{Log, last_words, leases, supervise};
-use crate::conf::{self, Strictness};
+use crate::conf::Strictness;
 use crate::paths::Paths;
 use clap::Parser;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use wire::KeyRing;
 
 /// The cluster daemon: membership, replicated configuration, scheduler, executor, fencing and
 /// floating addresses in one process.
@@ -159,9 +159,7 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
         }
     }
     let timing = timing_of(&conf)?;
-    let key = conf::load_authkey(&paths.authkey()).map_err(|e| refuse(EX_NOPERM, e))?;
-    let ring = KeyRing::derive(&key, &conf.cluster_name).map_err(|e| refuse(EX_NOPERM, e))?;
-    drop(key);
+    let ring = load_ring(&paths, &conf.cluster_name).map_err(|e| refuse(EX_NOPERM, e))?;
     if args.test {
         println!(
             "{} and {} are in order",

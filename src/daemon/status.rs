@@ -73,8 +73,18 @@ impl App {
             notices: self.notices.all(),
             timers: report.map(|r| self.timers(r)).unwrap_or_default(),
             switches: self.local.nonlocal.status(),
+            protocol: self.protocol_versions(report),
             ..Status::default()
         }
+    }
+
+    /// The newest version that every node seen speaks, and what is spoken here.
+    fn protocol_versions(&self, report: Option<&Report>) -> (u8, u8, u8) {
+        let ours = report.map_or(wire::VersionRange::OURS, |r| r.versions);
+        let nodes = self.peers.names.keys();
+        let theirs = nodes.filter_map(|n| Some(self.reports.of(*n)?.wire()?.versions.1));
+        let common = theirs.min().unwrap_or(ours.max).min(ours.max);
+        (common, ours.min, ours.max)
     }
 
     /// Floating addresses of every member; what only their own node knows is that of this one.

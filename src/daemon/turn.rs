@@ -30,6 +30,8 @@ pub(super) struct Turn {
     vips: bool,
     /// Something may have changed about their leases.
     leases: bool,
+    /// The log's directory is another one.
+    directory: bool,
 }
 
 impl Turn {
@@ -78,6 +80,12 @@ impl Turn {
         self.grants = true;
     }
 
+    /// The log's directory is to be followed: once for all entries of a turn, so that a start does
+    /// not go through everything that ever was.
+    pub(super) fn directory_changed(&mut self) {
+        self.directory = true;
+    }
+
     /// The held addresses are to be looked at.
     pub(super) fn vips_changed(&mut self) {
         self.vips = true;
@@ -107,6 +115,10 @@ impl App {
 
     /// Sends what was gathered. The report goes first: whoever reads the rest may look at it.
     pub(super) fn end_turn(&mut self) {
+        if self.turn.directory && self.replica.seq() >= self.replay_until {
+            self.turn.directory = false;
+            self.directory_changed();
+        }
         if std::mem::take(&mut self.turn.leases) {
             self.check_leases();
         }

@@ -9,7 +9,7 @@ pub use client::{Client, ConnectError};
 pub use frame::FrameError;
 pub use proto::{
     AttributeChange, AttributeUpdate, CIB_BYTES_MAX, Change, Check, CheckLevel, CibVersionInfo,
-    CibVersionText, Edit, ErrorKind, FENCE_WAIT_MS_MAX, FRAME_BYTES_MAX, IPC_VERSION,
+    CibVersionText, Edit, ErrorKind, FENCE_WAIT_MS_MAX, FRAME_BYTES_MAX, IPC_VERSION, KeyState,
     NodeAttribute, Request, Response,
 };
 pub use server::{Call, bind, serve};

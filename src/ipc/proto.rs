@@ -74,6 +74,39 @@ pub enum Request {
         /// Its number, [`CibVersionInfo::number`].
         number: u64,
     },
+    /// Make a join token; root alone may. Answered with its text.
+    TokenCreate {
+        /// How long it is good, in seconds.
+        valid_s: u32,
+    },
+    /// Take a node out of the cluster for good.
+    NodeRemove {
+        /// Its name.
+        node: String,
+        /// Although it was lost without a goodbye, or runs.
+        force: bool,
+    },
+    /// Give a node that is off another name.
+    NodeRename {
+        /// Its name now.
+        node: String,
+        /// Its name from then on.
+        name: String,
+    },
+    /// Begin to replace the authkey; root alone may.
+    KeyRotate,
+    /// Do not wait for this node in the rotation under way.
+    KeyAbandon {
+        /// Its name.
+        node: String,
+    },
+    /// How far the rotation is.
+    KeyStatus,
+    /// Refuse versions of the protocol below this one.
+    MinVersion {
+        /// The lowest one allowed.
+        version: u8,
+    },
     /// Links, ways through other nodes, who hears whom, votes.
     Net,
     /// Links of this node that are held down after flaps may come up at once.
@@ -210,8 +243,23 @@ pub enum Response {
     Versions(Vec<CibVersionInfo>),
     /// To [`Request::Version`].
     Version(Box<CibVersionText>),
+    /// To [`Request::KeyStatus`].
+    Keys(KeyState),
     /// To [`Request::Net`].
     Net(Box<NetStatus>),
+}
+
+/// How far a rotation of the authkey is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyState {
+    /// Names of the keys accepted by the node that answers, the one in use first.
+    pub accepted: Vec<String>,
+    /// What every node is to do now; `None` when no rotation is under way.
+    pub step: Option<String>,
+    /// Who has not done it, and why, in words.
+    pub waits_for: Vec<String>,
+    /// Nodes that are not waited for.
+    pub abandoned: Vec<String>,
 }
 
 /// One finding of `mainstay doctor`.

@@ -2,10 +2,15 @@
 //! to the same bytes (I26). Nothing here knows a clock or a disk.
 
 mod change;
+mod directory;
 mod grants;
 mod standing;
 
 pub use change::{LoggedChange, Rejection, RejectionKind};
+pub use directory::{
+    Directory, DirectoryChange, LoggedDirectory, NodeRecord, Rotation, RotationPhase, TOKENS_MAX,
+    Token, TokenId,
+};
 pub use grants::Grants;
 pub use standing::{OpenIntent, Standing, Standings};
 
@@ -22,6 +27,7 @@ pub struct Replica {
     ballot: Ballot,
     standings: Standings,
     grants: Grants,
+    directory: Directory,
     /// Results of the newest operations, oldest first, so that a client may ask again.
     outcomes: VecDeque<(OpId, Outcome)>,
 }
@@ -38,6 +44,8 @@ pub struct Applied {
     pub outcome: Option<(OpId, Outcome)>,
     /// Standing of some node changed.
     pub standing: bool,
+    /// Nodes, tokens, keys or versions of the cluster changed.
+    pub directory: bool,
     /// The grant of this floating address changed.
     pub grant: Option<String>,
 }
@@ -77,6 +85,7 @@ struct Snapshot {
     ballot: Ballot,
     standings: Standings,
     grants: Grants,
+    directory: Directory,
     outcomes: Vec<(OpId, PlainOutcome)>,
 }
 
@@ -88,6 +97,7 @@ impl Default for Replica {
             ballot: Ballot::default(),
             standings: Standings::default(),
             grants: Grants::default(),
+            directory: Directory::default(),
             outcomes: VecDeque::new(),
         }
     }
@@ -116,6 +126,12 @@ impl Replica {
     #[must_use]
     pub fn grants(&self) -> &Grants {
         &self.grants
+    }
+
+    /// Who belongs to the cluster, where the log says so.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// What became of an operation, if it is among the last [`OUTCOMES_MAX`].
@@ -162,7 +178,14 @@ impl Replica {
         }
         let author = match &entry.body {
             EntryBody::App { op, payload, .. } => {
-                let (author, outcome) = self.change(payload);
+                let (author, outcome) = match LoggedDirectory::is_one(payload) {
+                    true => {
+                        let outcome = self.change_directory(payload);
+                        applied.directory = outcome.is_ok();
+                        (None, outcome)
+                    }
+                    false => self.change(payload),
+                };
                 self.remember(*op, outcome.clone());
                 applied.outcome = Some((*op, outcome));
                 author
@@ -198,6 +221,12 @@ impl Replica {
         }
     }
 
+    fn change_directory(&mut self, payload: &[u8]) -> Outcome {
+        let logged = LoggedDirectory::decode(payload)?;
+        self.directory = self.directory.after(&logged)?;
+        Ok(self.cib.version())
+    }
+
     fn remember(&mut self, op: OpId, outcome: Outcome) {
         if self.outcomes.len() >= OUTCOMES_MAX {
             self.outcomes.pop_front();
@@ -219,6 +248,7 @@ impl Replica {
             ballot: self.ballot,
             standings: self.standings.clone(),
             grants: self.grants.clone(),
+            directory: self.directory.clone(),
             outcomes: outcomes
                 .map(|(op, o)| (*op, o.as_ref().map(plain).map_err(Clone::clone)))
                 .collect(),
@@ -248,6 +278,7 @@ impl Replica {
             ballot: snapshot.ballot,
             standings: snapshot.standings,
             grants: snapshot.grants,
+            directory: snapshot.directory,
             outcomes: snapshot
                 .outcomes
                 .into_iter()
@@ -260,7 +291,7 @@ impl Replica {
 /// Operations whose outcome is remembered.
 pub const OUTCOMES_MAX: usize = 1024;
 /// Format of snapshots.
-const SNAPSHOT_FORMAT: u8 = 4;
+const SNAPSHOT_FORMAT: u8 = 5;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@
 mod address;
 mod clock;
 mod entropy;
+mod join;
 mod protocol;
 mod sockets;
 mod stream;
@@ -14,7 +15,9 @@ mod stream;
 pub use address::{AddressError, LinkAddresses, Peers};
 pub use clock::{boottime_ms, boottime_us};
 pub use entropy::OsEntropy;
+pub use join::{Desk, JoinCall};
 pub use protocol::{
-    EVENTS_MAX, Ended, MAIN_TURN_US_MAX, Message, OnHang, Protocol, ProtocolHandle, Report, Seed,
+    EVENTS_MAX, Ended, MAIN_TURN_US_MAX, Message, NewPeers, OnHang, Protocol, ProtocolHandle,
+    Report, Seed,
 };
-pub use stream::{StreamHandle, Streams};
+pub use stream::{StreamControl, StreamHandle, Streams};

@@ -1,6 +1,9 @@
 //! The protocol thread: sockets, sessions and the membership core in one loop.
 
+mod change;
 mod relay;
+
+pub use change::NewPeers;
 
 use super::sockets::{Sockets, Stranger};
 use super::{OsEntropy, Peers, StreamHandle, boottime_us};
@@ -36,6 +39,12 @@ pub enum Message {
         /// What it said.
         payload: Vec<u8>,
     },
+    /// Another node list.
+    Peers(Box<NewPeers>),
+    /// Another key ring.
+    Ring(Box<wire::KeyRing>),
+    /// The lowest version of the protocol to be spoken.
+    MinVersion(u8),
     /// How things stand, for status commands.
     Report(oneshot::Sender<Report>),
     /// End the thread.
@@ -49,6 +58,10 @@ pub struct Report {
     pub core: CoreStatus,
     /// What is known of the conversation with each peer.
     pub peers: Vec<(NodeId, Diagnosis)>,
+    /// Every session that is up is under the authkey in use.
+    pub renewed: bool,
+    /// Versions of the protocol spoken here.
+    pub versions: wire::VersionRange,
 }
 
 /// Why the thread ended.
@@ -448,6 +461,9 @@ impl Loop {
                     }
                 }
                 Message::Disk(done) => self.disk_done(done),
+                Message::Peers(new) => self.change_peers(*new),
+                Message::Ring(ring) => self.change_ring(*ring),
+                Message::MinVersion(version) => self.endpoint.set_min_version(version),
                 Message::Report(answer) => {
                     let others = self.peers.others();
                     let diagnosis = |n| Some((n, self.endpoint.peer_diagnosis(n)?));
@@ -456,6 +472,8 @@ impl Loop {
                     let _ = answer.send(Report {
                         core: self.core.status(),
                         peers,
+                        renewed: self.endpoint.is_renewed(),
+                        versions: self.endpoint.versions(),
                     });
                 }
                 Message::Stop => self.ended = Some(Ended::Stopped),

@@ -132,6 +132,14 @@ impl Sockets {
         }
     }
 
+    /// Another node list: where each peer is reached on the links that are open.
+    pub(super) fn set_peers(&mut self, links: &[LinkAddresses]) {
+        for open in &mut self.links {
+            let same = links.iter().find(|l| l.link == open.addresses.link);
+            open.addresses.peers = same.map(|l| l.peers.clone()).unwrap_or_default();
+        }
+    }
+
     /// Number of links.
     pub(super) fn len(&self) -> usize {
         self.links.len()

@@ -1,12 +1,14 @@
 //! TCP between nodes, for what does not fit a datagram: one connection per direction and pair,
 //! opened when first needed. A connection that breaks loses messages; the core sends again.
 
+use super::join::Desk;
 use super::protocol::{Message, ProtocolHandle};
 use super::{OsEntropy, Peers};
+use crate::join::PREFACE;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -19,16 +21,62 @@ use wire::{
 /// Queues messages for peers.
 #[derive(Clone, Debug, Default)]
 pub struct StreamHandle {
-    queues: BTreeMap<NodeId, mpsc::Sender<(u8, Vec<u8>)>>,
+    queues: Arc<Mutex<BTreeMap<NodeId, Outbox>>>,
 }
+
+/// Messages on their way to a peer, each with the link it is to go by.
+type Outbox = mpsc::Sender<(u8, Vec<u8>)>;
 
 impl StreamHandle {
     /// Queues a message that is to go by this link, if it can; a full queue drops it, as a broken
     /// connection would.
     pub fn send(&self, to: NodeId, link: u8, payload: Vec<u8>) {
-        if let Some(queue) = self.queues.get(&to) {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queues.get(&to) {
             let _ = queue.try_send((link, payload));
         }
+    }
+}
+
+/// Changes whom the streams know while they run; from within a tokio runtime.
+#[derive(Clone, Debug)]
+pub struct StreamControl {
+    local: Local,
+    queues: StreamHandle,
+}
+
+impl StreamControl {
+    /// Another node list: new peers get a queue, those gone lose theirs.
+    pub fn set_peers(&self, peers: Arc<Peers>) {
+        let others = peers.others();
+        *self
+            .local
+            .peers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = peers;
+        let mut queues = self
+            .queues
+            .queues
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // A queue without its sender ends the task that empties it.
+        queues.retain(|node, _| others.contains(node));
+        for peer in others {
+            queues.entry(peer).or_insert_with(|| {
+                let (queue, messages) = mpsc::channel(QUEUE_MESSAGES_MAX);
+                tokio::spawn(deliver(peer, messages, self.local.clone()));
+                queue
+            });
+        }
+    }
+
+    /// Another key ring: streams that are open stay open under the keys they have.
+    pub fn set_ring(&self, ring: KeyRing) {
+        *self
+            .local
+            .ring
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
     }
 }
 
@@ -39,11 +87,22 @@ pub struct Streams {
 }
 
 /// Who we are on every stream.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Local {
     me: Identity,
-    ring: Arc<KeyRing>,
-    peers: Arc<Peers>,
+    ring: Arc<RwLock<Arc<KeyRing>>>,
+    peers: Arc<RwLock<Arc<Peers>>>,
+    desk: Desk,
+}
+
+impl Local {
+    fn ring(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn peers(&self) -> Arc<Peers> {
+        Arc::clone(&self.peers.read().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Streams {
@@ -56,11 +115,13 @@ impl Streams {
         ring: Arc<KeyRing>,
         peers: Arc<Peers>,
         protocol: ProtocolHandle,
-    ) -> io::Result<(Self, StreamHandle)> {
+        desk: Desk,
+    ) -> io::Result<(Self, StreamHandle, StreamControl)> {
         let local = Local {
             me,
-            ring,
-            peers: Arc::clone(&peers),
+            ring: Arc::new(RwLock::new(ring)),
+            peers: Arc::new(RwLock::new(Arc::clone(&peers))),
+            desk,
         };
         let mut tasks = JoinSet::new();
         for link in &peers.links {
@@ -72,13 +133,13 @@ impl Streams {
             })?;
             tasks.spawn(accept(listener, link.link, local.clone(), protocol.clone()));
         }
-        let mut queues = BTreeMap::new();
-        for peer in peers.others() {
-            let (queue, messages) = mpsc::channel(QUEUE_MESSAGES_MAX);
-            queues.insert(peer, queue);
-            tasks.spawn(deliver(peer, messages, local.clone()));
-        }
-        Ok((Self { _tasks: tasks }, StreamHandle { queues }))
+        let queues = StreamHandle::default();
+        let control = StreamControl {
+            local,
+            queues: queues.clone(),
+        };
+        control.set_peers(peers);
+        Ok((Self { _tasks: tasks }, queues, control))
     }
 }
 
@@ -116,16 +177,26 @@ async fn accept(listener: TcpListener, link: u8, local: Local, protocol: Protoco
             tokio::time::sleep(RETRY_WAIT).await;
             continue;
         };
-        let known = local.peers.links.iter().flat_map(|l| l.peers.values());
-        if !known.clone().any(|p| p.ip() == from.ip()) {
+        let peers = local.peers();
+        let mut known = peers.links.iter().flat_map(|l| l.peers.values());
+        let is_known = known.any(|p| p.ip() == from.ip());
+        let guest = local.desk.guest().filter(|_| !is_known);
+        if !is_known && guest.is_none() {
             continue;
         }
         let (local, protocol) = (local.clone(), protocol.clone());
         readers.spawn(async move {
-            if let Err(error) = read(stream, link, &local, &protocol).await {
+            let mut stream = stream;
+            let ended = match begins_with_preface(&stream).await {
+                Ok(true) => local.desk.serve(&mut stream, from.ip()).await,
+                Ok(false) if is_known => read(stream, link, &local, &protocol).await,
+                Ok(false) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%from, %error, "stream ended");
             }
-            drop(place);
+            drop((place, guest));
         });
     }
 }
@@ -137,7 +208,7 @@ async fn read(
     local: &Local,
     protocol: &ProtocolHandle,
 ) -> io::Result<()> {
-    let handshake = StreamHandshake::accept(local.me, &local.ring, &local.peers.others());
+    let handshake = StreamHandshake::accept(local.me, &local.ring(), &local.peers().others());
     let mut session = shake(&mut stream, handshake).await?;
     let mut buf = vec![0; READ_BYTES];
     loop {
@@ -194,9 +265,9 @@ async fn deliver(peer: NodeId, mut messages: mpsc::Receiver<(u8, Vec<u8>)>, loca
 /// own address of its link.
 async fn connect(peer: NodeId, first: u8, local: &Local) -> io::Result<(TcpStream, StreamSession)> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the peer has no address");
-    let links = &local.peers.links;
-    let first_links = links.iter().filter(|l| l.link == first);
-    let rest = links.iter().filter(|l| l.link != first);
+    let peers = local.peers();
+    let first_links = peers.links.iter().filter(|l| l.link == first);
+    let rest = peers.links.iter().filter(|l| l.link != first);
     for link in first_links.chain(rest) {
         let Some(to) = link.peers.get(&peer) else {
             continue;
@@ -224,13 +295,23 @@ async fn connect_to(
     let mut stream = tokio::time::timeout(CONNECT_WAIT_MAX, socket.connect(to)).await??;
     stream.set_nodelay(true)?;
     socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(SILENCE_MAX))?;
-    let handshake = StreamHandshake::connect(local.me, &local.ring, peer, &mut OsEntropy);
+    let handshake = StreamHandshake::connect(local.me, &local.ring(), peer, &mut OsEntropy);
     let session = shake(&mut stream, handshake).await?;
     Ok((stream, session))
 }
 
+/// Does the other end want to join, instead of speaking as a node? A node's first byte is another.
+async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    let peeked = tokio::time::timeout(
+        Duration::from_micros(STREAM_HANDSHAKE_TIMEOUT_US),
+        stream.peek(&mut first),
+    );
+    Ok(peeked.await?? == 1 && first[0] == PREFACE[0])
+}
+
 /// Runs the handshake on either end, within its time.
-async fn shake(
+pub(super) async fn shake(
     stream: &mut TcpStream,
     mut handshake: StreamHandshake,
 ) -> io::Result<StreamSession> {

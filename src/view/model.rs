@@ -46,6 +46,9 @@ pub struct Status {
     pub notices: Vec<Notice>,
     /// Timers in force, milliseconds: name and value.
     pub timers: Vec<(String, u64)>,
+    /// Versions of the protocol between nodes: the newest that all nodes seen speak, and the lowest
+    /// and highest spoken here.
+    pub protocol: (u8, u8, u8),
     /// Attributes and operations of the nodes.
     pub details: Vec<NodeDetails>,
     /// Constraints that keep resources away from nodes.

@@ -25,6 +25,12 @@ pub fn document(status: &Status) -> String {
     if !status.quorum_why.is_empty() {
         let _ = writeln!(text, "  * {}", status.quorum_why);
     }
+    if let (common, min, max @ 1..) = status.protocol {
+        let _ = writeln!(
+            text,
+            "  * protocol version {common}; this node speaks {min} to {max}"
+        );
+    }
     for peer in &status.peers {
         let links: Vec<String> = peer.links.iter().map(link).collect();
         let _ = writeln!(

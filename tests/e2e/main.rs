@@ -16,6 +16,7 @@ mod fencing;
 mod handover;
 mod hang;
 mod hung_disk;
+mod join;
 mod lease;
 mod links;
 mod many;

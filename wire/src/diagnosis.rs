@@ -88,7 +88,8 @@ impl Trouble {
     pub fn describe(&self, peer: NodeId) -> String {
         match self {
             Self::ForeignKey { theirs, ours } => format!(
-                "node {peer} answers but its authkey differs (key id {theirs}, here {ours})"
+                "node {peer} answers but its authkey differs (key id {theirs}, here {ours}): copy \
+                 /etc/corosync/authkey from a node that is in the cluster, and restart mainstayd there"
             ),
             Self::Unopened => format!(
                 "node {peer} answers with our authkey's id but nothing opens: \
@@ -96,7 +97,10 @@ impl Trouble {
             ),
             Self::ClusterName => format!("node {peer} answers but its cluster_name differs"),
             Self::Versions { ours, theirs } => {
-                format!("node {peer} speaks protocol {theirs}, this node {ours}")
+                format!(
+                    "node {peer} speaks protocol {theirs}, this node {ours}: install a version of \
+                     mainstay on one of them that has a protocol in common with the other"
+                )
             }
             Self::Stale { known, offered } => Reject::StaleIncarnation {
                 known: *known,

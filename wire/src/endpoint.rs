@@ -7,11 +7,11 @@ use crate::diagnosis::{Diagnosis, RejectCounts, Trouble};
 use crate::error::{Reject, SealError};
 use crate::handshake::{Terms, VersionRange};
 use crate::ident::{Identity, NodeId};
-use crate::keys::{Entropy, KeyRing};
+use crate::keys::{Entropy, KeyId, KeyRing};
 use crate::packet::{
     DATAGRAM_LEN_MAX, Header, Kind, LINKS_MAX, OVERHEAD_LEN, OpenKey, RELAY_LINK, RELAYED_LEN_MAX,
 };
-use crate::peer::{Context, Local, Outbox, Peer};
+use crate::peer::{Context, Local, Outbox, Peer, Renewal};
 
 /// What a datagram turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +85,7 @@ impl Endpoint {
             links: links.clamp(1, LINKS_MAX),
             terms,
             head: 0,
+            renewal: Renewal::DEFAULT,
             relay: false,
         };
         let mut endpoint = Self {
@@ -136,6 +137,46 @@ impl Endpoint {
     /// `None` where this end opened the only one.
     pub fn head_of(&self, peer: NodeId) -> Option<u64> {
         self.peers.get(&peer)?.head()
+    }
+
+    /// Replaces the key ring. Sessions under keys that it does not hold end at once; to renew those
+    /// that stay under the key now in use, call [`Self::connect`]. Returns whether the key in use is
+    /// another one.
+    pub fn set_ring(&mut self, ring: KeyRing) -> bool {
+        let before = std::mem::replace(&mut self.local.ring, ring);
+        let ring = &self.local.ring;
+        for peer in self.peers.values_mut() {
+            peer.keep_to(ring);
+        }
+        before.active().id != ring.active().id
+    }
+
+    /// Names of the keys that this end accepts, the one in use first.
+    pub fn key_ids(&self) -> Vec<KeyId> {
+        self.local.ring.key_ids()
+    }
+
+    /// Every session that is up is under the key in use: nothing is left of the keys before.
+    pub fn is_renewed(&self) -> bool {
+        let (me, active) = (self.local.me.node, self.local.ring.active().id);
+        let mut keys = self.peers.values().filter_map(|p| p.key_in_use(me));
+        keys.all(|key| key == active)
+    }
+
+    /// How long sessions are used before they are renewed ([`Renewal::DEFAULT`] until told).
+    pub fn set_renewal(&mut self, renewal: Renewal) {
+        self.local.renewal = renewal;
+    }
+
+    /// Speaks no version below `min` from now on: sessions under older ones end.
+    pub fn set_min_version(&mut self, min: u8) {
+        let versions = &mut self.local.terms.versions;
+        versions.min = versions.min.max(min.min(versions.max));
+    }
+
+    /// Versions that this end speaks.
+    pub fn versions(&self) -> VersionRange {
+        self.local.terms.versions
     }
 
     /// Tells what the log knows of a node (R8): an older process of it will be refused.
@@ -233,7 +274,9 @@ impl Endpoint {
 
     /// When [`Self::handle_timeout`] wants to be called, on the caller's clock.
     pub fn next_timeout(&self) -> Option<u64> {
-        self.peers.values().filter_map(Peer::next_timeout).min()
+        let renewal = &self.local.renewal;
+        let each = self.peers.values();
+        each.filter_map(|p| p.next_timeout(renewal)).min()
     }
 
     /// Repeats the handshake packets that are due.

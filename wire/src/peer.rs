@@ -6,10 +6,12 @@
 //! with the lower id opened, if there is one.
 
 mod opening;
+mod renewing;
 
 use std::collections::VecDeque;
 
 use self::opening::{Attempt, Bucket};
+pub use self::renewing::Renewal;
 use crate::diagnosis::{Diagnosis, PeerState};
 use crate::endpoint::{Received, Transmit};
 use crate::error::Reject;
@@ -30,6 +32,7 @@ pub(crate) struct Local {
     pub(crate) terms: Terms,
     /// What our disk holds: see [`crate::Endpoint::set_head`].
     pub(crate) head: u64,
+    pub(crate) renewal: Renewal,
     /// Third nodes may pass packets on.
     pub(crate) relay: bool,
 }

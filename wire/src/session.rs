@@ -15,6 +15,8 @@ pub(crate) struct Session {
     pub(crate) peer: Identity,
     /// An authentic packet has come in under this session.
     pub(crate) heard: bool,
+    /// When its keys were made, on the caller's clock in microseconds.
+    pub(crate) born_us: u64,
     seal: SealKey,
     open: OpenKey,
     sealed: u64,
@@ -35,6 +37,7 @@ impl Session {
         key_id: KeyId,
         version: u8,
         peer: Identity,
+        born_us: u64,
     ) -> Self {
         let (out, inward) = match role {
             Role::Initiator => (&keys.from_initiator, &keys.from_responder),
@@ -46,11 +49,17 @@ impl Session {
             version,
             peer,
             heard: false,
+            born_us,
             seal: SealKey::new(out),
             open: OpenKey::new(&inward.cipher),
             sealed: 0,
             window: ReplayWindow::default(),
         }
+    }
+
+    /// Packets sealed or seen in the busier direction.
+    pub(crate) fn packets(&self) -> u64 {
+        self.sealed.max(self.window.highest)
     }
 
     /// A packet under the next number, or `None` once all numbers are given out.

@@ -6,6 +6,7 @@ mod cluster;
 mod common;
 mod cuts;
 mod log;
+mod roster;
 mod two_nodes;
 
 use common::{Cluster, MS};

@@ -3,6 +3,7 @@
 mod doctor;
 mod history;
 mod import;
+mod members;
 mod past;
 mod store;
 mod verbs;
@@ -17,7 +18,7 @@ use crate::ipc::Request;
 use crate::view;
 use clap::Parser as _;
 use std::process::ExitCode;
-use verbs::{Arguments, Output, Verb};
+use verbs::{Arguments, KeyVerb, NodeVerb, Output, TokenVerb, Verb};
 
 /// The whole program; `args` without its name.
 #[must_use]
@@ -89,6 +90,30 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
         Verb::Net { output } => net(*output, console)?,
         Verb::History { verb } => asked(|b| history::run(verb.as_ref(), b, console))?,
         Verb::Reload => console.line(&asked(|b| ask_done(b, &Request::Reload))?),
+        Verb::Init {
+            cluster_name,
+            name,
+            address,
+        } => members::init(cluster_name, name.as_deref(), address, console)?,
+        Verb::Join {
+            host,
+            token,
+            token_file,
+            name,
+            address,
+        } => {
+            let token = members::read_token(token.as_deref(), token_file.as_deref())?;
+            members::join(host, &token, name.as_deref(), address, console)?;
+        }
+        Verb::Token(TokenVerb::Create { valid }) => {
+            asked(|b| members::token(b, *valid, console))?;
+        }
+        Verb::Node(verb) => asked(|b| node(verb, b, console))?,
+        Verb::Key(verb) => asked(|b| key(verb, b, console))?,
+        Verb::MinVersion { version } => {
+            let version = *version;
+            console.line(&asked(|b| ask_done(b, &Request::MinVersion { version }))?);
+        }
         Verb::Fence { node, action, yes } => fence(node, action, *yes, console)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -97,6 +122,29 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
 /// What the cluster, or the file that stands for it, answers.
 fn asked<T>(ask: impl FnOnce(&mut dyn Backend) -> Result<T, Failure>) -> Result<T, Failure> {
     ask(backend::open()?.as_mut())
+}
+
+fn node(verb: &NodeVerb, backend: &mut dyn Backend, console: &mut Console) -> Result<(), Failure> {
+    match verb {
+        NodeVerb::Remove { node, force } => members::remove(backend, node, *force, console),
+        NodeVerb::Rename { node, name } => {
+            let (node, name) = (node.clone(), name.clone());
+            console.line(&ask_done(backend, &Request::NodeRename { node, name })?);
+            Ok(())
+        }
+    }
+}
+
+fn key(verb: &KeyVerb, backend: &mut dyn Backend, console: &mut Console) -> Result<(), Failure> {
+    match verb {
+        KeyVerb::Rotate { no_wait } => members::rotate(backend, !no_wait, console),
+        KeyVerb::Status => members::key_status(backend, console),
+        KeyVerb::Abandon { node } => {
+            let node = node.clone();
+            console.line(&ask_done(backend, &Request::KeyAbandon { node })?);
+            Ok(())
+        }
+    }
 }
 
 fn fence(node: &str, action: &str, yes: bool, console: &mut Console) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 use super::import::Wishes;
 use clap::{Parser, Subcommand, ValueEnum};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// The command line.
@@ -70,6 +71,49 @@ pub(super) enum Verb {
     },
     /// Read corosync.conf again
     Reload,
+    /// Make a cluster of this machine alone, for others to join
+    Init {
+        /// The cluster's name
+        #[arg(long, default_value = "mainstay")]
+        cluster_name: String,
+        /// This node's name; the host name when not given
+        #[arg(long)]
+        name: Option<String>,
+        /// This node's address, once per link; found out when it has only one
+        #[arg(long)]
+        address: Vec<IpAddr>,
+    },
+    /// Join the cluster that a node belongs to
+    Join {
+        /// The node, or HOST:PORT
+        host: String,
+        /// The token that `mainstay token create` gave there
+        #[arg(long, conflicts_with = "token_file")]
+        token: Option<String>,
+        /// A file with the token, `-` for standard input
+        #[arg(long)]
+        token_file: Option<PathBuf>,
+        /// This node's name; the host name when not given
+        #[arg(long)]
+        name: Option<String>,
+        /// This node's address, once per link; the one that reaches HOST when not given
+        #[arg(long)]
+        address: Vec<IpAddr>,
+    },
+    /// One-time secrets by which machines join
+    #[command(subcommand)]
+    Token(TokenVerb),
+    /// The cluster's nodes, changed while it runs
+    #[command(subcommand)]
+    Node(NodeVerb),
+    /// The authkey, replaced while the cluster runs
+    #[command(subcommand)]
+    Key(KeyVerb),
+    /// Refuse versions of the protocol below this one, for good
+    MinVersion {
+        /// The lowest version allowed
+        version: u8,
+    },
     /// The versions of the configuration that are kept: who changed what, when
     History {
         #[command(subcommand)]
@@ -80,6 +124,55 @@ pub(super) enum Verb {
     /// This node's store, while the daemon is down
     #[command(subcommand)]
     Store(StoreVerb),
+}
+
+/// What is asked about tokens.
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenVerb {
+    /// Make one, good for one machine
+    Create {
+        /// How long it is good, in seconds
+        #[arg(long, default_value_t = 3600)]
+        valid: u32,
+    },
+}
+
+/// What is done with a node.
+#[derive(Debug, Subcommand)]
+pub(super) enum NodeVerb {
+    /// Take a node out for good
+    Remove {
+        /// Its name
+        node: String,
+        /// Although it runs, or was lost without a goodbye
+        #[arg(long)]
+        force: bool,
+    },
+    /// Give a node that is off another name
+    Rename {
+        /// Its name
+        node: String,
+        /// Its name from then on
+        name: String,
+    },
+}
+
+/// What is done with the authkey.
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyVerb {
+    /// Replace the authkey on every node
+    Rotate {
+        /// Do not wait until it is done
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// How far that is
+    Status,
+    /// Do not wait for a node that will not come back soon
+    Abandon {
+        /// Its name
+        node: String,
+    },
 }
 
 /// What is asked of the kept versions.

@@ -2,7 +2,7 @@
 
 use subtle::ConstantTimeEq;
 
-use super::{Context, Peer, refuse_stale};
+use super::{Context, Peer, Renewal, refuse_stale};
 use crate::cookie::{COOKIE_LEN, CookieJar, Memory};
 use crate::endpoint::{Received, Transmit};
 use crate::error::Reject;
@@ -18,7 +18,7 @@ pub(super) struct Attempt {
     ephemeral: Ephemeral,
     hello: [u8; HELLO_LEN],
     transcript: [u8; 32],
-    key_id: KeyId,
+    pub(super) key_id: KeyId,
     stage: Stage,
     /// Rounds without an answer; sets the wait for the next.
     round: u32,
@@ -46,8 +46,9 @@ impl Attempt {
 }
 
 impl Peer {
-    pub(crate) fn next_timeout(&self) -> Option<u64> {
-        self.attempt.as_ref().map(|attempt| attempt.next_us)
+    pub(crate) fn next_timeout(&self, renewal: &Renewal) -> Option<u64> {
+        let attempt = self.attempt.as_ref().map(|attempt| attempt.next_us);
+        attempt.into_iter().chain(self.renewal_us(renewal)).min()
     }
 
     /// Starts to open a session, unless that is under way.
@@ -58,6 +59,7 @@ impl Peer {
     }
 
     pub(crate) fn handle_timeout(&mut self, cx: &mut Context<'_>) {
+        self.renew(cx);
         let up = self.identity().is_some();
         let Some(attempt) = &mut self.attempt else {
             return;
@@ -101,7 +103,7 @@ impl Peer {
         self.kicked_us = Some(cx.now_us);
     }
 
-    fn start(&mut self, cx: &mut Context<'_>, round: u32) {
+    pub(super) fn start(&mut self, cx: &mut Context<'_>, round: u32) {
         let ephemeral = Ephemeral::draw(cx.entropy);
         let mut nonce = [0; 32];
         cx.entropy.fill(&mut nonce);
@@ -236,7 +238,14 @@ impl Peer {
             &transcript,
         )
         .ok_or(malformed)?;
-        let session = Session::new(&keys, Role::Initiator, key.id, version, theirs.identity);
+        let session = Session::new(
+            &keys,
+            Role::Initiator,
+            key.id,
+            version,
+            theirs.identity,
+            cx.now_us,
+        );
         self.pending = Some(session);
         let head = cx.local.head.to_be_bytes();
         let body = [cookie.as_slice(), keys.proof.as_slice(), &head].concat();
@@ -284,7 +293,14 @@ impl Peer {
         }
         self.cookie_floor = ticket.number;
         let identity = memory.their_identity;
-        let mut session = Session::new(&keys, Role::Responder, key.id, memory.version, identity);
+        let mut session = Session::new(
+            &keys,
+            Role::Responder,
+            key.id,
+            memory.version,
+            identity,
+            cx.now_us,
+        );
         if let Err(reject) = refuse_stale(self.known, identity) {
             self.send_refusal(cx, &mut session, header.link);
             return Err(reject);

@@ -3,7 +3,9 @@
 mod attacks;
 mod drawings;
 mod handshakes;
+mod recorded;
 mod relays;
+mod renewals;
 mod streams;
 
 use std::collections::BTreeMap;

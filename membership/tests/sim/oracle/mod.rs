@@ -59,7 +59,7 @@ struct Seen {
     view_no: u64,
     token: Option<(Ballot, u64, u64)>,
     met: BTreeSet<u32>,
-    /// R5: it has met everybody, or was let in by somebody who had.
+    /// R5: it has met everybody, or everybody who votes, or was let in by somebody who had.
     let_in: bool,
 }
 
@@ -245,6 +245,12 @@ impl Oracle {
         let began = probe.acting.is_some() && seen.acting != probe.acting;
         seen.acting = probe.acting;
         seen.restricted = probe.restricted;
+        // Everybody who votes, as its log has it: whoever lost its vote need not be waited for.
+        let config = &core.log_state().config;
+        let sets = std::iter::once(&config.current).chain(&config.next);
+        let mut voters = sets.flat_map(|s| &s.votes).map(|(node, _)| node.0);
+        let known = config.config_epoch > 0;
+        seen.let_in |= known && voters.all(|v| v == id || seen.met.contains(&v));
         let let_in = seen.let_in;
         if probe.acting.is_some() {
             if began {

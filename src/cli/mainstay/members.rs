@@ -1,0 +1,328 @@
+//! `mainstay init`, `join`, `token`, `node`, `key`: a cluster's nodes and its key.
+
+use crate::cli::backend::{self, Backend, ask, ask_done};
+use crate::cli::console::Console;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::removal;
+use crate::conf::{
+    ClusterConf, Hosts, KEY_BYTES, NodeConf, generate_authkey, new_file, replace_file,
+};
+use crate::ipc::{KeyState, Request, Response};
+use crate::join::{JoinError, JoinRequest, JoinToken, ask_to_join};
+use crate::paths::Paths;
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use wire::VersionRange;
+use zeroize::Zeroizing;
+
+/// `mainstay init`.
+pub(super) fn init(
+    cluster_name: &str,
+    name: Option<&str>,
+    addresses: &[IpAddr],
+    console: &mut Console,
+) -> Result<(), Failure> {
+    let paths = Paths::from_env();
+    belongs_to_none(&paths)?;
+    let addresses = match addresses {
+        [] => vec![only_address()?],
+        given => given.to_vec(),
+    };
+    let name = name.map_or_else(backend::host_name, str::to_owned);
+    let conf = ClusterConf {
+        cluster_name: cluster_name.to_owned(),
+        nodes: vec![NodeConf {
+            id: 1,
+            name: Some(name.clone()),
+            addrs: addresses.iter().map(|a| Some(a.to_string())).collect(),
+            votes: 1,
+        }],
+        ..ClusterConf::default()
+    };
+    let mut key = Zeroizing::new([0; KEY_BYTES]);
+    getrandom::fill(key.as_mut_slice()).map_err(|e| {
+        Failure::new(
+            Exit::Error,
+            format!("the kernel gives no random bytes: {e}"),
+        )
+    })?;
+    make_dir(&paths.corosync_conf())?;
+    write(&paths.corosync_conf(), new_file(&conf).as_bytes(), 0o644)?;
+    generate_authkey(&paths.authkey(), &key)
+        .map_err(|e| Failure::new(Exit::CantCreat, e.to_string()))?;
+    console.line(&format!(
+        "{} and {} are made: the cluster {cluster_name} has one node, {name}.",
+        paths.corosync_conf().display(),
+        paths.authkey().display()
+    ));
+    console.line("Start mainstayd now (systemctl start mainstay); then `mainstay token create` lets the next one in.");
+    Ok(())
+}
+
+/// `mainstay join`.
+pub(super) fn join(
+    host: &str,
+    token: &str,
+    name: Option<&str>,
+    addresses: &[IpAddr],
+    console: &mut Console,
+) -> Result<(), Failure> {
+    let paths = Paths::from_env();
+    belongs_to_none(&paths)?;
+    let token = JoinToken::parse(token).map_err(|e| Failure::new(Exit::Usage, e.to_string()))?;
+    let address = address_of(host, &paths)?;
+    let name = name.map_or_else(backend::host_name, str::to_owned);
+    let versions = (VersionRange::OURS.min, VersionRange::OURS.max);
+    let request = |own: IpAddr| JoinRequest {
+        name: name.clone(),
+        addrs: match addresses {
+            [] => vec![own.to_string()],
+            given => given.iter().map(ToString::to_string).collect(),
+        },
+        versions,
+    };
+    let welcome = ask_to_join(address, &token, request).map_err(|error| {
+        let exit = match error {
+            JoinError::Unreachable { .. } => Exit::Disconnect,
+            JoinError::NotProved { .. } => Exit::InsufficientPriv,
+            JoinError::Refused(_) => Exit::Error,
+        };
+        Failure::new(exit, error.to_string())
+    })?;
+    make_dir(&paths.corosync_conf())?;
+    // The key first: a daemon that starts in between finds no configuration, and not half a one.
+    write(&paths.authkey(), &welcome.authkey, 0o400)?;
+    write(&paths.corosync_conf(), welcome.conf.as_bytes(), 0o644)?;
+    console.line(&format!(
+        "{name} is node {} of the cluster {}. Start mainstayd now (systemctl start mainstay): it votes as soon as it has the cluster's state.",
+        welcome.node_id, welcome.cluster_name
+    ));
+    Ok(())
+}
+
+/// The token from the command line, a file, or standard input: a command line is seen by everybody.
+pub(super) fn read_token(
+    text: Option<&str>,
+    file: Option<&Path>,
+) -> Result<Zeroizing<String>, Failure> {
+    let failed = |path: &Path, e: std::io::Error| {
+        Failure::new(Exit::NoInput, format!("{}: {e}", path.display()))
+    };
+    match (text, file) {
+        (Some(text), _) => Ok(Zeroizing::new(text.to_owned())),
+        (None, Some(path)) => {
+            let mut token = Zeroizing::new(String::new());
+            let read = if path == Path::new("-") {
+                let stdin = std::io::stdin();
+                stdin
+                    .lock()
+                    .take(TOKEN_BYTES_MAX)
+                    .read_to_string(&mut token)
+            } else {
+                let file = std::fs::File::open(path).map_err(|e| failed(path, e))?;
+                file.take(TOKEN_BYTES_MAX).read_to_string(&mut token)
+            };
+            read.map_err(|e| failed(path, e))?;
+            Ok(token)
+        }
+        (None, None) => Err(Failure::usage(
+            "a token is needed: run `mainstay token create` on a node of the cluster, and give its answer here as --token or in a --token-file",
+        )),
+    }
+}
+
+/// `mainstay token create`: the token alone on standard output, what to do with it beside.
+pub(super) fn token(
+    backend: &mut dyn Backend,
+    valid_s: u32,
+    console: &mut Console,
+) -> Result<(), Failure> {
+    let token = ask_done(backend, &Request::TokenCreate { valid_s })?;
+    let here = backend::local_node(backend)?;
+    console.line(&token);
+    console.err_line(&format!(
+        "On the machine that shall join: mainstay join {here} --token TOKEN. It is good for one machine."
+    ));
+    Ok(())
+}
+
+/// `mainstay node remove`.
+pub(super) fn remove(
+    backend: &mut dyn Backend,
+    node: &str,
+    force: bool,
+    console: &mut Console,
+) -> Result<(), Failure> {
+    let node_name = node.to_owned();
+    let request = Request::NodeRemove {
+        node: node_name,
+        force,
+    };
+    console.line(&ask_done(backend, &request)?);
+    for remark in removal::remarks(&backend::cib(backend, false)?, node) {
+        console.warning(&remark);
+    }
+    Ok(())
+}
+
+/// `mainstay key rotate`: begins, and tells how it goes until it is over.
+pub(super) fn rotate(
+    backend: &mut dyn Backend,
+    wait: bool,
+    console: &mut Console,
+) -> Result<(), Failure> {
+    console.line(&ask_done(backend, &Request::KeyRotate)?);
+    if !wait {
+        return Ok(());
+    }
+    let until = Instant::now() + ROTATION_WAIT_MAX;
+    let mut told = String::new();
+    loop {
+        let state = key_state(backend)?;
+        let text = key_text(&state);
+        if state.step.is_none() {
+            console.line(&text);
+            return Ok(());
+        }
+        if text != told {
+            console.line(&text);
+            told = text;
+        }
+        if Instant::now() >= until {
+            return Err(Failure {
+                exit: Exit::Timeout,
+                text: "the rotation is not over yet, and goes on by itself".to_owned(),
+                cure: Some("bring the nodes back that it waits for, or leave them behind with `mainstay key abandon NODE`; `mainstay key status` shows how far it is".to_owned()),
+            });
+        }
+        std::thread::sleep(ROTATION_LOOK);
+    }
+}
+
+/// `mainstay key status`.
+pub(super) fn key_status(backend: &mut dyn Backend, console: &mut Console) -> Result<(), Failure> {
+    let state = key_state(backend)?;
+    console.line(&key_text(&state));
+    Ok(())
+}
+
+fn key_state(backend: &mut dyn Backend) -> Result<KeyState, Failure> {
+    match ask(backend, &Request::KeyStatus)? {
+        Response::Keys(state) => Ok(state),
+        _ => Err(backend::unexpected()),
+    }
+}
+
+fn key_text(state: &KeyState) -> String {
+    let in_use = state.accepted.first().map_or("none", String::as_str);
+    let Some(step) = &state.step else {
+        return format!("The authkey in use is {in_use}; no rotation is under way.");
+    };
+    let mut text = format!("The authkey in use is {in_use}. A rotation is under way: {step}.");
+    if !state.waits_for.is_empty() {
+        text.push_str(&format!(" Waits for: {}.", state.waits_for.join("; ")));
+    }
+    if !state.abandoned.is_empty() {
+        text.push_str(&format!(
+            " Left behind, and in need of the authkey by hand: {}.",
+            state.abandoned.join(", ")
+        ));
+    }
+    text
+}
+
+/// A machine joins one cluster, once: what an earlier one left is not overwritten.
+fn belongs_to_none(paths: &Paths) -> Result<(), Failure> {
+    let files = [paths.corosync_conf(), paths.authkey()];
+    if let Some(file) = files.iter().find(|f| f.exists()) {
+        return Err(Failure {
+            exit: Exit::Exists,
+            text: format!(
+                "{} exists: this machine belongs to a cluster",
+                file.display()
+            ),
+            cure: Some(format!(
+                "if that is over, stop mainstayd, run `mainstay store reset`, and remove {} and {}",
+                files[0].display(),
+                files[1].display()
+            )),
+        });
+    }
+    let mut store = std::fs::read_dir(paths.store_dir()).into_iter().flatten();
+    if store.next().is_some() {
+        return Err(Failure {
+            exit: Exit::Exists,
+            text: format!(
+                "{} holds the state of another cluster",
+                paths.store_dir().display()
+            ),
+            cure: Some("if that is over, run `mainstay store reset --yes-lose-state`".to_owned()),
+        });
+    }
+    Ok(())
+}
+
+/// The one address that this machine has beside loopback.
+fn only_address() -> Result<IpAddr, Failure> {
+    let failed = |e: netlink::Error| Failure::new(Exit::Error, format!("own addresses: {e}"));
+    let mut kernel = netlink::Kernel::open().map_err(failed)?;
+    let all = kernel.addresses().map_err(failed)?;
+    let usable = |ip: &IpAddr| match ip {
+        IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+        IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+    };
+    let found: Vec<IpAddr> = all.into_iter().map(|a| a.ip).filter(usable).collect();
+    match found.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(Failure::usage(
+            "this machine has no address beside loopback: give it one, or name it with --address",
+        )),
+        many => {
+            let many: Vec<_> = many.iter().map(ToString::to_string).collect();
+            Err(Failure::usage(format!(
+                "this machine has several addresses ({}): say with --address which one the nodes shall use",
+                many.join(", ")
+            )))
+        }
+    }
+}
+
+fn address_of(host: &str, paths: &Paths) -> Result<SocketAddr, Failure> {
+    if let Ok(address) = host.parse() {
+        return Ok(address);
+    }
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !name.contains(':') => (name, port.parse().ok()),
+        _ => (host, Some(PORT_DEFAULT)),
+    };
+    let hosts = Hosts::load(&paths.root().join("etc/hosts"));
+    let address = hosts.address(name);
+    match (address, port) {
+        (Some(ip), Some(port)) => Ok(SocketAddr::new(ip, port)),
+        _ => Err(Failure::usage(format!(
+            "`{host}` is no host that this machine knows: give its address"
+        ))),
+    }
+}
+
+fn make_dir(file: &Path) -> Result<(), Failure> {
+    let dir = file.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(dir)
+        .map_err(|e| Failure::new(Exit::CantCreat, format!("{}: {e}", dir.display())))
+}
+
+fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    replace_file(file, bytes, mode)
+        .map_err(|e| Failure::new(Exit::CantCreat, format!("{}: {e}", file.display())))
+}
+
+/// TCP port of nodes whose configuration names none.
+const PORT_DEFAULT: u16 = 5405;
+/// A token's text and some white space, in bytes.
+const TOKEN_BYTES_MAX: u64 = 256;
+/// How long `key rotate` waits before it leaves the rotation to itself.
+const ROTATION_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Pause between two looks at a rotation.
+const ROTATION_LOOK: Duration = Duration::from_millis(300);
