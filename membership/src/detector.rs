@@ -80,8 +80,8 @@ impl Core {
             }
             self.follow_commit(node, &beat);
             self.heed_view(&beat);
-            self.heed_list(node, &beat);
             self.heed_row(node, &beat);
+            self.heed_list(node, &beat);
             let blank_among_logs = self.blank() && beat.head.seq > 0;
             if let Some(peer) = self.peers.get_mut(&node) {
                 peer.forgot &= beat.head.seq < peer.durable_known;
@@ -94,6 +94,26 @@ impl Core {
         self.check_known(node, known);
         if wants_echo {
             self.beat_to(node, Some(link), false);
+        }
+    }
+
+    /// Who receives nothing of us any more, on any path, is as good as silent: it would be a member
+    /// that takes no entry and no command, and gets none of our echoes. Not so where one node of two
+    /// suffices: whoever is heard is there, and may act alone for not receiving us (R11).
+    fn heed_row(&mut self, node: NodeId, beat: &Beat) {
+        let (me, now) = (self.me.node, self.now);
+        let grace_us = self.cfg.timing.t_fail_us;
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return;
+        };
+        let received = beat.receives(me);
+        let deaf = !received && (peer.named_us || now.since(peer.met) > grace_us);
+        peer.named_us |= received;
+        peer.relaying.says(beat.direct(me));
+        let alone_too = deaf && self.predicates().two_node();
+        let excepted = alone_too && !mutant::on(Mutant::DeafOfTwoIsGone);
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.deaf = deaf && !excepted && !mutant::on(Mutant::DeafStaysMember);
         }
     }
 
@@ -115,26 +135,6 @@ impl Core {
                  in corosync.conf the same on all nodes, and restart mainstayd where it was wrong"
             );
             self.notice("node-lists-differ", Some(node), text);
-        }
-    }
-
-    /// Who receives nothing of us any more, on any path, is as good as silent: it would be a member
-    /// that takes no entry and no command, and gets none of our echoes. Not so where one node of two
-    /// suffices: whoever is heard is there, and may act alone for not receiving us (R11).
-    fn heed_row(&mut self, node: NodeId, beat: &Beat) {
-        let (me, now) = (self.me.node, self.now);
-        let grace_us = self.cfg.timing.t_fail_us;
-        let Some(peer) = self.peers.get_mut(&node) else {
-            return;
-        };
-        let received = beat.receives(me);
-        let deaf = !received && (peer.named_us || now.since(peer.met) > grace_us);
-        peer.named_us |= received;
-        peer.relaying.says(beat.direct(me));
-        let alone_too = deaf && self.predicates().two_node();
-        let excepted = alone_too && !mutant::on(Mutant::DeafOfTwoIsGone);
-        if let Some(peer) = self.peers.get_mut(&node) {
-            peer.deaf = deaf && !excepted && !mutant::on(Mutant::DeafStaysMember);
         }
     }
 

@@ -243,10 +243,10 @@ pub enum Response {
     Versions(Vec<CibVersionInfo>),
     /// To [`Request::Version`].
     Version(Box<CibVersionText>),
-    /// To [`Request::Net`].
-    Net(Box<NetStatus>),
     /// To [`Request::KeyStatus`].
     Keys(KeyState),
+    /// To [`Request::Net`].
+    Net(Box<NetStatus>),
 }
 
 /// How far a rotation of the authkey is.

@@ -1,9 +1,9 @@
 //! The protocol thread: sockets, sessions and the membership core in one loop.
 
 mod change;
+mod relay;
 
 pub use change::NewPeers;
-mod relay;
 
 use super::sockets::{Sockets, Stranger};
 use super::{OsEntropy, Peers, StreamHandle, boottime_us};

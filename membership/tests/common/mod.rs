@@ -64,24 +64,26 @@ pub struct Node {
     generation: u64,
 }
 
-/// Stands for sealing: the identity and what it said.
-pub fn seal(me: Identity, payload: &[u8]) -> Vec<u8> {
+/// Stands for sealing: who, for which process (a session is between two), and what it said.
+pub fn seal(me: Identity, to: ProcessBoot, payload: &[u8]) -> Vec<u8> {
     let mut sealed = me.node.0.to_be_bytes().to_vec();
     sealed.extend(me.machine_boot.0);
     sealed.extend(me.process_boot.0);
     sealed.extend(me.incarnation.to_be_bytes());
+    sealed.extend(to.0);
     sealed.extend(payload);
     sealed
 }
 
-pub fn unseal(sealed: &[u8]) -> (Identity, Vec<u8>) {
+pub fn unseal(sealed: &[u8]) -> (Identity, ProcessBoot, Vec<u8>) {
     let me = Identity {
         node: NodeId(u32::from_be_bytes(sealed[..4].try_into().unwrap())),
         machine_boot: MachineBoot(sealed[4..20].try_into().unwrap()),
         process_boot: ProcessBoot(sealed[20..36].try_into().unwrap()),
         incarnation: u64::from_be_bytes(sealed[36..44].try_into().unwrap()),
     };
-    (me, sealed[44..].to_vec())
+    let to = ProcessBoot(sealed[44..60].try_into().unwrap());
+    (me, to, sealed[60..].to_vec())
 }
 
 #[derive(Clone, Debug)]
@@ -377,10 +379,11 @@ impl Cluster {
 
     /// What a third node passed on: nobody but the two ends can read or forge it.
     fn unseal(&mut self, id: u32, by: u32, sealed: &[u8]) {
-        let (from, payload) = unseal(sealed);
+        let (from, to, payload) = unseal(sealed);
+        let here = self.nodes[&id].config.as_ref().map(|c| c.me.process_boot);
         self.relayed += 1;
         assert_ne!(by, from.node.0, "a packet of node {by} came round to it");
-        if self.session(from.node.0, id) == Some(from) {
+        if self.session(from.node.0, id) == Some(from) && here == Some(to) {
             let link = RELAY_LINK;
             let packet = Input::Packet {
                 from,
@@ -397,7 +400,10 @@ impl Cluster {
             Via::Relay { .. } if self.no_relay => return,
             Via::Relay { hop, link } => {
                 let me = self.nodes[&from].config.as_ref().unwrap().me;
-                let sealed = seal(me, &payload);
+                let Some(end) = self.session(to, from) else {
+                    return;
+                };
+                let sealed = seal(me, end.process_boot, &payload);
                 let via = link.map_or(Via::Stream, Via::Link);
                 (hop.0, via, wrap(NodeId(from), NodeId(to), sealed))
             }

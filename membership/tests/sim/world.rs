@@ -432,7 +432,17 @@ impl World {
         let [me, peer] = [from, to].map(|id| &self.nodes[id as usize - 1]);
         self.oracle.sent(me, peer, &payload, deferred);
         let me = self.node(from).me;
-        let (to, via, payload) = relay::wrapped(me, to, via, payload);
+        let (to, via, payload) = match via {
+            Via::Relay { .. } => {
+                // Sealed for the process that the core knows, or not at all.
+                let known = self.told[self.pair(from, to)];
+                let Some(end) = self.session(me, to).filter(|end| known == Some(*end)) else {
+                    return;
+                };
+                relay::wrapped(me, end, via, payload)
+            }
+            via => (to, via, payload),
+        };
         let told = self.told[self.pair(from, to)];
         let Some(peer) = self.session(me, to).filter(|peer| told == Some(*peer)) else {
             return;
@@ -471,10 +481,10 @@ impl World {
 
     /// What another node passed on: only the two ends can read or forge it.
     fn unseal(&mut self, id: u32, sealed: &[u8]) {
-        let (from, payload) = relay::unsealed(sealed);
+        let (from, process, payload) = relay::unsealed(sealed);
         let to = self.node(id).me;
         let told = self.told[self.pair(id, from.node.0)] == Some(from);
-        if told {
+        if told && to.process_boot == process {
             self.stats.relayed += 1;
             self.deliver(from, to, RELAY_LINK, payload);
         }

@@ -225,7 +225,7 @@ fn hand_over(world: &mut World, by: u32, hop: u32, src: u32, dst: u32) {
         hop: NodeId(hop),
         link: Some(0),
     };
-    let (_, _, payload) = wrapped(origin, dst, via, vec![0; 40]);
+    let (_, _, payload) = wrapped(origin, world.node(dst).me, via, vec![0; 40]);
     world.input(
         hop,
         Input::Packet {
@@ -256,7 +256,7 @@ fn i22_one_hop_and_no_further(seed: u64) -> Result<(), Violation> {
         hop: NodeId(2),
         link: Some(0),
     };
-    let (_, _, payload) = wrapped(from, 3, via, vec![0; 40]);
+    let (_, _, payload) = wrapped(from, world.node(3).me, via, vec![0; 40]);
     let link = RELAY_LINK;
     world.input(
         2,
