@@ -86,6 +86,8 @@ pub enum Mutant {
     ConflictForgotten,
     /// A lone node of two is free as soon as it names the other in a view (R11, I3).
     FreeBeforeTheOtherAgrees,
+    /// A recovering node goes on asking for an entry that its log has passed (R6).
+    RecoveryAimKept,
     /// A recovered node does not see that the snapshot it is offered is in its log.
     RecoveredUnmatched,
     /// A grant that waits for another is used without anybody's word (R12).
@@ -124,7 +126,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 58] = [
+    pub const ALL: [Self; 59] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -166,6 +168,7 @@ impl Mutant {
         Self::AloneBeforeItsView,
         Self::ConflictForgotten,
         Self::FreeBeforeTheOtherAgrees,
+        Self::RecoveryAimKept,
         Self::RecoveredUnmatched,
         Self::HeirWithoutWord,
         Self::WordOfAnybody,
