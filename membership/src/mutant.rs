@@ -92,6 +92,8 @@ pub enum Mutant {
     ConflictForgotten,
     /// A lone node of two is free as soon as it names the other in a view (R11, I3).
     FreeBeforeTheOtherAgrees,
+    /// A recovering node goes on asking for an entry that its log has passed (R6).
+    RecoveryAimKept,
     /// A recovered node does not see that the snapshot it is offered is in its log.
     RecoveredUnmatched,
     /// A grant that waits for another is used without anybody's word (R12).
@@ -130,7 +132,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 61] = [
+    pub const ALL: [Self; 62] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -175,6 +177,7 @@ impl Mutant {
         Self::AloneBeforeItsView,
         Self::ConflictForgotten,
         Self::FreeBeforeTheOtherAgrees,
+        Self::RecoveryAimKept,
         Self::RecoveredUnmatched,
         Self::HeirWithoutWord,
         Self::WordOfAnybody,
