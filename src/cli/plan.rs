@@ -11,6 +11,10 @@ pub(super) fn print(console: &mut Console, plan: &Plan) {
     for text in &plan.warnings {
         console.warning(text);
     }
+    if plan.refused.is_some() {
+        // It is among the errors; "nothing to do" would be another answer.
+        return;
+    }
     if !plan.scores.is_empty() {
         console.line("Assignment Scores:");
     }

@@ -29,7 +29,8 @@ impl Past {
 /// present one.
 ///
 /// # Errors
-/// [`Exit::NoSuch`] when nothing is kept of it here; as [`read_source`].
+/// [`Exit::NoSuch`] when nothing is kept of it here; [`Exit::DataErr`] when the CIB is bigger than
+/// the scheduler looks at; as [`read_source`].
 pub(super) fn plan(past: Option<&Past>) -> Result<(String, Plan), Failure> {
     let file = match past {
         None => None,
@@ -46,6 +47,9 @@ pub(super) fn plan(past: Option<&Past>) -> Result<(String, Plan), Failure> {
     let decided = decided_at(&cib);
     let now = decided.unwrap_or_else(now_s);
     let plan = scheduler::schedule_with_scores(&cib, &scheduler::Options { now });
+    if let Some(why) = plan.refused {
+        return Err(Failure::new(Exit::DataErr, why));
+    }
     let heading = match file {
         None => String::new(),
         Some(file) => format!("As of {} ({file}):\n\n", asctime(now)),
