@@ -195,6 +195,9 @@ impl Core {
             .as_ref()
             .is_some_and(|t| t.nonce == nonce && t.from == from);
         let unasked = nonce == 0 && self.transfer.is_none() && self.dc_alive() == Some(from);
+        if nonce == 0 && self.refuses_offer(from) {
+            return;
+        }
         // A node that has its state back from elsewhere has matched nothing of this ballot yet.
         let same = self.matched.0.node == from.0 && at.ballot <= self.matched.0;
         let shared = same && self.log.has(&at) && !mutant::on(Mutant::RecoveredUnmatched);
@@ -248,6 +251,24 @@ impl Core {
             });
             self.ask_more();
         }
+    }
+
+    /// Whoever leads an older ballot than is promised here learns so from its appends; one that has
+    /// nothing to append any more, for all that this node lacks is compacted, learns it from its offer.
+    fn refuses_offer(&mut self, from: NodeId) -> bool {
+        let beat = self.peers.get(&from).and_then(|p| p.beat.as_ref());
+        let leads = |b: &&message::Beat| {
+            matches!(b.state, NodeState::Dc | NodeState::DcPending) && b.ballot.node == from.0
+        };
+        let (promised, ballot) = (self.safe.promised, beat.filter(leads).map(|b| b.ballot));
+        let Some(ballot) = ballot.filter(|b| *b < promised && self.fit()) else {
+            return false;
+        };
+        if mutant::on(Mutant::OldBallotOffers) {
+            return false;
+        }
+        self.send(from, &Message::Refuse { ballot, promised });
+        true
     }
 
     /// A new DC's first word to this node is an offer of what it has: it was away when that DC began,

@@ -16,6 +16,8 @@ pub enum Mutant {
     CommitOldBallot,
     /// Who has what a new DC offers does not say where it stands.
     OfferUnanswered,
+    /// The offer of a coordinator whose ballot is older than what is promised is not refused.
+    OldBallotOffers,
     /// What was lost on its way to a follower is sent again only when nothing else is sent.
     LossHiddenByLoad,
     /// A refusal that arrives after its proposal was answered is told as well (I8).
@@ -132,13 +134,14 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 62] = [
+    pub const ALL: [Self; 63] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
         Self::AckMemoryAsDurable,
         Self::OfferUnanswered,
         Self::LossHiddenByLoad,
+        Self::OldBallotOffers,
         Self::LateAnswerTold,
         Self::CommitOldBallot,
         Self::SinglePredicate,

@@ -157,9 +157,7 @@ impl World {
             limit,
             |w| w.settled() && !w.fences(),
         );
-        let ops: Vec<OpId> = (1..=self.size()).map(|id| self.write_at(id)).collect();
-        let acked = |w: &Self| ops.iter().all(|op| w.oracle.ops[op].acked.is_some());
-        self.until("a write of every node is acknowledged", limit, acked);
+        self.everybody_writes(limit);
         self.until("all replicas are level again", limit, Self::settled);
         self.run(500 * MS);
         self.until("all replicas are level at the end", limit, Self::settled);
@@ -176,6 +174,28 @@ impl World {
         }
         self.stats.acked = self.oracle.acked;
         self.stats.commits = self.oracle.committed.len() as u64;
+    }
+
+    /// A fencing that was decided before may still end some process, and what its client asked for.
+    fn everybody_writes(&mut self, limit_us: u64) {
+        loop {
+            let ops: Vec<OpId> = (1..=self.size()).map(|id| self.write_at(id)).collect();
+            let processes: Vec<u64> = self.nodes.iter().map(|n| n.generation).collect();
+            let acked = |w: &Self| ops.iter().all(|op| w.oracle.ops[op].acked.is_some());
+            let ended = |w: &Self| {
+                w.nodes
+                    .iter()
+                    .map(|n| n.generation)
+                    .ne(processes.iter().copied())
+            };
+            let what = "a write of every node is acknowledged";
+            self.until(what, limit_us, |w| acked(w) || ended(w));
+            if acked(self) || self.oracle.violation.is_some() {
+                return;
+            }
+            let limit = self.patience_us();
+            self.until("everybody is in again", limit, Self::settled);
+        }
     }
 
     fn patience_us(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! What random seeds found in the core before it was put right, each played on purpose. Each has a
 //! seeded bug of its own that takes the repair back.
 
-use membership::Grant;
+use membership::{Ballot, Grant};
 
 use super::two_nodes::{intent_against, two_with_fencing};
 use super::*;
@@ -16,6 +16,7 @@ scenarios![
     i8_a_refusal_after_the_end_is_none,
     the_first_word_of_a_dc_is_a_snapshot,
     a_loss_under_load,
+    a_higher_promise_behind_the_log,
     what_a_lone_half_loses_is_kept,
     more_views_under_lower_ballots,
     a_recovery_outlasts_the_log,
@@ -184,13 +185,39 @@ fn the_first_word_of_a_dc_is_a_snapshot(seed: u64) -> Result<(), Violation> {
     world.restart(a, 20 * MS, 50 * MS);
     world.run(50 * MS);
     world.until("a new ballot", 5 * SECOND, |w| w.dc().is_some());
+    write_very_much(&mut world);
+    ends_well(world)
+}
+
+/// So much that what a node lacks that is away is compacted.
+fn write_very_much(world: &mut World) {
     for _ in 0..40 {
-        let dc = dc_of(&world);
+        let dc = dc_of(world);
         for _ in 0..50 {
             world.write_at(dc);
         }
         world.run(40 * MS);
     }
+}
+
+/// C stood for elections that nobody heard of, and is then away while the coordinator writes very much.
+/// When it is back, what it lacks comes as a snapshot, of a ballot below its promise.
+fn a_higher_promise_behind_the_log(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(Setup::plain(3, seed));
+    let a = dc_of(&world);
+    let c = others(&world, a)[1];
+    let until = world.now + 60 * SECOND;
+    world.isolate(c, until);
+    world.kill(c);
+    if let Some(safety) = &mut world.node_mut(c).disk.safety {
+        safety.promised = Ballot {
+            counter: 9,
+            node: c,
+        };
+    }
+    world.start(c);
+    world.run(SECOND);
+    write_very_much(&mut world);
     ends_well(world)
 }
 
