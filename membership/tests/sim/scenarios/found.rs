@@ -200,14 +200,17 @@ fn write_very_much(world: &mut World) {
     }
 }
 
-/// C stood for elections that nobody heard of, and is then away while the coordinator writes very much.
-/// When it is back, what it lacks comes as a snapshot, of a ballot below its promise.
+/// C stood for elections that nobody heard of, and nobody hears it while a coordinator begins and
+/// writes very much. When it is heard, what it lacks comes as a snapshot, of a ballot below its promise.
 fn a_higher_promise_behind_the_log(seed: u64) -> Result<(), Violation> {
     let mut world = founded(Setup::plain(3, seed));
     let a = dc_of(&world);
     let c = others(&world, a)[1];
-    let until = world.now + 60 * SECOND;
-    world.isolate(c, until);
+    // Sessions stand, so that the coordinator begins with C's process as a peer.
+    for other in others(&world, c) {
+        world.net.path(other, c).swallows = Some(|_| true);
+        world.net.path(c, other).swallows = Some(|_| true);
+    }
     world.kill(c);
     if let Some(safety) = &mut world.node_mut(c).disk.safety {
         safety.promised = Ballot {
@@ -217,6 +220,9 @@ fn a_higher_promise_behind_the_log(seed: u64) -> Result<(), Violation> {
     }
     world.start(c);
     world.run(SECOND);
+    world.restart(a, 20 * MS, 50 * MS);
+    world.run(50 * MS);
+    world.until("a new ballot", 5 * SECOND, |w| w.dc().is_some());
     write_very_much(&mut world);
     ends_well(world)
 }
