@@ -25,6 +25,7 @@ fn config(incarnation: u64) -> Config {
             .map(|node| PeerConfig {
                 node: NodeId(node),
                 links: vec![0, 1],
+                priorities: Vec::new(),
             })
             .to_vec(),
         nodelist_digest: [7; 32],

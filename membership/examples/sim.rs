@@ -30,6 +30,8 @@ mod node;
 mod oracle;
 #[path = "../tests/sim/queue.rs"]
 mod queue;
+#[path = "../tests/sim/relay.rs"]
+mod relay;
 #[path = "../tests/sim/rng.rs"]
 mod rng;
 #[path = "../tests/sim/run.rs"]
@@ -364,7 +366,10 @@ fn report(found: &Found, jobs: usize, took_s: f64) {
         simulated_s / 3_600.0,
         simulated_s / took_s
     );
-    println!("packets         {}, steps {}", total.packets, total.steps);
+    println!(
+        "packets         {}, by relay {}, steps {}",
+        total.packets, total.relayed, total.steps
+    );
     println!(
         "operations      {} proposed, {} acknowledged, {} entries committed",
         total.proposals, total.acked, total.commits

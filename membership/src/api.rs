@@ -254,7 +254,8 @@ pub enum Input {
     Packet {
         /// The session's peer.
         from: Identity,
-        /// Link it came by; for streams the link of the connection.
+        /// Link it came by; for streams the link of the connection; [`crate::RELAY_LINK`] for what
+        /// another node passed on.
         link: LinkId,
         /// Encoded message.
         payload: Vec<u8>,
@@ -305,6 +306,8 @@ pub enum Input {
         /// Digest of the new list, as [`crate::Config::nodelist_digest`].
         nodelist_digest: [u8; 32],
     },
+    /// Links that are held down after flaps come up with the next packet.
+    ResetLinks,
     /// Whether fencing is configured (`stonith-enabled`): it changes with the CIB. A lone node of
     /// two commits class U only where it is not (R11).
     Fencing {
@@ -460,6 +463,14 @@ pub enum Effect {
         /// Encoded message.
         payload: Vec<u8>,
     },
+    /// A packet that another node passed on: open it, and feed what it holds as a packet of whoever
+    /// sealed it, with [`crate::RELAY_LINK`]. Handshakes come this way, too.
+    Unseal {
+        /// The node that passed it on.
+        by: NodeId,
+        /// The sealed packet.
+        sealed: Vec<u8>,
+    },
     /// Tell the application.
     Event(Event),
 }
@@ -471,6 +482,14 @@ pub enum Via {
     Link(LinkId),
     /// A record on the pair's TCP stream, for what does not fit a datagram.
     Stream,
+    /// Sealed for the peer with [`crate::RELAY_LINK`], wrapped by [`crate::wrap`], and sent to another
+    /// node that passes it on.
+    Relay {
+        /// That node.
+        hop: NodeId,
+        /// On this link to it; `None`: on the stream to it.
+        link: Option<LinkId>,
+    },
 }
 
 /// Largest payload of a datagram, in bytes, before header and tag; fits every MTU in use.
@@ -650,7 +669,7 @@ pub enum PeerState {
     Unknown,
     /// Heard on some link within the detection timeout.
     Up,
-    /// Silent on every link for the detection timeout.
+    /// Silent on every link for the detection timeout, or deaf to this node on every path.
     Lost,
     /// Said goodbye.
     Left,

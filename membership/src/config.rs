@@ -39,8 +39,20 @@ pub struct Config {
 pub struct PeerConfig {
     /// Its node id.
     pub node: NodeId,
-    /// Links to it in order of preference, 1 to 8.
+    /// Links to it, 1 to 8.
     pub links: Vec<LinkId>,
+    /// Priority of each of these, higher goes first (knet_link_priority of corosync.conf(5)); 1
+    /// where none is given. Among equals the fastest carries the data.
+    pub priorities: Vec<u8>,
+}
+
+impl PeerConfig {
+    /// Links with their priorities.
+    pub fn links(&self) -> impl Iterator<Item = (LinkId, u8)> {
+        let priorities = self.priorities.iter().copied();
+        let priorities = priorities.chain(std::iter::repeat(LINK_PRIORITY_DEFAULT));
+        self.links.iter().copied().zip(priorities)
+    }
 }
 
 /// Why a core did not start.
@@ -137,5 +149,7 @@ impl Config {
 
 /// Most nodes of a cluster.
 pub const NODES_MAX: usize = 128;
+/// Priority of a link that is given none, as corosync's.
+pub const LINK_PRIORITY_DEFAULT: u8 = 1;
 /// Most links between two nodes, as corosync's.
 pub const LINKS_MAX: usize = 8;

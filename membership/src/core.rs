@@ -15,6 +15,7 @@ use crate::peer::Peer;
 use crate::persist::Writes;
 use crate::propose::Proposals;
 use crate::quorum::Predicates;
+use crate::relay::Route;
 use crate::state::LogState;
 use crate::*;
 
@@ -239,6 +240,7 @@ impl Core {
                 peers,
                 nodelist_digest,
             } => self.on_peers(peers, nodelist_digest),
+            Input::ResetLinks => self.reset_links(),
             Input::Fencing { configured } => self.cfg.fencing = configured,
             Input::Publish { items } => self.on_publish(items),
             Input::Command { to, payload } => self.on_command(to, payload),
@@ -433,10 +435,14 @@ impl Core {
             return None;
         }
         let payload = message.encode();
-        let via = if payload.len() > DATAGRAM_BYTES_MAX {
-            Via::Stream
-        } else {
-            Via::Link(links::best(&peer.links))
+        let fits = payload.len() <= DATAGRAM_BYTES_MAX;
+        let via = match self.route(to) {
+            Route::Direct(link) if fits => Via::Link(link),
+            Route::Direct(_) => Via::Stream,
+            Route::By(hop, link) => Via::Relay {
+                hop,
+                link: fits.then_some(link),
+            },
         };
         Some(Effect::Send { to, via, payload })
     }

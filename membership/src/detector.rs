@@ -3,8 +3,10 @@
 use wire::{NodeId, ProcessBoot};
 
 use crate::core::Role;
-use crate::message::{Beat, Echo, Known, Message, Stamp};
+use crate::message::{Beat, Echo, Heard, Known, Message, Stamp};
 use crate::mutant::{self, Mutant};
+use crate::peer::Peer;
+use crate::relay;
 use crate::*;
 
 /// When to beat next and what was told last: news are told at once (ruling 2).
@@ -16,7 +18,7 @@ pub(crate) struct Beats {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Told {
-    hears: Vec<NodeId>,
+    row: Vec<Heard>,
     dc_lost: bool,
     state: NodeState,
     acting: bool,
@@ -36,8 +38,13 @@ impl Core {
             return;
         };
         if let Some(echo) = beat.echo.clone().filter(|e| e.sent_us <= now.0) {
-            if let Some(link) = peer.links.iter_mut().find(|l| l.id == link) {
-                link.echoed(now, echo.sent_us);
+            if !wants_echo {
+                // An answer: what is given back by the way says nothing about the way.
+                let timing = &self.cfg.timing;
+                match peer.links.iter_mut().find(|l| l.id == link) {
+                    Some(link) => link.answered(now, echo.sent_us, timing),
+                    None => peer.relaying.echoed(now, echo.sent_us),
+                }
             }
             let newer = |old: &Echo| (echo.ballot, echo.sent_us) > (old.ballot, old.sent_us);
             if peer.echo.as_ref().is_none_or(newer) {
@@ -73,6 +80,7 @@ impl Core {
             }
             self.follow_commit(node, &beat);
             self.heed_view(&beat);
+            self.heed_row(node, &beat);
             self.heed_list(node, &beat);
             let blank_among_logs = self.blank() && beat.head.seq > 0;
             if let Some(peer) = self.peers.get_mut(&node) {
@@ -86,6 +94,26 @@ impl Core {
         self.check_known(node, known);
         if wants_echo {
             self.beat_to(node, Some(link), false);
+        }
+    }
+
+    /// Who receives nothing of us any more, on any path, is as good as silent: it would be a member
+    /// that takes no entry and no command, and gets none of our echoes. Not so where one node of two
+    /// suffices: whoever is heard is there, and may act alone for not receiving us (R11).
+    fn heed_row(&mut self, node: NodeId, beat: &Beat) {
+        let (me, now) = (self.me.node, self.now);
+        let grace_us = self.cfg.timing.t_fail_us;
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return;
+        };
+        let received = beat.receives(me);
+        let deaf = !received && (peer.named_us || now.since(peer.met) > grace_us);
+        peer.named_us |= received;
+        peer.relaying.says(beat.direct(me));
+        let alone_too = deaf && self.predicates().two_node();
+        let excepted = alone_too && !mutant::on(Mutant::DeafOfTwoIsGone);
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.deaf = deaf && !excepted && !mutant::on(Mutant::DeafStaysMember);
         }
     }
 
@@ -177,37 +205,69 @@ impl Core {
             .then(Effect::Event(Event::RestartNeeded { why }));
     }
 
-    /// A heartbeat (with a stamp) or an answer to one, on one link or on all.
+    /// A heartbeat (with a stamp) or an answer to one, on one link or on all, and by the nodes that
+    /// pass it on where it takes such.
     pub(crate) fn beat_to(&mut self, node: NodeId, link: Option<LinkId>, stamped: bool) {
-        if !self.may_send() {
+        let met = |p: &Peer| p.identity.is_some() && !p.left && !p.retired;
+        if !self.may_send() || !self.peers.get(&node).is_some_and(met) {
             return;
         }
-        let Some(peer) = self.peers.get(&node) else {
+        let (links, hops) = self.beat_ways(node, link);
+        let Some(beat) = self.beat(node, stamped) else {
             return;
         };
-        if peer.identity.is_none() || peer.left || peer.retired {
-            return;
+        if stamped && let Some(peer) = self.peers.get_mut(&node) {
+            let asked = peer.links.iter_mut().filter(|l| links.contains(&l.id));
+            asked.for_each(|l| l.sent(self.now));
         }
-        let links: Vec<LinkId> = match link {
-            Some(link) => vec![link],
-            None => peer.links.iter().map(|l| l.id).collect(),
+        let payload = Message::Beat(beat).encode();
+        let by = |(hop, link)| Via::Relay {
+            hop,
+            link: Some(link),
         };
+        let relayed = hops.into_iter().map(by);
+        for via in links.into_iter().map(Via::Link).chain(relayed) {
+            let payload = payload.clone();
+            let effect = Effect::Send {
+                to: node,
+                via,
+                payload,
+            };
+            self.out.push_back(Output::Do(effect));
+        }
+    }
+
+    /// Links and hops of a beat: an answer goes the way its question came.
+    fn beat_ways(
+        &self,
+        node: NodeId,
+        link: Option<LinkId>,
+    ) -> (Vec<LinkId>, Vec<(NodeId, LinkId)>) {
+        let peer = self.peers.get(&node);
+        let all = || peer.map(|p| p.links.iter().map(|l| l.id).collect());
+        match link {
+            Some(relay::RELAY_LINK) => (Vec::new(), self.beat_hops(node)),
+            Some(link) => (vec![link], Vec::new()),
+            None => (all().unwrap_or_default(), self.beat_hops(node)),
+        }
+    }
+
+    /// The next beat for a peer.
+    fn beat(&mut self, node: NodeId, stamped: bool) -> Option<Beat> {
         let echo = self.give_back(node);
         let hold_us = self.cfg.hold_us();
-        let stamp = stamped.then_some(Stamp {
-            sent_us: self.now.0,
-            hold_us,
-        });
         let told = self.told();
         let commit = self.point_or_base(self.commit);
-        let Some(peer) = self.peers.get_mut(&node) else {
-            return;
-        };
+        let logged = self.tip.last_seen.get(&node).map(|id| id.incarnation);
+        let peer = self.peers.get_mut(&node)?;
         peer.next_beat_no += 1;
         peer.channel.ack_due = false;
-        let beat = Beat {
+        Some(Beat {
             beat_no: peer.next_beat_no,
-            stamp,
+            stamp: stamped.then_some(Stamp {
+                sent_us: self.now.0,
+                hold_us,
+            }),
             echo,
             ballot: told.ballot,
             view_no: told.view_no,
@@ -221,27 +281,17 @@ impl Core {
             blank: self.log.head().seq == 0 && self.safety.promised == Ballot::default(),
             class_u: self.tip.class_u.is_some(),
             digest: digest_start(&self.cfg.nodelist_digest),
-            hears: told.hears,
+            row: told.row,
             known: Known {
                 incarnation: peer
                     .identity
                     .map(|id| id.incarnation)
-                    .max(self.tip.last_seen.get(&node).map(|id| id.incarnation))
+                    .max(logged)
                     .unwrap_or(0),
                 durable: peer.durable_known,
             },
             parcel_ack: peer.channel.delivered(),
-        };
-        let payload = Message::Beat(beat).encode();
-        for link in links {
-            let payload = payload.clone();
-            let effect = Effect::Send {
-                to: node,
-                via: Via::Link(link),
-                payload,
-            };
-            self.out.push_back(Output::Do(effect));
-        }
+        })
     }
 
     /// The echo of a peer's newest stamp. Giving one to a member of the newest accepted view is a
@@ -262,6 +312,9 @@ impl Core {
         let hold_us_safe = self.safe.hold_us_max;
         let void = self.void_for(node);
         let config_epoch = self.tip.config.config_epoch;
+        // "Hears" and "echoes" are one predicate (R0).
+        let heard = self.heard(node) || mutant::on(Mutant::RelayedNotHeard);
+        let by_relay = self.peers.get(&node).is_some_and(|p| !p.up());
         let peer = self.peers.get_mut(&node)?;
         let stamp = peer.stamp?;
         let stale = now.since(peer.stamp_at) > 2 * self.cfg.timing.heartbeat_us;
@@ -270,6 +323,9 @@ impl Core {
         }
         let identity = peer.identity?;
         let listed = self.tip.view.names(&identity);
+        if listed && !heard {
+            return None;
+        }
         let member = listed && now >= peer.shunned_until;
         if member && !self.view_on_disk_names(&identity) {
             // A promise under a view that a crash may take back would be forgotten with it.
@@ -294,7 +350,10 @@ impl Core {
         };
         let again = peer.given.as_ref() == Some(&echo);
         peer.given = Some(echo.clone());
-        if member && !again && !mutant::on(Mutant::EchoNoPromise) {
+        let forgotten = mutant::on(Mutant::EchoNoPromise)
+            || by_relay && mutant::on(Mutant::RelayedEchoNoPromise)
+            || by_relay && mutant::on(Mutant::RelayedNotHeard);
+        if member && !again && !forgotten {
             let until = now.plus(stamp.hold_us);
             peer.presence_until = peer.presence_until.max(until);
             let leads = peer.beat.as_ref().is_some_and(|b| {
@@ -337,9 +396,14 @@ impl Core {
         };
         let mut all = self.knows_all(&voters);
         for peer in self.peers.values_mut() {
+            let fresh = peer.fresh(now, timing.t_fail_us);
             for link in &mut peer.links {
                 link.check(now, &timing);
+                if !fresh {
+                    link.forgive();
+                }
             }
+            peer.in_use = Some(peer.best());
             let waited_for = voters.contains(&peer.node);
             all &= !waited_for || peer.fresh(now, timing.t_fail_us) && peer.hears_us(self.me.node);
         }
@@ -459,8 +523,8 @@ impl Core {
             earlier(peer.presence_until);
             earlier(peer.authority_until);
             for link in &peer.links {
-                if let Some(heard) = link.last_heard().filter(|_| link.up) {
-                    earlier(heard.plus(self.cfg.timing.link_down_us));
+                if let Some(at) = link.down_at(&self.cfg.timing) {
+                    earlier(at);
                 }
             }
         }
@@ -468,10 +532,8 @@ impl Core {
     }
 
     fn told(&self) -> Told {
-        let t_fail_us = self.cfg.timing.t_fail_us;
-        let heard = self.peers.values().filter(|p| p.hears(self.now, t_fail_us));
         Told {
-            hears: heard.map(|p| p.node).collect(),
+            row: self.row(),
             dc_lost: self.dc_lost(),
             state: self.state,
             acting: self.is_acting(),

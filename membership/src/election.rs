@@ -184,7 +184,7 @@ impl Core {
             let Some(beat) = &peer.beat else {
                 return false;
             };
-            let degree = beat.hears.iter().filter(|n| consenting.contains(n)).count() + 1;
+            let degree = beat.hears().filter(|n| consenting.contains(n)).count() + 1;
             let in_view = peer.identity.is_some_and(|id| self.tip.view.names(&id));
             let head = beat.head;
             let theirs = (!beat.class_u, head.ballot, in_view, head.seq, degree);
@@ -467,7 +467,13 @@ impl Core {
             self.adopt(node, target);
             return;
         }
-        if self.owes_presence(&self.workable_members()) {
+        let members = self.workable_members();
+        // R6: all have promised; who fell silent since is to be in the first view, too.
+        let some = candidate.bootstrap && members.len() <= self.peers.len();
+        if some && all_needed && !mutant::on(Mutant::FirstViewOfSome) {
+            return;
+        }
+        if self.owes_presence(&members) {
             return;
         }
         self.lead();

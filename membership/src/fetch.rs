@@ -508,9 +508,13 @@ impl Core {
             let answer = recovery.states.get(dc);
             answer.is_none_or(|s| !s.acting)
         };
+        // Past it without having it: it was compacted, or another entry stands in its place.
+        let (head, past) = (self.log.head().seq, !mutant::on(Mutant::RecoveryAimKept));
+        let overtaken = |(_, aim): &(NodeId, Point)| past && head >= aim.seq;
         match &recovery.target {
+            Some(target) if self.log.has(&target.1) => return Some(*target),
             // What that coordinator had not committed may be gone for good.
-            Some(target) if leads_no_more(target) && !self.log.has(&target.1) => {}
+            Some(target) if leads_no_more(target) || overtaken(target) => {}
             Some(target) => return Some(*target),
             None => {}
         }

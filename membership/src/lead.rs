@@ -193,6 +193,7 @@ impl Core {
         }
         if members != self.tip.view.members && !self.owes_presence(&members) {
             let view_no = self.safety.view_no.max(self.tip.view.view_no) + 1;
+            self.note_drops(&members);
             self.append_view(view_no, members);
         }
         self.note_sole_survivor();

@@ -291,6 +291,8 @@ impl Core {
         }
         self.lease.since = self.now;
         self.beats.at = self.now;
+        let links = self.peers.values_mut().flat_map(|p| &mut p.links);
+        links.for_each(|l| l.excuse(late_us));
         if late_us >= timing.kernel_us {
             self.lease.alone_from = self.now.plus(timing.t_fail_us);
         }

@@ -68,6 +68,25 @@ pub struct Known {
     pub durable: u64,
 }
 
+/// One node's reception of another: a field of the who-hears-whom matrix. A node received within
+/// the detection timeout has one, by whatever path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// Who is received.
+    pub node: NodeId,
+    /// [`Self::COUNTS`], [`Self::DIRECT`], [`Self::EDGE`].
+    pub how: u8,
+}
+
+impl Heard {
+    /// It counts as heard, and is echoed (R0).
+    pub const COUNTS: u8 = 1;
+    /// A direct link from it is up.
+    pub const DIRECT: u8 = 2;
+    /// So is one to it: packets may be passed on between the two.
+    pub const EDGE: u8 = 4;
+}
+
 /// Heartbeat. It never changes persisted state by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
@@ -101,12 +120,45 @@ pub struct Beat {
     pub class_u: bool,
     /// First bytes of its node list's digest (R6).
     pub digest: [u8; 8],
-    /// Whom it hears (ruling 19), ascending.
-    pub hears: Vec<NodeId>,
+    /// Whom it receives, and how (ruling 19), ascending.
+    pub row: Vec<Heard>,
     /// What it remembers of the receiver.
     pub known: Known,
     /// Highest parcel of the receiver's channel delivered.
     pub parcel_ack: u64,
+}
+
+impl Beat {
+    fn how(&self, node: NodeId) -> u8 {
+        let found = self.row.iter().find(|h| h.node == node);
+        found.map_or(0, |h| h.how)
+    }
+
+    /// The sender counts this node as heard, and echoes it.
+    pub fn counts(&self, node: NodeId) -> bool {
+        self.how(node) & Heard::COUNTS != 0
+    }
+
+    /// The sender receives this node, by whatever path.
+    pub fn receives(&self, node: NodeId) -> bool {
+        self.row.iter().any(|h| h.node == node)
+    }
+
+    /// The sender receives this node directly.
+    pub fn direct(&self, node: NodeId) -> bool {
+        self.how(node) & Heard::DIRECT != 0
+    }
+
+    /// The sender and this node reach each other directly.
+    pub fn edge(&self, node: NodeId) -> bool {
+        self.how(node) & Heard::EDGE != 0
+    }
+
+    /// Whom the sender counts as heard, ascending.
+    pub fn hears(&self) -> impl Iterator<Item = NodeId> {
+        let counts = self.row.iter().filter(|h| h.how & Heard::COUNTS != 0);
+        counts.map(|h| h.node)
+    }
 }
 
 /// A parcel of the ordered channel.
@@ -305,7 +357,7 @@ pub enum Message {
         /// The fencing that did it.
         fence_no: u64,
     },
-    /// One hop of relay (later): sealed end to end, opaque to the relay.
+    /// One hop of relay: sealed end to end, opaque to the node that passes it on.
     Relay {
         /// Origin.
         src: NodeId,
@@ -365,7 +417,7 @@ impl Message {
         };
         match &message {
             Self::Beat(beat) => {
-                bound("heard nodes", beat.hears.len(), NODES_MAX)?;
+                bound("heard nodes", beat.row.len(), NODES_MAX)?;
                 let void = beat.echo.as_ref().map_or(0, |e| e.void.len());
                 bound("void grants", void, GRANTS_VOID_MAX)?;
             }
@@ -477,8 +529,9 @@ impl Time {
 /// Ballot counters, view numbers and incarnations stay below this, so that adding one never wraps
 /// whatever a peer claims (48 bits, protocol 3.2).
 pub const NUMBER_MAX: u64 = 1 << 48;
-/// Format of messages, disk records and snapshots. 2: grants that wait for another.
-pub const FORMAT: u8 = 2;
+/// Format of messages, disk records and snapshots. 2: grants that wait for another. 3: a beat tells
+/// how its sender receives whom.
+pub const FORMAT: u8 = 3;
 /// Most messages are no longer, in bytes: one allocation each.
 const USUAL_BYTES: usize = 320;
 /// Most entries in one message.

@@ -42,6 +42,8 @@ pub enum Mutant {
     AuthorityFromReceipt,
     /// The first view is formed by a quorum instead of all configured nodes (R6).
     BootstrapWithoutAll,
+    /// Of those that promised, the first view has who is heard when the last promise comes (R6).
+    FirstViewOfSome,
     /// Elections need no quorum of dc_lost bits.
     NoPreVote,
     /// A view that drops an echoed member is acknowledged at once (R0).
@@ -92,6 +94,8 @@ pub enum Mutant {
     ConflictForgotten,
     /// A lone node of two is free as soon as it names the other in a view (R11, I3).
     FreeBeforeTheOtherAgrees,
+    /// A recovering node goes on asking for an entry that its log has passed (R6).
+    RecoveryAimKept,
     /// A recovered node does not see that the snapshot it is offered is in its log.
     RecoveredUnmatched,
     /// A grant that waits for another is used without anybody's word (R12).
@@ -108,13 +112,29 @@ pub enum Mutant {
     ConflictCompacted,
     /// A lone half ignores the offer of a snapshot that differs from what it committed alone.
     ForkInSnapshotUnseen,
+    /// Who is heard through another node only is missed, although it is echoed (R0).
+    RelayedNotHeard,
+    /// An echo given by relay binds nobody (R0).
+    RelayedEchoNoPromise,
+    /// A node passes on what another one passed on: packets run in circles.
+    RelayForEver,
+    /// A node passes on as much as anybody sends.
+    RelayUnbounded,
+    /// A path that works one way is taken for one that works both ways.
+    EdgeOneWay,
+    /// A member that hears nobody stays a member for ever.
+    DeafStaysMember,
+    /// Of two nodes, who does not receive the other is gone for it, although it is heard (R11).
+    DeafOfTwoIsGone,
+    /// A member out of the DC's reach is let in again whenever it is heard.
+    RejoinAtOnce,
     /// A DC acts on although the log says that it left.
     LeavingDcActs,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 63] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -134,6 +154,7 @@ impl Mutant {
         Self::CertificateWithoutBoot,
         Self::AuthorityFromReceipt,
         Self::BootstrapWithoutAll,
+        Self::FirstViewOfSome,
         Self::NoPreVote,
         Self::AckViewAtOnce,
         Self::NoLogAdoption,
@@ -159,6 +180,7 @@ impl Mutant {
         Self::AloneBeforeItsView,
         Self::ConflictForgotten,
         Self::FreeBeforeTheOtherAgrees,
+        Self::RecoveryAimKept,
         Self::RecoveredUnmatched,
         Self::HeirWithoutWord,
         Self::WordOfAnybody,
@@ -167,6 +189,14 @@ impl Mutant {
         Self::ForkBelowSnapshotUnseen,
         Self::ConflictCompacted,
         Self::ForkInSnapshotUnseen,
+        Self::RelayedNotHeard,
+        Self::RelayedEchoNoPromise,
+        Self::RelayForEver,
+        Self::RelayUnbounded,
+        Self::EdgeOneWay,
+        Self::DeafStaysMember,
+        Self::DeafOfTwoIsGone,
+        Self::RejoinAtOnce,
         Self::LeavingDcActs,
     ];
 }

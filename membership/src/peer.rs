@@ -4,14 +4,26 @@ use wire::{Identity, NodeId};
 
 use crate::channel::Channel;
 use crate::config::PeerConfig;
-use crate::links::Link;
+use crate::links::{self, Link};
 use crate::message::{Beat, Echo, Stamp};
-use crate::{Ballot, PeerState, Time};
+use crate::mutant::{self, Mutant};
+use crate::relay::Relaying;
+use crate::{Ballot, LinkId, PeerState, Time};
 
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) node: NodeId,
     pub(crate) links: Vec<Link>,
+    /// The link data takes.
+    pub(crate) in_use: Option<LinkId>,
+    /// Its way through others.
+    pub(crate) relaying: Relaying,
+    /// When this process of it was met.
+    pub(crate) met: Time,
+    /// Its beats have named us among those it receives.
+    pub(crate) named_us: bool,
+    /// They do so no more (or never did): it is deaf to us, on every path.
+    pub(crate) deaf: bool,
     /// Newest process with a session.
     pub(crate) identity: Option<Identity>,
     pub(crate) last_heard: Option<Time>,
@@ -82,7 +94,12 @@ impl Peer {
     pub(crate) fn new(config: &PeerConfig) -> Self {
         Self {
             node: config.node,
-            links: config.links.iter().map(|id| Link::new(*id)).collect(),
+            links: config.links().map(|(id, p)| Link::new(id, p)).collect(),
+            in_use: None,
+            relaying: Relaying::default(),
+            met: Time(0),
+            named_us: false,
+            deaf: false,
             identity: None,
             last_heard: None,
             beat: None,
@@ -114,8 +131,15 @@ impl Peer {
 
     /// A new process of the node: what the old one said is void, what we promised about the node
     /// (presence, for its leases) stays; its authority died with it.
-    pub(crate) fn new_process(&mut self, identity: Identity) {
+    pub(crate) fn new_process(&mut self, identity: Identity, now: Time) {
         self.identity = Some(identity);
+        self.met = now;
+        self.named_us = false;
+        self.deaf = false;
+        self.relaying.new_process();
+        for link in &mut self.links {
+            link.forgive();
+        }
         self.beat = None;
         self.stands_since = None;
         self.stamp = None;
@@ -132,10 +156,30 @@ impl Peer {
         self.forgot = false;
     }
 
-    /// Heard on some link within T and able to work: what the hears-row says, and what is echoed.
+    /// Heard within T on some link or through another node, able to work, and not deaf to us: what
+    /// counts in the hears-row, and what is echoed (R0).
     pub(crate) fn hears(&self, now: Time, t_fail_us: u64) -> bool {
         let fit = self.beat.as_ref().is_some_and(|b| b.fit);
-        fit && !self.left && !self.retired && !self.forgot && self.fresh(now, t_fail_us)
+        fit && !self.left
+            && !self.retired
+            && !self.forgot
+            && !self.deaf
+            && self.fresh(now, t_fail_us)
+    }
+
+    /// A direct link is up.
+    pub(crate) fn up(&self) -> bool {
+        self.links.iter().any(|l| l.up)
+    }
+
+    /// Packets go both ways directly, as far as can be seen from here.
+    pub(crate) fn edge(&self) -> bool {
+        self.up() && (self.relaying.direct() || mutant::on(Mutant::EdgeOneWay))
+    }
+
+    /// The link data takes.
+    pub(crate) fn best(&self) -> LinkId {
+        links::choose(&self.links, self.in_use)
     }
 
     /// An authentic packet arrived within T, whatever it said.
@@ -145,6 +189,6 @@ impl Peer {
 
     /// Its last beat says that it hears us.
     pub(crate) fn hears_us(&self, me: NodeId) -> bool {
-        self.beat.as_ref().is_some_and(|b| b.hears.contains(&me))
+        self.beat.as_ref().is_some_and(|b| b.counts(me))
     }
 }

@@ -3,6 +3,7 @@
 use wire::Identity;
 
 use crate::core::Core;
+use crate::links::Link;
 use crate::message::Message;
 use crate::mutant::{self, Mutant};
 use crate::*;
@@ -41,7 +42,7 @@ impl Core {
             self.tell_outdated(identity, known);
             return false;
         }
-        peer.new_process(identity);
+        peer.new_process(identity, self.now);
         // It may be in the view already, and then hears of our soft state only now (R2).
         if !mutant::on(Mutant::SoftStateOnce) {
             peer.channel.dirty = self.soft.keys().cloned().collect();
@@ -110,9 +111,19 @@ impl Core {
         }
         let now = self.now;
         let node = from.node;
+        // A link is held down in favour of another way, where there is one.
+        let forgiven = !self.has_way(node);
         if let Some(peer) = self.peers.get_mut(&node) {
-            peer.last_heard = Some(now);
-            if let Some(link) = peer.links.iter_mut().find(|l| l.id == link) {
+            let relayed = link == RELAY_LINK;
+            if forgiven {
+                peer.links.iter_mut().for_each(Link::forgive);
+            }
+            if !relayed || !mutant::on(Mutant::RelayedNotHeard) {
+                peer.last_heard = Some(now);
+            }
+            if relayed {
+                peer.relaying.heard(now);
+            } else if let Some(link) = peer.links.iter_mut().find(|l| l.id == link) {
                 link.heard(now);
             }
         }
@@ -128,6 +139,9 @@ impl Core {
     fn dispatch(&mut self, from: Identity, link: LinkId, message: Message) {
         let node = from.node;
         match message {
+            // One hop: what came by relay asks for no other.
+            Message::Relay { .. } if link == RELAY_LINK => {}
+            Message::Relay { src, dst, sealed } => self.on_relay(node, src, dst, sealed),
             Message::Beat(beat) => self.on_beat(node, link, beat),
             Message::Prepare {
                 ballot,
@@ -207,7 +221,7 @@ impl Core {
             } => {
                 self.on_outdated(node, process, incarnation);
             }
-            // Taken above; and Relay, a later widening of the format that nobody sends yet.
+            // Taken above.
             _ => {}
         }
     }

@@ -8,7 +8,7 @@ use wire::{Identity, NodeId};
 
 use crate::core::Role;
 use crate::links::LinkStatus;
-use crate::message::Point;
+use crate::message::{Heard, Point};
 use crate::*;
 
 /// Everything `status` shows of the protocol.
@@ -36,6 +36,8 @@ pub struct CoreStatus {
     pub votes_present: u32,
     /// Votes needed.
     pub votes_needed: u32,
+    /// Whom this node receives, and how.
+    pub row: Vec<Heard>,
     /// Every configured peer.
     pub peers: Vec<PeerStatus>,
     /// Voter sets.
@@ -85,6 +87,12 @@ pub struct PeerStatus {
     pub links: Vec<LinkStatus>,
     /// Whom it says it hears.
     pub hears: Vec<NodeId>,
+    /// Whom it says it receives, and how: its row of the matrix.
+    pub row: Vec<Heard>,
+    /// Nothing goes directly both ways: the node that passes packets on.
+    pub relay: Option<NodeId>,
+    /// Smoothed round-trip time that way in microseconds, once measured.
+    pub relay_rtt_us: Option<u64>,
     /// Durable position it acknowledged to this DC.
     pub durable: u64,
 }
@@ -164,6 +172,7 @@ impl Core {
     /// Tells what changed: state, quorum, restriction, peers.
     pub(crate) fn report(&mut self) {
         self.report_peers();
+        self.report_paths();
         let (state, why) = self.node_state();
         if state != self.state {
             self.set_state(state, why.into_owned());
@@ -293,6 +302,11 @@ impl Core {
         for peer in self.peers.values_mut() {
             let (state, why) = if peer.left {
                 (PeerState::Left, "it said goodbye")
+            } else if peer.fresh(now, t_fail_us) && peer.deaf {
+                (
+                    PeerState::Lost,
+                    "it is heard, and says that it receives nothing from here on any path",
+                )
             } else if peer.fresh(now, t_fail_us) {
                 (PeerState::Up, "heard within the detection timeout")
             } else if peer.last_heard.is_some() {
@@ -331,6 +345,7 @@ impl Core {
             votes_expected: quorum::expected(&set),
             votes_present: quorum::votes(&set, &present),
             votes_needed: quorum::needed(&set),
+            row: self.row(),
             peers: self.peers.values().map(|p| self.peer_status(p)).collect(),
             config: self.tip.config.clone(),
             cluster_uuid: self.tip.cluster_uuid,
@@ -356,14 +371,27 @@ impl Core {
             says: peer.beat.as_ref().map(|b| b.state),
             member: peer.identity.is_some_and(|id| self.tip.view.names(&id)),
             silent_us: peer.last_heard.map(|t| self.now.since(t)),
-            links: peer.links.iter().map(|l| l.status(self.now)).collect(),
+            links: self.link_statuses(peer),
+            row: peer
+                .beat
+                .as_ref()
+                .map(|b| b.row.clone())
+                .unwrap_or_default(),
+            relay: self.degraded(peer),
+            relay_rtt_us: peer.relaying.rtt_us(),
             hears: peer
                 .beat
                 .as_ref()
-                .map(|b| b.hears.clone())
+                .map(|b| b.hears().collect())
                 .unwrap_or_default(),
             durable: peer.progress.durable,
         }
+    }
+
+    fn link_statuses(&self, peer: &peer::Peer) -> Vec<LinkStatus> {
+        let best = peer.best();
+        let links = peer.links.iter();
+        links.map(|l| l.status(self.now, best)).collect()
     }
 
     /// When the core wants [`Input::Tick`] at the latest.
@@ -381,6 +409,7 @@ impl Core {
             .map(|l| l.deadline);
         let times = [
             self.detector_timeout(),
+            self.relay_timeout(),
             self.election_timeout(),
             self.lead_timeout(),
             self.fetch_timeout(),

@@ -60,7 +60,9 @@ impl Core {
         let Some(identity) = self.peers.get(&node).and_then(|p| p.identity) else {
             return false;
         };
+        let inside = self.tip.view.names(&identity);
         self.linked(node)
+            && (inside || self.may_rejoin(node))
             && !self.tip.certified(&identity)
             && (with_intents || !self.tip.intents.values().any(|i| i.target == node))
     }
@@ -82,12 +84,12 @@ impl Core {
             .values()
             .filter(|p| p.node != node && self.linked(p.node))
         {
-            let misses = |b: &message::Beat| !b.withholding && !b.hears.contains(&node);
+            let misses = |b: &message::Beat| !b.withholding && !b.counts(node);
             if peer.beat.as_ref().is_some_and(misses) {
                 missed_by.insert(peer.node);
             }
         }
-        self.predicates().quorate(&missed_by)
+        self.predicates().quorate(&missed_by) || self.unreachable(node)
     }
 
     /// R0 and R8 before a VIEW is accepted: until when it must wait, or `Err` for never.

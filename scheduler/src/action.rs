@@ -1,6 +1,7 @@
 //! Actions: creation, lookup, and the flags that say whether they will be done.
 
 use crate::cluster::{ActId, Cluster, NodeId, RscId};
+use crate::meta::Meta;
 use crate::operation::Requires;
 use crate::options::NoQuorum;
 use crate::resource::Role;
@@ -47,7 +48,7 @@ pub(crate) struct Action {
     pub(crate) node: Option<NodeId>,
     pub(crate) flags: u16,
     pub(crate) needs: Requires,
-    pub(crate) meta: BTreeMap<String, String>,
+    pub(crate) meta: Meta,
     /// Instance attributes of the operation.
     pub(crate) extra: BTreeMap<String, String>,
     pub(crate) reason: Option<String>,
@@ -168,7 +169,7 @@ impl Cluster<'_> {
             node,
             flags,
             needs: Requires::Nothing,
-            meta: BTreeMap::new(),
+            meta: Meta::default(),
             extra: BTreeMap::new(),
             reason: None,
             priority: 0,
@@ -386,7 +387,6 @@ impl Cluster<'_> {
         action.task = "cancel".to_owned();
         for (name, value) in [
             ("operation", op.to_owned()),
-            ("name", op.to_owned()),
             ("interval", interval_ms.to_string()),
         ] {
             action.meta.insert(name.to_owned(), value);

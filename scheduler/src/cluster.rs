@@ -4,14 +4,17 @@ use crate::action::Action;
 use crate::circle::Configured;
 use crate::constraint::ticket::Ticket;
 use crate::constraint::{Colocation, Location, Ordering};
+use crate::meta::Known;
 use crate::node::Node;
 use crate::notify::Notification;
 use crate::options::ClusterOptions;
 use crate::ordering::Fixpoint;
 use crate::plan::{OpFailure, Reason, Score};
 use crate::resource::Resource;
+use crate::rule::Facts;
 use crate::unpack::history::ResourceHistory;
 use cib::Element;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 /// Index into [`Cluster::nodes`].
@@ -26,7 +29,9 @@ pub(crate) type ColId = usize;
 /// Everything one run knows. Entities live in arenas and refer to each other by index.
 #[derive(Debug)]
 pub(crate) struct Cluster<'a> {
+    /// With the configuration spelled out; its status stands beside it.
     pub(crate) cib: &'a Element,
+    pub(crate) status: Option<&'a Element>,
     /// Seconds since the epoch.
     pub(crate) now: i64,
     pub(crate) options: ClusterOptions,
@@ -61,11 +66,20 @@ pub(crate) struct Cluster<'a> {
     pub(crate) stop_needed: Vec<RscId>,
     pub(crate) fixpoint: Fixpoint,
     pub(crate) recheck_at: Option<i64>,
+    /// When a rule's answer changes, seconds since the epoch.
+    pub(crate) rules_change: Cell<Option<i64>>,
     pub(crate) reasons: Vec<Reason>,
     /// Where somebody wants to see them.
     pub(crate) scores: Option<Vec<Score>>,
     pub(crate) errors: Vec<String>,
     pub(crate) warnings: Vec<String>,
+    /// Why nothing is decided at all.
+    pub(crate) refused: Option<String>,
+    /// Pairs that the constraints made so far.
+    pub(crate) constraint_pairs: usize,
+    /// Primitives of anonymous clones by the name that their history has.
+    pub(crate) by_history: BTreeMap<String, RscId>,
+    pub(crate) known: Known,
 }
 
 /// A failure shown to the user.
@@ -77,11 +91,12 @@ pub(crate) struct FailedOp {
 
 impl<'a> Cluster<'a> {
     /// An empty working set.
-    pub(crate) fn new(cib: &'a Element, now: i64) -> Self {
+    pub(crate) fn new(cib: &'a Element, status: Option<&'a Element>, now: i64) -> Self {
         let mut warnings = Vec::new();
         let options = ClusterOptions::unpack(cib, now, &mut warnings);
         Self {
             cib,
+            status,
             now,
             options,
             nodes: Vec::new(),
@@ -103,10 +118,15 @@ impl<'a> Cluster<'a> {
             stop_needed: Vec::new(),
             fixpoint: Fixpoint::default(),
             recheck_at: None,
+            rules_change: Cell::new(None),
             reasons: Vec::new(),
             scores: None,
             errors: Vec::new(),
             warnings,
+            refused: None,
+            constraint_pairs: 0,
+            by_history: BTreeMap::new(),
+            known: Known::default(),
         }
     }
 
@@ -122,6 +142,9 @@ impl<'a> Cluster<'a> {
     pub(crate) fn decide(&mut self) {
         self.apply_node_health();
         self.unpack_constraints();
+        if self.refused.is_some() {
+            return;
+        }
         self.apply_node_criteria();
         for rsc in self.top.clone() {
             self.internal_constraints(rsc);
@@ -144,6 +167,14 @@ impl<'a> Cluster<'a> {
         }
         for rsc in self.top.clone() {
             self.create_actions(rsc);
+        }
+    }
+
+    /// What rules are asked about: the time, and where they note when their answer changes.
+    pub(crate) fn facts(&self) -> Facts<'_> {
+        Facts {
+            change: Some(&self.rules_change),
+            ..Facts::at(self.now)
         }
     }
 
@@ -170,10 +201,17 @@ impl<'a> Cluster<'a> {
     pub(crate) fn find_configured(&self, id: &str) -> Option<RscId> {
         self.by_id.get(id).copied().or_else(|| {
             // What is cloned is known by its own name once it has a history.
-            let named = |rsc: &RscId| self.rscs[*rsc].history_id.as_deref() == Some(id);
-            (0..self.rscs.len())
-                .find(named)
-                .map(|instance| self.top_of(instance))
+            let instance = self.by_history.get(id)?;
+            Some(self.top_of(*instance))
         })
+    }
+
+    /// From now on resources are found by the names that histories have for them.
+    pub(crate) fn index_histories(&mut self) {
+        for (rsc, r) in self.rscs.iter().enumerate() {
+            if let Some(name) = &r.history_id {
+                self.by_history.entry(name.clone()).or_insert(rsc);
+            }
+        }
     }
 }

@@ -22,16 +22,27 @@ enum Compared {
 /// Parameters the digest leaves out (Pacemaker digest.c:pcmk__filter_op_for_digest).
 const NOT_IN_DIGEST: [&str; 3] = ["id", "crm_feature_set", "op-digest"];
 
-/// Digest of parameters as histories record it.
-fn digest_of(params: &BTreeMap<String, String>) -> String {
-    cib::digest::operation(
-        params
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str())),
-    )
+/// Start-like operations are compared with what a start would get.
+fn compared_task<'a>(op: &HistoryOp<'a>) -> &'a str {
+    match op.task {
+        "monitor" | "migrate_from" | "promote" if op.interval_ms == 0 => "start",
+        other => other,
+    }
 }
 
 impl<'a> Cluster<'a> {
+    /// Digest of parameters as histories record it. Most resources of a kind have the same ones.
+    fn digest_of(&self, params: &BTreeMap<String, String>) -> String {
+        if let Some(digest) = self.known.digests.borrow().get(params) {
+            return digest.clone();
+        }
+        let pairs = params.iter();
+        let digest = cib::digest::operation(pairs.map(|(name, value)| (&**name, &**value)));
+        let mut digests = self.known.digests.borrow_mut();
+        digests.insert(params.clone(), digest.clone());
+        digest
+    }
+
     /// Digest of the parameters an operation is run with.
     pub(crate) fn operation_digest(
         &self,
@@ -40,7 +51,7 @@ impl<'a> Cluster<'a> {
         interval_ms: u64,
         node: Option<NodeId>,
     ) -> String {
-        digest_of(&self.digest_params(rsc, op, interval_ms, node))
+        self.digest_of(&self.digest_params(rsc, op, interval_ms, node))
     }
 
     fn digest_params(
@@ -65,13 +76,14 @@ impl<'a> Cluster<'a> {
         params
     }
 
-    fn compare_digest(&self, rsc: RscId, node: NodeId, op: &HistoryOp) -> Compared {
-        // Start-like operations are compared with what a start would get.
-        let task = match op.task {
-            "monitor" | "migrate_from" | "promote" if op.interval_ms == 0 => "start",
-            other => other,
-        };
-        let params = self.digest_params(rsc, task, op.interval_ms, Some(node));
+    /// `params` are those of [`compared_task`].
+    fn compare_digest(
+        &self,
+        rsc: RscId,
+        node: NodeId,
+        op: &HistoryOp,
+        params: &BTreeMap<String, String>,
+    ) -> Compared {
         if op.reschedule {
             return Compared::Restart;
         }
@@ -86,16 +98,16 @@ impl<'a> Cluster<'a> {
                 restart.retain(|name, _| listed.contains(&name.as_str()));
             }
             restart.remove("CRM_meta_timeout");
-            if digest_of(&restart) != recorded {
+            if self.digest_of(&restart) != recorded {
                 return Compared::Restart;
             }
         }
         match op.xml.attr("op-digest") {
             None => Compared::Unknown,
             Some(recorded) => {
-                if digest_of(&params) == recorded {
+                if self.digest_of(params) == recorded {
                     Compared::Same
-                } else if op.interval_ms == 0 && self.has_own_params(rsc, task, node) {
+                } else if op.interval_ms == 0 && self.has_own_params(rsc, compared_task(op), node) {
                     // What is configured for this operation alone is not reloaded.
                     Compared::Restart
                 } else {
@@ -128,7 +140,7 @@ impl<'a> Cluster<'a> {
             let fencers = name.starts_with("pcmk_") || name == "provides";
             !hidden.contains(&name.as_str()) && !fencers && name != "CRM_meta_timeout"
         });
-        digest_of(&open) == recorded
+        self.digest_of(&open) == recorded
     }
 
     fn has_own_params(&self, rsc: RscId, task: &str, node: NodeId) -> bool {
@@ -140,11 +152,14 @@ impl<'a> Cluster<'a> {
 
     /// Whether a start or monitor failed with parameters that are no longer configured.
     pub(crate) fn parameters_changed(&self, rsc: RscId, node: NodeId, op: &HistoryOp) -> bool {
-        matches!(op.task, "start" | "monitor")
-            && matches!(
-                self.compare_digest(rsc, node, op),
-                Compared::Restart | Compared::Differs
-            )
+        if !matches!(op.task, "start" | "monitor") {
+            return false;
+        }
+        let params = self.digest_params(rsc, compared_task(op), op.interval_ms, Some(node));
+        matches!(
+            self.compare_digest(rsc, node, op, &params),
+            Compared::Restart | Compared::Differs
+        )
     }
 
     /// Pacemaker pcmk_sched_actions.c:pcmk__handle_rsc_config_changes.
@@ -236,15 +251,12 @@ impl<'a> Cluster<'a> {
             }
             return true;
         }
-        let task = match op.task {
-            "monitor" | "migrate_from" | "promote" if op.interval_ms == 0 => "start",
-            other => other,
-        };
+        let task = compared_task(op);
         let params = self.digest_params(rsc, task, op.interval_ms, Some(node));
         if self.only_hidden_differ(op, &params) {
             return false;
         }
-        match self.compare_digest(rsc, node, op) {
+        match self.compare_digest(rsc, node, op, &params) {
             Compared::Same => return false,
             Compared::Restart => self.force_restart(rsc, task, op.interval_ms),
             Compared::Differs | Compared::Unknown => {

@@ -1,10 +1,14 @@
 //! What the configuration implies but does not spell out: connections to guest nodes, and the
-//! parts of bundles. They are written into a copy of the CIB, so that the other stages read one
-//! kind of resource only (Pacemaker remote.c:pe_create_remote_xml, bundle.c).
+//! parts of bundles; and what old schemas say in other words. It is written into a copy of the CIB,
+//! so that the other stages read one kind of resource only, in the words of today
+//! (Pacemaker remote.c:pe_create_remote_xml, bundle.c).
 
 pub(crate) mod bundle;
+mod old;
 
+use crate::limit::REPLICA_PAIRS_MAX;
 use cib::Element;
+use std::collections::BTreeSet;
 
 /// Whether an element is a connection to a remote node.
 pub(crate) fn is_remote_connection(element: &Element) -> bool {
@@ -14,27 +18,48 @@ pub(crate) fn is_remote_connection(element: &Element) -> bool {
         && element.attr("type") == Some("remote")
 }
 
-/// The CIB with all that is implied; `None` when nothing is.
-pub(crate) fn implied(cib: &Element) -> Option<Element> {
-    let resources = cib.first("configuration")?.first("resources")?;
+/// The CIB with all that is implied, without its status; `None` when nothing is.
+///
+/// # Errors
+/// What is too much to be spelled out.
+pub(crate) fn implied(cib: &Element) -> Result<Option<Element>, String> {
+    let Some(configuration) = cib.first("configuration") else {
+        return Ok(None);
+    };
+    let none = Element::default();
+    let resources = configuration.first("resources").unwrap_or(&none);
     let guests = guests(resources);
-    let bundled = resources.first("bundle").is_some();
-    if guests.is_empty() && !bundled {
-        return None;
+    let replicas = resources.all("bundle").map(bundle::replica_count);
+    let pairs = replicas.fold(0_usize, |sum, count| {
+        sum.saturating_add(count.saturating_mul(count))
+    });
+    if pairs > REPLICA_PAIRS_MAX {
+        return Err("bundles have too many replicas: lower them".to_owned());
     }
-    let mut expanded = cib.clone();
-    let resources = expanded
-        .first_mut("configuration")?
-        .first_mut("resources")?;
-    resources.children.extend(guests);
-    let taken: Vec<String> = ids(resources);
-    for bundle in resources.children.iter_mut().filter(|c| c.name == "bundle") {
-        bundle::expand(bundle, &taken);
+    let old = old::is_old(cib);
+    if guests.is_empty() && pairs == 0 && !old {
+        return Ok(None);
     }
-    Some(expanded)
+    let mut configuration = configuration.clone();
+    if old {
+        old::upgrade(&mut configuration);
+    }
+    if let Some(resources) = configuration.first_mut("resources") {
+        resources.children.extend(guests);
+        let taken = ids(resources);
+        for bundle in resources.children.iter_mut().filter(|c| c.name == "bundle") {
+            bundle::expand(bundle, &taken);
+        }
+    }
+    Ok(Some(Element {
+        name: cib.name.clone(),
+        attrs: cib.attrs.clone(),
+        children: vec![configuration],
+        text: String::new(),
+    }))
 }
 
-fn ids(resources: &Element) -> Vec<String> {
+fn ids(resources: &Element) -> BTreeSet<String> {
     resources
         .children
         .iter()
@@ -45,18 +70,15 @@ fn ids(resources: &Element) -> Vec<String> {
 /// Connections to the guests that resources contain.
 fn guests(resources: &Element) -> Vec<Element> {
     let mut found: Vec<Element> = Vec::new();
+    let mut taken = ids(resources);
     for child in &resources.children {
         let members: Vec<&Element> = match child.name.as_str() {
             "primitive" => vec![child],
             "group" => child.all("primitive").collect(),
             _ => continue,
         };
-        for member in members {
-            let Some(guest) = guest_of(member) else {
-                continue;
-            };
-            let taken = |all: &[Element]| all.iter().any(|c| c.id() == guest.id());
-            if !taken(&resources.children) && !taken(&found) {
+        for guest in members.into_iter().filter_map(guest_of) {
+            if taken.insert(guest.id().unwrap_or_default().to_owned()) {
                 found.push(guest);
             }
         }
@@ -85,11 +107,14 @@ fn guest_of(resource: &Element) -> Option<Element> {
         name,
         container: resource.id()?,
         meta: &more,
-        start_timeout: value("remote-connect-timeout"),
+        start_timeout: Some(value("remote-connect-timeout").unwrap_or(CONNECT_TIMEOUT)),
         address: value("remote-addr"),
         port: value("remote-port"),
     }))
 }
+
+/// How long a guest may take to be reached (Pacemaker remote.c:expand_remote_rsc_meta).
+const CONNECT_TIMEOUT: &str = "60s";
 
 /// What a connection to a guest is made from.
 pub(crate) struct Connection<'a> {

@@ -253,7 +253,6 @@ impl Cluster<'_> {
         let mut params = BTreeMap::new();
         if let Some(rsc) = action.rsc
             && self.is_primitive(rsc)
-            && action.node.is_some()
         {
             params = self.params(rsc, action.node);
             params.extend(action.extra.clone());

@@ -17,7 +17,9 @@ mod expand;
 mod fencing;
 mod graph;
 mod health;
+mod limit;
 mod lock;
+mod meta;
 mod migration;
 mod node;
 mod notify;
@@ -41,6 +43,8 @@ mod unpack;
 mod utilization;
 mod view;
 
+pub use limit::{CONSTRAINT_PAIRS_MAX, NODES_MAX, PAIRS_MAX};
+pub use options::options_in_force;
 pub use plan::{
     Action, ActionKind, ActionResource, Because, Graph, NodeStatus, OpFailure, Plan, Reason,
     ResourceStatus, Score, Synapse,
@@ -57,7 +61,8 @@ pub struct Options {
 }
 
 /// Decides. Never panics, whatever the CIB says; what it cannot use it names in
-/// [`Plan::errors`] and ignores.
+/// [`Plan::errors`] and ignores. What is bigger than [`NODES_MAX`], [`PAIRS_MAX`] or
+/// [`CONSTRAINT_PAIRS_MAX`] allow is refused as a whole ([`Plan::refused`]).
 #[must_use]
 pub fn schedule(cib: &cib::Element, options: &Options) -> Plan {
     run(cib, options, false)
@@ -70,16 +75,29 @@ pub fn schedule_with_scores(cib: &cib::Element, options: &Options) -> Plan {
 }
 
 fn run(cib: &cib::Element, options: &Options, with_scores: bool) -> Plan {
-    let expanded = expand::implied(cib);
-    let mut cluster = Cluster::new(expanded.as_ref().unwrap_or(cib), options.now);
+    let expanded = match expand::implied(cib) {
+        Ok(expanded) => expanded,
+        Err(reason) => return refusal(reason),
+    };
+    let configured = expanded.as_ref().unwrap_or(cib);
+    let mut cluster = Cluster::new(configured, cib.first("status"), options.now);
     cluster.scores = with_scores.then(Vec::new);
     cluster.unpack();
+    if let Some(reason) = cluster.refused {
+        return refusal(reason);
+    }
     let (nodes, resources) = (cluster.node_status(), cluster.resource_status());
     cluster.decide();
+    if let Some(reason) = cluster.refused {
+        return refusal(reason);
+    }
     // The graph's last look at collectives may still change what is needed.
     let summary = cluster.summarize();
     let graph = cluster.build_graph();
     cluster.explain();
+    if let Some(at) = cluster.rules_change.get() {
+        cluster.recheck(at);
+    }
     Plan {
         nodes,
         resources,
@@ -91,6 +109,17 @@ fn run(cib: &cib::Element, options: &Options, with_scores: bool) -> Plan {
         quorate: cluster.options.quorate,
         recheck_at: cluster.recheck_at,
         scores: cluster.scores.unwrap_or_default(),
+        refused: None,
+    }
+}
+
+/// A plan of nothing.
+fn refusal(reason: String) -> Plan {
+    let reason = format!("nothing is decided: {reason}");
+    Plan {
+        errors: vec![reason.clone()],
+        refused: Some(reason),
+        ..Plan::default()
     }
 }
 

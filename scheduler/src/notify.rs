@@ -426,8 +426,9 @@ impl Cluster<'_> {
         let (optional, meta) = (action.is(flag::OPTIONAL), action.meta.clone());
         let op = format!("{when}_notify_{about}");
         let id = self.action_for_task(rsc, &op, "notify", 0, Some(node), optional);
-        for (name, value) in meta {
-            self.actions[id].meta.entry(name).or_insert(value);
+        for (name, value) in meta.iter() {
+            let entry = self.actions[id].meta.entry(name.clone());
+            entry.or_insert_with(|| value.clone());
         }
         self.add_notify_keys(id, notification);
         self.relate(point, id, relation::ORDERED);

@@ -2,6 +2,7 @@
 //! requires, and what its failure means.
 
 use crate::cluster::{Cluster, NodeId, RscId};
+use crate::meta::Meta;
 use crate::options::section;
 use crate::resource::Role;
 use crate::rule::{Facts, unpack_nvpairs};
@@ -54,7 +55,7 @@ impl OnFail {
 /// An operation's configuration, evaluated.
 #[derive(Clone, Debug)]
 pub(crate) struct OperationDetails {
-    pub(crate) meta: BTreeMap<String, String>,
+    pub(crate) meta: Meta,
     pub(crate) extra: BTreeMap<String, String>,
     pub(crate) needs: Requires,
 }
@@ -69,10 +70,10 @@ impl Cluster<'_> {
         node: Option<NodeId>,
     ) -> OperationDetails {
         let mut extra = BTreeMap::new();
-        if let (Some(config), Some(node)) = (self.op_config(rsc, op, interval_ms, true), node) {
+        if let Some(config) = self.op_config(rsc, op, interval_ms, true) {
             let facts = Facts {
-                node_attrs: Some(&self.nodes[node].attrs),
-                ..Facts::at(self.now)
+                node_attrs: node.map(|node| &self.nodes[node].attrs),
+                ..self.facts()
             };
             unpack_nvpairs(
                 self.cib,
@@ -109,12 +110,36 @@ impl Cluster<'_> {
         op: &str,
         interval_ms: u64,
         node: Option<NodeId>,
+    ) -> Meta {
+        let make = || {
+            self.unpack_operation_meta(rsc, op, interval_ms, node)
+                .into()
+        };
+        let by_node = self.has_timeout_of_device(rsc, op, interval_ms);
+        match by_node {
+            true => make(),
+            false => self.known_meta(rsc, op, interval_ms, make),
+        }
+    }
+
+    /// Whether a fence device's own parameter says how long an operation may take.
+    fn has_timeout_of_device(&self, rsc: RscId, op: &str, interval_ms: u64) -> bool {
+        let probe = op == "monitor" && interval_ms == 0;
+        self.rscs[rsc].flags.fence_device && (op == "start" || probe)
+    }
+
+    fn unpack_operation_meta(
+        &self,
+        rsc: RscId,
+        op: &str,
+        interval_ms: u64,
+        node: Option<NodeId>,
     ) -> BTreeMap<String, String> {
         let r = &self.rscs[rsc];
         let facts = Facts {
             agent: Some((&r.class, r.provider.as_deref().unwrap_or(""), &r.kind)),
             operation: Some((op, interval_ms)),
-            ..Facts::at(self.now)
+            ..self.facts()
         };
         let mut meta = BTreeMap::new();
         let config = self.op_config(rsc, op, interval_ms, true);
@@ -145,8 +170,7 @@ impl Cluster<'_> {
         if interval_ms > 0 {
             meta.insert("interval".to_owned(), interval_ms.to_string());
         }
-        if r.flags.fence_device
-            && (op == "start" || probe)
+        if self.has_timeout_of_device(rsc, op, interval_ms)
             && let Some(timeout) = self.params(rsc, node).remove("pcmk_monitor_timeout")
         {
             meta.insert("timeout".to_owned(), timeout);
@@ -192,7 +216,7 @@ impl Cluster<'_> {
     pub(crate) fn params(&self, rsc: RscId, node: Option<NodeId>) -> BTreeMap<String, String> {
         let facts = Facts {
             node_attrs: node.map(|node| &self.nodes[node].attrs),
-            ..Facts::at(self.now)
+            ..self.facts()
         };
         let mut params = BTreeMap::new();
         let mut at = Some(rsc);

@@ -77,11 +77,7 @@ pub(crate) struct ClusterOptions {
 impl ClusterOptions {
     /// Reads `crm_config`. Unusable values are named in `warnings` and replaced by defaults.
     pub(crate) fn unpack(cib: &Element, now: i64, warnings: &mut Vec<String>) -> Self {
-        let mut all = BTreeMap::new();
-        if let Some(config) = section(cib, "crm_config") {
-            let facts = Facts::at(now);
-            unpack_nvpairs(cib, &[config], "cluster_property_set", &facts, &mut all);
-        }
+        let all = options_in_force(cib, now);
         let reader = Reader { all: &all };
         let fencing = reader.flag(&["fencing-enabled", "stonith-enabled"], true, warnings);
         let quorate = is_true(cib.attr("have-quorum"));
@@ -141,6 +137,18 @@ impl ClusterOptions {
         };
         Self { all, ..options }
     }
+}
+
+/// Cluster properties in force at a time (seconds since the epoch), as they are written: of equal
+/// names, what the scores and rules of their sets say.
+#[must_use]
+pub fn options_in_force(cib: &Element, now: i64) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    if let Some(config) = section(cib, "crm_config") {
+        let facts = Facts::at(now);
+        unpack_nvpairs(cib, &[config], "cluster_property_set", &facts, &mut all);
+    }
+    all
 }
 
 /// A section of `configuration`.

@@ -32,6 +32,10 @@ pub struct Plan {
     /// [`crate::schedule_with_scores`].
     #[serde(default)]
     pub scores: Vec<Score>,
+    /// Why nothing at all was decided: the cluster is bigger than is looked at. All lists but
+    /// `errors` are empty then.
+    #[serde(default)]
+    pub refused: Option<String>,
 }
 
 /// What `crm_simulate -s` (the first two) and `-U` (the others) show; the text is that of its

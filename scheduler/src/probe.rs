@@ -82,9 +82,7 @@ impl Cluster<'_> {
         } else {
             return;
         };
-        self.actions[probe]
-            .meta
-            .insert("op_target_rc".to_owned(), expected.to_owned());
+        self.expect_exit_code(probe, expected);
     }
 
     /// Probes come before restarts, and before what waits for stops.

@@ -87,9 +87,7 @@ impl<'a> Cluster<'a> {
             self.actions[monitor].flags &= !flag::RUNNABLE;
         }
         if next_role == Role::Promoted {
-            self.actions[monitor]
-                .meta
-                .insert("op_target_rc".to_owned(), "8".to_owned());
+            self.expect_exit_code(monitor, "8");
         }
         if !self.rscs[rsc].flags.managed {
             return;
@@ -140,9 +138,7 @@ impl<'a> Cluster<'a> {
             }
             let optional = !running.is_empty();
             let monitor = self.action(rsc, name, interval_ms, Some(node), optional);
-            self.actions[monitor]
-                .meta
-                .insert("op_target_rc".to_owned(), "7".to_owned());
+            self.expect_exit_code(monitor, "7");
             if self.rscs[rsc].flags.managed {
                 for probe in self.find_actions(rsc, "monitor", 0, Some(node)) {
                     self.relate(probe, monitor, relation::UNRUNNABLE_FIRST_BLOCKS);

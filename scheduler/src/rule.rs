@@ -6,6 +6,7 @@ pub(crate) use date::epoch;
 
 use crate::score;
 use cib::Element;
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -23,6 +24,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) operation: Option<(&'a str, u64)>,
     /// What a pattern matched in the resource's id; attributes' names may refer to it.
     pub(crate) groups: &'a [String],
+    /// Where it is kept when the answer may be another.
+    pub(crate) change: Option<&'a Cell<Option<i64>>>,
 }
 
 impl Facts<'_> {
@@ -33,13 +36,24 @@ impl Facts<'_> {
             ..Self::default()
         }
     }
+
+    /// At this time (seconds since the epoch) the answer may be another; the earliest counts.
+    fn note_change(&self, at: i64) {
+        if let Some(change) = self.change
+            && change.get().is_none_or(|known| at < known)
+        {
+            change.set(Some(at));
+        }
+    }
 }
 
 /// Deepest nesting of rules followed; deeper ones do not hold.
 const DEPTH_MAX: u32 = 32;
 
 /// Collects name/value pairs from the sets called `set_name` directly below `sources`. Higher
-/// set scores win, then earlier sets; what `values` already holds stays.
+/// set scores win, then earlier sources, then later sets; of one set the first pair of a name
+/// (Pacemaker nvpair.c: the list of sets is built from its end). What `values` already holds
+/// stays.
 pub(crate) fn unpack_nvpairs(
     cib: &Element,
     sources: &[&Element],
@@ -49,7 +63,8 @@ pub(crate) fn unpack_nvpairs(
 ) {
     let mut sets: Vec<(i32, &Element)> = sources
         .iter()
-        .flat_map(|source| source.all(set_name))
+        .flat_map(|source| source.children.iter().rev())
+        .filter(|child| child.name == set_name)
         .map(|set| resolve_idref(cib, set))
         .map(|set| (set.attr("score").and_then(score::parse).unwrap_or(0), set))
         .collect();
@@ -81,7 +96,15 @@ pub(crate) fn resolve_idref<'a>(cib: &'a Element, element: &'a Element) -> &'a E
     let Some(id) = element.attr("id-ref") else {
         return element;
     };
-    find_by_id(cib, &element.name, id, 0).unwrap_or(element)
+    // Nothing refers to the status, which may be most of a CIB.
+    let configuration = cib.first("configuration");
+    let found = configuration.and_then(|c| find_by_id(c, &element.name, id, 0));
+    found.unwrap_or(element)
+}
+
+/// Whether a rule compares with a resource's parameters.
+pub(crate) fn asks_for_params(rule: &Element) -> bool {
+    rule.attr("value-source") == Some("param") || rule.children.iter().any(asks_for_params)
 }
 
 /// Deepest element searched for references.
@@ -133,7 +156,7 @@ fn condition(element: &Element, facts: &Facts, depth: u32) -> Option<bool> {
     match element.name.as_str() {
         "rule" => Some(rule_passes(element, facts, depth + 1)),
         "expression" => Some(attribute_passes(element, facts)),
-        "date_expression" => Some(date::passes(element, facts.now)),
+        "date_expression" => Some(date::passes(element, facts)),
         "rsc_expression" => Some(agent_passes(element, facts)),
         "op_expression" => Some(operation_passes(element, facts)),
         _ => None,

@@ -11,6 +11,9 @@ use scheduler::{Options, schedule};
 /// Changed CIBs made from each recorded case, and from our own cluster.
 const CHANGED_CASES: u64 = 1;
 const CHANGED_OWN: u64 = 60;
+const CHANGED_SMALL: u64 = 4;
+/// Changed texts of our own cluster.
+const CHANGED_TEXTS: u64 = 300;
 /// Changes to one CIB.
 const CHANGES: u64 = 4;
 /// Largest recorded case taken, bytes: the others only take time.
@@ -78,6 +81,9 @@ const OWN: &str = r##"<cib validate-with="pacemaker-3.7" have-quorum="1" dc-uuid
 <node_state id="2" uname="n2" in_ccm="true" crmd="online" join="member" expected="member"/>
 <node_state id="guest1" uname="guest1" remote_node="true"><lrm id="guest1"><lrm_resources><lrm_resource id="rsc1" class="ocf" provider="pacemaker" type="Dummy"><lrm_rsc_op id="rsc1_last_0" operation_key="rsc1_start_0" operation="start" call-id="3" rc-code="0" op-status="0" interval="0" transition-key="6:1:0:x" transition-magic="0:0;6:1:0:x"/></lrm_resource></lrm_resources></lrm></node_state>
 </status></cib>"##;
+
+/// What bytes are overwritten with.
+const BYTES: &[u8] = br##"019-azAZ:;#. "<>&"##;
 
 /// A sequence of numbers that looks random and is always the same.
 struct Numbers(u64);
@@ -170,6 +176,55 @@ fn our_own_cluster_is_scheduled() {
 fn changes_to_our_own_cluster_are_survived() {
     let tree = cib::xml::parse(OWN).expect("XML");
     survive(&tree, "own", CHANGED_OWN);
+}
+
+/// The small cases, each named after the rule it shows, with something in them changed.
+#[test]
+fn changes_to_small_cases_are_survived() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let files = std::fs::read_dir(folder).expect("the folder of the cases");
+    let mut files: Vec<_> = files
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|end| end == "xml"))
+        .collect();
+    files.sort();
+    assert!(files.len() > 80, "only {} cases", files.len());
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a case");
+        let tree = cib::xml::parse(&text).expect("XML");
+        survive(&tree, &file.display().to_string(), CHANGED_SMALL);
+    }
+}
+
+/// From bytes to a plan: what can still be read after some bytes changed is scheduled.
+#[test]
+fn changed_bytes_are_survived() {
+    let mut read = 0;
+    for seed in 0..CHANGED_TEXTS {
+        let mut numbers = Numbers(seed);
+        let mut bytes = OWN.as_bytes().to_vec();
+        change_bytes(&mut bytes, &mut numbers);
+        if let Ok(tree) = cib::xml::parse_bytes(&bytes) {
+            read += 1;
+            check(&schedule(&tree, &Options { now: NOW }));
+        }
+    }
+    assert!(read > CHANGED_TEXTS / 10, "only {read} could be read");
+}
+
+/// Overwrites a byte, takes some out, or puts them in again elsewhere.
+fn change_bytes(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
+    let at = numbers.below(bytes.len());
+    let end = (at + 1 + numbers.below(9)).min(bytes.len());
+    match numbers.below(4) {
+        0 => drop(bytes.drain(at..end)),
+        1 => {
+            let piece = bytes[at..end].to_vec();
+            let to = numbers.below(bytes.len());
+            bytes.splice(to..to, piece);
+        }
+        _ => bytes[at] = BYTES[numbers.below(BYTES.len())],
+    }
 }
 
 #[test]

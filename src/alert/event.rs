@@ -16,6 +16,15 @@ pub enum AlertEvent {
         /// It is a member now.
         member: bool,
     },
+    /// The way to a node changed: it is still a member.
+    Path {
+        /// Name.
+        node: String,
+        /// Node id.
+        node_id: u32,
+        /// Sentence about it; begins with `degraded` where it is reached through others only.
+        desc: String,
+    },
     /// An attempt to fence a node ended.
     Fencing {
         /// Node that was to be fenced.
@@ -52,7 +61,7 @@ impl AlertEvent {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Node { .. } => "node",
+            Self::Node { .. } | Self::Path { .. } => "node",
             Self::Fencing { .. } => "fencing",
             Self::Resource { .. } => "resource",
             Self::Attribute { .. } => "attribute",
@@ -64,7 +73,7 @@ impl AlertEvent {
     #[must_use]
     pub fn is_wanted(&self, select: &Select) -> bool {
         match self {
-            Self::Node { .. } => select.nodes,
+            Self::Node { .. } | Self::Path { .. } => select.nodes,
             Self::Fencing { .. } => select.fencing,
             Self::Resource { finished, .. } => {
                 let request = &finished.request;
@@ -96,6 +105,15 @@ impl AlertEvent {
                 set("node", node);
                 set("nodeid", &node_id.to_string());
                 set("desc", if *member { "member" } else { "lost" });
+            }
+            Self::Path {
+                node,
+                node_id,
+                desc,
+            } => {
+                set("node", node);
+                set("nodeid", &node_id.to_string());
+                set("desc", desc);
             }
             Self::Fencing {
                 node,

@@ -7,7 +7,7 @@ use super::exit::{Exit, Failure};
 use super::getopt::{self, Found, Opt, flag, with_value};
 use crate::conf;
 use crate::paths::Paths;
-use crate::view::Status;
+use crate::view::{PeerStatus, Status};
 use std::collections::BTreeMap;
 
 /// The whole program; exit code 1 on every failure, as corosync's.
@@ -127,7 +127,7 @@ fn configured(keys: Vec<(String, String)>) -> Map {
 
 fn members(map: &mut Map, status: &Status) {
     for peer in &status.peers {
-        let joined = matches!(peer.state.as_str(), "up" | "self");
+        let joined = is_there(peer);
         let addresses = peer.links.iter().enumerate();
         let addresses: String = addresses
             .map(|(n, (address, ..))| format!("r({n}) ip({}) ", host(address)))
@@ -186,11 +186,16 @@ fn host(address: &str) -> &str {
     }
 }
 
+/// In contact, be it through another node.
+fn is_there(peer: &PeerStatus) -> bool {
+    matches!(peer.state.as_str(), "up" | "degraded" | "self")
+}
+
 /// What the links measure.
 fn stats(status: &Status) -> Map {
     let mut map = Map::new();
     for peer in &status.peers {
-        let reachable = matches!(peer.state.as_str(), "up" | "self");
+        let reachable = is_there(peer);
         let start = format!("stats.knet.node{}", peer.node_id);
         map.insert(
             format!("{start}.reachable"),
@@ -237,7 +242,6 @@ const USAGE: &str = "usage: corosync-cmapctl [-m icmap|stats] [-g KEY | PREFIX â
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::PeerStatus;
 
     fn peer(node_id: u32, state: &str) -> PeerStatus {
         PeerStatus {
@@ -251,7 +255,7 @@ mod tests {
     #[test]
     fn members_as_crmsh_looks_for_them() {
         let status = Status {
-            peers: vec![peer(1, "self"), peer(2, "lost")],
+            peers: vec![peer(1, "self"), peer(2, "lost"), peer(3, "degraded")],
             votes: (2, 1, 2),
             ..Status::default()
         };
@@ -262,6 +266,7 @@ mod tests {
             "runtime.members.1.ip (str) = r(0) ip(10.0.0.1) ",
             "runtime.members.1.status (str) = joined",
             "runtime.members.2.status (str) = left",
+            "runtime.members.3.status (str) = joined",
             "runtime.votequorum.this_node_id (u32) = 1",
             "runtime.votequorum.quorate (u8) = 0",
         ] {

@@ -1,7 +1,7 @@
 //! `crm_shadow`: configurations that are worked on in a file, by name, and carried over to the
 //! cluster when they are done.
 
-use super::backend::{self, shadow};
+use super::backend::{self, Backend, Committed, shadow};
 use super::console::Console;
 use super::diff;
 use super::exit::{Exit, Failure};
@@ -88,7 +88,11 @@ fn original() -> Result<Cib, Failure> {
     backend::cib(backend.as_mut(), true)
 }
 
-fn read(name: &str) -> Result<(Cib, String), Failure> {
+/// A shadow that is there, and its text.
+///
+/// # Errors
+/// [`Exit::NoSuch`], [`Exit::NoInput`], [`Exit::DataErr`].
+pub(super) fn read(name: &str) -> Result<(Cib, String), Failure> {
     let path = shadow::existing(name)?;
     let text = std::fs::read_to_string(&path)
         .map_err(|e| Failure::new(Exit::NoInput, format!("{}: {e}", path.display())))?;
@@ -102,8 +106,7 @@ fn make(
     cib: &Cib,
     instance: Instance,
 ) -> Result<(), Failure> {
-    let path = shadow::path(name)?;
-    if instance == Instance::New && path.exists() && !found.has("force") {
+    if instance == Instance::New && shadow::path(name)?.exists() && !found.has("force") {
         return Err(Failure {
             exit: Exit::CantCreat,
             text: format!("A shadow instance '{name}' already exists."),
@@ -112,17 +115,26 @@ fn make(
             ),
         });
     }
-    let written = path
-        .parent()
-        .map_or(Ok(()), std::fs::create_dir_all)
-        .and_then(|()| write_private(&path, &cib.to_xml()));
-    written.map_err(|e| Failure::new(Exit::CantCreat, format!("{}: {e}", path.display())))?;
+    write(name, cib)?;
     enter(
         console,
         found,
         name,
         "A new shadow instance was created.  To begin using it",
     )
+}
+
+/// Makes a shadow of a CIB, in the place of one of that name.
+///
+/// # Errors
+/// [`Exit::CantCreat`]; a name that is no file name.
+pub(super) fn write(name: &str, cib: &Cib) -> Result<(), Failure> {
+    let path = shadow::path(name)?;
+    let written = path
+        .parent()
+        .map_or(Ok(()), std::fs::create_dir_all)
+        .and_then(|()| write_private(&path, &cib.to_xml()));
+    written.map_err(|e| Failure::new(Exit::CantCreat, format!("{}: {e}", path.display())))
 }
 
 /// A configuration may hold passwords.
@@ -203,9 +215,26 @@ fn dangerous(found: &Found) -> Result<(), Failure> {
     }
 }
 
-/// The shadow's configuration becomes the cluster's. Status and version stay the cluster's own.
 fn commit(console: &mut Console, found: &Found, name: &str) -> Result<(), Failure> {
     dangerous(found)?;
+    let mut backend = backend::open_original()?;
+    let committed = carry_over(backend.as_mut(), name, "crm_shadow")?;
+    for warning in committed.warnings {
+        console.err_line(&warning);
+    }
+    leave(console, name);
+    Ok(())
+}
+
+/// The shadow's configuration becomes the cluster's. Status and version stay the cluster's own.
+///
+/// # Errors
+/// There is no such shadow; as [`backend::edit`].
+pub(super) fn carry_over(
+    backend: &mut dyn Backend,
+    name: &str,
+    client: &str,
+) -> Result<Committed, Failure> {
     let (shadowed, _) = read(name)?;
     let new = shadowed.section(Section::Configuration).cloned();
     let new = new.ok_or_else(|| {
@@ -214,30 +243,32 @@ fn commit(console: &mut Console, found: &Found, name: &str) -> Result<(), Failur
             format!("shadow '{name}' has no configuration"),
         )
     })?;
-    let mut backend = backend::open_original()?;
-    let (_, committed) = backend::edit(backend.as_mut(), "crm_shadow", |cib| {
+    let (_, committed) = backend::edit(backend, client, |cib| {
         *cib.section_mut(Section::Configuration) = new.clone();
         Ok(())
     })?;
-    for warning in committed.warnings {
-        console.err_line(&warning);
-    }
-    leave(console, name);
-    Ok(())
+    Ok(committed)
 }
 
 fn delete(console: &mut Console, found: &Found, name: &str) -> Result<(), Failure> {
     dangerous(found)?;
+    remove(name)?;
+    leave(console, name);
+    Ok(())
+}
+
+/// Removes a shadow; that it is gone already is fine.
+///
+/// # Errors
+/// [`Exit::IoErr`].
+pub(super) fn remove(name: &str) -> Result<(), Failure> {
     let path = shadow::path(name)?;
     match std::fs::remove_file(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::new(
             Exit::IoErr,
             format!("Could not remove shadow instance '{name}': {e}"),
         )),
-        _ => {
-            leave(console, name);
-            Ok(())
-        }
+        _ => Ok(()),
     }
 }
 

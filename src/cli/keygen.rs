@@ -43,7 +43,7 @@ pub(crate) fn main(args: &[String]) -> Exit {
 fn generate(console: &mut Console, path: &std::path::Path) -> Exit {
     console.line("Corosync Cluster Engine Authentication key generator.");
     console.line(&format!(
-        "Gathering {} bits for key from the kernel.",
+        "Gathering {} bits for key from /dev/urandom.",
         KEY_BYTES * 8
     ));
     let mut key = Zeroizing::new([0_u8; KEY_BYTES]);

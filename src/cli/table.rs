@@ -42,6 +42,18 @@ pub const COMMANDS: &[Command] = &[
         run: |args| super::keygen::main(args).into(),
     },
     Command {
+        name: "corosync-cfgtool",
+        man_page: "corosync-cfgtool",
+        summary: "links and the nodes that are reached by them",
+        run: super::corosync_cfgtool::main,
+    },
+    Command {
+        name: "corosync-quorumtool",
+        man_page: "corosync-quorumtool",
+        summary: "votes and members",
+        run: super::corosync_quorumtool::main,
+    },
+    Command {
         name: "cibadmin",
         man_page: "cibadmin",
         summary: "show and change the CIB as XML",

@@ -10,16 +10,37 @@ use super::syntax::{self, Section};
 /// The file's syntax.
 pub fn keys(file: &str, text: &str) -> Result<Vec<(String, String)>, ConfError> {
     let root = syntax::parse(file, text)?;
-    let mut found = Vec::new();
+    let (mut found, mut openings) = (Vec::new(), Vec::new());
     for section in &root.sections {
-        walk(section, &section.name, &mut found);
+        walk(section, &section.name, &mut found, &mut openings);
     }
-    Ok(found)
+    Ok(found.into_iter().map(|k| (k.name, k.value)).collect())
 }
 
-fn walk(section: &Section, prefix: &str, found: &mut Vec<(String, String)>) {
+/// A key with its whole name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) name: String,
+    pub(super) value: String,
+    /// From 1.
+    pub(super) line: usize,
+}
+
+/// Every key of a section that is called `prefix`, and of those inside; and where the sections
+/// begin.
+pub(super) fn walk(
+    section: &Section,
+    prefix: &str,
+    found: &mut Vec<Key>,
+    openings: &mut Vec<(String, usize)>,
+) {
+    openings.push((prefix.to_owned(), section.line));
     for item in &section.items {
-        found.push((format!("{prefix}.{}", item.key), item.value.clone()));
+        found.push(Key {
+            name: format!("{prefix}.{}", item.key),
+            value: item.value.clone(),
+            line: item.line,
+        });
     }
     let mut nodes = 0;
     for (number, child) in section.sections.iter().enumerate() {
@@ -45,7 +66,7 @@ fn walk(section: &Section, prefix: &str, found: &mut Vec<(String, String)>) {
             }
             other => format!("{prefix}.{other}"),
         };
-        walk(child, &name, found);
+        walk(child, &name, found, openings);
     }
 }
 

@@ -114,11 +114,15 @@ const TOTEM: &[(&str, Fate)] = &[
     ("nodeid", Used),
     (
         "rrp_mode",
-        Ignored("all links are used: every link carries heartbeats"),
+        Ignored(
+            "every link carries heartbeats and data takes the best one, which is passive mode; active mode is not built",
+        ),
     ),
     (
         "link_mode",
-        Ignored("all links are used: every link carries heartbeats"),
+        Ignored(
+            "every link carries heartbeats and data takes the best one, which is passive mode; active mode is not built",
+        ),
     ),
     (
         "ip_version",
@@ -152,7 +156,7 @@ const TOTEM: &[(&str, Fate)] = &[
     ("rrp_autorecovery_check_timeout", Ignored(NO_RING)),
     ("vsftype", Ignored("there is no virtual synchrony filter")),
     ("threads", Ignored("encryption needs no threads of its own")),
-    ("netmtu", Ignored("datagrams are at most 1,258 bytes")),
+    ("netmtu", Ignored("datagrams are at most 1,400 bytes")),
     (
         "block_unlisted_ips",
         Ignored("only authenticated members of the node list are heard"),
@@ -183,7 +187,7 @@ const INTERFACE: &[(&str, Fate)] = &[
         Ignored("heartbeats are unicast to the listed nodes"),
     ),
     ("ttl", Ignored("heartbeats are unicast to the listed nodes")),
-    ("knet_link_priority", Ignored(KNET)),
+    ("knet_link_priority", Used),
     ("knet_ping_interval", Ignored(KNET)),
     ("knet_ping_timeout", Ignored(KNET)),
     ("knet_ping_precision", Ignored(KNET)),

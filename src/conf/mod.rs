@@ -2,6 +2,7 @@
 
 mod authkey;
 mod cmap;
+mod edit;
 pub mod keepalived;
 mod keys;
 mod model;
@@ -12,6 +13,7 @@ mod write;
 
 pub use authkey::{AuthkeyError, KEY_BYTES, generate as generate_authkey, load as load_authkey};
 pub use cmap::keys as map_keys;
+pub use edit::set as set_key;
 pub use model::{ClusterConf, Link, Logging, NodeConf, QuorumConf, Warning};
 pub use names::Hosts;
 pub use read::{Strictness, read};

@@ -43,6 +43,8 @@ pub struct Link {
     pub port: u16,
     /// `bindnetaddr`, as written.
     pub bindnetaddr: Option<String>,
+    /// `knet_link_priority`: data takes the link with the highest one that is up.
+    pub priority: u8,
 }
 
 /// `quorum{}`.
@@ -108,6 +110,8 @@ impl std::fmt::Display for Warning {
 
 /// Port of links that name none (`mcastport` of corosync.conf(5)).
 pub(super) const PORT_DEFAULT: u16 = 5405;
+/// `knet_link_priority` of links that give none.
+pub(super) const LINK_PRIORITY_DEFAULT: u8 = 1;
 /// Links per node.
 pub(super) const LINKS_MAX: u8 = 8;
 /// Nodes per cluster.

@@ -3,8 +3,8 @@
 use super::ConfError;
 use super::keys::{self, Fate};
 use super::model::{
-    ClusterConf, LINKS_MAX, Link, NODES_MAX, NodeConf, PORT_DEFAULT, TOKEN_MS_MAX, TOKEN_MS_MIN,
-    Warning,
+    ClusterConf, LINK_PRIORITY_DEFAULT, LINKS_MAX, Link, NODES_MAX, NodeConf, PORT_DEFAULT,
+    TOKEN_MS_MAX, TOKEN_MS_MIN, Warning,
 };
 use super::syntax::{self, Item, Section};
 use std::net::Ipv4Addr;
@@ -157,11 +157,13 @@ impl Reader<'_> {
             number: 0,
             port: PORT_DEFAULT,
             bindnetaddr: None,
+            priority: LINK_PRIORITY_DEFAULT,
         };
         for item in &section.items {
             match item.key.as_str() {
                 "ringnumber" | "linknumber" => link.number = self.link_number(item)?,
                 "mcastport" => link.port = self.number(item)?,
+                "knet_link_priority" => link.priority = self.number(item)?,
                 "bindnetaddr" => link.bindnetaddr = Some(item.value.clone()),
                 _ => {}
             }
@@ -323,6 +325,7 @@ impl Reader<'_> {
                 number: 0,
                 port: PORT_DEFAULT,
                 bindnetaddr: None,
+                priority: LINK_PRIORITY_DEFAULT,
             });
         }
         let used = self
@@ -338,6 +341,7 @@ impl Reader<'_> {
                     number,
                     port: PORT_DEFAULT,
                     bindnetaddr: None,
+                    priority: LINK_PRIORITY_DEFAULT,
                 });
             }
         }

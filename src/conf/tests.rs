@@ -243,8 +243,8 @@ fn errors_name_file_line_key_and_cure() {
             "0 is reserved",
         ),
         (
-            "nodelist {\n node {\n ring0_addr: 10.0.0.1\n ring9_addr: 10.0.0.2\n }\n}",
-            "at most 8 links",
+            "nodelist {\n node {\n ring0_addr: 10.0.0.1\n ring8_addr: 10.0.0.2\n }\n}",
+            "at most 8 links: ring0_addr to ring7_addr",
         ),
     ];
     for (text, expected) in cases {

@@ -16,6 +16,29 @@ impl App {
         });
     }
 
+    /// A peer is reached through others only.
+    pub(super) fn path_degraded(&self, node: NodeId, text: &str) {
+        self.alert_path(node, format!("degraded: {}", self.peers.named(text)));
+    }
+
+    /// It is reached directly again: what the notices say of its path is over.
+    pub(super) fn path_restored(&mut self, node: NodeId, text: &str) {
+        let name = self.peers.name(node);
+        let about = format!("{name}: ");
+        self.notices.clear_about("degraded-path", &about);
+        let text = self.peers.named(text);
+        tracing::info!("{text}");
+        self.alert_path(node, text);
+    }
+
+    fn alert_path(&self, node: NodeId, desc: String) {
+        self.alert(&AlertEvent::Path {
+            node: self.peers.name(node),
+            node_id: node.0,
+            desc,
+        });
+    }
+
     pub(super) fn alert_operation(&self, finished: &OpFinished) {
         let node = self.peers.name(self.me.node);
         self.alert(&AlertEvent::Resource {

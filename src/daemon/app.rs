@@ -124,6 +124,11 @@ pub(super) enum Own {
     },
     /// Voter sets in force, asked for when this node became the DC.
     Voters(Option<Box<ConfigEntry>>),
+    /// The protocol thread's report on the network.
+    Net {
+        reply: tokio::sync::oneshot::Sender<crate::ipc::Response>,
+        report: Option<Box<crate::transport::Report>>,
+    },
     /// A status was put together from the protocol thread's report.
     Report {
         reply: tokio::sync::oneshot::Sender<crate::ipc::Response>,
@@ -256,6 +261,7 @@ impl App {
             Own::Renewed(renewed) => self.sessions_renewed(renewed),
             Own::StoreFailed(why) => self.store_failed(why),
             Own::Notice(code, text) => self.notice(code, text),
+            Own::Net { reply, report } => self.answer_net(reply, report.as_deref()),
             Own::Report { reply, report } => self.answer_status(reply, report.as_deref()),
         }
     }

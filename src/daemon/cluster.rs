@@ -57,6 +57,11 @@ impl App {
                     // Its queue may be full without the store thread knowing of it.
                     return self.store_failed(text);
                 }
+                match (code.as_str(), node) {
+                    (DEGRADED, Some(node)) => self.path_degraded(node, &text),
+                    (RESTORED, Some(node)) => return self.path_restored(node, &text),
+                    _ => {}
+                }
                 self.notice(&code, text);
             }
             Event::Restricted { restricted, why } => self.restriction_changed(restricted, why),
@@ -473,6 +478,11 @@ impl App {
         self.ask_protocol(|report| Own::Report { reply, report });
     }
 
+    /// The same of the network; the answer arrives as [`Own::Net`].
+    pub(super) fn ask_net(&mut self, reply: oneshot::Sender<Response>) {
+        self.ask_protocol(|report| Own::Net { reply, report });
+    }
+
     /// Asks which voter sets are in force.
     pub(super) fn ask_voters(&mut self) {
         self.ask_protocol(|report| Own::Voters(report.map(|r| Box::new(r.core.config))));
@@ -506,6 +516,9 @@ fn keep(dir: &Path, lost: &[Entry]) -> Result<PathBuf, String> {
     Ok(file)
 }
 
+/// The core's words for a peer that is reached through others only, and for the end of that.
+const DEGRADED: &str = "degraded-path";
+const RESTORED: &str = "path-restored";
 /// The core's word for a store that it gave up.
 const STORE_FAILED: &str = "store-failed";
 

@@ -332,6 +332,7 @@ impl App {
         if self.standing.acting.is_none() {
             return;
         }
+        self.tell_refusal(&plan);
         if self.needs_silence() && !self.is_silent() {
             super::silence::withhold(&mut plan, &self.active_on_the_absent());
         }
@@ -347,6 +348,18 @@ impl App {
         self.duty.controller.recheck_at(Some(boottime_ms() + in_ms));
         self.duty.plan = Some(plan.clone());
         self.control(controller::Input::Planned(plan));
+    }
+
+    /// A plan of nothing looks like a cluster that rests: somebody has to be told that it does not.
+    fn tell_refusal(&mut self, plan: &Plan) {
+        let Some(why) = &plan.refused else {
+            self.notices.clear(PLAN_REFUSED);
+            return;
+        };
+        let text = format!(
+            "{why}: no resource is started, stopped or moved, and no node is fenced, until the configuration is smaller (`mainstay plan` says the same)"
+        );
+        self.notice_once(PLAN_REFUSED, text);
     }
 
     pub(super) fn publish_progress(&mut self) {
@@ -623,6 +636,9 @@ fn uuid() -> String {
 const AWAIT_NOTICE_MS: u64 = 5_000;
 /// Longest time between two looks at the plan (Pacemaker's `cluster-recheck-interval` default).
 const RECHECK_MS: u64 = 15 * 60 * 1000;
+
+/// The code of the notice that a configuration is bigger than the scheduler looks at.
+const PLAN_REFUSED: &str = "plan-refused";
 
 #[cfg(test)]
 mod tests {

@@ -20,6 +20,7 @@ mod last_words;
 mod leases;
 mod local;
 mod log;
+mod net;
 mod notices;
 mod notify;
 mod peer;

@@ -33,6 +33,12 @@ impl Notices {
         self.0.len() != before
     }
 
+    /// Forgets what is of a kind and begins so.
+    pub(super) fn clear_about(&mut self, code: &str, start: &str) {
+        self.0
+            .retain(|n| n.code != code || !n.text.starts_with(start));
+    }
+
     /// All, oldest first.
     pub(super) fn all(&self) -> Vec<Notice> {
         self.0.iter().cloned().collect()

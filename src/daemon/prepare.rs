@@ -160,16 +160,17 @@ pub(super) fn core_config(
 
 /// The peers as the core knows them.
 pub(super) fn peer_configs(peers: &Peers) -> Vec<PeerConfig> {
-    let links_to = |node: &NodeId| {
-        let has = |l: &&crate::transport::LinkAddresses| l.peers.contains_key(node);
-        peers.links.iter().filter(has).map(|l| l.link).collect()
+    let config = |node: NodeId| {
+        let links = peers.links.iter();
+        let links = links.filter(|l| l.peers.contains_key(&node));
+        let (links, priorities) = links.map(|l| (l.link, l.priority)).unzip();
+        PeerConfig {
+            node,
+            links,
+            priorities,
+        }
     };
-    let others = peers.others().into_iter();
-    let config = |node| PeerConfig {
-        node,
-        links: links_to(&node),
-    };
-    others.map(config).collect()
+    peers.others().into_iter().map(config).collect()
 }
 
 /// votequorum(5) as the file says it.

@@ -119,6 +119,14 @@ impl App {
             Request::Attributes { node, name } => {
                 self.list_attributes(node.as_deref(), name.as_deref())
             }
+            Request::Net => return self.ask_net(reply),
+            Request::ResetLinks => {
+                self.input(Input::ResetLinks);
+                Response::Done {
+                    text: "links that were held down come up as soon as they are heard; they re-enable themselves anyway"
+                        .to_owned(),
+                }
+            }
             Request::Versions => return self.list_versions(reply),
             Request::Version { number } => return self.show_version(number, reply),
             Request::TokenCreate { .. } | Request::KeyRotate if uid != 0 => error(

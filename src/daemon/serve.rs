@@ -182,13 +182,14 @@ fn start_network(
 ) -> Result<((Protocol, Streams), StreamControl), Refusal> {
     let Parts { peers, ring, .. } = parts;
     let link_count = peers.links.iter().map(|l| l.link + 1).max().unwrap_or(1);
-    let endpoint = Endpoint::new(
+    let mut endpoint = Endpoint::new(
         wiring.me,
         ring.clone(),
         &peers.others(),
         link_count,
         &mut OsEntropy,
     );
+    endpoint.allow_relay();
     let (streams, stream_handle, control) = Streams::start(
         wiring.me,
         Arc::new(ring.clone()),

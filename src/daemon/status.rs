@@ -148,7 +148,14 @@ impl App {
                 .cloned()
                 .unwrap_or((PeerState::Unknown, String::new()));
             let why = self.peers.named(&self.diagnosed(id, state, why, report));
-            (format!("{state:?}").to_lowercase(), why)
+            let peer = report.and_then(|r| r.core.peers.iter().find(|p| p.node == id));
+            match peer.and_then(|p| p.relay) {
+                Some(relay) => {
+                    let why = format!("reached through {} only", self.peers.name(relay));
+                    ("degraded".to_owned(), why)
+                }
+                None => (format!("{state:?}").to_lowercase(), why),
+            }
         };
         let links = self.peers.links.iter().filter_map(|link| {
             let address = if id == self.me.node {

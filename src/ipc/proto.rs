@@ -1,6 +1,7 @@
 //! Requests and answers on the daemon's unix socket: a `u32` little-endian length, then postcard.
 
 use crate::view::Status;
+use crate::view::net::NetStatus;
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; the first byte of every frame's body.
@@ -106,6 +107,10 @@ pub enum Request {
         /// The lowest one allowed.
         version: u8,
     },
+    /// Links, ways through other nodes, who hears whom, votes.
+    Net,
+    /// Links of this node that are held down after flaps may come up at once.
+    ResetLinks,
 }
 
 /// A kept version of the CIB.
@@ -240,6 +245,8 @@ pub enum Response {
     Version(Box<CibVersionText>),
     /// To [`Request::KeyStatus`].
     Keys(KeyState),
+    /// To [`Request::Net`].
+    Net(Box<NetStatus>),
 }
 
 /// How far a rotation of the authkey is.

@@ -13,6 +13,8 @@ const NODE_WORD: &str = "node ";
 pub struct LinkAddresses {
     /// Link number.
     pub link: u8,
+    /// Higher goes first (`knet_link_priority`); among equals the fastest.
+    pub priority: u8,
     /// Own address, UDP and TCP.
     pub own: SocketAddr,
     /// Peers that have this link.
@@ -145,6 +147,7 @@ impl Peers {
                 .collect();
             links.push(LinkAddresses {
                 link: link.number,
+                priority: link.priority,
                 own,
                 peers,
             });

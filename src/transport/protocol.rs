@@ -1,6 +1,7 @@
 //! The protocol thread: sockets, sessions and the membership core in one loop.
 
 mod change;
+mod relay;
 
 pub use change::NewPeers;
 
@@ -560,17 +561,18 @@ impl Loop {
                 to,
                 via: Via::Link(link),
                 payload,
-            } => {
-                // Without a session the packet is lost, as on a wire.
-                if let Ok(datagram) = self.endpoint.seal(to, link, &payload, &mut self.entropy) {
-                    self.sockets.send(to, link, &datagram);
-                }
-            }
+            } => self.send_datagram(to, link, &payload),
             Effect::Send {
                 to,
                 via: Via::Stream,
                 payload,
-            } => self.streams.send(to, payload),
+            } => self.streams.send(to, self.core.best_link(to), payload),
+            Effect::Send {
+                to,
+                via: Via::Relay { hop, link },
+                payload,
+            } => self.send_by(to, hop, link, &payload),
+            Effect::Unseal { sealed, .. } => self.unseal(&sealed),
             Effect::Event(event) => {
                 // R8: an older process of a member is refused from now on.
                 if let Event::View(view) = &event {
@@ -586,10 +588,16 @@ impl Loop {
         }
     }
 
+    fn send_datagram(&mut self, to: NodeId, link: u8, payload: &[u8]) {
+        // Without a session the packet is lost, as on a wire.
+        if let Ok(datagram) = self.endpoint.seal(to, link, payload, &mut self.entropy) {
+            self.sockets.send(to, link, &datagram);
+        }
+    }
+
     fn transmit(&mut self) {
         while let Some(transmit) = self.endpoint.poll_transmit() {
-            self.sockets
-                .send(transmit.to, transmit.link, &transmit.datagram);
+            self.send_hello(transmit);
         }
     }
 }

@@ -21,15 +21,19 @@ use wire::{
 /// Queues messages for peers.
 #[derive(Clone, Debug, Default)]
 pub struct StreamHandle {
-    queues: Arc<Mutex<BTreeMap<NodeId, mpsc::Sender<Vec<u8>>>>>,
+    queues: Arc<Mutex<BTreeMap<NodeId, Outbox>>>,
 }
 
+/// Messages on their way to a peer, each with the link it is to go by.
+type Outbox = mpsc::Sender<(u8, Vec<u8>)>;
+
 impl StreamHandle {
-    /// Queues a message; a full queue drops it, as a broken connection would.
-    pub fn send(&self, to: NodeId, payload: Vec<u8>) {
+    /// Queues a message that is to go by this link, if it can; a full queue drops it, as a broken
+    /// connection would.
+    pub fn send(&self, to: NodeId, link: u8, payload: Vec<u8>) {
         let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = queues.get(&to) {
-            let _ = queue.try_send(payload);
+            let _ = queue.try_send((link, payload));
         }
     }
 }
@@ -224,12 +228,18 @@ async fn read(
     }
 }
 
-/// The calling end: sends what is queued for a peer, connecting when needed.
-async fn deliver(peer: NodeId, mut messages: mpsc::Receiver<Vec<u8>>, local: Local) {
+/// The calling end: sends what is queued for a peer, connecting when needed, and anew when another
+/// link is the best: the one of before may be dead, which TCP takes long to notice.
+async fn deliver(peer: NodeId, mut messages: mpsc::Receiver<(u8, Vec<u8>)>, local: Local) {
     let mut open: Option<(TcpStream, StreamSession)> = None;
-    while let Some(message) = messages.recv().await {
+    let mut opened_for = None;
+    while let Some((link, message)) = messages.recv().await {
+        if opened_for != Some(link) {
+            open = None;
+        }
         if open.is_none() {
-            match connect(peer, &local).await {
+            opened_for = Some(link);
+            match connect(peer, link, &local).await {
                 Ok(connection) => open = Some(connection),
                 Err(error) => {
                     tracing::debug!(%peer, %error, "no stream");
@@ -251,10 +261,14 @@ async fn deliver(peer: NodeId, mut messages: mpsc::Receiver<Vec<u8>>, local: Loc
     }
 }
 
-/// Tries the peer's addresses in link order, each from the own address of its link.
-async fn connect(peer: NodeId, local: &Local) -> io::Result<(TcpStream, StreamSession)> {
+/// Tries the peer's addresses, the one on the link asked for first, then in link order, each from the
+/// own address of its link.
+async fn connect(peer: NodeId, first: u8, local: &Local) -> io::Result<(TcpStream, StreamSession)> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the peer has no address");
-    for link in &local.peers().links {
+    let peers = local.peers();
+    let first_links = peers.links.iter().filter(|l| l.link == first);
+    let rest = peers.links.iter().filter(|l| l.link != first);
+    for link in first_links.chain(rest) {
         let Some(to) = link.peers.get(&peer) else {
             continue;
         };
@@ -280,6 +294,7 @@ async fn connect_to(
     socket.bind(SocketAddr::new(own.ip(), 0))?;
     let mut stream = tokio::time::timeout(CONNECT_WAIT_MAX, socket.connect(to)).await??;
     stream.set_nodelay(true)?;
+    socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(SILENCE_MAX))?;
     let handshake = StreamHandshake::connect(local.me, &local.ring(), peer, &mut OsEntropy);
     let session = shake(&mut stream, handshake).await?;
     Ok((stream, session))
@@ -334,6 +349,8 @@ const LISTEN_BACKLOG: i32 = 64;
 const READ_BYTES: usize = 64 * 1024;
 /// Longest wait for a connection on one link.
 const CONNECT_WAIT_MAX: Duration = Duration::from_millis(500);
+/// What was sent is given up, and the connection with it, when nobody takes note of it for so long.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
 /// Longest wait for a peer to take a message.
 const WRITE_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Pause after a failed accept.

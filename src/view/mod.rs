@@ -8,6 +8,7 @@ pub mod html;
 pub mod legacy;
 mod model;
 pub mod nagios;
+pub mod net;
 mod only;
 pub mod own;
 mod tell;

@@ -124,7 +124,7 @@ pub struct PeerStatus {
     pub node_id: u32,
     /// Name.
     pub name: String,
-    /// `up`, `lost`, `left`, `unknown`, `self`.
+    /// `up`, `degraded` (reached through another node only), `lost`, `left`, `unknown`, `self`.
     pub state: String,
     /// Per link: address, up, round trip in microseconds.
     pub links: Vec<(String, bool, u32)>,

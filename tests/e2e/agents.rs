@@ -61,7 +61,7 @@ fn a_dead_service_is_started_again_and_counted_until_cleanup() {
             false => Err(format!("{:?}; {}", s.failcounts, brief(s))),
         }
     });
-    assert_eq!(c.holders(VIP).unwrap(), [holder.as_str()]);
+    c.wait_sole_holder(&holder);
 
     // With a threshold of one, the next failure drives it away, and its address with it.
     c.must_edit(&other, |cib| {
@@ -70,7 +70,7 @@ fn a_dead_service_is_started_again_and_counted_until_cleanup() {
     c.wait_idle(&other);
     kill_web(&c, &holder);
     assert_eq!(c.wait_started(&other, "web", Some(&holder)), other);
-    assert_eq!(c.holders(VIP).unwrap(), [other.as_str()]);
+    c.wait_sole_holder(&other);
     let why = c.status(&other);
     let counts = failures(&why, "web");
     assert!(

@@ -1,8 +1,8 @@
 //! A lab with a cluster in it, and what the tests ask of it.
 
 pub(crate) use crate::skip::skip;
-use mainstay::ipc::{Change, Client, Edit, Request, Response};
-use mainstay::lab::{Lab, Options, Output, Seen};
+use mainstay::ipc::{Change, Client, Edit, ErrorKind, Request, Response};
+use mainstay::lab::{Lab, Options, Output, Seen, VIP};
 use mainstay::paths::Paths;
 use mainstay::view::Status;
 use scheduler::{NodeStatus, ResourceStatus};
@@ -260,11 +260,33 @@ exit 3
     }
 
     /// As [`Cluster::edit`], where the change must be made.
-    pub(crate) fn must_edit(&self, node: &str, edit: impl FnOnce(&mut cib::Cib)) {
-        match self.edit(node, edit) {
-            Ok(Response::Changed { .. }) => {}
-            other => self.fail(node, &format!("expected the change to be made: {other:?}")),
+    pub(crate) fn must_edit(&self, node: &str, edit: impl Fn(&mut cib::Cib)) {
+        // The cluster writes, too, about nodes that come and go: whoever is beaten edits again.
+        for _ in 0..EDITS_MAX {
+            match self.edit(node, &edit) {
+                Ok(Response::Changed { .. }) => return,
+                Ok(Response::Error {
+                    kind: ErrorKind::Conflict,
+                    ..
+                }) => {}
+                other => self.fail(node, &format!("expected the change to be made: {other:?}")),
+            }
         }
+        self.fail(
+            node,
+            "somebody else changed the configuration, time after time",
+        );
+    }
+
+    /// Waits until the kernel of that node, and no other, has the floating IP. It is no promise for an
+    /// instant: the lease may lapse for a moment on a machine that stands still.
+    pub(crate) fn wait_sole_holder(&self, holder: &str) {
+        self.wait_until("one holder in the kernels", holder, || {
+            match self.holders(VIP).unwrap() {
+                one if one == [holder] => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
     }
 
     /// Puts a whole `<configuration>` in place of the one there is.
@@ -435,5 +457,7 @@ impl Drop for Turn {
 
 /// Labs at a time: more only make each other late.
 const LABS_MAX: usize = 2;
+/// Attempts at an edit that others disturb.
+const EDITS_MAX: u32 = 10;
 /// Lines of each node's log that are printed with a failure.
 const LOG_LINES: usize = 30;

@@ -52,7 +52,7 @@ fn a_removed_address_is_back_on_its_node_until_the_migration_threshold() {
             "{}",
             brief(&status)
         );
-        assert_eq!(c.holders(VIP).unwrap(), [holder.as_str()]);
+        c.wait_sole_holder(&holder);
     }
     let failed = c.run(&holder, "crm_mon -1rf");
     assert!(
@@ -62,7 +62,7 @@ fn a_removed_address_is_back_on_its_node_until_the_migration_threshold() {
 
     c.run(&holder, &remove);
     let taker = c.wait_started("node1", "ip", Some(&holder));
-    assert_eq!(c.holders(VIP).unwrap(), [taker.as_str()]);
+    c.wait_sole_holder(&taker);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use crate::cluster::{Cluster, PATIENCE, STILLNESS, brief, is_online, started_on};
 use crate::config::{Primitive, add, constrain, ip_and_web, plain, properties};
 use mainstay::ipc::Request;
-use mainstay::lab::VIP;
 
 /// Pid of a node's first process: another one after every power-off.
 fn life(c: &Cluster, node: &str) -> Option<i32> {
@@ -61,7 +60,7 @@ fn a_node_that_is_certified_dead_and_lives_stops_what_it_runs_and_ends() {
     });
     assert_eq!(life(&c, &liar), before, "{liar} was really killed");
     assert!(!c.sh(&liar, &format!("kill -0 {pid}")).ok(), "web lives on");
-    assert_eq!(c.holders(VIP).unwrap(), [taker.as_str()]);
+    c.wait_sole_holder(&taker);
     let log = c.log_of(&liar);
     for word in ["counts it as dead", "check the fence device", "reboot"] {
         assert!(log.contains(word), "no {word:?} in {liar}'s log:\n{log}");

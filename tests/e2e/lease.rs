@@ -114,7 +114,7 @@ fn on_older_kernel(test: &str, lacks: &str) -> Option<(Cluster, String)> {
     with_daemon(test, 3, |o| o.daemon = daemon.map(str::to_owned).to_vec())
 }
 
-fn with_daemon(
+pub(crate) fn with_daemon(
     test: &str,
     nodes: u8,
     change: impl FnOnce(&mut Options),
@@ -168,12 +168,7 @@ fn a_frozen_holder_is_followed_by_another_and_never_joined_by_it() {
     std::thread::sleep(STILLNESS);
     let turns = holders_in_turn(&c, &witness.stop());
     assert_eq!(turns, [first, second]);
-    c.wait_until("one holder in the kernels", &taker, || {
-        match c.holders(VIP).unwrap() {
-            one if one == [taker.as_str()] => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    });
+    c.wait_sole_holder(&taker);
 }
 
 #[test]
@@ -193,7 +188,7 @@ fn a_holder_that_was_cut_off_is_silent_when_the_cable_is_mended() {
     std::thread::sleep(STILLNESS);
     let turns = holders_in_turn(&c, &witness.stop());
     assert_eq!(turns, [first, mac_of(&c, &taker)]);
-    assert_eq!(c.holders(VIP).unwrap(), [taker.as_str()]);
+    c.wait_sole_holder(&taker);
 }
 
 /// The clients reach every node, the nodes do not reach the holder.
@@ -231,7 +226,7 @@ END"
     std::thread::sleep(STILLNESS);
     let turns = holders_in_turn(&c, &witness.stop());
     assert_eq!(turns, [first, mac_of(&c, &taker)]);
-    assert_eq!(c.holders(VIP).unwrap(), [taker.as_str()]);
+    c.wait_sole_holder(&taker);
 }
 
 #[test]
@@ -261,7 +256,7 @@ fn a_killed_daemon_leaves_its_address_silent_and_the_next_start_takes_the_rules_
         holders_in_turn(&c, &witness.stop()),
         [first, mac_of(&c, &taker)]
     );
-    assert_eq!(c.holders(VIP).unwrap(), [taker.as_str()]);
+    c.wait_sole_holder(&taker);
     let ended = c.stop_daemon(&holder, PATIENCE).unwrap();
     assert_eq!(ended.ended.as_deref(), Some("exit 0"));
     assert_eq!(tables(&c, &holder), [""; 0], "taken over, and taken away");
@@ -281,7 +276,7 @@ fn a_clean_stop_leaves_neither_address_nor_rule() {
     assert_eq!(ended.ended.as_deref(), Some("exit 0"));
     assert_eq!(tables(&c, &holder), [""; 0]);
     let taker = wait_taken(&c, &holder);
-    assert_eq!(c.holders(VIP).unwrap(), [taker.as_str()]);
+    c.wait_sole_holder(&taker);
     assert_eq!(holders_in_turn(&c, &witness.stop()).len(), 2);
 }
 
@@ -329,7 +324,7 @@ fn of_two_without_fencing_the_survivor_takes_over_what_nobody_answers_for() {
     let other = c.other_than(&[&holder]);
     c.poweroff(&holder).unwrap();
     assert_eq!(c.wait_started(&other, "ip", Some(&holder)), other);
-    assert_eq!(c.holders(VIP).unwrap(), [other.as_str()]);
+    c.wait_sole_holder(&other);
 }
 
 #[test]
@@ -352,7 +347,7 @@ fn of_two_without_fencing_nothing_is_taken_from_one_that_still_answers() {
     c.thaw(&holder).unwrap();
     c.wait_online();
     let last = c.wait_started(&other, "ip", None);
-    assert_eq!(c.holders(VIP).unwrap(), [last.as_str()]);
+    c.wait_sole_holder(&last);
 }
 
 #[test]

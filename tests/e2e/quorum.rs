@@ -50,7 +50,7 @@ fn without_quorum_nothing_runs_and_nothing_changes() {
     c.poweron(&others[0]).unwrap();
     c.wait_online();
     let holder = c.wait_started(&survivor, "web", None);
-    assert_eq!(c.holders(VIP).unwrap(), [holder.as_str()]);
+    c.wait_sole_holder(&holder);
     c.must_edit(&survivor, |cib| properties(cib, &[("batch-limit", "7")]));
 }
 
@@ -119,7 +119,7 @@ fn a_silent_peer_of_two_is_killed_before_its_work_is_taken_over() {
             false => Err(brief(s)),
         }
     });
-    assert_eq!(c.holders(VIP).unwrap(), [survivor.as_str()]);
+    c.wait_sole_holder(&survivor);
     assert!(resource(&c.status(&survivor), "power").unwrap().active);
 }
 

@@ -198,7 +198,7 @@ fn a_restart_is_free_or_told_and_never_makes_two_owners() {
         assert!(again.is_some(), "nobody answers for {VIP} any more");
         let double = overlap(&watch.stop(), RETURN_AFTER);
         assert_eq!(double, Duration::ZERO, "two nodes answered for {VIP}");
-        assert_eq!(c.holders(VIP).unwrap(), [now.as_str()]);
+        c.wait_sole_holder(&now);
         let lost = losses(&c, &holder) > lost_before;
         // A machine that stood still for longer than the lease has counted a failure, and told it.
         let lapsed = c.log_of(&holder).matches("the lease of grant").count() > lapsed_before;
@@ -274,7 +274,7 @@ fn the_configuration_survives_the_power_off_of_the_whole_cluster() {
         );
     }
     let holder = c.wait_started("node1", "web", None);
-    assert_eq!(c.holders(VIP).unwrap(), [holder.as_str()]);
+    c.wait_sole_holder(&holder);
     assert!(
         resource(&c.status("node1"), "ip")
             .unwrap()

@@ -35,7 +35,7 @@ fn a_node_that_is_stopped_hands_over_first() {
         "web still runs"
     );
     assert_eq!(c.wait_started(&other, "web", Some(&holder)), other);
-    assert_eq!(c.holders(VIP).unwrap(), [other.as_str()]);
+    c.wait_sole_holder(&other);
     let status = c.status(&other);
     let left = node_of(&status, &holder).unwrap();
     assert!(!left.online && !left.unclean, "{}", brief(&status));
@@ -104,7 +104,7 @@ fn in_maintenance_mode_a_stopped_daemon_leaves_its_resources() {
         properties(cib, &[("maintenance-mode", "false")])
     });
     assert_eq!(c.wait_started(&other, "web", None), holder);
-    assert_eq!(c.holders(VIP).unwrap(), [holder.as_str()]);
+    c.wait_sole_holder(&holder);
     assert_eq!(
         c.run(&holder, "cat /run/resource-agents/demo-web-web.pid"),
         pid

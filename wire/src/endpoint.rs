@@ -9,7 +9,7 @@ use crate::handshake::{Terms, VersionRange};
 use crate::ident::{Identity, NodeId};
 use crate::keys::{Entropy, KeyId, KeyRing};
 use crate::packet::{
-    DATAGRAM_LEN_MAX, Header, Kind, LINKS_MAX, OVERHEAD_LEN, OpenKey, PAYLOAD_LEN_MAX,
+    DATAGRAM_LEN_MAX, Header, Kind, LINKS_MAX, OVERHEAD_LEN, OpenKey, RELAY_LINK, RELAYED_LEN_MAX,
 };
 use crate::peer::{Context, Local, Outbox, Peer, Renewal};
 
@@ -86,6 +86,7 @@ impl Endpoint {
             terms,
             head: 0,
             renewal: Renewal::DEFAULT,
+            relay: false,
         };
         let mut endpoint = Self {
             local,
@@ -118,6 +119,12 @@ impl Endpoint {
     /// The process of `peer` that a session is up with.
     pub fn identity(&self, peer: NodeId) -> Option<Identity> {
         self.peers.get(&peer)?.identity()
+    }
+
+    /// Third nodes may pass packets on: handshakes are offered with [`RELAY_LINK`], too. The caller
+    /// drops those of [`Self::poll_transmit`] that no third node is needed for.
+    pub fn allow_relay(&mut self) {
+        self.local.relay = true;
     }
 
     /// How far this node's log is on its disk: told in every handshake that this end opens from now
@@ -230,7 +237,8 @@ impl Endpoint {
         }
     }
 
-    /// Seals `payload` for `peer`, to be sent on `link`.
+    /// Seals `payload` for `peer`, to be sent on `link`; with [`RELAY_LINK`] inside a packet to a
+    /// third node.
     ///
     /// # Errors
     /// [`SealError`]; with [`SealError::NoSession`] the payload is simply lost, as on a wire.
@@ -241,10 +249,11 @@ impl Endpoint {
         payload: &[u8],
         entropy: &mut dyn Entropy,
     ) -> Result<Vec<u8>, SealError> {
-        if payload.len() > PAYLOAD_LEN_MAX {
+        let relayed = link == RELAY_LINK && self.local.relay;
+        if payload.len() > len_max(relayed) - OVERHEAD_LEN {
             return Err(SealError::TooLong { got: payload.len() });
         }
-        if link >= self.local.links {
+        if link >= self.local.links && !relayed {
             return Err(SealError::UnknownLink(link));
         }
         let me = self.local.me.node;
@@ -305,7 +314,8 @@ impl Endpoint {
         datagram: &[u8],
         entropy: &mut dyn Entropy,
     ) -> Result<Received, Reject> {
-        let header = self.check_header(datagram)?;
+        let relayed = link == RELAY_LINK && self.local.relay;
+        let header = self.check_header(datagram, len_max(relayed))?;
         let Self {
             local,
             jar,
@@ -356,9 +366,9 @@ impl Endpoint {
     }
 
     /// The checks that need no peer.
-    fn check_header(&self, datagram: &[u8]) -> Result<Header, Reject> {
+    fn check_header(&self, datagram: &[u8], len_max: usize) -> Result<Header, Reject> {
         let len = datagram.len();
-        if len > DATAGRAM_LEN_MAX {
+        if len > len_max {
             return Err(Reject::TooLong { len });
         }
         if len < OVERHEAD_LEN {
@@ -382,6 +392,15 @@ impl Endpoint {
             return Err(Reject::FromSelf);
         }
         Ok(header)
+    }
+}
+
+/// Longest packet, by the way it takes.
+const fn len_max(relayed: bool) -> usize {
+    if relayed {
+        RELAYED_LEN_MAX
+    } else {
+        DATAGRAM_LEN_MAX
     }
 }
 

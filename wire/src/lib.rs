@@ -34,7 +34,8 @@ pub use handshake::{Refusal, SUITE, VERSION_MAX, VERSION_MIN, VersionRange};
 pub use ident::{Identity, MachineBoot, NodeId, ProcessBoot};
 pub use keys::{AUTHKEY_LEN_MAX, AUTHKEY_LEN_MIN, Entropy, KEYS_MAX, KeyId, KeyRing};
 pub use packet::{
-    DATAGRAM_LEN_MAX, HEADER_LEN, LINKS_MAX, OVERHEAD_LEN, PAYLOAD_LEN_MAX, TAG_LEN, claimed_sender,
+    DATAGRAM_LEN_MAX, HEADER_LEN, LINKS_MAX, OVERHEAD_LEN, PAYLOAD_LEN_MAX, RELAY_LINK,
+    RELAYED_LEN_MAX, TAG_LEN, claimed_sender,
 };
 pub use peer::Renewal;
 pub use session::REPLAY_WINDOW_PACKETS;

@@ -265,6 +265,11 @@ pub const DATAGRAM_LEN_MAX: usize = 1400;
 pub const PAYLOAD_LEN_MAX: usize = DATAGRAM_LEN_MAX - OVERHEAD_LEN;
 /// Most links between two nodes, as corosync.conf(5).
 pub const LINKS_MAX: u8 = 8;
+/// The link number of what a third node passes on: sealed end to end as anything else, and judged
+/// with this number only when it came inside that node's own packets.
+pub const RELAY_LINK: u8 = 255;
+/// Longest relayed packet, in bytes: by relay also goes what would take a stream, in one piece.
+pub const RELAYED_LEN_MAX: usize = 16 * 1024 * 1024;
 const RANDOM_LEN: usize = 16;
 
 #[cfg(test)]

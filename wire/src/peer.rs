@@ -33,6 +33,8 @@ pub(crate) struct Local {
     /// What our disk holds: see [`crate::Endpoint::set_head`].
     pub(crate) head: u64,
     pub(crate) renewal: Renewal,
+    /// Third nodes may pass packets on.
+    pub(crate) relay: bool,
 }
 
 impl Local {

@@ -1,5 +1,7 @@
 //! Bytes to element tree, strict and bounded.
 
+mod plain;
+
 use quick_xml::Reader;
 use quick_xml::events::attributes::AttrError;
 use quick_xml::events::{BytesDecl, BytesStart, Event};
@@ -84,7 +86,10 @@ fn parse_within(text: &str, bytes_max: usize, elements_max: usize) -> Result<Ele
         let what = format!("character U+{:04X} is not allowed in XML", u32::from(c));
         return Err(refuse(text, at, &what, "remove it"));
     }
-    Parser::new(text, elements_max).run()
+    match plain::parse(text, elements_max) {
+        Some(root) => Ok(root),
+        None => Parser::new(text, elements_max).run(),
+    }
 }
 
 /// The first character that XML does not allow. Nearly every document is plain ASCII, which is
@@ -280,34 +285,17 @@ impl<'a> Parser<'a> {
 
     /// Resolves what stands between `&` and `;`.
     fn reference(&self, name: &str) -> Result<char> {
-        let digits = match name {
-            "lt" => return Ok('<'),
-            "gt" => return Ok('>'),
-            "amp" => return Ok('&'),
-            "quot" => return Ok('"'),
-            "apos" => return Ok('\''),
-            _ => name.strip_prefix('#'),
-        };
-        let Some(digits) = digits else {
+        named_or_numbered(name).ok_or_else(|| {
+            if name.starts_with('#') {
+                let what = format!("&{}; is not a character that XML allows", shown(name));
+                return self.refuse(&what, "remove it");
+            }
             let what = format!("entity &{}; is not defined", shown(name));
-            return Err(self.refuse(
+            self.refuse(
                 &what,
                 "only &lt; &gt; &amp; &quot; &apos; and &#NUMBER; exist; write a literal & as &amp;",
-            ));
-        };
-        let (digits, radix) = digits
-            .strip_prefix('x')
-            .map_or((digits, 10), |hex| (hex, 16));
-        let plain = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
-        plain
-            .then(|| u32::from_str_radix(digits, radix).ok())
-            .flatten()
-            .and_then(char::from_u32)
-            .filter(|c| is_xml_char(*c))
-            .ok_or_else(|| {
-                let what = format!("&{}; is not a character that XML allows", shown(name));
-                self.refuse(&what, "remove it")
-            })
+            )
+        })
     }
 
     fn characters(&mut self, text: &str) -> Result<()> {
@@ -390,6 +378,24 @@ impl<'a> Parser<'a> {
     fn refuse(&self, what: &str, cure: &str) -> Error {
         refuse(self.text, self.at, what, cure)
     }
+}
+
+/// What a reference stands for.
+fn named_or_numbered(name: &str) -> Option<char> {
+    let digits = match name {
+        "lt" => return Some('<'),
+        "gt" => return Some('>'),
+        "amp" => return Some('&'),
+        "quot" => return Some('"'),
+        "apos" => return Some('\''),
+        _ => name.strip_prefix('#')?,
+    };
+    let (digits, radix) = digits
+        .strip_prefix('x')
+        .map_or((digits, 10), |hex| (hex, 16));
+    let plain = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
+    let number = plain.then(|| u32::from_str_radix(digits, radix).ok())??;
+    char::from_u32(number).filter(|c| is_xml_char(*c))
 }
 
 impl Open {

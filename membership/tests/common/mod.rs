@@ -64,6 +64,28 @@ pub struct Node {
     generation: u64,
 }
 
+/// Stands for sealing: who, for which process (a session is between two), and what it said.
+pub fn seal(me: Identity, to: ProcessBoot, payload: &[u8]) -> Vec<u8> {
+    let mut sealed = me.node.0.to_be_bytes().to_vec();
+    sealed.extend(me.machine_boot.0);
+    sealed.extend(me.process_boot.0);
+    sealed.extend(me.incarnation.to_be_bytes());
+    sealed.extend(to.0);
+    sealed.extend(payload);
+    sealed
+}
+
+pub fn unseal(sealed: &[u8]) -> (Identity, ProcessBoot, Vec<u8>) {
+    let me = Identity {
+        node: NodeId(u32::from_be_bytes(sealed[..4].try_into().unwrap())),
+        machine_boot: MachineBoot(sealed[4..20].try_into().unwrap()),
+        process_boot: ProcessBoot(sealed[20..36].try_into().unwrap()),
+        incarnation: u64::from_be_bytes(sealed[36..44].try_into().unwrap()),
+    };
+    let to = ProcessBoot(sealed[44..60].try_into().unwrap());
+    (me, to, sealed[60..].to_vec())
+}
+
 #[derive(Clone, Debug)]
 enum Happening {
     Packet {
@@ -98,6 +120,12 @@ pub struct Cluster {
     pub loss_percent: u64,
     /// Directions cut: (from, to).
     pub cut: BTreeSet<(u32, u32)>,
+    /// The same of one link.
+    pub cut_links: BTreeSet<(u32, u32, LinkId)>,
+    /// Packets that came by relay.
+    pub relayed: u64,
+    /// Nobody passes anything on.
+    pub no_relay: bool,
     sessions: BTreeMap<(u32, u32), (Identity, Identity)>,
     queue: BTreeMap<(u64, u64), Happening>,
     order: u64,
@@ -128,6 +156,9 @@ impl Cluster {
             disk_us: 2 * MS,
             loss_percent: 0,
             cut: BTreeSet::new(),
+            cut_links: BTreeSet::new(),
+            relayed: 0,
+            no_relay: false,
             sessions: BTreeMap::new(),
             queue: BTreeMap::new(),
             order: 0,
@@ -179,6 +210,7 @@ impl Cluster {
                 .map(|n| PeerConfig {
                     node: NodeId(*n),
                     links: links.clone(),
+                    priorities: Vec::new(),
                 })
                 .collect(),
             nodelist_digest: [7; 32],
@@ -239,6 +271,7 @@ impl Cluster {
 
     pub fn heal(&mut self) {
         self.cut.clear();
+        self.cut_links.clear();
     }
 
     pub fn input(&mut self, id: u32, input: Input) {
@@ -300,6 +333,7 @@ impl Cluster {
     fn effect(&mut self, id: u32, effect: Effect) {
         match effect {
             Effect::Send { to, via, payload } => self.transmit(id, to.0, via, payload),
+            Effect::Unseal { by, sealed } => self.unseal(id, by.0, &sealed),
             Effect::Event(event) => self.event(id, event),
         }
     }
@@ -343,24 +377,55 @@ impl Cluster {
         }
     }
 
+    /// What a third node passed on: nobody but the two ends can read or forge it.
+    fn unseal(&mut self, id: u32, by: u32, sealed: &[u8]) {
+        let (from, to, payload) = unseal(sealed);
+        let here = self.nodes[&id].config.as_ref().map(|c| c.me.process_boot);
+        self.relayed += 1;
+        assert_ne!(by, from.node.0, "a packet of node {by} came round to it");
+        if self.session(from.node.0, id) == Some(from) && here == Some(to) {
+            let link = RELAY_LINK;
+            let packet = Input::Packet {
+                from,
+                link,
+                payload,
+            };
+            self.input(id, packet);
+        }
+    }
+
     fn transmit(&mut self, from: u32, to: u32, via: Via, payload: Vec<u8>) {
         self.sent_packets += 1;
+        let (to, via, payload) = match via {
+            Via::Relay { .. } if self.no_relay => return,
+            Via::Relay { hop, link } => {
+                let me = self.nodes[&from].config.as_ref().unwrap().me;
+                let Some(end) = self.session(to, from) else {
+                    return;
+                };
+                let sealed = seal(me, end.process_boot, &payload);
+                let via = link.map_or(Via::Stream, Via::Link);
+                (hop.0, via, wrap(NodeId(from), NodeId(to), sealed))
+            }
+            via => (to, via, payload),
+        };
         if let Via::Link(_) = via {
             assert!(
-                payload.len() <= DATAGRAM_BYTES_MAX,
+                payload.len() <= RELAY_DATAGRAM_BYTES_MAX,
                 "datagram of {} bytes",
                 payload.len()
             );
         }
         let me = self.nodes[&from].config.as_ref().unwrap().me;
-        let lost = self.cut.contains(&(from, to)) || self.random() % 100 < self.loss_percent;
+        let link = match via {
+            Via::Link(link) => link,
+            Via::Stream | Via::Relay { .. } => 0,
+        };
+        let cut = self.cut.contains(&(from, to)) || self.cut_links.contains(&(from, to, link));
+        let lost = cut || self.random() % 100 < self.loss_percent;
         if lost || self.session(from, to) != Some(me) {
             return;
         }
-        let link = match via {
-            Via::Link(link) => link,
-            Via::Stream => 0,
-        };
         let span = self.delay_us.1 - self.delay_us.0 + 1;
         let in_us = self.delay_us.0 + self.random() % span;
         self.later(

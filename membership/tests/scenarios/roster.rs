@@ -9,6 +9,7 @@ fn list(c: &mut Cluster, ids: &[u32]) {
         let peers = others.map(|n| PeerConfig {
             node: NodeId(*n),
             links: vec![0],
+            priorities: Vec::new(),
         });
         let peers = peers.collect();
         let nodelist_digest = [ids.len() as u8; 32];
@@ -199,6 +200,7 @@ fn a_node_that_works_with_another_list_is_named() {
         others.map(|n| PeerConfig {
             node: NodeId(n),
             links: vec![0],
+            priorities: Vec::new(),
         })
     };
     let another = Input::Peers {

@@ -30,6 +30,8 @@ pub struct State {
     /// By number and target: two halves that lost each other may give one number twice.
     results: BTreeMap<(u64, NodeId), FenceResult>,
     published: u64,
+    /// Coordinators run agents.
+    coordinates: bool,
 }
 
 impl World {
@@ -111,6 +113,7 @@ impl World {
                 }
             }
             Work::Coordinate => {
+                self.app.coordinates = true;
                 for id in 1..=self.size() {
                     self.coordinate(id);
                 }
@@ -325,6 +328,14 @@ impl World {
             )
         });
         self.later(in_us, Happening::Work(Work::AgentEnds { by, intent }));
+    }
+
+    /// A fencing is under way, or will be, for a coordinator looks after what was asked for.
+    pub fn fences(&self) -> bool {
+        let running = self.app.agents.values().any(|until| self.now <= *until);
+        let mut cores = self.nodes.iter().filter_map(|n| n.core.as_ref());
+        let asked_for = cores.any(|core| !core.log_state().intents.is_empty());
+        running || (self.app.coordinates && asked_for)
     }
 
     /// The target is really off before the agent says so; the result is lost with its node.

@@ -16,6 +16,7 @@ mod net;
 mod node;
 mod oracle;
 mod queue;
+mod relay;
 mod rng;
 mod run;
 mod scenarios;

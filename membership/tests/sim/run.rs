@@ -151,10 +151,11 @@ impl World {
         // Nor is anybody on its way out.
         let stays = |w: &Self| w.nodes.iter().all(|n| !n.leaving);
         self.until("who leaves has left", limit, stays);
+        // So does the end of an agent that is under way, for its target.
         self.until(
-            "one DC acts, everybody is in its view, logs are level",
+            "one DC acts, everybody is in its view, logs are level, no agent runs",
             limit,
-            Self::settled,
+            |w| w.settled() && !w.fences(),
         );
         self.everybody_writes(limit);
         self.until("all replicas are level again", limit, Self::settled);
@@ -303,6 +304,7 @@ impl Stats {
     pub fn add(&mut self, other: &Self) {
         self.simulated_us += other.simulated_us;
         self.packets += other.packets;
+        self.relayed += other.relayed;
         self.steps += other.steps;
         self.proposals += other.proposals;
         self.acked += other.acked;

@@ -13,6 +13,7 @@ use crate::net::Net;
 use crate::node::{App, Node, Write};
 use crate::oracle::{Oracle, Violation};
 use crate::queue::Queue;
+use crate::relay;
 use crate::rng::Rng;
 
 pub const MS: u64 = 1_000;
@@ -122,6 +123,7 @@ pub struct World {
 pub struct Stats {
     pub simulated_us: u64,
     pub packets: u64,
+    pub relayed: u64,
     pub steps: u64,
     pub faults: BTreeMap<&'static str, u64>,
     pub proposals: u64,
@@ -209,6 +211,7 @@ impl World {
                 .map(|n| PeerConfig {
                     node: NodeId(n),
                     links: links.clone(),
+                    priorities: Vec::new(),
                 })
                 .collect(),
             nodelist_digest: node.nodelist_digest,
@@ -413,6 +416,7 @@ impl World {
     fn effect(&mut self, id: u32, effect: Effect, deferred: bool) {
         match effect {
             Effect::Send { to, via, payload } => self.transmit(id, to.0, via, payload, deferred),
+            Effect::Unseal { sealed, .. } => self.unseal(id, &sealed),
             Effect::Event(event) => {
                 self.oracle.now = self.now;
                 self.oracle.event(&self.nodes[id as usize - 1], &event);
@@ -428,6 +432,17 @@ impl World {
         let [me, peer] = [from, to].map(|id| &self.nodes[id as usize - 1]);
         self.oracle.sent(me, peer, &payload, deferred);
         let me = self.node(from).me;
+        let (to, via, payload) = match via {
+            Via::Relay { .. } => {
+                // Sealed for the process that the core knows, or not at all.
+                let known = self.told[self.pair(from, to)];
+                let Some(end) = self.session(me, to).filter(|end| known == Some(*end)) else {
+                    return;
+                };
+                relay::wrapped(me, end, via, payload)
+            }
+            via => (to, via, payload),
+        };
         let told = self.told[self.pair(from, to)];
         let Some(peer) = self.session(me, to).filter(|peer| told == Some(*peer)) else {
             return;
@@ -439,14 +454,16 @@ impl World {
         let (link, [first, again]) = match via {
             Via::Link(link) => {
                 let bytes = payload.len();
-                if bytes > DATAGRAM_BYTES_MAX {
+                if bytes > RELAY_DATAGRAM_BYTES_MAX {
                     let text = format!("node {from}: datagram of {bytes} bytes");
                     self.oracle.fail("bounds", text);
                 }
                 let rng = &mut self.rng;
                 (link, self.net.datagram(rng, now, (from, to), link, bytes))
             }
-            Via::Stream => (0, [self.net.stream(&mut self.rng, now, from, to), None]),
+            Via::Stream | Via::Relay { .. } => {
+                (0, [self.net.stream(&mut self.rng, now, from, to), None])
+            }
         };
         let packet = |payload| Happening::Packet {
             from: me,
@@ -459,6 +476,17 @@ impl World {
         }
         if let Some(at) = first {
             self.later(at - now, packet(payload));
+        }
+    }
+
+    /// What another node passed on: only the two ends can read or forge it.
+    fn unseal(&mut self, id: u32, sealed: &[u8]) {
+        let (from, process, payload) = relay::unsealed(sealed);
+        let to = self.node(id).me;
+        let told = self.told[self.pair(id, from.node.0)] == Some(from);
+        if told && to.process_boot == process {
+            self.stats.relayed += 1;
+            self.deliver(from, to, RELAY_LINK, payload);
         }
     }
 
@@ -481,7 +509,12 @@ impl World {
         let speaks = |n: &Node| n.core.as_ref().is_some_and(Core::may_speak);
         let now = self.now;
         let able = speaks(x) && speaks(y) && x.paused_until <= now && y.paused_until <= now;
-        let open = self.net.open(now, a, b) && self.net.open(now, b, a);
+        let both = |x: u32, y: u32| self.net.open(now, x, y) && self.net.open(now, y, x);
+        let passes_on =
+            |c: u32| c != a && c != b && speaks(self.node(c)) && both(a, c) && both(c, b);
+        // Through a third node it takes several rounds.
+        let by_relay = (1..=self.size()).any(passes_on) && self.rng.clone().permille(100);
+        let open = both(a, b) || by_relay;
         let lost = self.net.loss_permille > 0 && self.rng.permille(2 * self.net.loss_permille);
         if !able || !open || lost {
             let in_us = self.rng.range(5 * MS, 40 * MS);

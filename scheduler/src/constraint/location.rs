@@ -130,15 +130,16 @@ impl Cluster<'_> {
         let attribute = rule.attr("score-attribute");
         let attribute = attribute.map(|name| pattern::expand(name, groups));
         let meta = &self.rscs[rsc].meta;
+        let asks = rule::asks_for_params(rule);
         let mut nodes = Vec::new();
         for (id, node) in self.nodes.iter().enumerate() {
-            let params = self.params(rsc, Some(id));
+            let params = asks.then(|| self.params(rsc, Some(id)));
             let facts = Facts {
                 node_attrs: Some(&node.attrs),
-                params: Some(&params),
+                params: params.as_ref(),
                 meta: Some(meta),
                 groups,
-                ..Facts::at(self.now)
+                ..self.facts()
             };
             if !rule::passes(rule, &facts) {
                 continue;

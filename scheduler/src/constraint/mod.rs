@@ -111,6 +111,8 @@ impl<'a> Cluster<'a> {
         let Some(section) = section(self.cib, "constraints") else {
             return;
         };
+        self.index_histories();
+        let names = self.names_behind();
         for element in &section.children {
             let Some(id) = element.id() else {
                 self.errors
@@ -120,8 +122,11 @@ impl<'a> Cluster<'a> {
             if !self.in_force(element) {
                 continue;
             }
-            let expanded = self.expand_tags(element);
+            let expanded = self.expand_tags(&names, element);
             let element = expanded.as_ref().unwrap_or(element);
+            if !self.admits_constraint(id, element) {
+                return;
+            }
             match element.name.as_str() {
                 "rsc_location" => self.unpack_location(id, element),
                 "rsc_colocation" => self.unpack_colocation(id, element),
@@ -144,7 +149,7 @@ impl<'a> Cluster<'a> {
     /// An old-style `lifetime` limits a constraint to some times.
     fn in_force(&self, element: &Element) -> bool {
         element.first("lifetime").is_none_or(|lifetime| {
-            let facts = rule::Facts::at(self.now);
+            let facts = self.facts();
             lifetime.all("rule").any(|r| rule::passes(r, &facts))
                 || lifetime.first("rule").is_none()
         })

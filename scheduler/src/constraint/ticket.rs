@@ -42,7 +42,7 @@ pub(crate) struct TicketNeed {
 impl Cluster<'_> {
     /// `status/tickets` (Pacemaker unpack.c:unpack_ticket_state).
     pub(crate) fn unpack_tickets(&mut self) {
-        let tickets = self.cib.first("status").and_then(|s| s.first("tickets"));
+        let tickets = self.status.and_then(|s| s.first("tickets"));
         for state in tickets.iter().flat_map(|t| t.all("ticket_state")) {
             let Some(id) = state.id() else {
                 continue;

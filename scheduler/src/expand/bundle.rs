@@ -6,6 +6,7 @@
 
 use super::{Connection, connection, operation, primitive, set};
 use cib::Element;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Port of the remote daemon (Pacemaker DEFAULT_REMOTE_PORT).
@@ -41,8 +42,14 @@ struct Mount {
     by_replica: bool,
 }
 
+/// How many replicas a bundle will have.
+pub(super) fn replica_count(element: &Element) -> usize {
+    let replicas = Bundle::parse(element).map_or(1, |bundle| bundle.replicas);
+    usize::try_from(replicas).unwrap_or(usize::MAX)
+}
+
 /// Adds the parts to a bundle; one that cannot be used is left without.
-pub(super) fn expand(element: &mut Element, taken: &[String]) {
+pub(super) fn expand(element: &mut Element, taken: &BTreeSet<String>) {
     let Some(bundle) = Bundle::parse(element) else {
         return;
     };
@@ -141,7 +148,13 @@ impl Bundle {
         }
     }
 
-    fn replica(&self, offset: usize, ip: Option<&str>, hosts: &str, taken: &[String]) -> Element {
+    fn replica(
+        &self,
+        offset: usize,
+        ip: Option<&str>,
+        hosts: &str,
+        taken: &BTreeSet<String>,
+    ) -> Element {
         let mut replica = Element::new("replica").with("offset", &offset.to_string());
         let container = self.container_resource(offset, ip, hosts);
         let container_id = container.id().unwrap_or_default().to_owned();

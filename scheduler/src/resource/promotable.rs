@@ -150,6 +150,10 @@ impl Cluster<'_> {
             Role::Promoted => {}
         }
         self.apply_promoted_locations(instance, instance, chosen);
+        if let Some(bundle) = self.rscs[clone].parent {
+            // What is said of a bundle's roles is said of what is inside.
+            self.apply_promoted_locations(bundle, instance, chosen);
+        }
         self.apply_promoted_locations(clone, instance, chosen);
         for col in self.this_with_colocations(instance) {
             let primary = self.colocations[col].primary;

@@ -1,21 +1,36 @@
 //! `date_expression`: points in time, ranges, and recurring specifications, in UTC.
 
+use super::Facts;
 use crate::text::parse_ms;
 use cib::Element;
 use jiff::civil::{DateTime, Weekday};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Span, Timestamp, tz::TimeZone};
 
-/// Whether the expression holds now. What cannot be read does not hold.
-pub(crate) fn passes(element: &Element, now: i64) -> bool {
+/// Whether the expression holds now. What cannot be read does not hold. When that changes is noted
+/// (Pacemaker rules.c:pcmk__evaluate_date_expression).
+pub(crate) fn passes(element: &Element, facts: &Facts) -> bool {
+    let now = facts.now;
     let start = element.attr("start").map(epoch);
     let end = element.attr("end").map(epoch);
     match element.attr("operation").unwrap_or("in_range") {
-        "gt" => matches!(start, Some(Some(start)) if now > start),
-        "lt" => matches!(end, Some(Some(end)) if now < end),
+        "gt" => start.flatten().is_some_and(|start| {
+            let passed = now > start;
+            if !passed {
+                facts.note_change(start.saturating_add(1));
+            }
+            passed
+        }),
+        "lt" => end.flatten().is_some_and(|end| {
+            let before = now < end;
+            if before {
+                facts.note_change(end);
+            }
+            before
+        }),
         "date_spec" => element
             .first("date_spec")
             .is_some_and(|spec| spec_holds(spec, now)),
-        "in_range" => in_range(element, start, end, now),
+        "in_range" => in_range(element, start, end, facts),
         _ => false,
     }
 }
@@ -24,7 +39,7 @@ fn in_range(
     element: &Element,
     start: Option<Option<i64>>,
     end: Option<Option<i64>>,
-    now: i64,
+    facts: &Facts,
 ) -> bool {
     let (Ok(start), Ok(mut end)) = (flat(start), flat(end)) else {
         return false;
@@ -32,9 +47,21 @@ fn in_range(
     if let (None, Some(from), Some(duration)) = (end, start, element.first("duration")) {
         end = duration_end(from, duration);
     }
-    (start.is_some() || end.is_some())
-        && start.is_none_or(|start| now >= start)
-        && end.is_none_or(|end| now <= end)
+    if start.is_none() && end.is_none() {
+        return false;
+    }
+    if let Some(start) = start.filter(|start| facts.now < *start) {
+        facts.note_change(start);
+        return false;
+    }
+    let Some(end) = end else {
+        return true;
+    };
+    let within = facts.now <= end;
+    if within {
+        facts.note_change(end.saturating_add(1));
+    }
+    within
 }
 
 /// Told apart: absent, readable, unreadable.
@@ -46,24 +73,31 @@ fn flat(time: Option<Option<i64>>) -> Result<Option<i64>, ()> {
     }
 }
 
+/// Years and months are those of the calendar, and end no later than their last day
+/// (Pacemaker iso8601.c:pcmk__add_time_from_xml).
 fn duration_end(from: i64, duration: &Element) -> Option<i64> {
-    const UNITS: [(&str, i64); 7] = [
-        ("years", 365 * 86_400),
-        ("months", 30 * 86_400),
+    const UNITS: [(&str, i64); 5] = [
         ("weeks", 7 * 86_400),
         ("days", 86_400),
         ("hours", 3600),
         ("minutes", 60),
         ("seconds", 1),
     ];
-    let seconds = UNITS
+    let count = |unit: &str| {
+        duration
+            .attr(unit)
+            .and_then(|n| n.trim().parse::<i64>().ok())
+    };
+    let months = Span::new()
+        .try_years(count("years").unwrap_or(0))
+        .and_then(|span| span.try_months(count("months").unwrap_or(0)))
+        .ok()?;
+    let from = Timestamp::from_second(from).ok()?.to_zoned(TimeZone::UTC);
+    let from = from.checked_add(months).ok()?.timestamp().as_second();
+    let lengths = UNITS
         .iter()
-        .filter_map(|(unit, length)| {
-            let count: i64 = duration.attr(unit)?.trim().parse().ok()?;
-            Some(count.saturating_mul(*length))
-        })
-        .fold(0i64, i64::saturating_add);
-    Some(from.saturating_add(seconds))
+        .filter_map(|(unit, length)| Some(count(unit)?.saturating_mul(*length)));
+    Some(from.saturating_add(lengths.fold(0i64, i64::saturating_add)))
 }
 
 /// Seconds since the epoch of an ISO 8601 time; bare times are UTC.
@@ -136,6 +170,11 @@ fn range_has(range: &str, value: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
+
+    fn holds(element: &Element, now: i64) -> bool {
+        passes(element, &Facts::at(now))
+    }
 
     /// 2024-03-05 14:30:00 UTC, a Tuesday.
     const NOW: i64 = 1_709_649_000;
@@ -144,27 +183,73 @@ mod tests {
     fn ranges_and_points() {
         let expression =
             |operation: &str| Element::new("date_expression").with("operation", operation);
-        assert!(passes(
+        assert!(holds(
             &expression("gt").with("start", "2024-03-05 14:00:00Z"),
             NOW
         ));
-        assert!(!passes(&expression("lt").with("end", "2024-03-05"), NOW));
-        assert!(passes(
+        assert!(!holds(&expression("lt").with("end", "2024-03-05"), NOW));
+        assert!(holds(
             &expression("in_range")
                 .with("start", "2024-03-01")
                 .with("end", "2024-03-31"),
             NOW
         ));
-        assert!(!passes(
+        assert!(!holds(
             &expression("in_range").with("start", "rubbish"),
             NOW
         ));
-        assert!(passes(
+        assert!(holds(
             &expression("in_range")
                 .with("start", "2024-03-05")
                 .child(Element::new("duration").with("hours", "15")),
             NOW
         ));
+    }
+
+    #[test]
+    fn durations_follow_the_calendar() {
+        let months = |now: &str| {
+            let range = Element::new("date_expression")
+                .with("operation", "in_range")
+                .with("start", "2024-01-31")
+                .child(
+                    Element::new("duration")
+                        .with("months", "1")
+                        .with("hours", "1"),
+                );
+            holds(&range, epoch(now).expect("a time"))
+        };
+        assert!(months("2024-02-29T01:00:00Z"));
+        assert!(!months("2024-02-29T01:00:01Z"));
+    }
+
+    #[test]
+    fn changes_are_noted() {
+        let expression = |operation: &str, start: i64, end: i64| {
+            Element::new("date_expression")
+                .with("operation", operation)
+                .with("start", &start.to_string())
+                .with("end", &end.to_string())
+        };
+        let (before, after) = (NOW - 100, NOW + 100);
+        for (operation, start, end, holds, change) in [
+            ("gt", before, 0, true, None),
+            ("gt", after, 0, false, Some(after + 1)),
+            ("lt", 0, before, false, None),
+            ("lt", 0, after, true, Some(after)),
+            ("in_range", before, after, true, Some(after + 1)),
+            ("in_range", after, after + 5, false, Some(after)),
+            ("in_range", before - 5, before, false, None),
+        ] {
+            let noted = Cell::new(None);
+            let facts = Facts {
+                change: Some(&noted),
+                ..Facts::at(NOW)
+            };
+            let element = expression(operation, start, end);
+            assert_eq!(passes(&element, &facts), holds, "{operation}");
+            assert_eq!(noted.get(), change, "{operation}");
+        }
     }
 
     #[test]
@@ -174,10 +259,10 @@ mod tests {
                 .with("operation", "date_spec")
                 .child(Element::new("date_spec").with(name, range))
         };
-        assert!(passes(&spec("hours", "9-16"), NOW));
-        assert!(!passes(&spec("hours", "18-"), NOW));
-        assert!(passes(&spec("weekdays", "1-5"), NOW));
-        assert!(!passes(&spec("weekdays", "6-7"), NOW));
-        assert!(passes(&spec("years", "2024"), NOW));
+        assert!(holds(&spec("hours", "9-16"), NOW));
+        assert!(!holds(&spec("hours", "18-"), NOW));
+        assert!(holds(&spec("weekdays", "1-5"), NOW));
+        assert!(!holds(&spec("weekdays", "6-7"), NOW));
+        assert!(holds(&spec("years", "2024"), NOW));
     }
 }

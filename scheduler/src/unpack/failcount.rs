@@ -56,7 +56,7 @@ impl Cluster<'_> {
     /// An operation with `on-fail=block` stands failed in the node's history.
     fn failure_blocks(&self, rsc: RscId, node: NodeId) -> bool {
         let xml_id = self.rscs[rsc].xml_id.as_str();
-        let state = self.cib.first("status").and_then(|status| {
+        let state = self.status.and_then(|status| {
             status
                 .all("node_state")
                 .find(|s| s.id() == Some(self.nodes[node].id.as_str()))

@@ -236,6 +236,9 @@ impl<'a> Cluster<'a> {
         for entry in entries.all("lrm_resource") {
             self.unpack_resource_history(node, entry);
         }
+        for entry in entries.all("lrm_resource") {
+            self.link_removed_container(entry);
+        }
     }
 
     /// Pacemaker unpack.c:unpack_lrm_resource.
@@ -249,7 +252,7 @@ impl<'a> Cluster<'a> {
         }
         let rsc = match self.resource_of_history(node, id) {
             Some(rsc) => rsc,
-            None if empty => return,
+            None if empty || !self.admits_resource() => return,
             None => self.removed_resource(id, entry),
         };
         self.unpack_lock(rsc, node, entry);
@@ -416,6 +419,17 @@ impl<'a> Cluster<'a> {
         self.fence_node(node, &reason, false);
     }
 
+    /// What runs in a guest is as dear to the guest's host
+    /// (Pacemaker native.c:native_priority_to_node).
+    fn add_node_priority(&mut self, node: NodeId, priority: i64) {
+        self.nodes[node].priority += priority;
+        if let Some(container) = self.container_of(node) {
+            for host in &self.rscs[container].active {
+                self.nodes[*host].priority += priority;
+            }
+        }
+    }
+
     fn mark_known(&mut self, rsc: RscId, node: NodeId) {
         let mut at = Some(rsc);
         while let Some(id) = at {
@@ -442,7 +456,7 @@ impl<'a> Cluster<'a> {
                 let promoted = i64::from(self.rscs[rsc].role == Role::Promoted);
                 let priority = i64::from(self.rscs[rsc].priority);
                 if priority != 0 {
-                    self.nodes[node].priority += priority + promoted;
+                    self.add_node_priority(node, priority + promoted);
                 }
             }
             if self.nodes[node].maintenance {

@@ -126,7 +126,7 @@ impl Cluster<'_> {
 impl<'a> Cluster<'a> {
     /// Makes a clone's instances (Pacemaker clone.c:clone_unpack).
     pub(super) fn unpack_clone(&mut self, rsc: RscId, element: &'a Element) {
-        let meta = &self.rscs[rsc].meta;
+        let meta = self.rscs[rsc].meta.clone();
         let number = |names: &[&str]| {
             names
                 .iter()
@@ -137,6 +137,12 @@ impl<'a> Cluster<'a> {
         let members = self.nodes.iter().filter(|n| !n.to_come).count().max(1);
         let default_max = u32::try_from(members).unwrap_or(CLONE_MAX_LIMIT);
         let max = number(&["clone-max"]).unwrap_or(default_max);
+        if max > CLONE_MAX_LIMIT {
+            self.errors.push(format!(
+                "clone {}: clone-max {max} is cut to {CLONE_MAX_LIMIT}",
+                self.rscs[rsc].id
+            ));
+        }
         let node_max = number(&["clone-node-max"]).unwrap_or(1);
         let data = CloneData {
             max: max.min(CLONE_MAX_LIMIT),

@@ -11,7 +11,7 @@ impl<'a> Cluster<'a> {
     fn entries_of(&self, rsc: RscId, node: &str) -> Vec<&'a Element> {
         let r = &self.rscs[rsc];
         let id = r.history_id.as_deref().unwrap_or(&r.id);
-        let state = self.cib.first("status").and_then(|status| {
+        let state = self.status.and_then(|status| {
             status
                 .all("node_state")
                 .find(|s| s.attr("uname") == Some(node))

@@ -29,6 +29,9 @@ impl Cluster<'_> {
                 ));
                 continue;
             }
+            if !self.admits_node() {
+                return;
+            }
             let node = self.new_node(element, id, name);
             self.nodes.push(node);
         }
@@ -49,7 +52,7 @@ impl Cluster<'_> {
     /// Nodes whose connections are in the history only
     /// (Pacemaker unpack.c:create_fake_resource).
     fn unpack_removed_remotes(&mut self) {
-        let status = self.cib.first("status");
+        let status = self.status;
         let entries = status
             .iter()
             .flat_map(|status| status.all("node_state"))
@@ -68,6 +71,9 @@ impl Cluster<'_> {
                 continue;
             }
             if !self.nodes.iter().any(|n| n.name == name) {
+                if !self.admits_node() {
+                    return;
+                }
                 let element = Element::new("node").with("type", "remote");
                 let mut node = self.new_node(&element, name, name);
                 node.to_come = true;
@@ -89,6 +95,9 @@ impl Cluster<'_> {
                     continue;
                 };
                 let known = self.nodes.iter().position(|n| n.name == name);
+                if known.is_none() && !self.admits_node() {
+                    return;
+                }
                 let node = known.unwrap_or_else(|| {
                     let element = Element::new("node").with("type", "remote");
                     let node = self.new_node(&element, name, name);
@@ -124,7 +133,7 @@ impl Cluster<'_> {
         if let Some(cluster) = cluster_name {
             attrs.insert("#cluster-name".to_owned(), cluster.clone());
         }
-        let facts = Facts::at(self.now);
+        let facts = self.facts();
         unpack_nvpairs(
             self.cib,
             &[element],

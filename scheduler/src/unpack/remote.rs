@@ -66,17 +66,34 @@ impl<'a> Cluster<'a> {
         }
         let name = self.rscs[rsc].id.clone();
         self.rscs[rsc].remote_name = Some(name.clone());
-        let container = entry.attr("container");
-        if let Some(container) = container.and_then(|id| self.by_id.get(id).copied()) {
-            self.rscs[rsc].container = Some(container);
-            self.rscs[container].fillers.push(rsc);
-        }
         if let Some(node) = self.find_node(&name)
             && self.nodes[node].kind == NodeKind::Remote
             && self.nodes[node].connection.is_none()
         {
             self.link_connection(rsc);
             self.nodes[node].shutdown = true;
+        }
+    }
+
+    /// What contained a removed connection may stand behind it in the history
+    /// (Pacemaker unpack.c:handle_removed_launched_resources).
+    pub(super) fn link_removed_container(&mut self, entry: &Element) {
+        let find = |id: Option<&str>| self.by_id.get(id?).copied();
+        let (Some(rsc), Some(container)) = (find(entry.id()), find(entry.attr("container"))) else {
+            return;
+        };
+        let r = &self.rscs[rsc];
+        let both_removed = r.flags.removed && self.rscs[container].flags.removed;
+        if !both_removed || r.container.is_some() || rsc == container {
+            return;
+        }
+        self.rscs[rsc].container = Some(container);
+        self.rscs[container].fillers.push(rsc);
+        let connects = |n: &crate::node::Node| n.connection == Some(rsc);
+        if let Some(node) = self.nodes.iter_mut().find(|n| connects(n)) {
+            node.attrs
+                .insert("#kind".to_owned(), "container".to_owned());
+            (node.guest, node.unclean, node.unseen) = (true, false, false);
         }
     }
 

@@ -82,6 +82,9 @@ impl<'a> Cluster<'a> {
                 .push(format!("{id}: ignored, because this id is taken"));
             return None;
         }
+        if !self.admits_resource() {
+            return None;
+        }
         let sources = self.sources(element)?;
         let rsc = self.add_resource(id, xml_id, tag, variant, sources, parent);
         self.unpack_meta(rsc, instance);
@@ -362,7 +365,7 @@ impl<'a> Cluster<'a> {
         let r = &self.rscs[rsc];
         let facts = Facts {
             agent: Some((&r.class, r.provider.as_deref().unwrap_or(""), &r.kind)),
-            ..Facts::at(self.now)
+            ..self.facts()
         };
         let mut meta = BTreeMap::new();
         if let Some(number) = instance {
@@ -388,7 +391,7 @@ impl<'a> Cluster<'a> {
 
     fn unpack_utilization(&mut self, rsc: RscId) {
         let mut values = BTreeMap::new();
-        let facts = Facts::at(self.now);
+        let facts = self.facts();
         let sources = &self.rscs[rsc].sources;
         unpack_nvpairs(self.cib, sources, "utilization", &facts, &mut values);
         self.rscs[rsc].utilization = crate::utilization::amounts(&values);

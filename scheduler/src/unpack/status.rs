@@ -3,7 +3,7 @@
 use crate::cluster::{Cluster, NodeId};
 use crate::node::NodeKind;
 use crate::options::NoQuorum;
-use crate::rule::{Facts, unpack_nvpairs};
+use crate::rule::unpack_nvpairs;
 use crate::score::INFINITY;
 use crate::text::{is_true, parse_bool};
 use crate::utilization::amounts;
@@ -23,7 +23,7 @@ struct NodeState<'a> {
 impl<'a> Cluster<'a> {
     /// Pacemaker unpack.c:unpack_status.
     pub(crate) fn unpack_status(&mut self) {
-        let Some(status) = self.cib.first("status") else {
+        let Some(status) = self.status else {
             return;
         };
         self.unpack_tickets();
@@ -80,7 +80,7 @@ impl<'a> Cluster<'a> {
     pub(super) fn unpack_transient_attributes(&mut self, node: NodeId, state: &Element) {
         if let Some(transient) = state.first("transient_attributes") {
             let mut attrs = BTreeMap::new();
-            let facts = Facts::at(self.now);
+            let facts = self.facts();
             unpack_nvpairs(
                 self.cib,
                 &[transient],
@@ -88,9 +88,9 @@ impl<'a> Cluster<'a> {
                 &facts,
                 &mut attrs,
             );
-            self.nodes[node].attrs.extend(attrs);
             let mut capacity = BTreeMap::new();
             unpack_nvpairs(self.cib, &[transient], "utilization", &facts, &mut capacity);
+            self.nodes[node].attrs.extend(attrs);
             self.nodes[node].free.extend(amounts(&capacity));
         }
         let node = &mut self.nodes[node];

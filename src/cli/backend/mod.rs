@@ -3,10 +3,12 @@
 
 mod daemon;
 mod file;
+mod lazy;
 pub(crate) mod shadow;
 
 pub(crate) use daemon::Daemon;
 pub(crate) use file::CibFile;
+pub(crate) use lazy::Lazy;
 
 use super::exit::{Exit, Failure};
 use crate::ipc::{Change, Edit, ErrorKind, Request, Response};

@@ -47,6 +47,19 @@ pub(crate) fn existing(name: &str) -> Result<PathBuf, Failure> {
     }
 }
 
+/// The names of the shadows that are there.
+#[must_use]
+pub(crate) fn names() -> Vec<String> {
+    let entries = std::fs::read_dir(dir()).into_iter().flatten().flatten();
+    let names = entries.filter_map(|e| {
+        let name = e.file_name().to_string_lossy().into_owned();
+        Some(name.strip_prefix("shadow.")?.to_owned())
+    });
+    let mut names: Vec<String> = names.filter(|n| !n.ends_with(".new")).collect();
+    names.sort();
+    names
+}
+
 /// Root's and hacluster's shadows lie with the cluster's state, everybody else's at home.
 fn dir() -> PathBuf {
     if let Some(dir) = std::env::var_os(SHADOW_DIR_ENV).filter(|d| !d.is_empty()) {

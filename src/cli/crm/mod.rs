@@ -1,22 +1,31 @@
 //! `crm`: the shell of levels that crmsh made known, on one line, on standard input, or typed.
 
 pub(crate) mod agents;
+mod cluster;
+pub(super) mod complete;
 mod configure;
+mod corosync;
+mod history;
 mod node;
 pub(crate) mod ra;
 mod resource;
 pub(crate) mod session;
+mod shadows;
 mod shell;
+mod switch;
+mod validate;
 pub(crate) mod words;
 
-use super::backend::{self, Backend, CibFile, ask_done};
+use super::backend::{Backend, CibFile, Lazy, ask_done, shadow};
 use super::console::Console;
 use super::exit::{Exit, Failure};
+use super::{crm_resource, getopt};
 use crate::ipc::Request;
 use crate::paths::Paths;
 use agents::Agents;
 use shell::Shell;
 use std::io::{BufRead, Write};
+use switch::Switch;
 
 /// What the command line said before the first command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +40,8 @@ pub(crate) struct Options {
     pub file: Option<String>,
     /// `-c FILE`: work on a CIB in a file.
     pub cib: Option<String>,
+    /// `-o core.editor=…`: what opens texts for `edit`.
+    pub editor: Option<String>,
     /// The commands.
     pub words: Vec<String>,
 }
@@ -38,13 +49,15 @@ pub(crate) struct Options {
 /// What a level's verbs work with.
 pub(crate) struct Context<'a> {
     /// Whom to ask.
-    pub backend: &'a mut dyn Backend,
+    pub backend: Switch<'a>,
     /// Where the words go.
     pub console: &'a mut Console,
     /// Options of the command line.
     pub options: Options,
     /// Agents of this machine.
     pub agents: Agents,
+    /// What `history` looks at.
+    period: history::Period,
 }
 
 impl Context<'_> {
@@ -56,7 +69,7 @@ impl Context<'_> {
         let request = Request::WaitIdle {
             timeout_ms: WAIT_MS_MAX,
         };
-        ask_done(self.backend, &request).map(|_| ())
+        ask_done(&mut self.backend, &request).map(|_| ())
     }
 
     /// Asks when somebody is there to answer; without a terminal, `-F` is the answer.
@@ -84,6 +97,18 @@ impl Context<'_> {
     }
 }
 
+impl Context<'_> {
+    /// As `crm_resource` with these words does it.
+    ///
+    /// # Errors
+    /// The tool's own.
+    pub(crate) fn crm_resource(&mut self, words: &[&str]) -> Result<(), Failure> {
+        let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+        let found = getopt::parse(crm_resource::OPTIONS, &words)?;
+        crm_resource::run(&mut self.backend, self.console, &found)
+    }
+}
+
 /// The whole program; `args` without its name. Exit code 0 or 1, as crmsh.
 #[must_use]
 pub(crate) fn main(args: &[String]) -> Exit {
@@ -101,18 +126,37 @@ pub(crate) fn main(args: &[String]) -> Exit {
         Err(failure) => return report(&mut console, &failure),
     };
     let opened: Result<Box<dyn Backend>, Failure> = match &options.cib {
-        Some(path) => CibFile::open(path.into()).map(|f| Box::new(f) as Box<dyn Backend>),
-        None => backend::open(),
+        Some(name) => named_cib(name).map(|file| Box::new(file) as Box<dyn Backend>),
+        None => lazy(&options, console.interactive),
     };
     let mut backend = match opened {
         Ok(backend) => backend,
-        Err(failure) if shell::needs_no_cluster(&options.words) => {
-            tracing::debug!(%failure, "no cluster");
-            Box::new(Nobody(failure))
-        }
         Err(failure) => return report(&mut console, &prefixed(&options.words, failure)),
     };
     run(backend.as_mut(), &mut console, options)
+}
+
+/// The cluster; asked at once where the command is nothing without it, so that a daemon that is
+/// down is told under the command's name. Whoever sits at a prompt may start it from there.
+fn lazy(options: &Options, interactive: bool) -> Result<Box<dyn Backend>, Failure> {
+    let mut backend = Lazy::new(None);
+    let needed = match options.words.as_slice() {
+        [] => !interactive,
+        words => shell::needs_cluster(words),
+    };
+    if needed {
+        backend.open()?;
+    }
+    Ok(Box::new(backend))
+}
+
+/// `-c NAME`: a shadow, else a CIB in a file.
+fn named_cib(name: &str) -> Result<CibFile, Failure> {
+    match shadow::existing(name) {
+        Ok(path) => CibFile::open(path),
+        Err(no_shadow) if !std::path::Path::new(name).exists() => Err(no_shadow),
+        Err(_) => CibFile::open(name.into()),
+    }
 }
 
 /// Carries out the commands of a command line, a file, or standard input.
@@ -138,10 +182,11 @@ pub(crate) fn run_on(
     let file = options.file.clone();
     let single = options.words.clone();
     let context = Context {
-        backend,
+        backend: Switch::new(backend),
         console,
         options,
         agents,
+        period: history::Period::default(),
     };
     let mut shell = Shell::new(context);
     if !single.is_empty() && !shell.single(&single) {
@@ -209,9 +254,10 @@ fn parse(args: &[String]) -> Result<Parsed, Failure> {
             // Colours and the like: there are none to switch.
             "-D" | "--display" => drop(value("a value")?),
             "-R" | "--regression-tests" | "-d" | "--debug" => {}
-            "-H" | "--history" | "-o" | "--opt" => {
+            "-o" | "--opt" => set_option(&mut options, &value("an option, core.wait=yes")?)?,
+            "-H" | "--history" => {
                 return Err(Failure::usage(format!(
-                    "{flag} is not offered: there is no level `history` and there are no options to set; `mainstay history` shows who changed what"
+                    "{flag} is not offered: the level `history` shows what this cluster keeps"
                 )));
             }
             "-h" | "--help" => return Ok(Parsed::Help),
@@ -230,6 +276,25 @@ fn parse(args: &[String]) -> Result<Parsed, Failure> {
     Ok(Parsed::Run(options))
 }
 
+/// `-o NAME=VALUE`: options of crmsh that mean something here; the others are taken, and without
+/// effect.
+fn set_option(options: &mut Options, word: &str) -> Result<(), Failure> {
+    let (name, value) = word.split_once('=').ok_or_else(|| {
+        Failure::usage(format!("-o {word}: an option is NAME=VALUE, core.wait=yes"))
+    })?;
+    let on = matches!(
+        value.to_ascii_lowercase().as_str(),
+        "yes" | "true" | "on" | "1"
+    );
+    match name {
+        "core.wait" | "wait" => options.wait = on,
+        "core.force" | "force" => options.force = on,
+        "core.editor" | "editor" => options.editor = Some(value.to_owned()),
+        _ => {}
+    }
+    Ok(())
+}
+
 pub(crate) use session::describe as describe_finding;
 
 /// A configuration as `crm configure show` prints it.
@@ -240,17 +305,20 @@ pub(crate) fn configuration_text(cib: &cib::Cib) -> Result<String, Failure> {
     configure::show(cib, &[])
 }
 
-/// Stands in for a cluster that is not there, for commands that need none.
-struct Nobody(Failure);
+/// Everything that is known to have happened, a line each.
+///
+/// # Errors
+/// As [`backend::ask`].
+pub(super) fn events_text(backend: &mut dyn Backend) -> Result<String, Failure> {
+    history::events_text(backend)
+}
 
-impl Backend for Nobody {
-    fn call(&mut self, _: &Request) -> Result<crate::ipc::Response, Failure> {
-        Err(self.0.clone())
-    }
-
-    fn live(&self) -> bool {
-        false
-    }
+/// The end of this node's log.
+///
+/// # Errors
+/// It goes to no file, or the file cannot be read.
+pub(super) fn log_text() -> Result<String, Failure> {
+    history::log_text()
 }
 
 /// Longest `-w`, in milliseconds: an hour.

@@ -9,7 +9,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::removal;
 use crate::ipc::Request;
 use cib::config::Config;
-use cib::edit;
+use cib::edit::{self, SetKind};
 use std::fmt::Write as _;
 
 /// Verbs of the level.
@@ -42,10 +42,16 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
         "status-attr" => attribute(context, words, Lifetime::Reboot),
         "fence" => fence(context, words),
         "delete" => delete(context, words),
-        other => Err(Failure::new(
-            Exit::Unimplemented,
-            format!("node {other} is not offered"),
-        )),
+        "utilization" => utilization(context, words),
+        _ => Err(Failure {
+            exit: Exit::Unimplemented,
+            text: "node clearstate is not offered: a word is no proof that a node is down"
+                .to_owned(),
+            cure: Some(
+                "`crm node fence NODE` makes sure of it; a node that was fenced counts as down"
+                    .to_owned(),
+            ),
+        }),
     }
 }
 
@@ -57,7 +63,7 @@ fn set(
     value: &str,
 ) -> Result<(), Failure> {
     match whose(context, words, name)? {
-        (node, Lifetime::Reboot) => attributes::set(context.backend, &node, name, Some(value)),
+        (node, Lifetime::Reboot) => attributes::set(&mut context.backend, &node, name, Some(value)),
         (node, Lifetime::Forever) => set_for_ever(context, &node, name, Some(value)),
     }
 }
@@ -73,10 +79,10 @@ fn unset(
     if lifetime == Lifetime::Forever {
         set_for_ever(context, &node, name, Some(value))?;
     }
-    let cib = backend::cib(context.backend, true)?;
+    let cib = backend::cib(&mut context.backend, true)?;
     let mut standing = attributes::valid(&cib, &node).into_iter();
     match standing.any(|(n, _)| n == name) {
-        true => attributes::set(context.backend, &node, name, None),
+        true => attributes::set(&mut context.backend, &node, name, None),
         false => Ok(()),
     }
 }
@@ -87,7 +93,7 @@ fn set_for_ever(
     name: &str,
     value: Option<&str>,
 ) -> Result<(), Failure> {
-    backend::edit(context.backend, CLIENT, |cib| {
+    backend::edit(&mut context.backend, CLIENT, |cib| {
         known(cib, node)?;
         Ok(edit::set_node_attribute(cib, node, name, value)?)
     })?;
@@ -134,9 +140,9 @@ fn whose(
     };
     let node = match node {
         Some(node) => node,
-        None => backend::local_node(context.backend)?,
+        None => backend::local_node(&mut context.backend)?,
     };
-    known(&backend::cib(context.backend, false)?, &node)?;
+    known(&backend::cib(&mut context.backend, false)?, &node)?;
     Ok((node, lifetime))
 }
 
@@ -150,8 +156,8 @@ fn known(cib: &cib::Cib, node: &str) -> Result<(), Failure> {
 }
 
 fn show(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let cib = backend::cib(context.backend, false)?;
-    let status = backend::status(context.backend)?;
+    let cib = backend::cib(&mut context.backend, false)?;
+    let status = backend::status(&mut context.backend)?;
     let config = Config::new(&cib);
     if let Some(node) = words.first() {
         known(&cib, node)?;
@@ -177,7 +183,7 @@ fn show(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
 }
 
 fn server(context: &mut Context<'_>) -> Result<(), Failure> {
-    let cib = backend::cib(context.backend, false)?;
+    let cib = backend::cib(&mut context.backend, false)?;
     for node in Config::new(&cib).nodes() {
         context.console.line(node.uname);
     }
@@ -197,13 +203,44 @@ fn attribute(
         name,
         value,
     } = Attribute::parse(words, usage)?;
-    let cib = backend::cib(context.backend, true)?;
+    let cib = backend::cib(&mut context.backend, true)?;
     known(&cib, node)?;
     match (value, lifetime) {
         (None, lifetime) => show_attribute(context, &cib, node, name, lifetime),
-        (Some(value), Lifetime::Reboot) => attributes::set(context.backend, node, name, value),
+        (Some(value), Lifetime::Reboot) => attributes::set(&mut context.backend, node, name, value),
         (Some(value), Lifetime::Forever) => set_for_ever(context, node, name, value),
     }
+}
+
+/// `utilization NODE set NAME VALUE | delete NAME | show NAME`.
+fn utilization(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let usage = "usage: crm node utilization NODE set NAME VALUE | delete NAME | show NAME";
+    let Attribute {
+        of: node,
+        name,
+        value,
+    } = Attribute::parse(words, usage)?;
+    let cib = backend::cib(&mut context.backend, false)?;
+    known(&cib, node)?;
+    let Some(value) = value else {
+        let found = Config::new(&cib).node(node).map(|n| n.element);
+        let sets = found.into_iter().flat_map(|n| n.all("utilization"));
+        let mut pairs = sets.flat_map(|s| s.all("nvpair"));
+        let value = pairs
+            .find(|p| p.attr("name") == Some(name))
+            .and_then(|p| p.attr("value"));
+        let value = value
+            .ok_or_else(|| Failure::no_such(format!("node {node} has no utilization {name}")))?;
+        let line = format!("scope=nodes  name={name} value={value}");
+        context.console.line(&line);
+        return Ok(());
+    };
+    backend::edit(&mut context.backend, CLIENT, |cib| {
+        known(cib, node)?;
+        edit::set_in_node(cib, node, SetKind::Utilization, name, value)?;
+        Ok(())
+    })?;
+    Ok(())
 }
 
 fn show_attribute(
@@ -236,7 +273,7 @@ fn delete(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let [node] = words else {
         return Err(Failure::usage("usage: crm node delete NODE"));
     };
-    let left = removal::remove(context.backend, node, context.options.force, CLIENT)?;
+    let left = removal::remove(&mut context.backend, node, context.options.force, CLIENT)?;
     context.console.info(&format!("node {node} deleted"));
     for text in left {
         context.console.warning(&text);
@@ -257,7 +294,7 @@ fn fence(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
         node: node.clone(),
         action: "reboot".to_owned(),
     };
-    let text = ask_done(context.backend, &request)?;
+    let text = ask_done(&mut context.backend, &request)?;
     context.console.info(&text);
     Ok(())
 }

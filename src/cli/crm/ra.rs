@@ -21,10 +21,7 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
         "list" => list(context, words),
         "providers" => providers(context, words),
         "info" | "meta" => info(context, words),
-        other => Err(Failure::new(
-            Exit::Unimplemented,
-            format!("ra {other} is not offered yet"),
-        )),
+        _ => super::validate::agent(context, words),
     }
 }
 

@@ -1,5 +1,8 @@
 //! `crm resource`: start, stop, clean up, move, and how things stand.
 
+mod moves;
+mod trace;
+
 use super::Context;
 use super::session::CLIENT;
 use super::words::Attribute;
@@ -7,9 +10,9 @@ use crate::cli::backend::{self, ask_done};
 use crate::cli::exit::{Exit, Failure};
 use crate::ipc::Request;
 use crate::view;
+use cib::Cib;
 use cib::config::Config;
 use cib::edit::{self, SetKind};
-use cib::{Cib, Element, Section};
 
 /// Verbs of the level.
 pub(super) fn verbs() -> Vec<&'static str> {
@@ -17,7 +20,7 @@ pub(super) fn verbs() -> Vec<&'static str> {
 }
 
 /// Those after which `-w` waits.
-pub(super) const CHANGING_VERBS: [&str; 21] = [
+pub(super) const CHANGING_VERBS: [&str; 23] = [
     "start",
     "stop",
     "restart",
@@ -39,15 +42,16 @@ pub(super) const CHANGING_VERBS: [&str; 21] = [
     "meta",
     "param",
     "utilization",
+    "trace",
+    "untrace",
 ];
-const LOOKING_VERBS: [&str; 8] = [
+const LOOKING_VERBS: [&str; 7] = [
     "status",
     "show",
     "list",
     "failcount",
     "locate",
     "constraints",
-    "trace",
     "operations",
 ];
 
@@ -64,9 +68,16 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
         "status" | "show" | "list" => status(context, words),
         "locate" => locate(context, &one(verb, words)?),
         "cleanup" | "refresh" | "reprobe" => cleanup(context, verb, words),
-        "move" | "migrate" => move_away(context, words),
-        "ban" => ban(context, words),
-        "clear" | "unmove" | "unmigrate" | "unban" => clear(context, words),
+        "move" | "migrate" => moves::relocate(context, words),
+        "ban" => moves::ban(context, words),
+        "clear" | "unmove" | "unmigrate" | "unban" => moves::clear(context, words),
+        "trace" => trace::on(context, words),
+        "untrace" => trace::off(context, words),
+        "constraints" => {
+            let id = one(verb, words)?;
+            context.crm_resource(&["--constraints", "-r", &id])
+        }
+        "operations" => operations(context, words),
         "meta" => attributes(context, words, SetKind::Meta),
         "param" => attributes(context, words, SetKind::Instance),
         "utilization" => attributes(context, words, SetKind::Utilization),
@@ -109,7 +120,7 @@ fn set_all(
             "usage: crm resource {verb} RESOURCE …"
         )));
     }
-    backend::edit(context.backend, CLIENT, |cib| {
+    backend::edit(&mut context.backend, CLIENT, |cib| {
         for id in ids {
             known(cib, id)?;
             // A member's own role would win over that of its clone or group.
@@ -142,7 +153,7 @@ fn maintenance(context: &mut Context<'_>, words: &[String]) -> Result<(), Failur
 
 fn restart(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let id = one("restart", words)?;
-    let before = backend::cib(context.backend, false)?;
+    let before = backend::cib(&mut context.backend, false)?;
     known(&before, &id)?;
     let role = own_meta(&before, &id, "target-role");
     if role.as_deref() == Some("Stopped") {
@@ -160,7 +171,7 @@ fn restart(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     )?;
     let stopped = context.wait();
     // Started again whatever became of the wait: nobody asked for it to stay stopped.
-    backend::edit(context.backend, CLIENT, |cib| {
+    backend::edit(&mut context.backend, CLIENT, |cib| {
         Ok(edit::set_meta(cib, &id, "target-role", role.as_deref())?)
     })?;
     stopped?;
@@ -181,7 +192,7 @@ fn status(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     if let [id] = words {
         return locate(context, id);
     }
-    let status = backend::status(context.backend)?;
+    let status = backend::status(&mut context.backend)?;
     let text = view::text::resource_list(
         &status,
         view::text::Options {
@@ -195,7 +206,7 @@ fn status(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
 
 /// `resource X is running on: NODE`, as `crm_resource --locate`.
 fn locate(context: &mut Context<'_>, id: &str) -> Result<(), Failure> {
-    let status = backend::status(context.backend)?;
+    let status = backend::status(&mut context.backend)?;
     let Some(resource) = view::find_resource(&status.resources, id) else {
         return Err(Failure::no_such(format!("Resource not found: {id}")));
     };
@@ -224,142 +235,21 @@ fn cleanup(context: &mut Context<'_>, verb: &str, words: &[String]) -> Result<()
             )));
         }
     };
-    let text = ask_done(context.backend, &Request::Cleanup { resource, node })?;
+    let text = ask_done(&mut context.backend, &Request::Cleanup { resource, node })?;
     context.console.line(&text);
     Ok(())
 }
 
-/// `move RESOURCE [NODE] [force]`: prefers a node for ever, or leaves the present one.
-fn move_away(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let words: Vec<&String> = words.iter().filter(|w| *w != "force").collect();
-    match words.as_slice() {
-        [id] => ban(context, std::slice::from_ref(id)),
-        [id, node] => {
-            backend::edit(context.backend, CLIENT, |cib| {
-                known(cib, id)?;
-                known_node(cib, node)?;
-                remove_moves(cib, id, None);
-                let constraint = Element::new("rsc_location")
-                    .with("id", &format!("cli-prefer-{id}"))
-                    .with("rsc", id)
-                    .with("role", "Started")
-                    .with("node", node)
-                    .with("score", "INFINITY");
-                Ok(edit::insert(cib, Section::Constraints, constraint)?)
-            })?;
-            context
-                .console
-                .info(&format!("Move constraint created for {id} to {node}"));
-            context.console.info(&format!(
-                "Use `crm resource clear {id}` to remove this constraint."
-            ));
-            Ok(())
-        }
-        _ => Err(Failure::usage("usage: crm resource move RESOURCE [NODE]")),
-    }
-}
-
-fn known_node(cib: &Cib, node: &str) -> Result<(), Failure> {
-    match Config::new(cib).node(node) {
-        Some(_) => Ok(()),
-        None => Err(Failure::no_such(format!(
-            "Node \"{node}\" is not a cluster node"
-        ))),
-    }
-}
-
-/// `ban RESOURCE [NODE]`: without a node, where it runs now.
-fn ban<S: AsRef<str>>(context: &mut Context<'_>, words: &[S]) -> Result<(), Failure> {
-    let words: Vec<&str> = words
-        .iter()
-        .map(AsRef::as_ref)
-        .filter(|w| *w != "force")
-        .collect();
-    let (id, node) = match words.as_slice() {
-        [id] => (*id, running_on(context, id)?),
-        [id, node] => (*id, (*node).to_owned()),
-        _ => return Err(Failure::usage("usage: crm resource ban RESOURCE [NODE]")),
-    };
-    let constraint_id = format!("cli-ban-{id}-on-{node}");
-    backend::edit(context.backend, CLIENT, |cib| {
-        known(cib, id)?;
-        known_node(cib, &node)?;
-        if Config::new(cib).by_id(&constraint_id).is_some() {
-            return Ok(());
-        }
-        let constraint = Element::new("rsc_location")
-            .with("id", &constraint_id)
-            .with("rsc", id)
-            .with("role", "Started")
-            .with("node", &node)
-            .with("score", "-INFINITY");
-        Ok(edit::insert(cib, Section::Constraints, constraint)?)
-    })?;
-    context.console.warning(&format!(
-        "{constraint_id} keeps {id} away from {node}, even if it is the last node; `crm resource clear {id}` removes it"
-    ));
-    Ok(())
-}
-
-fn running_on(context: &mut Context<'_>, id: &str) -> Result<String, Failure> {
-    let status = backend::status(context.backend)?;
-    let mut nodes = Vec::new();
-    if let Some(resource) = view::find_resource(&status.resources, id) {
-        view::leaves(resource, &mut |leaf| nodes.extend(leaf.nodes.clone()));
-    } else {
-        return Err(Failure::no_such(format!("Resource not found: {id}")));
-    }
-    nodes.sort();
-    nodes.dedup();
-    match nodes.as_slice() {
-        [node] => Ok(node.clone()),
-        [] => Err(Failure::new(
-            Exit::Error,
-            format!("{id} runs nowhere: name the node"),
-        )),
-        several => Err(Failure::new(
-            Exit::Error,
-            format!("{id} runs on {}: name the node", several.join(", ")),
+/// `operations [RESOURCE [NODE]]`: what was done, and how it went.
+fn operations(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    match words {
+        [] => context.crm_resource(&["--list-all-operations"]),
+        [id] => context.crm_resource(&["--list-all-operations", "-r", id]),
+        [id, node] => context.crm_resource(&["--list-all-operations", "-r", id, "-N", node]),
+        _ => Err(Failure::usage(
+            "usage: crm resource operations [RESOURCE [NODE]]",
         )),
     }
-}
-
-fn clear(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let (id, node) = match words {
-        [id] => (id, None),
-        [id, node] => (id, Some(node.as_str())),
-        _ => return Err(Failure::usage("usage: crm resource clear RESOURCE [NODE]")),
-    };
-    let (removed, _) = backend::edit(context.backend, CLIENT, |cib| {
-        known(cib, id)?;
-        Ok(remove_moves(cib, id, node))
-    })?;
-    for constraint in removed {
-        context
-            .console
-            .info(&format!("Removed constraint {constraint}"));
-    }
-    Ok(())
-}
-
-/// Takes the constraints of `move` and `ban` away; returns their ids.
-fn remove_moves(cib: &mut Cib, id: &str, node: Option<&str>) -> Vec<String> {
-    let mut removed = Vec::new();
-    if cib.section(Section::Constraints).is_none() {
-        return removed;
-    }
-    let prefer = format!("cli-prefer-{id}");
-    let ban = format!("cli-ban-{id}-on-");
-    cib.section_mut(Section::Constraints).children.retain(|c| {
-        let own = c.id().unwrap_or_default();
-        let ours = c.attr("rsc") == Some(id) && (own == prefer || own.starts_with(&ban));
-        let gone = ours && node.is_none_or(|n| c.attr("node") == Some(n));
-        if gone {
-            removed.push(own.to_owned());
-        }
-        !gone
-    });
-    removed
 }
 
 /// `meta RESOURCE set NAME VALUE | delete NAME | show NAME`.
@@ -371,7 +261,7 @@ fn attributes(context: &mut Context<'_>, words: &[String], kind: SetKind) -> Res
         value,
     } = Attribute::parse(words, usage)?;
     let Some(value) = value else {
-        let cib = backend::cib(context.backend, false)?;
+        let cib = backend::cib(&mut context.backend, false)?;
         known(&cib, id)?;
         let config = Config::new(&cib);
         let found = config.resource(id).and_then(|r| {
@@ -386,7 +276,7 @@ fn attributes(context: &mut Context<'_>, words: &[String], kind: SetKind) -> Res
         context.console.line(&value);
         return Ok(());
     };
-    backend::edit(context.backend, CLIENT, |cib| {
+    backend::edit(&mut context.backend, CLIENT, |cib| {
         known(cib, id)?;
         Ok(edit::set_in(cib, id, kind, name, value)?)
     })?;
@@ -407,7 +297,7 @@ fn failcount(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure>
     };
     match verb {
         "show" => {
-            let status = backend::status(context.backend)?;
+            let status = backend::status(&mut context.backend)?;
             for node in status
                 .nodes
                 .iter()
@@ -431,7 +321,7 @@ fn failcount(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure>
                 resource: Some(id.to_owned()),
                 node: node.map(str::to_owned),
             };
-            let text = ask_done(context.backend, &request)?;
+            let text = ask_done(&mut context.backend, &request)?;
             context.console.line(&text);
             Ok(())
         }

@@ -1,12 +1,15 @@
 //! The configuration under edit: a copy that is committed as a whole.
 
 use super::agents::Agents;
-use super::configure;
+use super::configure::{self, Remarks};
 use crate::cli::backend::{self, Backend};
 use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
 use cib::Cib;
 use cib::check::{Finding, Severity};
+
+/// [`configure::run`] or [`configure::redefine`].
+pub(super) type Edit = fn(&mut Cib, &str, &[String], &Agents) -> Result<Remarks, Failure>;
 
 /// What `configure` works on until `commit`.
 #[derive(Clone, Debug)]
@@ -66,7 +69,22 @@ impl Session {
         agents: &Agents,
         console: &mut Console,
     ) -> Result<(), Failure> {
-        let remarks = configure::run(&mut self.work, verb, words, agents)?;
+        self.edit(configure::run, verb, words, agents, console)
+    }
+
+    /// The same for an object that is new, or one that is there already.
+    ///
+    /// # Errors
+    /// As [`configure::run`].
+    pub(super) fn edit(
+        &mut self,
+        how: Edit,
+        verb: &str,
+        words: &[String],
+        agents: &Agents,
+        console: &mut Console,
+    ) -> Result<(), Failure> {
+        let remarks = how(&mut self.work, verb, words, agents)?;
         for text in remarks.warnings {
             console.warning(&text);
         }

@@ -109,6 +109,12 @@ impl Joiner {
         self.open.is_some()
     }
 
+    /// The part of a logical line that was read already.
+    #[must_use]
+    pub(crate) fn begun(&self) -> Option<&str> {
+        self.open.as_deref()
+    }
+
     /// What is left at the end of the input.
     pub(crate) const fn finish(&mut self) -> Option<String> {
         self.open.take()

@@ -6,10 +6,10 @@ use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::getopt::Found;
 use crate::cli::iso8601;
+use crate::cli::moves::{self, Wish};
 use crate::view;
+use cib::Element;
 use cib::config::Config;
-use cib::edit;
-use cib::{Cib, Element, Section};
 
 /// To a node, or away from where it is.
 pub(super) fn go(
@@ -37,16 +37,8 @@ pub(super) fn go(
     }
     let until = until(found)?;
     backend::edit(backend, "crm_resource", |cib| {
-        remove(cib, id, None, false, false);
-        let constraint = location(
-            &format!("cli-prefer-{id}"),
-            id,
-            node,
-            "INFINITY",
-            found,
-            until,
-        );
-        Ok(edit::insert(cib, Section::Constraints, constraint)?)
+        moves::clear(cib, id, None);
+        wish(found, id, node, true, until).put(cib)
     })?;
     // By force it must go from where it is now, too.
     if let (true, [from]) = (found.has("force"), places.as_slice())
@@ -93,7 +85,12 @@ pub(super) fn clear(
         if let Some(node) = node {
             known_node(cib, node)?;
         }
-        Ok(remove(cib, id, node, expired, force))
+        let prefer = moves::prefer_id(id);
+        Ok(moves::take_away(cib, id, |c| {
+            let forced = force && c.id() == Some(&prefer);
+            let here = node.is_none_or(|n| moves::place(c) == Some(n) || forced);
+            here && (!expired || is_over(c))
+        }))
     })?;
     for constraint in removed {
         console.line(&format!("Removing constraint: {constraint}"));
@@ -131,16 +128,10 @@ fn keep_away(
     id: &str,
     node: &str,
 ) -> Result<(), Failure> {
-    let constraint_id = format!("cli-ban-{id}-on-{node}");
     let until = until(found)?;
-    backend::edit(backend, "crm_resource", |cib| {
-        let constraints = cib.section_mut(Section::Constraints);
-        constraints
-            .children
-            .retain(|c| c.id() != Some(&constraint_id));
-        let constraint = location(&constraint_id, id, node, "-INFINITY", found, until);
-        Ok(edit::insert(cib, Section::Constraints, constraint)?)
-    })?;
+    let wish = wish(found, id, node, false, until);
+    backend::edit(backend, "crm_resource", |cib| wish.put(cib))?;
+    let constraint_id = wish.id();
     if found.has("quiet") {
         return Ok(());
     }
@@ -164,7 +155,7 @@ fn keep_away(
 /// When the constraint ends, seconds since the epoch.
 fn until(found: &Found) -> Result<Option<i64>, Failure> {
     let end = found.value("lifetime").map(|text| {
-        iso8601::later(backend::now_s(), text).ok_or_else(|| {
+        moves::end_of(text).ok_or_else(|| {
             Failure::usage(format!(
                 "-u {text}: a lifetime is an ISO 8601 duration, PT1H for an hour"
             ))
@@ -173,67 +164,24 @@ fn until(found: &Found) -> Result<Option<i64>, Failure> {
     end.transpose()
 }
 
-fn location(
-    constraint_id: &str,
-    id: &str,
-    node: &str,
-    score: &str,
+fn wish<'a>(
     found: &Found,
+    resource: &'a str,
+    node: &'a str,
+    wanted: bool,
     until: Option<i64>,
-) -> Element {
-    let role = if promoted(found) {
-        "Promoted"
-    } else {
-        "Started"
+) -> Wish<'a> {
+    let role = match promoted(found) {
+        true => "Promoted",
+        false => "Started",
     };
-    let constraint = Element::new("rsc_location")
-        .with("id", constraint_id)
-        .with("rsc", id)
-        .with("role", role);
-    let Some(until) = until else {
-        return constraint.with("node", node).with("score", score);
-    };
-    let expression = Element::new("expression")
-        .with("id", &format!("{constraint_id}-expr"))
-        .with("attribute", "#uname")
-        .with("operation", "eq")
-        .with("value", node)
-        .with("type", "string");
-    let lifetime = Element::new("date_expression")
-        .with("id", &format!("{constraint_id}-lifetime"))
-        .with("operation", "lt")
-        .with("end", &iso8601::utc(until));
-    let rule = Element::new("rule")
-        .with("id", &format!("{constraint_id}-rule"))
-        .with("score", score)
-        .with("boolean-op", "and");
-    constraint.child(rule.child(expression).child(lifetime))
-}
-
-/// Takes the constraints of `--move` and `--ban` away; returns their ids.
-fn remove(cib: &mut Cib, id: &str, node: Option<&str>, expired: bool, force: bool) -> Vec<String> {
-    let mut removed = Vec::new();
-    let prefer = format!("cli-prefer-{id}");
-    let ban = format!("cli-ban-{id}-on-");
-    let constraints = cib.section_mut(Section::Constraints);
-    constraints.children.retain(|c| {
-        let own = c.id().unwrap_or_default();
-        let is_prefer = own == prefer;
-        let ours = c.attr("rsc") == Some(id) && (is_prefer || own.starts_with(&ban));
-        let here = node.is_none_or(|n| place(c) == Some(n) || (force && is_prefer));
-        let gone = ours && here && (!expired || is_over(c));
-        if gone {
-            removed.push(own.to_owned());
-        }
-        !gone
-    });
-    removed
-}
-
-/// The node that a constraint of this kind names.
-fn place(constraint: &Element) -> Option<&str> {
-    let rule = constraint.first("rule").and_then(|r| r.first("expression"));
-    constraint.attr("node").or_else(|| rule?.attr("value"))
+    Wish {
+        resource,
+        node,
+        wanted,
+        role,
+        until,
+    }
 }
 
 fn is_over(constraint: &Element) -> bool {

@@ -3,7 +3,7 @@
 
 use super::inject::{self, OpSpec};
 use super::printer::Printer;
-use super::record::{self, Agent, Outcome};
+use super::record::{self, Agent, Outcome, Places};
 use cib::Element;
 use scheduler::{Action, ActionKind, ActionResource, Graph, Plan, ResourceStatus, Synapse};
 use std::collections::BTreeSet;
@@ -17,6 +17,12 @@ pub(super) struct Paper<'a> {
     pub(super) failures: &'a [OpSpec],
     /// Seconds since the epoch.
     pub(super) now: i64,
+}
+
+/// What is written into.
+struct Sheet<'a> {
+    cib: &'a mut Element,
+    places: Places,
 }
 
 /// Names of all resources, and those that their history knows them by.
@@ -43,34 +49,37 @@ impl Paper<'_> {
         let size = ids.max().map_or(0, |id| id as usize + 1);
         let mut confirmed = vec![false; size];
         let mut failed = vec![false; size];
-        let mut done = vec![false; self.graph.synapses.len()];
         let mut stopped = false;
+        let places = Places::default();
+        let mut sheet = Sheet { cib, places };
+        let mut pending: Vec<&Synapse> = self.graph.synapses.iter().collect();
         loop {
-            let mut fired = false;
-            for (at, synapse) in self.graph.synapses.iter().enumerate() {
+            let before = pending.len();
+            pending.retain(|synapse| {
                 let id = synapse.action.id as usize;
                 let free = |input: &u32| {
                     let input = *input as usize;
                     let known = confirmed.get(input).copied().unwrap_or(true);
                     known && !failed.get(input).copied().unwrap_or(false)
                 };
-                if done[at] || !synapse.inputs.iter().all(free) || skipped(synapse, stopped) {
-                    continue;
+                if !synapse.inputs.iter().all(free) || skipped(synapse, stopped) {
+                    return true;
                 }
-                (done[at], fired, confirmed[id]) = (true, true, true);
-                if self.perform(&synapse.action, cib, out) == Performed::Failed {
+                confirmed[id] = true;
+                if self.perform(&synapse.action, &mut sheet, out) == Performed::Failed {
                     failed[id] = !synapse.action.can_fail;
                     stopped = true;
                 }
-            }
-            if !fired {
+                false
+            });
+            if pending.len() == before {
                 break;
             }
         }
-        stopped || done.iter().all(|done| *done)
+        stopped || pending.is_empty()
     }
 
-    fn perform(&self, action: &Action, cib: &mut Element, out: &mut Printer) -> Performed {
+    fn perform(&self, action: &Action, sheet: &mut Sheet, out: &mut Printer) -> Performed {
         let node = action.node.as_ref().map_or("", |(_, name)| name.as_str());
         match action.kind {
             ActionKind::Pseudo => {
@@ -87,7 +96,7 @@ impl Paper<'_> {
                 Performed::Well
             }
             ActionKind::Crm if action.operation == "stonith" => {
-                fence(action, node, cib, out);
+                fence(action, node, sheet, out);
                 Performed::Well
             }
             ActionKind::Crm => {
@@ -104,7 +113,7 @@ impl Paper<'_> {
                 });
                 Performed::Well
             }
-            ActionKind::Rsc => self.perform_operation(action, node, cib, out),
+            ActionKind::Rsc => self.perform_operation(action, node, sheet, out),
         }
     }
 
@@ -120,7 +129,7 @@ impl Paper<'_> {
         &self,
         action: &Action,
         node: &str,
-        cib: &mut Element,
+        sheet: &mut Sheet,
         out: &mut Printer,
     ) -> Performed {
         let Some(resource) = &action.resource else {
@@ -143,13 +152,16 @@ impl Paper<'_> {
         } else {
             id
         };
-        let state = record::node_state(cib, node, id);
-        let history = record::history(state, name, &resource.id, &agent);
+        let state = record::node_state(sheet.cib, node, id);
+        let history = sheet.places.history(state, name, &resource.id, &agent);
         if operation == "cancel" {
+            // What failed stays in the history: only a cleanup takes that away.
             let every = action.interval_ms.to_string();
-            history
-                .children
-                .retain(|op| op.attr("interval") != Some(&every));
+            let cancelled = |op: &cib::Element| {
+                op.attr("interval") == Some(&every)
+                    && !op.id().is_some_and(|id| id.ends_with("_last_failure_0"))
+            };
+            history.children.retain(|op| !cancelled(op));
             return Performed::Well;
         }
         let mut outcome = outcome(action, self.now);
@@ -223,7 +235,7 @@ fn outcome(action: &Action, now: i64) -> Outcome<'_> {
     }
 }
 
-fn fence(action: &Action, node: &str, cib: &mut Element, out: &mut Printer) {
+fn fence(action: &Action, node: &str, sheet: &mut Sheet, out: &mut Printer) {
     let how = action.meta.get("stonith_action").map_or("", String::as_str);
     out.item(&format!("Fencing {node} ({how})"), || {
         Element::new("fencing_action")
@@ -231,9 +243,10 @@ fn fence(action: &Action, node: &str, cib: &mut Element, out: &mut Printer) {
             .with("op", how)
     });
     if !how.eq_ignore_ascii_case("on") {
-        let state = record::node_state(cib, node, None);
+        let state = record::node_state(sheet.cib, node, None);
         record::set_up(state, false);
         record::forget(state);
+        sheet.places.forget(node);
     }
 }
 

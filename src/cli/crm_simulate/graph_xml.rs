@@ -4,9 +4,9 @@ use cib::Element;
 use scheduler::{Action, ActionKind, Plan};
 use std::collections::BTreeMap;
 
-/// The graph of a plan that was made of this CIB.
-pub(crate) fn graph_xml(cib: &Element, plan: &Plan) -> Element {
-    let mut root = header(cib, plan);
+/// The graph of a plan that was made with these cluster properties.
+pub(super) fn graph_xml(options: &BTreeMap<String, String>, plan: &Plan) -> Element {
+    let mut root = header(options, plan);
     let actions = plan.graph.synapses.iter().map(|s| (s.action.id, &s.action));
     let by_id: BTreeMap<u32, &Action> = actions.collect();
     for synapse in &plan.graph.synapses {
@@ -26,8 +26,11 @@ pub(crate) fn graph_xml(cib: &Element, plan: &Plan) -> Element {
 }
 
 /// Options stand in the header as they are written.
-fn header(cib: &Element, plan: &Plan) -> Element {
-    let option = |names: &[&str]| option(cib, names);
+fn header(options: &BTreeMap<String, String>, plan: &Plan) -> Element {
+    let option = |names: &[&str]| {
+        let set = names.iter().find_map(|name| options.get(*name));
+        set.map(String::as_str)
+    };
     let fatal = option(&["start-failure-is-fatal"]);
     let fatal = fatal.is_none_or(|v| cib::value::parse_bool(v).unwrap_or(true));
     let fencing = option(&["fencing-timeout", "stonith-timeout"]).unwrap_or("60s");
@@ -47,16 +50,6 @@ fn header(cib: &Element, plan: &Plan) -> Element {
         root.set("recheck-by", &at.to_string());
     }
     root
-}
-
-/// A cluster option by the first of its names that is set, as written.
-pub(super) fn option<'a>(cib: &'a Element, names: &[&str]) -> Option<&'a str> {
-    let options = cib.first("configuration")?.first("crm_config")?;
-    let find = |name: &str| {
-        let mut pairs = options.children.iter().flat_map(|set| &set.children);
-        pairs.find(|p| p.attr("name") == Some(name))?.attr("value")
-    };
-    names.iter().find_map(|name| find(name))
 }
 
 fn action_xml(action: &Action, details: bool) -> Element {
@@ -102,7 +95,14 @@ fn action_xml(action: &Action, details: bool) -> Element {
 fn attributes(action: &Action) -> Element {
     let mut attributes = Element::new("attributes");
     for (name, value) in &action.params {
-        attributes.set(name, value);
+        // Old agents number their parameters; XML has no such names
+        // (Pacemaker nvpair.c:hash2smartfield).
+        if name.starts_with(|c: char| c.is_ascii_digit()) {
+            let param = Element::new("param").with("name", name);
+            attributes.children.push(param.with("value", value));
+        } else {
+            attributes.set(name, value);
+        }
     }
     for (name, value) in &action.meta {
         attributes.set(&format!("CRM_meta_{name}"), value);

@@ -1,7 +1,7 @@
 //! Changes to try out on a CIB before the scheduler sees it (Pacemaker pcmk_injections.c).
 
 use super::printer::Printer;
-use super::record::{self, Agent, Outcome};
+use super::record::{self, Agent, Outcome, Places};
 use cib::Element;
 use scheduler::Action;
 
@@ -180,7 +180,8 @@ fn operation(cib: &mut Element, text: &str, now: i64, out: &mut Printer) -> Resu
     let state = record::node_state(cib, &spec.node, None);
     let set = record::failure(state, &spec.resource, &outcome);
     tell_attributes(out, state, &set);
-    let history = record::history(state, &spec.resource, base, &agent);
+    let mut places = Places::default();
+    let history = places.history(state, &spec.resource, base, &agent);
     record::result(history, &outcome, None);
     Ok(())
 }

@@ -95,7 +95,7 @@ impl Session<'_> {
             console.err_line(NO_SCHEMA);
         }
         self.set_now(cib);
-        let mut plan = self.plan(cib, console);
+        let mut plan = self.plan(cib, console)?;
         if !wanted.quiet {
             self.show_before(cib, &plan);
         }
@@ -105,7 +105,7 @@ impl Session<'_> {
             }
             self.inject(cib, console);
             self.set_now(cib);
-            plan = self.plan(cib, console);
+            plan = self.plan(cib, console)?;
         }
         if let Some(file) = &wanted.save_input {
             write(file, &cib::xml::format(cib))?;
@@ -130,7 +130,7 @@ impl Session<'_> {
         }
         if !wanted.quiet {
             self.set_now(cib);
-            let plan = self.plan(cib, console);
+            let plan = self.plan(cib, console)?;
             self.out.spacer();
             self.show_status(
                 "Revised Cluster Status",
@@ -145,22 +145,24 @@ impl Session<'_> {
     /// The time of the simulation, and where it comes from (Pacemaker
     /// pcmk_simulate.c:set_effective_date).
     fn set_now(&mut self, cib: &Element) {
-        if let Some((text, at)) = &self.wanted.date {
+        let said = if let Some((text, at)) = &self.wanted.date {
             self.now = *at;
-            self.out
-                .info(&format!("Setting effective cluster time: {text}"));
+            format!("Setting effective cluster time: {text}")
         } else if let Some(at) = source::decided_at(cib) {
             self.now = at;
             let stamp = jiff::Timestamp::from_second(at).unwrap_or_default();
             let when = stamp.strftime("%Y-%m-%d %H:%M:%SZ");
-            self.out
-                .info(&format!("Using the original execution date of: {when}"));
+            format!("Using the original execution date of: {when}")
         } else {
             self.now = source::now_s();
+            return;
+        };
+        if !self.wanted.quiet {
+            self.out.info(&said);
         }
     }
 
-    fn plan(&self, cib: &Element, console: &mut Console) -> Plan {
+    fn plan(&self, cib: &Element, console: &mut Console) -> Result<Plan, Failure> {
         let options = scheduler::Options { now: self.now };
         let plan = match self.wanted.scores || self.wanted.utilization {
             true => schedule_with_scores(cib, &options),
@@ -174,11 +176,15 @@ impl Session<'_> {
                 console.err_line(&format!("warning: {text}"));
             }
         }
-        plan
+        match plan.refused {
+            Some(reason) => Err(Failure::new(Exit::DataErr, reason)),
+            None => Ok(plan),
+        }
     }
 
     fn show_before(&mut self, cib: &Element, plan: &Plan) {
-        let value = graph_xml::option(cib, &["maintenance-mode"]);
+        let options = scheduler::options_in_force(cib, self.now);
+        let value = options.get("maintenance-mode");
         if value.is_some_and(|v| cib::value::parse_bool(v).unwrap_or(false)) {
             self.out.info(MAINTENANCE);
             self.out.spacer();
@@ -242,7 +248,8 @@ impl Session<'_> {
 
     fn save_graph(&self, cib: &Element, plan: &Plan) -> Result<(), Failure> {
         if let Some(file) = &self.wanted.save_graph {
-            write(file, &cib::xml::format(&graph_xml(cib, plan)))?;
+            let options = scheduler::options_in_force(cib, self.now);
+            write(file, &cib::xml::format(&graph_xml(&options, plan)))?;
         }
         if let Some(file) = &self.wanted.save_dot {
             write(file, &dot::text(&plan.graph, self.wanted.verbose))?;

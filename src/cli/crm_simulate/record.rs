@@ -3,6 +3,7 @@
 
 use cib::Element;
 use cib::document::FEATURE_SET;
+use std::collections::BTreeMap;
 
 /// An operation's result.
 #[derive(Clone, Debug)]
@@ -63,30 +64,58 @@ fn node_id(cib: &Element, name: &str) -> String {
     node.and_then(Element::id).unwrap_or(name).to_owned()
 }
 
-/// The history of a resource on a node, under one of its names; made under the second where there
-/// is none.
-pub(super) fn history<'a>(
-    state: &'a mut Element,
-    name: &str,
-    history_name: &str,
-    agent: &Agent,
-) -> &'a mut Element {
-    let id = state.id().unwrap_or_default().to_owned();
-    let lrm = child(state, "lrm", Some(&id));
-    let all = &mut child(lrm, "lrm_resources", None).children;
-    let named = |wanted: &str, all: &[Element]| all.iter().position(|r| r.id() == Some(wanted));
-    let at = named(name, all).or_else(|| named(history_name, all));
-    let at = at.unwrap_or_else(|| {
-        let mut made = Element::new("lrm_resource").with("id", history_name);
-        made.set("class", agent.class);
-        if let Some(provider) = agent.provider {
-            made.set("provider", provider);
-        }
-        made.set("type", agent.kind);
-        all.push(made);
-        all.len() - 1
-    });
-    &mut all[at]
+/// Where on which node histories stand: to look for each among thousands would be most of the work
+/// of a simulation. Of two histories of one name neither counts
+/// (Pacemaker pcmk_injections.c:find_resource_xml).
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places(BTreeMap<String, BTreeMap<String, Option<usize>>>);
+
+impl Places {
+    /// The history of a resource on a node, under one of its names; made under the second where
+    /// there is none.
+    pub(super) fn history<'a>(
+        &mut self,
+        state: &'a mut Element,
+        name: &str,
+        history_name: &str,
+        agent: &Agent,
+    ) -> &'a mut Element {
+        let id = state.id().unwrap_or_default().to_owned();
+        let node = state.attr("uname").unwrap_or_default().to_owned();
+        let lrm = child(state, "lrm", Some(&id));
+        let all = &mut child(lrm, "lrm_resources", None).children;
+        let known = self.0.entry(node).or_insert_with(|| {
+            let mut known = BTreeMap::new();
+            for (at, history) in all.iter().enumerate() {
+                note(&mut known, history.id().unwrap_or_default(), at);
+            }
+            known
+        });
+        let find = |wanted: &str| known.get(wanted).copied().flatten();
+        let at = find(name).or_else(|| find(history_name));
+        let at = at.unwrap_or_else(|| {
+            let mut made = Element::new("lrm_resource").with("id", history_name);
+            made.set("class", agent.class);
+            if let Some(provider) = agent.provider {
+                made.set("provider", provider);
+            }
+            made.set("type", agent.kind);
+            all.push(made);
+            note(known, history_name, all.len() - 1);
+            all.len() - 1
+        });
+        &mut all[at]
+    }
+
+    /// What is known of a node's histories is no longer so.
+    pub(super) fn forget(&mut self, node: &str) {
+        self.0.remove(node);
+    }
+}
+
+fn note(known: &mut BTreeMap<String, Option<usize>>, id: &str, at: usize) {
+    let place = known.entry(id.to_owned());
+    place.and_modify(|place| *place = None).or_insert(Some(at));
 }
 
 /// Writes a result into a resource's history. `action` is its number in a graph.

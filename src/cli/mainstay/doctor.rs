@@ -6,29 +6,37 @@ use crate::cli::exit::Exit;
 use crate::conf::{Hosts, Strictness, load_authkey, read};
 use crate::ipc::{Check, CheckLevel, Request, Response};
 use crate::paths::Paths;
+use std::fmt::Write as _;
 
 /// Runs every check; exit code 1 when something is broken.
-pub(super) fn run(console: &mut Console) -> Exit {
+pub(in crate::cli) fn run(console: &mut Console) -> Exit {
+    let (text, exit) = report();
+    console.print(&text);
+    exit
+}
+
+/// What every check says, and the exit code.
+pub(in crate::cli) fn report() -> (String, Exit) {
     let paths = Paths::from_env();
     let mut checks = local(&paths);
     checks.extend(daemon(&paths));
     let mut worst = CheckLevel::Ok;
+    let mut text = String::new();
     for check in &checks {
         let mark = match check.level {
             CheckLevel::Ok => "ok     ",
             CheckLevel::Warning => "warning",
             CheckLevel::Error => "ERROR  ",
         };
-        console.line(&format!("{mark} {}: {}", check.group, check.text));
+        let _ = writeln!(text, "{mark} {}: {}", check.group, check.text);
         if let Some(cure) = &check.cure {
-            console.line(&format!("        -> {cure}"));
+            let _ = writeln!(text, "        -> {cure}");
         }
         worst = worst.max(check.level);
     }
-    if worst == CheckLevel::Error {
-        Exit::Error
-    } else {
-        Exit::Ok
+    match worst {
+        CheckLevel::Error => (text, Exit::Error),
+        _ => (text, Exit::Ok),
     }
 }
 

@@ -18,7 +18,7 @@ use wire::VersionRange;
 use zeroize::Zeroizing;
 
 /// `mainstay init`.
-pub(super) fn init(
+pub(in crate::cli) fn init(
     cluster_name: &str,
     name: Option<&str>,
     addresses: &[IpAddr],
@@ -62,7 +62,7 @@ pub(super) fn init(
 }
 
 /// `mainstay join`.
-pub(super) fn join(
+pub(in crate::cli) fn join(
     host: &str,
     token: &str,
     name: Option<&str>,

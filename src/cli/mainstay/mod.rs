@@ -3,6 +3,7 @@
 mod doctor;
 mod history;
 mod import;
+mod lint;
 mod members;
 mod past;
 mod store;
@@ -10,9 +11,15 @@ mod verbs;
 mod vip;
 mod why;
 
+pub(super) use doctor::{report as doctor_report, run as doctor};
+pub(super) use members::{init, join};
+pub(super) use past::{by_name as find_decision, point_in_time};
+
 use super::backend::{self, Backend, ask_done};
+use super::complete;
 use super::console::Console;
 use super::exit::{Exit, Failure};
+use super::plan;
 use super::table::COMMANDS;
 use crate::ipc::Request;
 use crate::view;
@@ -52,8 +59,7 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
     }
 }
 
-/// The command line's definition, for the check of its manual page.
-#[cfg(test)]
+/// The command line's definition.
 pub(crate) fn definition() -> clap::Command {
     <Arguments as clap::CommandFactory>::command()
 }
@@ -70,6 +76,8 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Check => return Ok(ExitCode::from(check(console))),
         Verb::Doctor => return Ok(doctor::run(console).into()),
+        Verb::Lint { file } => return lint::run(file.as_deref(), console).map(ExitCode::from),
+        Verb::Complete { program, words } => complete::run(program, words, console),
         Verb::Store(verb) => return store::run(verb, console).map(ExitCode::from),
         Verb::Import(wishes) => import::run(wishes, console)?,
         Verb::Why {
@@ -85,8 +93,9 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
             console.print(&text);
         }
         Verb::Status { output } => status(&asked(backend::status)?, *output, console)?,
-        Verb::Plan => plan(&asked(backend::plan)?, console),
+        Verb::Plan => plan::print(console, &asked(backend::plan)?),
         Verb::Vip { output } => vip::show(&asked(backend::status)?, *output, console)?,
+        Verb::Net { output } => net(*output, console)?,
         Verb::History { verb } => asked(|b| history::run(verb.as_ref(), b, console))?,
         Verb::Reload => console.line(&asked(|b| ask_done(b, &Request::Reload))?),
         Verb::Init {
@@ -161,11 +170,24 @@ fn fence(node: &str, action: &str, yes: bool, console: &mut Console) -> Result<(
     Ok(())
 }
 
+fn net(output: Output, console: &mut Console) -> Result<(), Failure> {
+    let net = asked(super::corosync::net)?;
+    console.print(&match output {
+        Output::Text => view::net::text(&net),
+        Output::Json => json(&net)?,
+    });
+    Ok(())
+}
+
+fn json(what: &impl serde::Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(what);
+    let text = text.map_err(|e| Failure::new(Exit::Error, e.to_string()))?;
+    Ok(text + "\n")
+}
+
 fn status(status: &view::Status, output: Output, console: &mut Console) -> Result<(), Failure> {
     if output == Output::Json {
-        let text = serde_json::to_string_pretty(status)
-            .map_err(|e| Failure::new(Exit::Error, e.to_string()))?;
-        console.line(&text);
+        console.print(&json(status)?);
         return Ok(());
     }
     let options = view::text::Options {
@@ -176,22 +198,6 @@ fn status(status: &view::Status, output: Output, console: &mut Console) -> Resul
     console.print(&view::text::document(status, options));
     console.print(&view::own::document(status));
     Ok(())
-}
-
-fn plan(plan: &scheduler::Plan, console: &mut Console) {
-    for text in &plan.errors {
-        console.error(text);
-    }
-    for text in &plan.warnings {
-        console.warning(text);
-    }
-    console.line("Transition Summary:");
-    for line in &plan.summary {
-        console.line(&format!("  * {line}"));
-    }
-    if plan.summary.is_empty() {
-        console.line("  * nothing to do");
-    }
 }
 
 /// Nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.

@@ -29,7 +29,8 @@ impl Past {
 /// present one.
 ///
 /// # Errors
-/// [`Exit::NoSuch`] when nothing is kept of it here; as [`read_source`].
+/// [`Exit::NoSuch`] when nothing is kept of it here; [`Exit::DataErr`] when the CIB is bigger than
+/// the scheduler looks at; as [`read_source`].
 pub(super) fn plan(past: Option<&Past>) -> Result<(String, Plan), Failure> {
     let file = match past {
         None => None,
@@ -46,6 +47,9 @@ pub(super) fn plan(past: Option<&Past>) -> Result<(String, Plan), Failure> {
     let decided = decided_at(&cib);
     let now = decided.unwrap_or_else(now_s);
     let plan = scheduler::schedule_with_scores(&cib, &scheduler::Options { now });
+    if let Some(why) = plan.refused {
+        return Err(Failure::new(Exit::DataErr, why));
+    }
     let heading = match file {
         None => String::new(),
         Some(file) => format!("As of {} ({file}):\n\n", asctime(now)),
@@ -64,24 +68,33 @@ fn find<'a>(kept: &'a [Kept], past: &Past) -> Result<Option<&'a Kept>, Failure> 
             })?;
             Ok(kept.iter().find(|k| k.at <= at))
         }
-        Past::Named(text) => {
-            if let Some((series, number)) = inputs::parse_name(text) {
-                return Ok(kept
-                    .iter()
-                    .find(|k| k.series == series && k.number == number));
-            }
-            let number = text.parse::<u64>().map_err(|_| {
-                Failure::usage(format!(
-                    "--transition {text}: a number, a name such as pe-input-17 or a file is expected"
-                ))
-            })?;
-            Ok(kept.iter().find(|k| k.number == number))
-        }
+        Past::Named(text) => by_name(kept, text),
     }
 }
 
+/// A decision by its name, or the newest of that number; `kept` is the newest first.
+///
+/// # Errors
+/// It is neither.
+pub(in crate::cli) fn by_name<'a>(
+    kept: &'a [Kept],
+    text: &str,
+) -> Result<Option<&'a Kept>, Failure> {
+    if let Some((series, number)) = inputs::parse_name(text) {
+        return Ok(kept
+            .iter()
+            .find(|k| k.series == series && k.number == number));
+    }
+    let number = text.parse::<u64>().map_err(|_| {
+        Failure::usage(format!(
+            "transition {text}: a number, a name such as pe-input-17 or a file is expected"
+        ))
+    })?;
+    Ok(kept.iter().find(|k| k.number == number))
+}
+
 /// Without an offset it is local time, as people read it from a log.
-fn point_in_time(text: &str) -> Option<i64> {
+pub(in crate::cli) fn point_in_time(text: &str) -> Option<i64> {
     let joined = text.trim().replacen(' ', "T", 1);
     let local = joined.parse::<jiff::civil::DateTime>().ok();
     let zoned = joined

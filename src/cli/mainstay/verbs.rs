@@ -46,8 +46,28 @@ pub(super) enum Verb {
     Check,
     /// Look for what is wrong with this node's set-up
     Doctor,
+    /// Name what is allowed and may not mean what its author meant
+    Lint {
+        /// A CIB in a file; the cluster's when not given
+        file: Option<PathBuf>,
+    },
+    /// What may stand next on a command line, for shells
+    #[command(hide = true)]
+    Complete {
+        /// The program
+        program: String,
+        /// Its words, the last of them begun
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Floating addresses: who holds them, by which lease, and how they came there
     Vip {
+        /// Form of the answer
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Links, round trips and losses, ways through other nodes, and who hears whom
+    Net {
         /// Form of the answer
         #[arg(short, long, value_enum, default_value_t = Output::Text)]
         output: Output,

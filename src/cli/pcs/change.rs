@@ -5,8 +5,8 @@ use super::words::is_it;
 use super::{CLIENT, Context};
 use crate::cli::backend::{self, Committed, ask_done};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::moves;
 use crate::ipc::Request;
-use crate::view;
 use cib::check::Severity;
 use cib::config::Config;
 use cib::{Cib, Element};
@@ -85,14 +85,7 @@ impl Context<'_> {
             return Ok(());
         }
         let status = backend::status(self.backend)?;
-        let places = view::find_resource(&status.resources, id).map(view::places);
-        let mut nodes: Vec<String> = places
-            .unwrap_or_default()
-            .into_iter()
-            .map(|p| p.0)
-            .collect();
-        nodes.sort();
-        nodes.dedup();
+        let nodes = moves::running_on(&status, id).unwrap_or_default();
         let text = match nodes.as_slice() {
             [] => format!("Resource '{id}' is not running on any node"),
             [one] => format!("Resource '{id}' is running on node '{one}'."),

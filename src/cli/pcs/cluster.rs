@@ -1,18 +1,18 @@
 //! `pcs cluster`: the CIB as a file, nodes that come and go, the services of this machine.
 
 use super::change::known_node;
-use super::level::{Level, below, misused, refused, verb};
+use super::level::{Level, Verb, below, misused, refused, verb};
 use super::words::is_it;
 use super::{CLIENT, Context, node, status};
 use crate::cli::backend::{self, ask_done};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::{crm, removal};
+use crate::cli::report::{self, Wanted};
+use crate::cli::{crm, removal, service};
 use crate::ipc::Request;
 use cib::check::Severity;
 use cib::config::Config;
 use cib::{Cib, Element, Patch, Section};
 use std::fmt::Write as _;
-use std::process::Command;
 
 const COPY: &str =
     "copy /etc/corosync/corosync.conf and /etc/corosync/authkey to the other nodes with scp";
@@ -25,33 +25,18 @@ pub(super) const LEVEL: Level = Level {
     rest: None,
     verbs: &[
         verb("status", "", &["file"], status::cluster),
-        verb(
-            "standby",
-            "[NODE]...",
-            &["file", "all", "wait"],
-            |cx, words| {
-                old_word(cx, "standby", "standby", words);
-                node::standby(cx, words)
-            },
-        ),
-        verb(
-            "online",
-            "[NODE]...",
-            &["file", "all", "wait"],
-            |cx, words| {
-                old_word(cx, "online", "unstandby", words);
-                node::unstandby(cx, words)
-            },
-        ),
-        verb(
-            "unstandby",
-            "[NODE]...",
-            &["file", "all", "wait"],
-            |cx, words| {
-                old_word(cx, "unstandby", "unstandby", words);
-                node::unstandby(cx, words)
-            },
-        ),
+        older("standby", |cx, words| {
+            old_word(cx, "standby", "standby", words);
+            node::standby(cx, words)
+        }),
+        older("online", |cx, words| {
+            old_word(cx, "online", "unstandby", words);
+            node::unstandby(cx, words)
+        }),
+        older("unstandby", |cx, words| {
+            old_word(cx, "unstandby", "unstandby", words);
+            node::unstandby(cx, words)
+        }),
         verb("cib", "[FILE] [scope=SECTION]", &["file"], cib_out),
         verb(
             "cib-push",
@@ -61,21 +46,21 @@ pub(super) const LEVEL: Level = Level {
         ),
         verb("verify", "", &["file"], verify),
         verb("start", "", &["wait", "all"], |cx, words| {
-            service(cx, words, "start")
+            here(cx, words, "start")
         }),
-        verb("stop", "", &["all"], |cx, words| service(cx, words, "stop")),
+        verb("stop", "", &["all"], |cx, words| here(cx, words, "stop")),
         verb("enable", "", &["all"], |cx, words| {
-            service(cx, words, "enable")
+            here(cx, words, "enable")
         }),
         verb("disable", "", &["all"], |cx, words| {
-            service(cx, words, "disable")
+            here(cx, words, "disable")
         }),
         verb("reload", "corosync", &[], reload),
         below("node", &NODES),
         below("config", &CONFIG),
         refused(
             "setup",
-            "write /etc/corosync/corosync.conf (corosync.conf.example starts one node), run corosync-keygen, copy both files to the other nodes and start mainstay there",
+            "`mainstay init --cluster-name NAME` makes a cluster of this node, `mainstay token create` here and `mainstay join` there bring the others",
         ),
         refused(
             "auth",
@@ -105,10 +90,7 @@ pub(super) const LEVEL: Level = Level {
             "members of the group haclient may use the cluster",
         ),
         refused("rename", CONF),
-        refused(
-            "report",
-            "`journalctl -u mainstay` and `mainstay history` tell what happened",
-        ),
+        verb("report", "[DESTINATION]", &["from", "to"], archive),
         refused("remote-node", "there are no remote nodes in this version"),
     ],
 };
@@ -122,7 +104,7 @@ const NODES: Level = Level {
         super::level::also("delete", "remove"),
         refused(
             "add",
-            "write it into the nodelist of corosync.conf on every node, copy corosync.conf and authkey to it and start mainstay there",
+            "`mainstay token create` gives a token, `mainstay join` on the new node takes it",
         ),
         refused(
             "clear",
@@ -147,7 +129,15 @@ const CONFIG: Level = Level {
     ],
 };
 
-/// Words that pcs 0.9 knew, or that tutorials made up.
+/// A word of nodes that pcs 0.9 knew here, or that tutorials made up.
+const fn older(
+    name: &'static str,
+    run: fn(&mut Context<'_>, &[String]) -> Result<(), Failure>,
+) -> Verb {
+    verb(name, "[NODE]...", &["file", "all", "wait"], run)
+}
+
+/// What such a word is called now.
 fn old_word(cx: &mut Context<'_>, old: &str, new: &str, words: &[String]) {
     let words = words.join(" ");
     cx.warning(&format!(
@@ -308,36 +298,11 @@ fn verify(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     }
 }
 
-/// The services of this machine; other machines are not reached from here.
-fn service(cx: &mut Context<'_>, words: &[String], verb: &str) -> Result<(), Failure> {
-    let here = backend::host_name();
-    if cx.flags.has("all") || words.iter().any(|w| *w != here) {
-        return Err(Failure::new(
-            Exit::Unimplemented,
-            format!(
-                "other nodes are not reached from here: run `pcs cluster {verb}`, or `systemctl {verb} mainstay`, on each of them"
-            ),
-        ));
-    }
-    if !cx.paths.root().join("run/systemd/system").is_dir() {
-        return Err(Failure::new(
-            Exit::Unavailable,
-            format!("this machine has no systemd: use /etc/init.d/mainstay to {verb} it"),
-        ));
-    }
-    let done = Command::new("systemctl").args([verb, "mainstay"]).status();
-    match done {
-        Ok(code) if code.success() => {}
-        Ok(code) => {
-            return Err(Failure::new(
-                Exit::Error,
-                format!(
-                    "systemctl {verb} mainstay failed ({code}): `journalctl -u mainstay` tells why"
-                ),
-            ));
-        }
-        Err(e) => return Err(Failure::new(Exit::Error, format!("systemctl: {e}"))),
-    }
+/// The services of this machine.
+fn here(cx: &mut Context<'_>, words: &[String], verb: &str) -> Result<(), Failure> {
+    let all = cx.flags.has("all");
+    service::only_here(words, &backend::host_name(), all, "pcs", verb)?;
+    service::tell(&cx.paths, verb)?;
     if verb == "start" {
         cx.settle()?;
     }
@@ -353,6 +318,20 @@ fn reload(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
         }
         _ => Err(misused()),
     }
+}
+
+/// What somebody who helps from afar asks for.
+fn archive(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let mut words = words.to_vec();
+    for name in ["from", "to"] {
+        if let Some(time) = cx.flags.value(name) {
+            words.push(format!("--{name}={time}"));
+        }
+    }
+    let wanted = Wanted::read(&words, "usage: pcs cluster report [DESTINATION]")?;
+    let path = report::write(cx.backend, &wanted)?;
+    cx.note(&format!("{} holds what this node knows", path.display()));
+    Ok(())
 }
 
 fn remove(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {

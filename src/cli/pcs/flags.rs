@@ -166,7 +166,7 @@ fn is_score(word: &str) -> bool {
 const EVERYWHERE: [&str; 3] = ["debug", "help", "version"];
 
 /// Every option that any command knows.
-pub(super) const OPTIONS: [Opt; 31] = [
+pub(super) const OPTIONS: [Opt; 33] = [
     with_value('f', "file"),
     Opt {
         short: '\0',
@@ -202,11 +202,13 @@ pub(super) const OPTIONS: [Opt; 31] = [
     with_value('\0', "after"),
     with_value('\0', "name"),
     with_value('\0', "output-format"),
+    with_value('\0', "from"),
+    with_value('\0', "to"),
 ];
 
 /// Those that a command takes, for the manual page.
 #[cfg(test)]
-pub(in crate::cli) const OPTIONS_SHOWN: [&str; 16] = [
+pub(in crate::cli) const OPTIONS_SHOWN: [&str; 18] = [
     "wait",
     "force",
     "full",
@@ -223,4 +225,6 @@ pub(in crate::cli) const OPTIONS_SHOWN: [&str; 16] = [
     "name",
     "output-format",
     "config",
+    "from",
+    "to",
 ];

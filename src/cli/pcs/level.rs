@@ -208,6 +208,9 @@ impl Level {
                 name @ ("group" | "before" | "after" | "name") => {
                     let _ = write!(options, " [--{name}=ID]");
                 }
+                name @ ("from" | "to") => {
+                    let _ = write!(options, " [--{name}=TIME]");
+                }
                 name => {
                     let _ = write!(options, " [--{name}]");
                 }

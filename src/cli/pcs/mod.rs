@@ -5,6 +5,7 @@ mod agent;
 mod alert;
 mod change;
 mod cluster;
+pub(super) mod complete;
 mod config;
 mod constraint;
 mod flags;
@@ -21,11 +22,10 @@ mod tag;
 mod tests;
 mod words;
 
-use super::backend::{self, Backend, CibFile, Daemon};
+use super::backend::{Backend, Lazy};
 use super::console::Console;
 use super::crm::agents::Agents;
 use super::exit::{Exit, Failure};
-use crate::ipc::{Request, Response};
 use crate::paths::Paths;
 use flags::Flags;
 #[cfg(test)]
@@ -33,6 +33,8 @@ pub(super) use flags::OPTIONS_SHOWN;
 #[cfg(test)]
 pub(super) use level::Act;
 pub(super) use level::Level;
+pub(super) use property::NAMES as PROPERTY_NAMES;
+pub(super) use words::is_it;
 
 /// What a verb works with.
 pub(super) struct Context<'a> {
@@ -98,37 +100,6 @@ fn report(console: &mut Console, failure: &Failure) -> Exit {
         console.err_line(cure);
     }
     Exit::Error
-}
-
-/// Asks nobody before there is a question: many commands need no cluster.
-struct Lazy {
-    file: Option<String>,
-    opened: Option<Box<dyn Backend>>,
-}
-
-impl Lazy {
-    fn new(file: Option<String>) -> Self {
-        let by_environment = || std::env::var(backend::CIB_FILE_ENV).ok();
-        let file = file.or_else(by_environment).filter(|f| !f.is_empty());
-        Self { file, opened: None }
-    }
-}
-
-impl Backend for Lazy {
-    fn call(&mut self, request: &Request) -> Result<Response, Failure> {
-        let backend = match self.opened.take() {
-            Some(backend) => backend,
-            None => match &self.file {
-                Some(path) => Box::new(CibFile::open(path.into())?),
-                None => Box::new(Daemon::connect(&Paths::from_env())?) as Box<dyn Backend>,
-            },
-        };
-        self.opened.insert(backend).call(request)
-    }
-
-    fn live(&self) -> bool {
-        self.file.is_none()
-    }
 }
 
 /// All top-level verbs.

@@ -209,7 +209,7 @@ const BOOLEANS: [&str; 16] = [
 ];
 
 /// Options of Pacemaker 2.1 and what follows it.
-const NAMES: [&str; 46] = [
+pub(in crate::cli) const NAMES: [&str; 46] = [
     "batch-limit",
     "cluster-delay",
     "cluster-ipc-limit",

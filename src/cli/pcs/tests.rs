@@ -2,28 +2,12 @@
 
 use super::level::Act;
 use super::*;
+use crate::cli::backend::CibFile;
+use crate::cli::cases::{self, Answer, machine, two_nodes};
 use cib::Cib;
 use proptest::prelude::*;
-use std::path::PathBuf;
 
-/// Two nodes, nothing else.
-fn two_nodes() -> CibFile {
-    CibFile::in_memory(
-        Cib::parse(
-            "<cib epoch=\"1\" num_updates=\"0\" admin_epoch=\"0\" have-quorum=\"1\"><configuration>\
-             <crm_config/><nodes><node id=\"1\" uname=\"node1\"/><node id=\"2\" uname=\"node2\"/>\
-             </nodes><resources/><constraints/></configuration><status/></cib>",
-        )
-        .unwrap(),
-    )
-}
-
-/// A machine with a few agents, the same everywhere.
-fn machine() -> Paths {
-    Paths::below(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cli/machine"))
-}
-
-fn call(file: &mut CibFile, words: &[String]) -> (Exit, String, String) {
+fn call(file: &mut CibFile, words: &[String]) -> Answer {
     let mut console = Console::buffers();
     let exit = match flags::parse(words) {
         Ok((flags, words)) => run(file, &mut console, machine(), flags, &words),
@@ -33,50 +17,23 @@ fn call(file: &mut CibFile, words: &[String]) -> (Exit, String, String) {
     (exit, out, err)
 }
 
-/// Runs one case: `$ pcs …`, each followed by what is expected: output, `! ` error lines, `= 1`
-/// for an exit code that is not 0. The answer is the same text with what really came.
-fn replay(case: &str) -> String {
-    let mut file = two_nodes();
-    let mut answer = String::new();
-    for line in case.lines() {
-        let Some(command) = line.strip_prefix("$ pcs") else {
-            if line.starts_with("## ") {
-                answer.push_str(line);
-                answer.push('\n');
-            }
-            continue;
-        };
-        answer.push_str(line);
-        answer.push('\n');
-        let before = file.cib().clone();
-        let words = crate::cli::crm::words::split(command).unwrap();
-        let (exit, out, err) = call(&mut file, &words);
-        answer.push_str(&out);
-        for line in err.lines() {
-            answer.push_str(&format!("! {line}\n"));
-        }
-        if exit.code() != 0 {
-            answer.push_str(&format!("= {}\n", exit.code()));
-            assert_eq!(*file.cib(), before, "{line}: failed, and changed something");
-        }
+/// As [`call`]; a failure changes nothing.
+fn checked(file: &mut CibFile, words: &[String], _: &str) -> Answer {
+    let before = file.cib().clone();
+    let answer = call(file, words);
+    if answer.0 != Exit::Ok {
+        assert_eq!(
+            *file.cib(),
+            before,
+            "{words:?}: failed, and changed something"
+        );
     }
     answer
 }
 
 #[test]
 fn golden_cases() {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cli/pcs");
-    let mut cases: Vec<PathBuf> = std::fs::read_dir(&dir)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .collect();
-    cases.sort();
-    assert!(cases.len() >= 3, "{cases:?}");
-    for path in cases {
-        let expected = std::fs::read_to_string(&path).unwrap();
-        let found = replay(&expected);
-        crate::golden::compare(&path, &found);
-    }
+    cases::all("pcs", 3, |case| cases::replay(case, "pcs", checked));
 }
 
 /// Says the same twice: the second time nothing changes, and it is no failure.
@@ -231,7 +188,7 @@ proptest! {
         let mut file = CibFile::in_memory(TWO_RESOURCES.clone());
         let verb = ROOT.verbs[top % ROOT.verbs.len()].name.to_owned();
         // What writes files or asks services is left out.
-        let outside = ["cib", "cib-push", "start", "stop", "enable", "disable"];
+        let outside = ["cib", "cib-push", "start", "stop", "enable", "disable", "report"];
         prop_assume!(verb != "cluster" || !words.iter().any(|w| outside.contains(&w.as_str())));
         let line: Vec<String> = std::iter::once(verb).chain(words).collect();
         let before = file.cib().clone();

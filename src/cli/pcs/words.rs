@@ -15,7 +15,7 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// `: is it `NAME`?`, or nothing.
-pub(super) fn is_it<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub(in crate::cli) fn is_it<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     match nearest(word, known) {
         Some(near) => format!(": is it `{near}`?"),
         None => String::new(),

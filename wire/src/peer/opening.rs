@@ -10,7 +10,7 @@ use crate::handshake::{
     Ephemeral, HELLO_LEN, Hello, Refusal, SessionKeys, transcript1, transcript2,
 };
 use crate::keys::{Entropy, Key, KeyId};
-use crate::packet::{Header, Kind, Reader};
+use crate::packet::{Header, Kind, RELAY_LINK, Reader};
 use crate::session::{Role, Session};
 
 /// An opening under way.
@@ -140,7 +140,8 @@ impl Peer {
             }
             Stage::Proving { body, .. } => (Kind::Hello3, body.clone()),
         };
-        for link in 0..cx.local.links {
+        let relay = cx.local.relay.then_some(RELAY_LINK);
+        for link in (0..cx.local.links).chain(relay) {
             cx.outbox.push(
                 cx.local
                     .seal_hello(kind, self.id, link, key, &body, cx.entropy),

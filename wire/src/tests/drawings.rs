@@ -30,6 +30,7 @@ fn sizes_are_as_drawn() {
         ("overhead", OVERHEAD_LEN),
         ("longest datagram", DATAGRAM_LEN_MAX),
         ("longest payload", PAYLOAD_LEN_MAX),
+        ("longest relayed packet", RELAYED_LEN_MAX),
         ("replay window", REPLAY_WINDOW_PACKETS as usize),
         ("identity", IDENTITY_LEN),
         ("hello", HELLO_LEN),

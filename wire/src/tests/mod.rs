@@ -4,6 +4,7 @@ mod attacks;
 mod drawings;
 mod handshakes;
 mod recorded;
+mod relays;
 mod renewals;
 mod streams;
 

@@ -243,3 +243,84 @@ fn a_long_wrong_name_is_not_repeated_in_full() {
         .to_string();
     assert!(text.len() < 400, "{}", text.len());
 }
+
+/// Documents as programs write them, with one change: either reader says the same.
+#[test]
+fn plain_documents_are_read_alike() {
+    let document = "<?xml version=\"1.0\"?>\n<cib a=\"1\" b-c=\"x &lt; &#65; y\">\n <d e=\"\"/><f:g \
+                    h=\"'ü'\" ><i/>\n\t</f:g>\r\n<!-- j --><k>l</k></cib> \n";
+    let plain = document.replace("<!-- j --><k>l</k>", "");
+    assert!(plain::parse(&plain, 100).is_some());
+    assert!(plain::parse(document, 100).is_none());
+    let pieces = [
+        "",
+        "<",
+        ">",
+        "/",
+        "\"",
+        "'",
+        "&",
+        ";",
+        "=",
+        " ",
+        "\n",
+        "a",
+        "1",
+        "-",
+        "<a/>",
+        "</a>",
+        "&#0;",
+        "<![CDATA[",
+        "]]>",
+        "<!--",
+        "-->",
+        "<?",
+        "?>",
+        "&amp;",
+        "x=\"1\"",
+        "é",
+    ];
+    for at in (0..plain.len()).filter(|at| plain.is_char_boundary(*at)) {
+        for piece in pieces {
+            for skip in [0, 1, 2] {
+                let Some(rest) = plain.get(at + skip..) else {
+                    continue;
+                };
+                let text = format!("{}{piece}{rest}", &plain[..at]);
+                if let Some(root) = plain::parse(&text, 100) {
+                    assert_eq!(Parser::new(&text, 100).run(), Ok(root), "{text}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn plain_documents_have_the_same_bounds() {
+    let nested = |depth: usize| format!("{}{}", "<a>".repeat(depth), "</a>".repeat(depth));
+    let wide = |count: usize| format!("<a>{}</a>", "<b/>".repeat(count - 1));
+    let attrs = |count: usize| {
+        let attrs: String = (0..count).map(|n| format!(" a{n}=\"\"")).collect();
+        format!("<a{attrs}/>")
+    };
+    let long = |bytes: usize| format!("<a b=\"{}\"/>", "x".repeat(bytes));
+    for text in [
+        nested(DEPTH_MAX - 1),
+        wide(100),
+        attrs(ATTRS_MAX),
+        long(ATTR_VALUE_MAX_BYTES),
+    ] {
+        let full = Parser::new(&text, 100).run();
+        assert_eq!(plain::parse(&text, 100), full.ok());
+    }
+    for text in [
+        nested(DEPTH_MAX + 1),
+        wide(101),
+        attrs(ATTRS_MAX + 1),
+        long(ATTR_VALUE_MAX_BYTES + 1),
+        format!("<{}/>", "a".repeat(NAME_MAX_BYTES + 1)),
+    ] {
+        assert_eq!(plain::parse(&text, 100), None);
+        assert!(Parser::new(&text, 100).run().is_err());
+    }
+}

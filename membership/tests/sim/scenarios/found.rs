@@ -20,6 +20,7 @@ scenarios![
     what_a_lone_half_loses_is_kept,
     more_views_under_lower_ballots,
     a_recovery_outlasts_the_log,
+    r6_what_a_recovery_asks_for_is_compacted,
     a_lone_half_beyond_the_others_log,
     a_lone_half_within_the_others_snapshot,
     what_a_lone_half_wrote_is_kept_as_entries,
@@ -33,6 +34,32 @@ fn far_behind(seed: u64) -> (World, u32, u32) {
     world.kill(c);
     many_writes(&mut world, a);
     (world, a, c)
+}
+
+/// C lost its store, and knows how far it has to fetch. Before it gets anything, that is compacted:
+/// it comes by in a snapshot that is newer.
+fn r6_what_a_recovery_asks_for_is_compacted(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(Setup::plain(3, seed));
+    let a = dc_of(&world);
+    let c = others(&world, a)[1];
+    world.kill(c);
+    let node = world.node_mut(c);
+    node.lost = std::mem::take(&mut node.disk);
+    world.oracle.disk_lost(c);
+    for other in others(&world, c) {
+        world.net.path(other, c).swallows = Some(|m| {
+            let log = matches!(m, Message::Append { .. } | Message::Fetched { .. });
+            log || matches!(m, Message::Offer { .. } | Message::Chunk { .. })
+        });
+    }
+    world.start(c);
+    // Its first process learns that it is an older one than the others know.
+    world.run(4 * SECOND);
+    many_writes(&mut world, a);
+    for other in others(&world, c) {
+        world.net.path(other, c).swallows = None;
+    }
+    ends_well(world)
 }
 
 /// Until the log is compacted.

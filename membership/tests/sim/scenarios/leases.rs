@@ -17,6 +17,7 @@ scenarios![
     r13_a_frozen_process,
     r11_a_paused_machine_of_two,
     r11_who_is_alone_keeps_it,
+    r11_who_hears_the_other_is_not_alone,
     a_healthy_member_never_lapses,
     r3_a_holder_behind_a_reconfiguration,
 ];
@@ -175,6 +176,7 @@ fn r12_a_restart_keeps_the_vip(seed: u64) -> Result<(), Violation> {
         world.kill(holder);
         let end = world.now + SECOND;
         let back_at = world.now + 5 * MS;
+        let mut asked = None;
         while world.now < end && world.oracle.violation.is_none() {
             if world.now >= back_at && !world.node(holder).up() {
                 world.start(holder);
@@ -182,7 +184,9 @@ fn r12_a_restart_keeps_the_vip(seed: u64) -> Result<(), Violation> {
             let me = world.node(holder).me;
             let member = world.node(dc).core.as_ref();
             let member = member.is_some_and(|c| c.probe().view.names(&me));
-            if member && standing(&world, dc).map(|g| g.holder) != Some(me) {
+            // Once per process: a second grant would end the first, and the VIP with it.
+            if member && asked != Some(me) {
+                asked = Some(me);
                 world.grant(dc, VIP, me);
             }
             never_silent(&mut world, holder, 3 * MS, "R12");
@@ -334,6 +338,41 @@ fn r11_who_is_alone_keeps_it(seed: u64) -> Result<(), Violation> {
         }
         never_silent(&mut world, holder, 5 * SECOND, "R11");
         verdict(world)?;
+    }
+    Ok(())
+}
+
+/// Two nodes without fencing, and what the holder sends is lost: the other one is alone, and has the
+/// VIP after listening for a detection timeout. The holder hears that, and does not go on beside it.
+fn r11_who_hears_the_other_is_not_alone(seed: u64) -> Result<(), Violation> {
+    for coordinator_holds in [false, true] {
+        let mut setup = Setup::plain(2, seed);
+        setup.voters.two_node = true;
+        setup.voters.wait_for_all = true;
+        let (mut world, dc, mut holder, _) = held(setup);
+        if coordinator_holds {
+            world.release(holder, VIP);
+            insist(&mut world, dc, SECOND);
+            holder = dc;
+        }
+        let other = 3 - holder;
+        world.net.cut(holder, other, world.now + 10 * SECOND);
+        world.until("the other is alone", 4 * SECOND, |w| {
+            let core = w.node(other).core.as_ref();
+            let alone = core.is_some_and(|c| c.probe().view.members.len() == 1);
+            alone && w.acting().contains(&other)
+        });
+        world.run(500 * MS);
+        // No question asked on the network: the answer would be lost, too.
+        world.kernels.tolerant = false;
+        let op = world.new_op();
+        let wanted = Grant::wanted(VIP, world.node(other).me);
+        world.propose(other, op, EntryBody::Grant(wanted));
+        world.until("the other has it", SECOND, |w| {
+            w.kernels.lives(other, VIP, w.now)
+        });
+        never_silent(&mut world, other, 3 * SECOND, "R11");
+        ends_well(world)?;
     }
     Ok(())
 }

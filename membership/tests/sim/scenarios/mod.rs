@@ -13,6 +13,7 @@ mod coordinator;
 mod found;
 mod heirs;
 mod leases;
+mod relays;
 mod restarts;
 mod stores;
 mod two_nodes;
@@ -38,6 +39,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         coordinator::ALL,
         found::ALL,
         leases::ALL,
+        relays::ALL,
         restarts::ALL,
         heirs::ALL,
         voters::ALL,

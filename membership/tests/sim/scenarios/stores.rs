@@ -6,6 +6,7 @@ scenarios![
     r6_a_lost_store_does_not_vote,
     r6_recovery_needs_a_quorum,
     r6_founding_needs_all_nodes,
+    r6_the_first_view_has_everybody,
     r6_founding_needs_one_node_list,
     r8_a_rolled_back_disk,
 ];
@@ -55,6 +56,8 @@ fn r6_recovery_needs_a_quorum(seed: u64) -> Result<(), Violation> {
     for other in &rest[1..] {
         world.net.cut_both(b, *other, until);
     }
+    // Nor does the coordinator pass anything on.
+    world.net.path(a, b).swallows = Some(|m| matches!(m, Message::Relay { .. }));
     world.start(b);
     world.run(2 * SECOND);
     ends_well(world)
@@ -66,6 +69,39 @@ fn r6_founding_needs_all_nodes(seed: u64) -> Result<(), Violation> {
     world.start(2);
     nobody_acts(&mut world, "R6", 3 * SECOND);
     ends_well(world)
+}
+
+/// All are there and promise, but before the last promise comes one of them hears the candidate no
+/// more. Its timeout is short and the candidate's is long; the first view must not go without it.
+fn r6_the_first_view_has_everybody(seed: u64) -> Result<(), Violation> {
+    for short in 1..=3 {
+        let mut setup = Setup::plain(3, seed + u64::from(short));
+        setup.t_fail_us = vec![5 * SECOND; 3];
+        setup.t_fail_us[short as usize - 1] = 250 * MS;
+        let mut world = World::new(setup, Profile::calm());
+        let long = others(&world, short);
+        for (from, to) in [(long[0], long[1]), (long[1], long[0])] {
+            world.net.path(from, to).swallows = Some(|m| matches!(m, Message::Promise { .. }));
+            world.net.path(from, short).swallows = Some(|m| matches!(m, Message::Relay { .. }));
+        }
+        world.start_all();
+        let promised = |w: &World| w.node(short).disk.safety.as_ref().map(|s| s.promised.node);
+        world.until("it promises", 10 * SECOND, |w| promised(w) > Some(0));
+        // Two may stand at once: the higher ballot is everybody's choice.
+        world.run(10 * MS);
+        let candidate = promised(&world).unwrap_or(short);
+        if candidate == short {
+            continue;
+        }
+        world.net.cut(candidate, short, world.now + 3 * SECOND);
+        world.run(600 * MS);
+        for (from, to) in [(long[0], long[1]), (long[1], long[0])] {
+            world.net.path(from, to).swallows = None;
+        }
+        world.run(SECOND);
+        ends_well(world)?;
+    }
+    Ok(())
 }
 
 fn r6_founding_needs_one_node_list(seed: u64) -> Result<(), Violation> {

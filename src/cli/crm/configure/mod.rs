@@ -3,12 +3,17 @@
 
 mod constraints;
 mod options;
+mod others;
 mod parse;
+mod redefine;
+mod rename;
 mod resources;
 mod rules;
 mod show;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use redefine::redefine;
 
 use super::agents::Agents;
 use crate::cli::exit::Failure;
@@ -72,6 +77,11 @@ fn apply(cib: &mut Cib, verb: &str, words: &[String], agents: &Agents) -> Result
             constraints::colocation(cib, words).map(|()| Remarks::default())
         }
         "order" => constraints::order(cib, words).map(|()| Remarks::default()),
+        "rsc_ticket" => others::ticket(cib, words).map(|()| Remarks::default()),
+        "tag" => others::tag(cib, words).map(|()| Remarks::default()),
+        "fencing_topology" => others::fencing_topology(cib, words).map(|()| Remarks::default()),
+        "alert" => others::alert(cib, words).map(|()| Remarks::default()),
+        "rename" => rename::rename(cib, words).map(|()| Remarks::default()),
         "property" => options::property(cib, words).map(Remarks::warnings),
         "rsc_defaults" => options::defaults(cib, words, true).map(Remarks::warnings),
         "op_defaults" => options::defaults(cib, words, false).map(Remarks::warnings),
@@ -148,7 +158,7 @@ const OWN_PROPERTIES: [&str; 4] = [
 ];
 
 /// Commands of the level that change the configuration.
-pub(crate) const EDITS: [&str; 18] = [
+pub(crate) const EDITS: [&str; 23] = [
     "primitive",
     "rsc_template",
     "group",
@@ -166,5 +176,10 @@ pub(crate) const EDITS: [&str; 18] = [
     "xml",
     "delete",
     "collocation",
+    "rsc_ticket",
+    "tag",
+    "fencing_topology",
+    "alert",
+    "rename",
     "erase",
 ];

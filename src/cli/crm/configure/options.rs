@@ -4,7 +4,7 @@ use super::parse::{Cursor, attrs};
 use crate::cli::crm::words::pair;
 use crate::cli::exit::Failure;
 use cib::config::BOOTSTRAP_SET;
-use cib::edit;
+use cib::edit::{self, SetKind};
 use cib::{Cib, Element, Section};
 
 /// `property [ID:] name=value …`, also as `show` prints it and in the older form with `$id=`.
@@ -82,12 +82,14 @@ pub(super) fn node(cib: &mut Cib, words: &[String]) -> Result<(), Failure> {
             )));
         }
     }
+    let mut kind = SetKind::Instance;
     while let Some(word) = cursor.next() {
         match word.as_str() {
-            "attributes" | "params" | "utilization" => {}
+            "attributes" | "params" => kind = SetKind::Instance,
+            "utilization" => kind = SetKind::Utilization,
             word => match pair(word) {
                 Some((attribute, value)) if !attribute.starts_with('$') => {
-                    edit::set_node_attribute(cib, &name, attribute, Some(value))?;
+                    edit::set_in_node(cib, &name, kind, attribute, Some(value))?;
                 }
                 Some(_) => {}
                 None => return Err(cursor.unexpected(word)),

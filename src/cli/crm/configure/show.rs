@@ -79,17 +79,22 @@ fn objects(cib: &Cib) -> Vec<(String, String)> {
             list.push((id, text));
         }
     }
-    for section in [
-        Section::FencingTopology,
-        Section::Acls,
-        Section::Tags,
-        Section::Alerts,
-    ] {
-        for element in children(section) {
-            let id = element.id().unwrap_or_default().to_owned();
-            list.push((id, raw(element)));
-        }
+    let levels = children(Section::FencingTopology);
+    match show_topology(levels) {
+        Some(text) => list.push(("fencing_topology".to_owned(), text)),
+        None => list.extend(levels.iter().map(|l| (called(l), raw(l)))),
     }
+    list.extend(children(Section::Acls).iter().map(|e| (called(e), raw(e))));
+    list.extend(
+        children(Section::Tags)
+            .iter()
+            .map(|e| (called(e), show_tag(e))),
+    );
+    list.extend(
+        children(Section::Alerts)
+            .iter()
+            .map(|e| (called(e), show_alert(e))),
+    );
     list
 }
 
@@ -237,6 +242,7 @@ fn show_constraint(element: &Element) -> String {
         "rsc_location" => show_location(id, element),
         "rsc_colocation" => show_colocation(id, element),
         "rsc_order" => show_order(id, element),
+        "rsc_ticket" => show_ticket(id, element),
         _ => raw(element),
     }
 }
@@ -384,6 +390,105 @@ fn suffixed(id: &str, suffix: Option<&str>) -> String {
         Some(suffix) => format!("{id}:{suffix}"),
         None => id.to_owned(),
     }
+}
+
+fn called(element: &Element) -> String {
+    element.id().unwrap_or_default().to_owned()
+}
+
+fn show_ticket(id: &str, element: &Element) -> String {
+    let mut text = format!(
+        "rsc_ticket {id} {}:",
+        element.attr("ticket").unwrap_or_default()
+    );
+    if let Some(rsc) = element.attr("rsc") {
+        let _ = write!(text, " {}", suffixed(rsc, element.attr("rsc-role")));
+    }
+    for word in set_members(element, "role") {
+        let _ = write!(text, " {word}");
+    }
+    if let Some(policy) = element.attr("loss-policy") {
+        let _ = write!(text, " loss-policy={}", quote(policy));
+    }
+    text
+}
+
+/// All levels in one command; `None` where there are none, or they cannot be written so.
+fn show_topology(levels: &[Element]) -> Option<String> {
+    let mut targets: Vec<(String, Vec<(u32, &str)>)> = Vec::new();
+    for level in levels {
+        let attr = |name: &str| level.attr(name);
+        let target = match (
+            attr("target"),
+            attr("target-pattern"),
+            attr("target-attribute"),
+        ) {
+            (Some(node), ..) => node.to_owned(),
+            (None, Some(pattern), _) => format!("pattern:{pattern}"),
+            (None, None, Some(name)) => format!("attr:{name}={}", attr("target-value")?),
+            (None, None, None) => return None,
+        };
+        let level = (attr("index")?.parse().ok()?, attr("devices")?);
+        match targets.iter_mut().find(|(t, _)| *t == target) {
+            Some((_, levels)) => levels.push(level),
+            None => targets.push((target, vec![level])),
+        }
+    }
+    let mut text = String::from("fencing_topology");
+    for (target, mut levels) in targets {
+        levels.sort_unstable();
+        // Levels are numbered by their order.
+        if !levels
+            .iter()
+            .map(|(n, _)| *n)
+            .eq(1..=u32::try_from(levels.len()).unwrap_or(u32::MAX))
+        {
+            return None;
+        }
+        let devices: Vec<&str> = levels.iter().map(|(_, devices)| *devices).collect();
+        let _ = write!(text, " \\\n\t{target}: {}", devices.join(" "));
+    }
+    (!levels.is_empty()).then_some(text)
+}
+
+fn show_tag(element: &Element) -> String {
+    let members: Vec<&str> = element.all("obj_ref").filter_map(Element::id).collect();
+    format!("tag {}: {}", called(element), members.join(" "))
+}
+
+fn show_alert(element: &Element) -> String {
+    // Attributes that are picked by name have no words of their own.
+    let picked = element
+        .first("select")
+        .and_then(|s| s.first("select_attributes"));
+    if picked.is_some_and(|p| !p.children.is_empty()) {
+        return raw(element);
+    }
+    let path = element.attr("path").unwrap_or_default();
+    let mut text = format!("alert {} {}", called(element), quote(path));
+    if let Some(description) = element.attr("description") {
+        let _ = write!(text, " \\\n\tdescription={}", quote(description));
+    }
+    push_sets(&mut text, element, "attributes");
+    if let Some(select) = element.first("select") {
+        text.push_str(" \\\n\tselect");
+        for kind in &select.children {
+            let _ = write!(text, " {}", kind.name.trim_start_matches("select_"));
+        }
+    }
+    for recipient in element.all("recipient") {
+        let value = recipient.attr("value").unwrap_or_default();
+        let _ = write!(text, " \\\n\tto {}", quote(value));
+        for (tag, word) in [
+            ("instance_attributes", "attributes"),
+            ("meta_attributes", "meta"),
+        ] {
+            if let Some(set) = recipient.first(tag) {
+                let _ = write!(text, " {word}{}", pairs(set));
+            }
+        }
+    }
+    text
 }
 
 /// What has no line of its own is shown, and read back, as XML.

@@ -1,21 +1,23 @@
 //! Verbs of the level `configure` that are more than an edit: show, commit, load, edit …
 
 use super::{Shell, pick, split};
-use crate::cli::backend;
+use crate::cli::backend::{self, Backend};
 use crate::cli::crm::configure;
 use crate::cli::crm::session::{Session, describe};
+use crate::cli::crm::validate;
 use crate::cli::crm::words::Joiner;
 use crate::cli::diff;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::plan;
 use crate::view;
-use cib::Cib;
 use cib::check::Severity;
+use cib::{Cib, Section};
 
 impl Shell<'_> {
     pub(super) fn configure(&mut self, verb: &str, rest: &[String]) -> Result<(), Failure> {
         let mut session = match self.session.take() {
             Some(session) => session,
-            None => Session::begin(self.context.backend)?,
+            None => Session::begin(&mut self.context.backend)?,
         };
         let result = self.configure_with(&mut session, verb, rest);
         self.session = Some(session);
@@ -44,12 +46,19 @@ impl Shell<'_> {
             "show" => self.show(session, rest),
             "verify" => self.verify(session),
             "refresh" | "reset" => {
-                *session = Session::begin(self.context.backend)?;
+                *session = Session::begin(&mut self.context.backend)?;
                 Ok(())
             }
             "save" => self.save(session, rest),
             "load" => self.load(session, rest),
-            "edit" => self.edit(session),
+            "edit" => self.edit(session, rest),
+            "simulate" | "ptest" => self.simulate(session, rest),
+            "validate-all" => self.validate_all(session, rest),
+            "rename" => {
+                self.refuse_running(&rest[..rest.len().min(1)])?;
+                let words = without_force(rest);
+                session.run(verb, &words, &self.context.agents, self.context.console)
+            }
             "delete" => {
                 self.refuse_running(rest)?;
                 session.run(
@@ -127,11 +136,15 @@ impl Shell<'_> {
                 ));
             }
         };
-        if !matches!(method, "replace" | "update") {
-            return Err(Failure::usage(format!(
-                "load: `{method}` is neither replace nor update"
-            )));
-        }
+        let method = match method {
+            "replace" | "push" => "replace",
+            "update" => "update",
+            _ => {
+                return Err(Failure::usage(format!(
+                    "load: `{method}` is neither replace nor update"
+                )));
+            }
+        };
         let text = std::fs::read_to_string(path)
             .map_err(|e| Failure::new(Exit::NoInput, format!("{path}: {e}")))?;
         if xml {
@@ -173,34 +186,74 @@ impl Shell<'_> {
             let verb = pick("configure", &configure::EDITS, verb).map_err(in_line)?;
             let known = rest
                 .first()
-                .is_some_and(|id| defines(verb) && has(trial.cib(), id));
-            if known {
-                trial.run(
-                    "delete",
-                    &rest[..1],
-                    &self.context.agents,
-                    self.context.console,
-                )?;
-            }
+                .is_some_and(|id| defines(verb) && has(trial.cib(), id.trim_end_matches(':')));
+            let (agents, console) = (&self.context.agents, &mut *self.context.console);
+            let how = match known {
+                true => configure::redefine,
+                false => configure::run,
+            };
             trial
-                .run(verb, rest, &self.context.agents, self.context.console)
+                .edit(how, verb, rest, agents, console)
                 .map_err(in_line)?;
         }
         *session = trial;
         Ok(())
     }
 
-    /// `edit`: the configuration in `$EDITOR`; the difference is shown before `commit`.
-    fn edit(&mut self, session: &mut Session) -> Result<(), Failure> {
-        let before = configure::show(session.cib(), &[])?;
-        let after = edited(&before)?;
+    /// `edit [ID …]`: the configuration, or these objects, in `$EDITOR`; the difference is shown
+    /// before `commit`.
+    fn edit(&mut self, session: &mut Session, ids: &[String]) -> Result<(), Failure> {
+        let before = configure::show(session.cib(), ids)?;
+        let after = edited(&before, self.context.options.editor.as_deref())?;
         if before == after {
             return Ok(());
         }
-        self.apply_text(session, &after, true, "the edited text")?;
+        let whole = configure::show(session.cib(), &[])?;
+        self.apply_text(session, &after, ids.is_empty(), "the edited text")?;
         let now = configure::show(session.cib(), &[])?;
-        self.context.console.print(&diff::unified(&before, &now));
+        self.context.console.print(&diff::unified(&whole, &now));
         Ok(())
+    }
+
+    /// `simulate [scores]`: what the cluster would do if this were committed.
+    fn simulate(&mut self, session: &Session, words: &[String]) -> Result<(), Failure> {
+        let mut scores = false;
+        for word in words {
+            match word.as_str() {
+                "scores" => scores = true,
+                "nograph" | "actions" | "utilization" | "v" | "vv" | "vvv" => {}
+                _ => return Err(Failure::usage("usage: crm configure simulate [scores]")),
+            }
+        }
+        // A copy has no status of its own.
+        let mut cib = backend::cib(self.context.backend.cluster(), true)?;
+        let wanted = session.cib().section(Section::Configuration);
+        *cib.section_mut(Section::Configuration) = wanted.cloned().unwrap_or_default();
+        let options = scheduler::Options {
+            now: backend::now_s(),
+        };
+        let plan = match scores {
+            true => scheduler::schedule_with_scores(cib.root(), &options),
+            false => scheduler::schedule(cib.root(), &options),
+        };
+        plan::print(self.context.console, &plan);
+        Ok(())
+    }
+
+    /// `validate-all RESOURCE`: its agent looks at its parameters.
+    fn validate_all(&mut self, session: &Session, words: &[String]) -> Result<(), Failure> {
+        let [id] = words else {
+            return Err(Failure::usage("usage: crm configure validate-all RESOURCE"));
+        };
+        let config = cib::config::Config::new(session.cib());
+        let Some(resource) = config.resource(id) else {
+            return Err(Failure::no_such(format!("object {id} does not exist")));
+        };
+        let complaint = validate::complaint(&config, &resource, &self.context.agents)?;
+        match complaint {
+            None => Ok(()),
+            Some(text) => Err(Failure::new(Exit::NotConfigured, format!("{id}: {text}"))),
+        }
     }
 
     /// Refuses to delete what runs: it would be stopped as an orphan, unseen.
@@ -209,7 +262,7 @@ impl Shell<'_> {
         if force || !self.context.backend.live() {
             return Ok(());
         }
-        let status = backend::status(self.context.backend)?;
+        let status = backend::status(&mut self.context.backend)?;
         for id in words {
             let running = view::find_resource(&status.resources, id).is_some_and(|r| r.active);
             if running {
@@ -260,7 +313,15 @@ fn without_force(words: &[String]) -> Vec<String> {
 fn defines(verb: &str) -> bool {
     !matches!(
         verb,
-        "property" | "rsc_defaults" | "op_defaults" | "node" | "xml" | "delete" | "erase"
+        "property"
+            | "rsc_defaults"
+            | "op_defaults"
+            | "node"
+            | "xml"
+            | "delete"
+            | "erase"
+            | "rename"
+            | "fencing_topology"
     )
 }
 
@@ -269,11 +330,14 @@ fn has(cib: &Cib, id: &str) -> bool {
 }
 
 /// A text after its editor has ended.
-fn edited(text: &str) -> Result<String, Failure> {
-    let editor = ["VISUAL", "EDITOR"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
-        .unwrap_or_else(|| "vi".to_owned());
+fn edited(text: &str, editor: Option<&str>) -> Result<String, Failure> {
+    let by_environment = || {
+        ["VISUAL", "EDITOR"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+    };
+    let editor = editor.map(str::to_owned).or_else(by_environment);
+    let editor = editor.unwrap_or_else(|| "vi".to_owned());
     let path = std::env::temp_dir().join(format!("crm-edit-{}.txt", std::process::id()));
     let failed =
         |what: &str, error: std::io::Error| Failure::new(Exit::IoErr, format!("{what}: {error}"));
@@ -309,6 +373,16 @@ fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
 }
 
 /// Verbs of the level besides the edits.
-pub(super) const VERBS: [&str; 9] = [
-    "commit", "show", "verify", "refresh", "reset", "save", "load", "edit", "delete",
+pub(super) const VERBS: [&str; 11] = [
+    "commit",
+    "show",
+    "verify",
+    "refresh",
+    "reset",
+    "save",
+    "load",
+    "edit",
+    "simulate",
+    "ptest",
+    "validate-all",
 ];

@@ -1,15 +1,20 @@
 //! Levels and lines: where we are, what a word means there, what happens at the end of a level.
 
 mod configure;
+mod levels;
+mod prompt;
+mod status;
 
-use super::configure::EDITS;
+pub(super) use levels::{ALIASES, GENERAL, Level, TOP};
+pub(super) use status::OPTIONS as STATUS_OPTIONS;
+
 use super::session::Session;
 use super::words::{self, Joiner};
-use super::{Context, node, ra, resource};
-use crate::cli::backend;
+use super::{Context, cluster, corosync, history, node, ra, resource, shadows, validate};
+use crate::cli::backend::Backend;
 use crate::cli::exit::{Exit, Failure};
-use crate::view;
-
+use crate::cli::report::{self, Wanted};
+use levels::{pick, top};
 use std::io::BufRead;
 
 /// The shell: a stack of levels, and the configuration under edit.
@@ -19,16 +24,6 @@ pub(crate) struct Shell<'a> {
     session: Option<Session>,
     failed: bool,
     quit: bool,
-}
-
-/// A level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Level {
-    Configure,
-    Node,
-    Resource,
-    Ra,
-    Cib,
 }
 
 impl<'a> Shell<'a> {
@@ -99,45 +94,6 @@ impl<'a> Shell<'a> {
         self.leave_all();
     }
 
-    /// Commands typed at a prompt.
-    pub(super) fn prompt(&mut self) {
-        let Ok(mut editor) = rustyline::DefaultEditor::new() else {
-            return self.script(&mut std::io::stdin().lock());
-        };
-        let host =
-            backend::local_node(self.context.backend).unwrap_or_else(|_| backend::host_name());
-        let mut joiner = Joiner::default();
-        while !self.quit {
-            let prompt = match joiner.is_open() {
-                true => "   > ".to_owned(),
-                false => format!("crm(live/{host}){}# ", self.path()),
-            };
-            match editor.readline(&prompt) {
-                Ok(line) => {
-                    if let Some(whole) = joiner.push(&line) {
-                        let _ = editor.add_history_entry(whole.as_str());
-                        self.line(&whole);
-                    }
-                }
-                Err(rustyline::error::ReadlineError::Interrupted) => {
-                    let _ = joiner.finish();
-                }
-                Err(_) => break,
-            }
-        }
-        self.leave_all();
-        // What was typed wrong and then right is no failure of the whole.
-        self.failed = false;
-    }
-
-    fn path(&self) -> String {
-        self.levels
-            .iter()
-            .map(|l| l.name())
-            .collect::<Vec<_>>()
-            .join("/")
-    }
-
     /// One logical line.
     pub(super) fn line(&mut self, line: &str) {
         let result = split(line).and_then(|words| self.execute(&words));
@@ -171,15 +127,12 @@ impl<'a> Shell<'a> {
 
     /// A word where no level is open.
     fn top(&mut self, verb: &str, rest: &[String]) -> Result<(), Failure> {
-        let names: Vec<&str> = TOP.iter().map(|(name, _)| *name).collect();
-        let name = match ALIASES.iter().find(|(alias, _)| *alias == verb) {
-            Some((_, name)) => name,
-            None => pick("", &names, verb)?,
-        };
+        let name = top(verb)?;
         let level = TOP.iter().find(|(n, _)| *n == name).and_then(|(_, l)| *l);
         let Some(level) = level else {
             return match name {
                 "status" => self.status(rest),
+                "report" => self.report(rest),
                 "verify" => self.at(Level::Configure, "verify", rest),
                 _ => Err(Failure::new(
                     Exit::Unimplemented,
@@ -205,7 +158,7 @@ impl<'a> Shell<'a> {
 
     fn enter(&mut self, level: Level) -> Result<(), Failure> {
         if level == Level::Configure && self.session.is_none() {
-            self.session = Some(Session::begin(self.context.backend)?);
+            self.session = Some(Session::begin(&mut self.context.backend)?);
         }
         self.levels.push(level);
         Ok(())
@@ -268,11 +221,34 @@ impl<'a> Shell<'a> {
     }
 
     fn commit(&mut self, session: &mut Session, force: bool) -> Result<(), Failure> {
-        let changed = session.commit(self.context.backend, self.context.console, force)?;
+        self.ask_agents(session);
+        let changed = session.commit(&mut self.context.backend, self.context.console, force)?;
         if changed && self.context.options.wait {
             self.context.wait()?;
         }
         Ok(())
+    }
+
+    /// Agents of primitives that are new, or have changed, look at their parameters; what they
+    /// say is a warning, as another node may have what this one lacks.
+    fn ask_agents(&mut self, session: &Session) {
+        use cib::config::Config;
+        if !self.context.backend.live() {
+            return;
+        }
+        let (old, new) = (Config::new(session.base()), Config::new(session.cib()));
+        let resources = new.resources().into_iter();
+        let changed = resources.filter(|r| {
+            r.kind == cib::config::Kind::Primitive
+                && old.resource(r.id).map(|o| old.parameters(&o)) != Some(new.parameters(r))
+        });
+        for resource in changed.take(AGENTS_ASKED_MAX) {
+            let agents = &self.context.agents;
+            if let Ok(Some(text)) = validate::complaint(&new, &resource, agents) {
+                let text = format!("{}: {text}", resource.id);
+                self.context.console.warning(&text);
+            }
+        }
     }
 
     /// A verb of a level.
@@ -281,7 +257,10 @@ impl<'a> Shell<'a> {
         let verb = pick(level.name(), &verbs, verb)?;
         match level {
             Level::Configure => self.configure(verb, rest),
-            Level::Cib => self.cib(verb),
+            Level::Cib => shadows::run(&mut self.context, verb, rest),
+            Level::Cluster => cluster::run(&mut self.context, verb, rest),
+            Level::Corosync => corosync::run(&mut self.context, verb, rest),
+            Level::History => history::run(&mut self.context, verb, rest),
             Level::Ra => ra::run(&mut self.context, verb, rest),
             Level::Node => {
                 node::run(&mut self.context, verb, rest)?;
@@ -301,64 +280,13 @@ impl<'a> Shell<'a> {
         Ok(())
     }
 
-    fn cib(&mut self, verb: &str) -> Result<(), Failure> {
-        match verb {
-            "show" | "list" => {
-                let cib = backend::cib(self.context.backend, true)?;
-                self.context.console.print(&cib.to_xml());
-                Ok(())
-            }
-            other => Err(Failure::new(
-                Exit::Unimplemented,
-                format!("cib {other} is not offered yet"),
-            )),
-        }
-    }
-
-    fn status(&mut self, words: &[String]) -> Result<(), Failure> {
-        let mut options = view::text::Options {
-            inactive: true,
-            ..view::text::Options::default()
-        };
-        for word in words {
-            match word.as_str() {
-                "bynode" => options.by_node = true,
-                "failcounts" => options.failcounts = true,
-                "ops" => options.operations = true,
-                "timing" => options.timing = true,
-                "noheaders" => options.no_headers = true,
-                "full" => {
-                    options.attributes = true;
-                    options.operations = true;
-                    options.failcounts = true;
-                }
-                // Inactive resources are always shown, and there are no tickets.
-                "inactive" | "verbose" | "quiet" | "tickets" => {}
-                "detail" | "brief" => {
-                    let text = format!("status {word} is not offered: use `crm status xml`");
-                    return Err(Failure::new(Exit::Unimplemented, text));
-                }
-                "xml" => {
-                    let status = backend::status(self.context.backend)?;
-                    self.context
-                        .console
-                        .print(&view::xml::document(&status, "crm_mon"));
-                    return Ok(());
-                }
-                "simple" => {
-                    let status = backend::status(self.context.backend)?;
-                    self.context.console.line(&view::nagios::simple(&status).0);
-                    return Ok(());
-                }
-                other => {
-                    return Err(Failure::usage(format!("status has no option `{other}`")));
-                }
-            }
-        }
-        let status = backend::status(self.context.backend)?;
-        self.context
-            .console
-            .print(&view::text::document(&status, options));
+    fn report(&mut self, words: &[String]) -> Result<(), Failure> {
+        let wanted = Wanted::read(words, "usage: crm report [-f FROM] [-t TO] [DESTINATION]")?;
+        let path = report::write(&mut self.context.backend, &wanted)?;
+        self.context.console.line(&format!(
+            "{} holds what this node knows, without secrets; the log and the decisions of another node lie there",
+            path.display()
+        ));
         Ok(())
     }
 
@@ -368,28 +296,6 @@ impl<'a> Shell<'a> {
             Some(level) => format!("{}: {}\n", level.name(), level.verbs().join(" ")),
         };
         self.context.console.print(&text);
-    }
-}
-
-impl Level {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Configure => "configure",
-            Self::Node => "node",
-            Self::Resource => "resource",
-            Self::Ra => "ra",
-            Self::Cib => "cib",
-        }
-    }
-
-    fn verbs(self) -> Vec<&'static str> {
-        match self {
-            Self::Configure => [&EDITS[..], &configure::VERBS[..]].concat(),
-            Self::Node => node::VERBS.to_vec(),
-            Self::Resource => resource::verbs(),
-            Self::Ra => ra::VERBS.to_vec(),
-            Self::Cib => vec!["show", "list", "new", "use", "commit", "diff", "import"],
-        }
     }
 }
 
@@ -404,74 +310,43 @@ fn split(line: &str) -> Result<Vec<String>, Failure> {
     }
 }
 
-/// The verb meant: exact, or the only one that begins so.
-fn pick<'v>(level: &str, verbs: &[&'v str], word: &str) -> Result<&'v str, Failure> {
-    if let Some(verb) = verbs.iter().find(|v| **v == word) {
-        return Ok(verb);
-    }
-    let fits: Vec<&str> = verbs
-        .iter()
-        .filter(|v| !word.is_empty() && v.starts_with(word))
-        .copied()
-        .collect();
-    let name = match level {
-        "" => word.to_owned(),
-        level => format!("{level}.{word}"),
-    };
-    match fits.as_slice() {
-        [verb] => Ok(verb),
-        [] => Err(Failure::usage(format!("{name}: No such command"))),
-        several => Err(Failure::usage(format!(
-            "{name}: which of {}?",
-            several.join(", ")
-        ))),
-    }
+/// False for commands that only look at this machine, or have something to say without a cluster.
+pub(super) fn needs_cluster(words: &[String]) -> bool {
+    let first = words.first().map(String::as_str).unwrap_or_default();
+    let alone = ["ra", "cluster", "corosync", "report", "history", "cib"];
+    !(["help", "?", "ls"].contains(&first) || top(first).is_ok_and(|name| alone.contains(&name)))
 }
 
-/// True for commands that only look at this machine.
-pub(super) fn needs_no_cluster(words: &[String]) -> bool {
-    matches!(words.first().map(String::as_str), Some("ra" | "help"))
-}
-
-const TOP: [(&str, Option<Level>); 7] = [
-    ("configure", Some(Level::Configure)),
-    ("node", Some(Level::Node)),
-    ("resource", Some(Level::Resource)),
-    ("ra", Some(Level::Ra)),
-    ("cib", Some(Level::Cib)),
-    ("status", None),
-    ("verify", None),
-];
-/// Short names people type.
-const ALIASES: [(&str, &str); 6] = [
-    ("cf", "configure"),
-    ("cfg", "configure"),
-    ("conf", "configure"),
-    ("rsc", "resource"),
-    ("st", "status"),
-    ("nd", "node"),
-];
-const CHANGING_NODE_VERBS: [&str; 6] = [
+/// Agents that are asked before a commit.
+const AGENTS_ASKED_MAX: usize = 16;
+const CHANGING_NODE_VERBS: [&str; 7] = [
     "standby",
     "online",
     "maintenance",
     "ready",
     "attribute",
     "status-attr",
+    "utilization",
 ];
 /// What `crm help` prints.
 pub(super) const HELP: &str = "\
-usage: crm [-w|--wait] [-F|--force] [-f FILE] [-c CIB_FILE] [COMMAND …]
+usage: crm [-w|--wait] [-F|--force] [-f FILE] [-c CIB] [COMMAND …]
 
 Without a command, crm reads commands from standard input, with a prompt on a terminal.
 
   status [bynode] [xml]      how the cluster stands
   configure …                primitive, group, clone, location, colocation, order, property,
-                             rsc_defaults, op_defaults, show, edit, delete, erase, verify, commit
+                             rsc_defaults, op_defaults, tag, fencing_topology, alert, show, edit,
+                             delete, rename, erase, verify, simulate, commit
   node …                     standby, online, maintenance, ready, show, attribute, fence
   resource …                 start, stop, restart, cleanup, status, move, ban, clear, manage,
-                             unmanage, meta, param, failcount
-  ra …                       classes, list, providers, info
+                             unmanage, meta, param, failcount, trace, constraints, operations
+  cluster …                  status, health, start, stop, remove, wait_for_startup
+  corosync …                 status, show, get, set, reload
+  history …                  info, events, log, transition, diff
+  cib …                      new, use, diff, commit, list, delete: copies to work on
+  ra …                       classes, list, providers, info, validate
+  verify, report             whether the configuration is sound; an archive for helpers
   cd LEVEL, up, quit         levels
 
 crm(8) has examples.

@@ -142,25 +142,12 @@ fn set_line(c: &Element, full: bool) -> String {
         words.push("set".to_owned());
         let members = set.all("resource_ref").filter_map(Element::id);
         words.extend(members.map(str::to_owned));
-        let mut options: Vec<String> = set
-            .attrs
-            .iter()
-            .filter(|(n, _)| n != "id")
-            .map(|(n, v)| format!("{n}={v}"))
-            .collect();
-        options.sort();
-        words.extend(options);
+        words.extend(options_of(set));
         if full {
             words.push(format!("(id:{})", set.id().unwrap_or_default()));
         }
     }
-    let mut options: Vec<String> = c
-        .attrs
-        .iter()
-        .filter(|(n, _)| n != "id")
-        .map(|(n, v)| format!("{n}={v}"))
-        .collect();
-    options.sort();
+    let options = options_of(c);
     if !options.is_empty() {
         words.push("setoptions".to_owned());
         words.extend(options);
@@ -169,6 +156,14 @@ fn set_line(c: &Element, full: bool) -> String {
         words.push(format!("(id:{})", c.id().unwrap_or_default()));
     }
     words.join(" ")
+}
+
+/// Its attributes but the id, by name.
+fn options_of(element: &Element) -> Vec<String> {
+    let named = element.attrs.iter().filter(|(n, _)| n != "id");
+    let mut options: Vec<String> = named.map(|(n, v)| format!("{n}={v}")).collect();
+    options.sort();
+    options
 }
 
 /// What a location is about: its attribute and value.
@@ -277,13 +272,7 @@ fn rule_text(rule: &Element, indent: usize, full: bool, text: &mut String) {
                 "date_spec" => "Date Spec",
                 _ => "Duration",
             };
-            let mut parts: Vec<String> = spec
-                .attrs
-                .iter()
-                .filter(|(n, _)| n != "id")
-                .map(|(n, v)| format!("{n}={v}"))
-                .collect();
-            parts.sort();
+            let parts = options_of(spec);
             let _ = writeln!(
                 text,
                 "{margin}    {name}: {}{}",

@@ -4,8 +4,11 @@ use super::super::agent::{self, MetaData};
 use super::super::level::misused;
 use super::super::words::is_it;
 use super::super::{Context, resource::ops};
+use crate::cli::crm::agents::Agents;
 use crate::cli::exit::Failure;
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Classes of this machine, by name.
 fn classes(cx: &Context<'_>) -> Vec<String> {
@@ -124,11 +127,12 @@ pub(in crate::cli) fn columns(
     names: &[String],
     spec: impl Fn(&str) -> String,
 ) -> Result<(), Failure> {
-    for name in names {
-        let short = match cx.flags.has("nodesc") {
-            true => String::new(),
-            false => short_of(cx, &spec(name)),
-        };
+    let specs: Vec<String> = names.iter().map(|name| spec(name)).collect();
+    let shorts = match cx.flags.has("nodesc") {
+        true => vec![String::new(); specs.len()],
+        false => shorts_of(&cx.agents, &specs),
+    };
+    for (name, short) in names.iter().zip(shorts) {
         match short.is_empty() {
             true => cx.console.line(name),
             false => cx.console.line(&format!("{name} - {short}")),
@@ -137,11 +141,33 @@ pub(in crate::cli) fn columns(
     Ok(())
 }
 
-fn short_of(cx: &Context<'_>, spec: &str) -> String {
+/// What each agent says of itself in a line. Agents are programs, some of them slow to start:
+/// several are asked at once.
+fn shorts_of(agents: &Agents, specs: &[String]) -> Vec<String> {
+    let shorts = Mutex::new(vec![String::new(); specs.len()]);
+    let next = AtomicUsize::new(0);
+    let take = || {
+        let at = next.fetch_add(1, Ordering::Relaxed);
+        Some((at, specs.get(at)?))
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..ASKED_AT_ONCE {
+            scope.spawn(|| {
+                while let Some((at, spec)) = take() {
+                    let short = short_of(agents, spec);
+                    shorts.lock().unwrap_or_else(PoisonError::into_inner)[at] = short;
+                }
+            });
+        }
+    });
+    shorts.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn short_of(agents: &Agents, spec: &str) -> String {
     use crate::cli::crm::ra;
-    let agent = cx.agents.resolve(spec);
+    let agent = agents.resolve(spec);
     let element =
-        agent.and_then(|a| ra::meta_data(&cx.agents, &a).and_then(|t| ra::parse_meta(&a, &t)));
+        agent.and_then(|a| ra::meta_data(agents, &a).and_then(|t| ra::parse_meta(&a, &t)));
     let Ok(element) = element else {
         return String::new();
     };
@@ -208,3 +234,6 @@ fn on_a_line(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     lines.join(" ")
 }
+
+/// Agents that are asked for their descriptions at the same time.
+const ASKED_AT_ONCE: usize = 8;

@@ -67,12 +67,17 @@ pub(super) const LEVEL: Level = Level {
         verb("unmanage", "RESOURCE...", &["file"], roles::unmanage),
         verb(
             "move",
-            "RESOURCE [NODE]",
+            "RESOURCE [NODE] [lifetime=DURATION]",
             &["wait", "file"],
             moves::relocate,
         ),
         also("move-with-constraint", "move"),
-        verb("ban", "RESOURCE [NODE]", &["wait", "file"], moves::ban),
+        verb(
+            "ban",
+            "RESOURCE [NODE] [lifetime=DURATION]",
+            &["wait", "file"],
+            moves::ban,
+        ),
         verb("clear", "RESOURCE [NODE]", &["wait", "file"], moves::clear),
         verb(
             "update",

@@ -5,130 +5,122 @@ use super::super::change::{known, known_node};
 use super::super::level::misused;
 use crate::cli::backend;
 use crate::cli::exit::{Exit, Failure};
-use crate::view;
-use cib::{Cib, Element, Section, edit};
+use crate::cli::moves::{self, Wish};
 
-/// `RESOURCE [NODE]`; `lifetime=` and `--promoted` are other people's.
-fn words_of(words: &[String]) -> Result<(&str, Option<&str>), Failure> {
-    if let Some(word) = words.iter().find(|w| w.contains('=')) {
-        return Err(Failure::new(
-            Exit::Unimplemented,
-            format!("{word} is not offered: the constraint stays until `pcs resource clear`"),
-        ));
+/// `RESOURCE [NODE] [lifetime=DURATION]`.
+struct Words<'a> {
+    id: &'a str,
+    node: Option<&'a str>,
+    until: Option<i64>,
+}
+
+fn words_of(words: &[String]) -> Result<Words<'_>, Failure> {
+    let mut until = None;
+    let mut places = Vec::new();
+    for word in words {
+        match word.split_once('=') {
+            Some(("lifetime", text)) => {
+                let end = moves::end_of(text);
+                until = Some(end.ok_or_else(|| {
+                    Failure::usage(format!(
+                        "invalid lifetime '{text}': an ISO 8601 duration is expected, PT1H for an hour"
+                    ))
+                })?);
+            }
+            Some(_) => {
+                return Err(Failure::new(
+                    Exit::Unimplemented,
+                    format!("{word} is not offered"),
+                ));
+            }
+            None => places.push(word.as_str()),
+        }
     }
-    match words {
-        [id] => Ok((id, None)),
-        [id, node] => Ok((id, Some(node))),
+    match places.as_slice() {
+        [id] => Ok(Words {
+            id,
+            node: None,
+            until,
+        }),
+        [id, node] => Ok(Words {
+            id,
+            node: Some(*node),
+            until,
+        }),
         _ => Err(misused()),
     }
 }
 
 /// `move RESOURCE [NODE]`: prefers the node until `clear`; without one, leaves where it is.
 pub(super) fn relocate(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let (id, node) = words_of(words)?;
+    let Words { id, node, until } = words_of(words)?;
     let Some(node) = node else {
         return ban(cx, words);
     };
-    let constraint_id = format!("cli-prefer-{id}");
+    let wish = wish(id, node, true, until);
     cx.edit(|cib| {
         known(cib, id)?;
         known_node(cib, node)?;
-        take_away(cib, id, None);
-        put(cib, &constraint_id, id, node, "INFINITY")
+        moves::clear(cib, id, None);
+        wish.put(cib)
     })?;
     cx.note(&format!(
-        "Location constraint to move resource '{id}' has been created: {constraint_id}; `pcs resource clear {id}` removes it"
+        "Location constraint to move resource '{id}' has been created: {}; `pcs resource clear {id}` removes it",
+        wish.id()
     ));
     cx.settle_with(id, true)
 }
 
 /// `ban RESOURCE [NODE]`: without a node, where it runs now.
 pub(super) fn ban(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let (id, node) = words_of(words)?;
+    let Words { id, node, until } = words_of(words)?;
     known(&cx.cib()?, id)?;
     let node = match node {
         Some(node) => node.to_owned(),
-        None => where_it_runs(cx, id)?,
+        None => {
+            let nowhere = format!(
+                "You must specify a node when moving/banning a stopped resource: {id} runs nowhere"
+            );
+            moves::the_node_of(&backend::status(cx.backend)?, id, nowhere)?
+        }
     };
-    let constraint_id = format!("cli-ban-{id}-on-{node}");
+    let wish = wish(id, &node, false, until);
     cx.edit(|cib| {
         known(cib, id)?;
         known_node(cib, &node)?;
-        take_away(cib, id, Some(&node));
-        put(cib, &constraint_id, id, &node, "-INFINITY")
+        moves::clear(cib, id, Some(&node));
+        wish.put(cib)
     })?;
     cx.warning(&format!(
-        "Creating location constraint '{constraint_id}' with a score of -INFINITY for resource {id} on {node}.\n\tThis will prevent {id} from running on {node} until the constraint is removed\n\tThis will be the case even if {node} is the last node in the cluster"
+        "Creating location constraint '{}' with a score of -INFINITY for resource {id} on {node}.\n\tThis will prevent {id} from running on {node} until the constraint is removed\n\tThis will be the case even if {node} is the last node in the cluster",
+        wish.id()
     ));
     cx.settle()?;
     Ok(())
 }
 
-fn where_it_runs(cx: &mut Context<'_>, id: &str) -> Result<String, Failure> {
-    let status = backend::status(cx.backend)?;
-    let places = view::find_resource(&status.resources, id).map(view::places);
-    let mut nodes: Vec<String> = places
-        .unwrap_or_default()
-        .into_iter()
-        .map(|p| p.0)
-        .collect();
-    nodes.sort();
-    nodes.dedup();
-    match nodes.as_slice() {
-        [node] => Ok(node.clone()),
-        [] => Err(Failure::new(
-            Exit::Error,
-            format!(
-                "You must specify a node when moving/banning a stopped resource: {id} runs nowhere"
-            ),
-        )),
-        several => Err(Failure::new(
-            Exit::Error,
-            format!("{id} runs on {}: name the node", several.join(", ")),
-        )),
+fn wish<'a>(resource: &'a str, node: &'a str, wanted: bool, until: Option<i64>) -> Wish<'a> {
+    Wish {
+        resource,
+        node,
+        wanted,
+        role: "Started",
+        until,
     }
-}
-
-fn put(cib: &mut Cib, id: &str, rsc: &str, node: &str, score: &str) -> Result<(), Failure> {
-    let constraint = Element::new("rsc_location")
-        .with("id", id)
-        .with("rsc", rsc)
-        .with("role", "Started")
-        .with("node", node)
-        .with("score", score);
-    Ok(edit::insert(cib, Section::Constraints, constraint)?)
-}
-
-/// Takes the constraints of `move` and `ban` away, from whichever tool they are; returns their
-/// ids.
-fn take_away(cib: &mut Cib, id: &str, node: Option<&str>) -> Vec<String> {
-    let mut removed = Vec::new();
-    if cib.section(Section::Constraints).is_none() {
-        return removed;
-    }
-    let prefer = format!("cli-prefer-{id}");
-    let ban = format!("cli-ban-{id}-on-");
-    cib.section_mut(Section::Constraints).children.retain(|c| {
-        let own = c.id().unwrap_or_default();
-        let ours = c.attr("rsc") == Some(id) && (own == prefer || own.starts_with(&ban));
-        let gone = ours && node.is_none_or(|n| c.attr("node") == Some(n));
-        if gone {
-            removed.push(own.to_owned());
-        }
-        !gone
-    });
-    removed
 }
 
 /// `clear RESOURCE [NODE]`.
 pub(super) fn clear(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let (id, node) = words_of(words)?;
+    let Words { id, node, until } = words_of(words)?;
+    if until.is_some() {
+        return Err(misused());
+    }
     let removed = cx.edit(|cib| {
         known(cib, id)?;
         if let Some(node) = node {
             known_node(cib, node)?;
         }
-        Ok(take_away(cib, id, node))
+        Ok(moves::clear(cib, id, node))
     })?;
     for constraint in removed {
         cx.note(&format!("Removing constraint: {constraint}"));

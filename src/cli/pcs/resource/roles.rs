@@ -167,34 +167,25 @@ pub(super) fn restart(cx: &mut Context<'_>, words: &[String]) -> Result<(), Fail
     let request = Request::WaitIdle {
         timeout_ms: patience,
     };
-    let set = format!("{id}-meta_attributes");
-    cx.edit(|cib| {
-        put(
-            object(cib, id)?,
-            "meta_attributes",
-            &set,
-            "target-role",
-            "Stopped",
-        );
-        Ok(())
-    })?;
+    set_role(cx, id, "Stopped")?;
     let stopped = ask_done(cx.backend, &request);
     // Started again whatever became of the wait: nobody asked for it to stay stopped.
     let role = role.unwrap_or_default();
-    cx.edit(|cib| {
-        put(
-            object(cib, id)?,
-            "meta_attributes",
-            &set,
-            "target-role",
-            &role,
-        );
-        Ok(())
-    })?;
+    set_role(cx, id, &role)?;
     stopped?;
     ask_done(cx.backend, &request)?;
     cx.console.line(&format!("{id} successfully restarted"));
     Ok(())
+}
+
+/// What is wanted of a resource, in its own attributes; an empty role takes it back.
+fn set_role(cx: &mut Context<'_>, id: &str, role: &str) -> Result<(), Failure> {
+    let set = format!("{id}-meta_attributes");
+    cx.edit(|cib| {
+        let owner = object(cib, id)?;
+        put(owner, "meta_attributes", &set, "target-role", role);
+        Ok(())
+    })
 }
 
 fn own_role(cib: &Cib, id: &str) -> Option<String> {

@@ -1,0 +1,64 @@
+//! The daemon as a service of this machine: start, stop, enable, disable. Other machines are not
+//! reached from here.
+
+use super::exit::{Exit, Failure};
+use crate::paths::Paths;
+use std::process::Command;
+
+/// Has systemd, or the init script where there is no systemd, do it.
+///
+/// # Errors
+/// [`Exit::Unavailable`] where there is neither; what they say themselves.
+pub(crate) fn tell(paths: &Paths, verb: &str) -> Result<(), Failure> {
+    let script = paths.init_d().join("mainstay");
+    let mut command = if paths.root().join("run/systemd/system").is_dir() {
+        let mut command = Command::new("systemctl");
+        command.args([verb, "mainstay"]);
+        command
+    } else if script.exists() && INIT_VERBS.contains(&verb) {
+        let mut command = Command::new(&script);
+        command.arg(verb);
+        command
+    } else {
+        return Err(Failure::new(
+            Exit::Unavailable,
+            format!("this machine has no systemd: use /etc/init.d/mainstay to {verb} it"),
+        ));
+    };
+    match command.status() {
+        Ok(code) if code.success() => Ok(()),
+        Ok(code) => Err(Failure::new(
+            Exit::Error,
+            format!("{verb} of mainstay failed ({code}): `journalctl -u mainstay` tells why"),
+        )),
+        Err(e) => Err(Failure::new(
+            Exit::Error,
+            format!("{}: {e}", command.get_program().display()),
+        )),
+    }
+}
+
+/// Whether the words name other machines than this one.
+///
+/// # Errors
+/// They do.
+pub(crate) fn only_here(
+    words: &[String],
+    here: &str,
+    all: bool,
+    program: &str,
+    verb: &str,
+) -> Result<(), Failure> {
+    if !all && words.iter().all(|word| word == here) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Unimplemented,
+        format!(
+            "other nodes are not reached from here: run `{program} cluster {verb}`, or `systemctl {verb} mainstay`, on each of them"
+        ),
+    ))
+}
+
+/// What an init script does.
+const INIT_VERBS: [&str; 3] = ["start", "stop", "restart"];
