@@ -233,13 +233,14 @@ fn the_prompt_completes_names_and_remembers_what_was_typed() {
     );
     c.tells("node1", "mainstay complete mainstay -- li", &["lint\n"]);
     // As bash asks, with a word that it splits at the colon.
-    let file = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/scripts/completion/mainstay.bash"
-    );
+    let file = include_str!("../../scripts/completion/mainstay.bash");
     let completed = |line: &str| {
-        let point = line.len();
-        c.run("node1", &format!("bash -c '. {file}; COMP_LINE=\"{line}\" COMP_POINT={point}; _mainstay_complete crm; echo ${{COMPREPLY[*]}}'"))
+        let ask = format!(
+            "{file}\nCOMP_LINE='{line}' COMP_POINT={}; _mainstay_complete crm; echo ${{COMPREPLY[*]}}",
+            line.len()
+        );
+        let mut bash = c.command("node1", &["bash", "-c", &ask]).unwrap();
+        String::from_utf8(bash.output().unwrap().stdout).unwrap()
     };
     assert_eq!(completed("crm node stand"), "standby\n");
     assert_eq!(completed("crm node standby "), "node1\n");
