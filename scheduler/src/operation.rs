@@ -145,7 +145,7 @@ impl Cluster<'_> {
         let config = self.op_config(rsc, op, interval_ms, true);
         if let Some(config) = config {
             for (name, value) in &config.xml.attrs {
-                meta.insert(name.clone(), value.clone());
+                meta.insert(name.to_string(), value.to_string());
             }
             unpack_nvpairs(
                 self.cib,

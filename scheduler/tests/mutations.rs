@@ -138,7 +138,7 @@ fn mutate(tree: &mut Element, numbers: &mut Numbers) {
             let attrs = &mut parent.children[index].attrs;
             let count = attrs.len();
             if count > 0 {
-                value.clone_into(&mut attrs[which % count].1);
+                attrs[which % count].1 = value.as_str().into();
             }
         }
     });

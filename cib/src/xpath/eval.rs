@@ -4,7 +4,7 @@
 use super::parse::{Axis, Comparison, Expr, Function, Path, Step};
 use super::{Answer, Match, Place};
 use crate::error::{Error, Result};
-use crate::tree::Element;
+use crate::tree::{Element, Text};
 
 /// Most element visits of one query.
 pub const VISITS_MAX: usize = 20_000_000;
@@ -298,7 +298,7 @@ impl<'a> Query<'a> {
             let attr = self.flat[item.node]
                 .element
                 .map(|e| &e.attrs[item.attr - 1].1);
-            return Ok(attr.cloned().unwrap_or_default());
+            return Ok(attr.map(Text::to_string).unwrap_or_default());
         }
         let range = item.node..self.flat[item.node].end;
         self.visit(range.len())?;

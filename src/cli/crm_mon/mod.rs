@@ -346,8 +346,8 @@ fn xml(
 /// The same as older versions of Pacemaker's tool wrote it (`-X`).
 fn older(mut root: cib::Element) -> cib::Element {
     let version = crate::DC_VERSION.split('-').next().unwrap_or_default();
-    root.name = "crm_mon".to_owned();
-    root.attrs = vec![("version".to_owned(), version.to_owned())];
+    root.name = "crm_mon".into();
+    root.attrs = vec![("version".into(), version.into())];
     root.children.retain(|part| part.name != "status");
     root
 }
