@@ -6,6 +6,7 @@ use crate::operation::Requires;
 use crate::options::NoQuorum;
 use crate::resource::Role;
 use crate::text::op_key;
+use cib::Text;
 use std::collections::BTreeMap;
 
 /// Bits of [`Action::flags`].
@@ -38,12 +39,12 @@ pub(crate) mod flag {
 #[derive(Clone, Debug)]
 pub(crate) struct Action {
     /// What is done: `start`, `cancel` …
-    pub(crate) task: String,
+    pub(crate) task: Text,
     /// What the key says, which differs for `cancel`.
-    pub(crate) op: String,
+    pub(crate) op: Text,
     pub(crate) interval_ms: u64,
     /// `ip_start_0`.
-    pub(crate) uuid: String,
+    pub(crate) uuid: Text,
     pub(crate) rsc: Option<RscId>,
     pub(crate) node: Option<NodeId>,
     pub(crate) flags: u16,
@@ -127,10 +128,10 @@ impl Cluster<'_> {
         }
         let id = self.actions.len();
         self.actions.push(Action {
-            task: task.to_owned(),
-            op: op.to_owned(),
+            task: task.into(),
+            op: op.into(),
             interval_ms,
-            uuid: op_key(&self.rscs[rsc].id, op, interval_ms),
+            uuid: op_key(&self.rscs[rsc].id, op, interval_ms).into(),
             rsc: Some(rsc),
             node,
             flags,
@@ -161,10 +162,10 @@ impl Cluster<'_> {
         }
         let id = self.actions.len();
         self.actions.push(Action {
-            task: task.to_owned(),
-            op: task.to_owned(),
+            task: task.into(),
+            op: task.into(),
             interval_ms: 0,
-            uuid: key.to_owned(),
+            uuid: key.into(),
             rsc: None,
             node,
             flags,
@@ -367,9 +368,7 @@ impl Cluster<'_> {
     /// Schedules the deletion of a fail count.
     pub(crate) fn clear_failcount(&mut self, rsc: RscId, node: NodeId) -> ActId {
         let id = self.action(rsc, "clear_failcount", 0, Some(node), false);
-        self.actions[id]
-            .meta
-            .insert("op_no_wait".to_owned(), "true".to_owned());
+        self.actions[id].meta.insert("op_no_wait", "true");
         id
     }
 
@@ -384,13 +383,9 @@ impl Cluster<'_> {
     ) -> ActId {
         let id = self.action(rsc, op, interval_ms, node, false);
         let action = &mut self.actions[id];
-        action.task = "cancel".to_owned();
-        for (name, value) in [
-            ("operation", op.to_owned()),
-            ("interval", interval_ms.to_string()),
-        ] {
-            action.meta.insert(name.to_owned(), value);
-        }
+        action.task = "cancel".into();
+        action.meta.insert("operation", op);
+        action.meta.insert("interval", interval_ms.to_string());
         id
     }
 }

@@ -71,7 +71,7 @@ impl<'a> Cluster<'a> {
         if interval_ms > 0
             && let Some(timeout) = details.meta.get("timeout")
         {
-            params.insert("CRM_meta_timeout".to_owned(), timeout.clone());
+            params.insert("CRM_meta_timeout".to_owned(), timeout.to_owned());
         }
         params
     }
@@ -231,9 +231,7 @@ impl<'a> Cluster<'a> {
     fn cancel_running(&mut self, rsc: RscId, node: NodeId, op: &HistoryOp) {
         let cancel = self.cancel_action(rsc, op.task, op.interval_ms, Some(node));
         if let Some(call) = op.xml.attr("call-id") {
-            self.actions[cancel]
-                .meta
-                .insert("call-id".to_owned(), call.to_owned());
+            self.actions[cancel].meta.insert("call-id", call);
         }
         self.order_op_then(rsc, "stop", cancel, relation::ORDERED);
     }

@@ -41,6 +41,7 @@ mod summary;
 mod text;
 mod unpack;
 mod utilization;
+mod values;
 mod view;
 
 pub use limit::{CONSTRAINT_PAIRS_MAX, NODES_MAX, PAIRS_MAX};
@@ -50,6 +51,7 @@ pub use plan::{
     ResourceStatus, Score, Synapse,
 };
 pub use shown::{Shown, ShownReplica};
+pub use values::Values;
 
 use cluster::Cluster;
 

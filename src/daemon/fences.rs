@@ -73,10 +73,7 @@ impl App {
         node: &(String, String),
         step: Step,
     ) {
-        let how = action
-            .meta
-            .get("stonith_action")
-            .map_or("reboot", |how| how);
+        let how = action.meta.get("stonith_action").unwrap_or("reboot");
         let (id, name) = node;
         if how == "on" {
             // A success would be taken for a certificate that the node is dead.
