@@ -74,6 +74,14 @@ impl Action {
     pub(crate) fn is(&self, flags: u16) -> bool {
         self.flags & flags == flags
     }
+
+    /// Whether it has this key, and is on this node or on none yet. Of a resource's many actions
+    /// most are on other nodes, so that is looked at first.
+    fn may_be(&self, op: &str, interval_ms: u64, node: Option<NodeId>) -> bool {
+        (node.is_none() || self.node.is_none() || self.node == node)
+            && self.interval_ms == interval_ms
+            && self.op == op
+    }
 }
 
 impl Cluster<'_> {
@@ -100,9 +108,8 @@ impl Cluster<'_> {
         node: Option<NodeId>,
         optional: bool,
     ) -> ActId {
-        let existing = self.find_actions(rsc, op, interval_ms, node);
-        let id = match existing.first() {
-            Some(id) => *id,
+        let id = match self.find_action(rsc, op, interval_ms, node) {
+            Some(id) => id,
             None => self.new_action(rsc, (op, task), interval_ms, node, optional),
         };
         self.update_optional(id, optional);
@@ -195,14 +202,33 @@ impl Cluster<'_> {
         let mut found = Vec::new();
         for id in self.rscs[rsc].actions.iter().rev() {
             let action = &mut self.actions[*id];
-            if action.interval_ms != interval_ms || action.op != op {
+            if !action.may_be(op, interval_ms, node) {
                 continue;
             }
-            if node.is_some() && action.node.is_none() {
+            if node.is_some() {
                 action.node = node;
             }
-            if node.is_none() || action.node == node {
-                found.push(*id);
+            found.push(*id);
+        }
+        found
+    }
+
+    /// The first of [`Cluster::find_actions`]; all of them take the node.
+    fn find_action(
+        &mut self,
+        rsc: RscId,
+        op: &str,
+        interval_ms: u64,
+        node: Option<NodeId>,
+    ) -> Option<ActId> {
+        let mut found = None;
+        for id in self.rscs[rsc].actions.iter().rev() {
+            let action = &mut self.actions[*id];
+            if action.may_be(op, interval_ms, node) {
+                if node.is_some() {
+                    action.node = node;
+                }
+                found = found.or(Some(*id));
             }
         }
         found
@@ -239,7 +265,7 @@ impl Cluster<'_> {
     ) -> Option<ActId> {
         self.rscs[rsc].actions.iter().rev().copied().find(|id| {
             let action = &self.actions[*id];
-            action.task == task && (node.is_none() || action.node == node)
+            (node.is_none() || action.node == node) && action.task == task
         })
     }
 

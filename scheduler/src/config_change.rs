@@ -165,12 +165,14 @@ impl<'a> Cluster<'a> {
     /// Pacemaker pcmk_sched_actions.c:pcmk__handle_rsc_config_changes.
     pub(crate) fn handle_config_changes(&mut self) {
         let histories = std::mem::take(&mut self.histories);
-        for node in 0..self.nodes.len() {
-            if !self.nodes[node].maintenance && !self.nodes[node].available() {
-                continue;
-            }
-            for history in histories.iter().filter(|history| history.node == node) {
-                self.check_history(history);
+        let mut by_node: Vec<&ResourceHistory> = histories.iter().collect();
+        by_node.sort_by_key(|history| history.node);
+        for of_node in by_node.chunk_by(|a, b| a.node == b.node) {
+            let node = &self.nodes[of_node[0].node];
+            if node.maintenance || node.available() {
+                for history in of_node {
+                    self.check_history(history);
+                }
             }
         }
         self.histories = histories;
