@@ -5,6 +5,7 @@
 //! (`resource`) → `config_change` → `assign` with `colocate` → actions (`probe`, `resource`,
 //! `recurring`, `fencing`) → `ordering` → `graph`; `summary`, `view` and the reasons tell the
 //! rest. Entities live in the arenas of `cluster` and refer to each other by index.
+//! `DIFFERENCES.md` says where the answer is another than Pacemaker's, and why.
 
 mod action;
 mod assign;
