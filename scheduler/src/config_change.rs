@@ -164,6 +164,7 @@ impl<'a> Cluster<'a> {
 
     /// Pacemaker pcmk_sched_actions.c:pcmk__handle_rsc_config_changes.
     pub(crate) fn handle_config_changes(&mut self) {
+        // Nobody asks for them any more, and they are big.
         let histories = std::mem::take(&mut self.histories);
         let mut by_node: Vec<&ResourceHistory> = histories.iter().collect();
         by_node.sort_by_key(|history| history.node);
@@ -175,7 +176,6 @@ impl<'a> Cluster<'a> {
                 }
             }
         }
-        self.histories = histories;
     }
 
     fn check_history(&mut self, history: &ResourceHistory<'a>) {
