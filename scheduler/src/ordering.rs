@@ -68,14 +68,6 @@ impl Cluster<'_> {
         self.forget_orderings();
     }
 
-    /// The relations say it all now; only what constraints asked for is named once more, where
-    /// orderings contradict each other. In a big cluster the rest is as much as the graph to come.
-    fn forget_orderings(&mut self) {
-        let configured = self.configured_orders.iter().map(|order| order.made.end);
-        self.orderings.truncate(configured.max().unwrap_or(0));
-        self.orderings.shrink_to_fit();
-    }
-
     /// Relates two actions; answers whether that was new
     /// (Pacemaker pe utils.c:order_actions).
     pub(crate) fn relate(&mut self, first: ActId, then: ActId, kind: u32) -> bool {
