@@ -38,3 +38,4 @@ mod tools;
 mod tutorial;
 mod vip_bad_input;
 mod vip_faults;
+mod walks;

@@ -13,6 +13,9 @@ pub(crate) mod session;
 mod shadows;
 mod shell;
 mod switch;
+#[cfg(test)]
+mod tests;
+mod usage;
 mod validate;
 pub(crate) mod words;
 

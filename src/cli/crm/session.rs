@@ -2,6 +2,7 @@
 
 use super::agents::Agents;
 use super::configure::{self, Remarks};
+use super::usage;
 use crate::cli::backend::{self, Backend};
 use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
@@ -108,6 +109,23 @@ impl Session {
         findings
     }
 
+    /// A finding; where it misses a name, with the nearest that there is.
+    fn explained(&self, finding: &Finding) -> String {
+        let text = describe(finding);
+        let missing = finding.what.split('"').nth(1).map(str::to_owned);
+        let missing = missing.filter(|_| finding.what.ends_with("does not exist"));
+        let failure = Failure::no_such(format!("{}: {}", finding.id, finding.what));
+        let near = usage::suggest(
+            failure.clone(),
+            missing.as_slice(),
+            &usage::names(&self.work),
+        );
+        match near == failure {
+            true => text,
+            false => near.text,
+        }
+    }
+
     /// Brings the edit to the cluster. Returns whether something changed there.
     ///
     /// # Errors
@@ -127,7 +145,7 @@ impl Session {
             match finding.severity {
                 Severity::Error => {
                     wrong += 1;
-                    console.error(&describe(&finding));
+                    console.error(&self.explained(&finding));
                 }
                 Severity::Warning => console.warning(&describe(&finding)),
             }

@@ -61,14 +61,14 @@ impl<'a> Attribute<'a> {
     /// Reads a command's words.
     ///
     /// # Errors
-    /// Anything else; the failure is `usage`.
-    pub(crate) fn parse(words: &'a [String], usage: &str) -> Result<Self, Failure> {
+    /// Anything else.
+    pub(crate) fn parse(words: &'a [String]) -> Result<Self, Failure> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let (of, name, value) = match words.as_slice() {
             [of, "set", name, value] => (*of, *name, Some(Some(*value))),
             [of, "delete", name] => (*of, *name, Some(None)),
             [of, "show", name] => (*of, *name, None),
-            _ => return Err(Failure::usage(usage)),
+            _ => return Err(super::usage::misused()),
         };
         Ok(Self { of, name, value })
     }

@@ -15,6 +15,7 @@ mod node;
 mod property;
 mod quorum;
 mod resource;
+mod setup;
 mod status;
 mod stonith;
 mod tag;
