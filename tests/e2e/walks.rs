@@ -385,12 +385,10 @@ fn three_nodes_work_as_the_overview_says() {
         &c,
         "node2",
         &[
-            row(3, "crm status")
-                .prints(&["3 nodes configured", "Online: [ node1 node2 node3 ]"])
-                .warns(&["WARNING"]),
+            row(3, "crm status").prints(&["3 nodes configured", "Online: [ node1 node2 node3 ]"]),
             row(7, "crm configure property stonith-enabled=false"),
             // Three nodes have a majority: to ignore quorum gains nothing.
-            row(21, "crm configure property no-quorum-policy=ignore").warns(&["no-quorum-policy"]),
+            row(21, "crm configure property no-quorum-policy=ignore"),
             row(21, "crm configure property no-quorum-policy=stop"),
             // "Third parties can include their own agents in a defined location."
             row(11, "crm ra list ocf mainstay").prints(&["demo-web"]),

@@ -321,6 +321,13 @@ fn wait_for_startup(context: &mut Context<'_>, words: &[String]) -> Result<(), F
     loop {
         let why = match backend::status(&mut context.backend) {
             Err(failure) => failure.text,
+            // It has started, and knows who belongs to it.
+            Ok(status) if status.dc.is_some() && node.is_some_and(|n| unknown(&status, n)) => {
+                let name = node.unwrap_or_default();
+                return Err(Failure::no_such(format!(
+                    "{name} is not a node of this cluster"
+                )));
+            }
             Ok(status) => match missing(&status, node) {
                 None => return Ok(()),
                 Some(why) => why,
@@ -334,6 +341,10 @@ fn wait_for_startup(context: &mut Context<'_>, words: &[String]) -> Result<(), F
         }
         std::thread::sleep(STARTUP_PAUSE);
     }
+}
+
+fn unknown(status: &Status, node: &str) -> bool {
+    status.nodes.iter().all(|n| n.name != node) && status.peers.iter().all(|p| p.name != node)
 }
 
 /// What a started cluster still lacks.

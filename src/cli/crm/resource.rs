@@ -240,6 +240,13 @@ fn cleanup(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
 
 /// `operations [RESOURCE [NODE]]`: what was done, and how it went.
 fn operations(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let cib = backend::cib(&mut context.backend, false)?;
+    if let Some(id) = words.first() {
+        known(&cib, id)?;
+    }
+    if let Some(node) = words.get(1) {
+        known_node(&cib, node)?;
+    }
     match words {
         [] => context.crm_resource(&["--list-all-operations"]),
         [id] => context.crm_resource(&["--list-all-operations", "-r", id]),

@@ -113,7 +113,8 @@ impl Session {
     fn explained(&self, finding: &Finding) -> String {
         let text = describe(finding);
         let missing = finding.what.split('"').nth(1).map(str::to_owned);
-        let missing = missing.filter(|_| finding.what.ends_with("does not exist"));
+        let absent = ["does not exist", "is not known"];
+        let missing = missing.filter(|_| absent.iter().any(|a| finding.what.ends_with(a)));
         let failure = Failure::no_such(format!("{}: {}", finding.id, finding.what));
         let near = usage::suggest(
             failure.clone(),
@@ -140,22 +141,26 @@ impl Session {
         if !self.changed() {
             return Ok(false);
         }
-        let mut wrong = 0_usize;
+        let mut wrong = Vec::new();
         for finding in self.new_findings() {
             match finding.severity {
-                Severity::Error => {
-                    wrong += 1;
-                    console.error(&self.explained(&finding));
-                }
-                Severity::Warning => console.warning(&describe(&finding)),
+                Severity::Error => wrong.push(self.explained(&finding)),
+                Severity::Warning => console.warning(&self.explained(&finding)),
             }
         }
-        if wrong > 0 && !force {
+        // The last one is the failure, so that a single mistake is a single line.
+        if let Some(last) = wrong.pop_if(|_| !force) {
             self.refused = Some(self.work.clone());
+            for text in wrong {
+                console.error(&text);
+            }
             return Err(Failure::new(
                 Exit::Config,
-                "the configuration is not valid: nothing was committed",
+                format!("{last}; nothing was committed"),
             ));
+        }
+        for text in wrong {
+            console.error(&text);
         }
         let committed = backend::merge(backend, CLIENT, &self.base, &self.work)?;
         for text in &committed.warnings {

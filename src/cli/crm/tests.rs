@@ -50,7 +50,6 @@ fn value(placeholder: &str) -> String {
         "KIND:" => "Mandatory:",
         "TICKET:" => "ticket:",
         "NAME=VALUE" => "batch-limit=5",
-        "EXPRESSION" => "defined x",
         "COUNT" => "3",
         "FILE" | "PATH" => "/nonexistent/file",
         "ELEMENT" => "<tag/>",
@@ -150,8 +149,8 @@ fn contradictions_change_nothing() {
             "is it `params`?",
         ),
         ("configure group g web web", "web"),
-        ("configure colocation c inf: web web", "web"),
-        ("configure order o Mandatory: web web", "web"),
+        ("configure colocation c inf: web web", "to itself"),
+        ("configure order o Mandatory: web web", "to itself"),
         (
             "configure property batch-limit=1 batch-limit=2",
             "given twice",

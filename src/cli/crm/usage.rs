@@ -122,7 +122,7 @@ const CONFIGURE: &[(&str, &str)] = &[
     ("master", "ID RESOURCE [meta NAME=VALUE …]"),
     (
         "location",
-        "ID RESOURCE SCORE: NODE | ID RESOURCE rule SCORE: EXPRESSION",
+        "ID RESOURCE SCORE: NODE | ID RESOURCE rule SCORE: ATTRIBUTE eq VALUE",
     ),
     ("colocation", "ID SCORE: RESOURCE[:ROLE] OTHER[:ROLE] …"),
     ("collocation", "ID SCORE: RESOURCE[:ROLE] OTHER[:ROLE] …"),
@@ -144,7 +144,7 @@ const CONFIGURE: &[(&str, &str)] = &[
     ("fencing_topology", "[TARGET:] DEVICE[,DEVICE] …"),
     (
         "alert",
-        "ID PATH [attributes NAME=VALUE …] [meta NAME=VALUE …] [select KIND …] [to RECIPIENT …]",
+        "ID PATH [attributes NAME=VALUE …] [meta NAME=VALUE …] [select KIND …] [[to] RECIPIENT …]",
     ),
     ("rename", "OBJECT ID"),
     ("erase", ""),

@@ -160,6 +160,7 @@ fn every_verb_names_the_right_form_for_a_wrong_one() {
         "resource create web ocf:heartbeat:Dummy",
         "resource create db ocf:heartbeat:Dummy",
         "stonith create power fence_lab ip=1",
+        "resource create member ocf:heartbeat:Dummy --group grp",
     ] {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let (exit, _, err) = call(&mut file, &words);
@@ -177,6 +178,8 @@ fn every_verb_names_the_right_form_for_a_wrong_one() {
                 "AGENT" | "TYPE" => "ocf:heartbeat:Dummy",
                 "ACTION" => "monitor",
                 "LEVEL" => "1",
+                "GROUP" => "grp",
+                "EXPRESSION" => "#uname eq node1",
                 "NAME=VALUE" => "batch-limit=5",
                 "FILE" => "/nonexistent/file",
                 other => other,

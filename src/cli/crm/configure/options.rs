@@ -102,6 +102,9 @@ pub(super) fn node(cib: &mut Cib, words: &[String]) -> Result<(), Failure> {
 /// `xml <element …/>`: an object as XML, put into its section or in the place of the one of the
 /// same id.
 pub(super) fn xml(cib: &mut Cib, words: &[String]) -> Result<(), Failure> {
+    if words.is_empty() {
+        return Err(crate::cli::crm::usage::misused());
+    }
     let text = words.join(" ");
     let element = cib::xml::parse(&text)?;
     let Some(section) = section_of(&element) else {

@@ -62,11 +62,23 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
         "resource" => {
             let wanted = some(words)?;
             let events = all_events(context)?;
+            let cib = backend::cib(&mut context.backend, false)?;
+            let config = Config::new(&cib);
+            for name in wanted {
+                // What was deleted since has its history all the same.
+                let known = config.resource(name).is_some();
+                heard_of(name, known || events.iter().any(|e| e.is_about(name)))?;
+            }
             print(context, events, |e| wanted.iter().any(|w| e.is_about(w)))
         }
         "node" => {
             let wanted = some(words)?;
             let events = all_events(context)?;
+            let cib = backend::cib(&mut context.backend, false)?;
+            for name in wanted {
+                let known = Config::new(&cib).node(name).is_some();
+                heard_of(name, known || events.iter().any(|e| e.node == *name))?;
+            }
             print(context, events, |e| wanted.contains(&e.node))
         }
         "log" => log(context, words),
@@ -98,6 +110,15 @@ fn some(words: &[String]) -> Result<&[String], Failure> {
     match words {
         [] => Err(misused()),
         words => Ok(words),
+    }
+}
+
+fn heard_of(name: &str, heard: bool) -> Result<(), Failure> {
+    match heard {
+        true => Ok(()),
+        false => Err(Failure::no_such(format!(
+            "nothing was ever heard of {name}"
+        ))),
     }
 }
 
@@ -240,6 +261,11 @@ fn difference(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure
 fn log(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let here = backend::local_node(&mut context.backend).unwrap_or_else(|_| backend::host_name());
     if let Some(other) = words.iter().find(|w| **w != here) {
+        let cib = backend::cib(&mut context.backend, false);
+        heard_of(
+            other,
+            cib.is_ok_and(|cib| Config::new(&cib).node(other).is_some()),
+        )?;
         return Err(Failure {
             cure: Some(format!("run `crm history log` on {other}")),
             ..Failure::new(

@@ -109,6 +109,9 @@ pub(super) fn clear(context: &mut Context<'_>, words: &[String]) -> Result<(), F
     };
     let (removed, _) = backend::edit(&mut context.backend, CLIENT, |cib| {
         known(cib, id)?;
+        if let Some(node) = node {
+            known_node(cib, node)?;
+        }
         Ok(moves::clear(cib, id, node))
     })?;
     for constraint in removed {

@@ -96,6 +96,11 @@ impl<'a> Shell<'a> {
 
     /// One logical line.
     pub(super) fn line(&mut self, line: &str) {
+        let plain = words::without_typography(line, "\"");
+        if plain.is_some() {
+            self.context.console.warning(words::TYPOGRAPHY);
+        }
+        let line = plain.as_deref().unwrap_or(line);
         let result = split(line).and_then(|words| self.execute(&words));
         if let Err(failure) = result {
             self.fail(&failure);
