@@ -14,6 +14,7 @@ mod events;
 mod failover;
 mod fencing;
 mod flood;
+mod growth;
 mod handover;
 mod hang;
 mod hung_disk;

@@ -229,9 +229,9 @@ const SLIDES: &[Row] = &[
         "pcs resource create myvip IPAddr2 ip=10.51.10.150 cidr_netmask=23",
     ),
     row(55, "cibadmin -Q --xpath \"//primitive[@id='myvip']\"").prints(&[
-        "id=\"myvip-monitor-interval-10s\" interval=\"10s\" name=\"monitor\" timeout=\"20s\"",
-        "id=\"myvip-start-interval-0s\" interval=\"0s\" name=\"start\" timeout=\"20s\"",
-        "id=\"myvip-stop-interval-0s\" interval=\"0s\" name=\"stop\" timeout=\"20s\"",
+        "<op name=\"monitor\" interval=\"10s\" timeout=\"20s\" id=\"myvip-monitor-interval-10s\"/>",
+        "<op name=\"start\" interval=\"0s\" timeout=\"20s\" id=\"myvip-start-interval-0s\"/>",
+        "<op name=\"stop\" interval=\"0s\" timeout=\"20s\" id=\"myvip-stop-interval-0s\"/>",
     ]),
     row(56, "pcs resource create logstash systemd:logstash")
         .refused(1, &["use --force to override"]),

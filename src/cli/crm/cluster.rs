@@ -321,8 +321,11 @@ fn wait_for_startup(context: &mut Context<'_>, words: &[String]) -> Result<(), F
     loop {
         let why = match backend::status(&mut context.backend) {
             Err(failure) => failure.text,
-            // It has started, and knows who belongs to it.
-            Ok(status) if status.dc.is_some() && node.is_some_and(|n| unknown(&status, n)) => {
+            // It has started, and knows who belongs to it; nothing starts in a file.
+            Ok(status)
+                if (status.dc.is_some() || !context.backend.live())
+                    && node.is_some_and(|n| unknown(&status, n)) =>
+            {
                 let name = node.unwrap_or_default();
                 return Err(Failure::no_such(format!(
                     "{name} is not a node of this cluster"
