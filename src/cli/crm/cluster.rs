@@ -4,7 +4,7 @@ use super::session::CLIENT;
 use super::shell::Level;
 use super::usage::{alone, misused};
 use super::{Context, usage};
-use crate::cli::backend;
+use crate::cli::backend::{self, Backend as _};
 use crate::cli::elsewhere::{self, Order};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::pcs::is_it;
