@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::session::CLIENT;
+use super::usage::{alone, misused};
 use super::words::Attribute;
 use crate::cli::attributes;
 use crate::cli::backend::{self, ask_done};
@@ -37,7 +38,10 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
         "maintenance" => set(context, words, "maintenance", "true"),
         "ready" => unset(context, words, "maintenance", "false"),
         "show" | "list" | "status" => show(context, words),
-        "server" => server(context),
+        "server" => {
+            alone(words)?;
+            server(context)
+        }
         "attribute" => attribute(context, words, Lifetime::Forever),
         "status-attr" => attribute(context, words, Lifetime::Reboot),
         "fence" => fence(context, words),
@@ -133,9 +137,7 @@ fn whose(
             (Some(node.clone()), lifetime(word).ok_or_else(wrong)?)
         }
         _ => {
-            return Err(Failure::usage(
-                "usage: crm node standby|online|maintenance|ready [NODE] [reboot|forever]",
-            ));
+            return Err(misused());
         }
     };
     let node = match node {
@@ -161,6 +163,9 @@ fn show(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let config = Config::new(&cib);
     if let Some(node) = words.first() {
         known(&cib, node)?;
+    }
+    if words.len() > 1 {
+        return Err(misused());
     }
     let mut text = String::new();
     for node in config.nodes() {
@@ -196,13 +201,11 @@ fn attribute(
     words: &[String],
     lifetime: Lifetime,
 ) -> Result<(), Failure> {
-    let usage =
-        "usage: crm node attribute|status-attr NODE set NAME VALUE | delete NAME | show NAME";
     let Attribute {
         of: node,
         name,
         value,
-    } = Attribute::parse(words, usage)?;
+    } = Attribute::parse(words)?;
     let cib = backend::cib(&mut context.backend, true)?;
     known(&cib, node)?;
     match (value, lifetime) {
@@ -214,12 +217,11 @@ fn attribute(
 
 /// `utilization NODE set NAME VALUE | delete NAME | show NAME`.
 fn utilization(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let usage = "usage: crm node utilization NODE set NAME VALUE | delete NAME | show NAME";
     let Attribute {
         of: node,
         name,
         value,
-    } = Attribute::parse(words, usage)?;
+    } = Attribute::parse(words)?;
     let cib = backend::cib(&mut context.backend, false)?;
     known(&cib, node)?;
     let Some(value) = value else {
@@ -271,7 +273,7 @@ fn show_attribute(
 
 fn delete(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let [node] = words else {
-        return Err(Failure::usage("usage: crm node delete NODE"));
+        return Err(misused());
     };
     let left = removal::remove(&mut context.backend, node, context.options.force, CLIENT)?;
     context.console.info(&format!("node {node} deleted"));
@@ -283,8 +285,9 @@ fn delete(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
 
 fn fence(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let [node] = words else {
-        return Err(Failure::usage("usage: crm node fence NODE"));
+        return Err(misused());
     };
+    known(&backend::cib(&mut context.backend, false)?, node)?;
     if !context.confirm(&format!(
         "Fencing {node} cuts its power. Do you want to go on?"
     ))? {

@@ -235,7 +235,17 @@ fn history(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     if words.len() > 1 {
         return Err(misused());
     }
+    let cib = cx.cib()?;
     let status = backend::status(cx.backend)?;
+    if let Some(node) = words.first() {
+        // What is told of a node that is gone is still told.
+        let told = status
+            .notices
+            .iter()
+            .any(|n| n.text.contains(node.as_str()));
+        let unknown = known_node(&cib, node).err().filter(|_| !told);
+        unknown.map_or(Ok(()), Err)?;
+    }
     let about = |text: &str| {
         words
             .first()

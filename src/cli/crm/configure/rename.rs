@@ -8,7 +8,7 @@ use cib::{Cib, Element, Section};
 /// Renames an object; what is named after it follows.
 pub(super) fn rename(cib: &mut Cib, words: &[String]) -> Result<(), Failure> {
     let [old, new] = words else {
-        return Err(Failure::usage("rename: expected an id and a new one"));
+        return Err(crate::cli::crm::usage::misused());
     };
     let config = Config::new(cib);
     if config.by_id(old).is_none() {
