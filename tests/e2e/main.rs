@@ -26,6 +26,7 @@ mod many;
 mod nemesis;
 mod pcs;
 mod quorum;
+mod real_agents;
 mod replay;
 mod restart;
 mod service;
