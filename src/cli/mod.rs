@@ -31,6 +31,7 @@ mod crm_verify;
 mod crmadmin;
 mod diff;
 mod exit;
+mod fencings;
 mod getopt;
 mod iso8601;
 mod keygen;

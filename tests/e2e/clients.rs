@@ -121,6 +121,11 @@ fn real_crmsh_drives_the_cluster_through_our_tools() {
         "configure show",
     );
     crm("configure verify");
+    it_runs_moves_fails_and_goes(&c, &crm);
+}
+
+/// What was configured by crmsh, in operation.
+fn it_runs_moves_fails_and_goes(c: &Cluster, crm: &dyn Fn(&str) -> String) {
     let place = c.wait_started("node1", "d1", None);
     c.wait_started_on("node1", "d2", &place);
     let status = crm("status");
@@ -137,15 +142,15 @@ fn real_crmsh_drives_the_cluster_through_our_tools() {
     // Nodes.
     let other = c.other_than(&[&place]);
     crm(&format!("node standby {place}"));
-    await_standby(&c, &place, true);
+    await_standby(c, &place, true);
     c.wait_started_on("node1", "d2", &other);
     has_lines(&crm("node show"), &["\tstandby=on"], "node show");
     crm(&format!("node online {place}"));
-    await_standby(&c, &place, false);
+    await_standby(c, &place, false);
 
     // Resources.
     crm("resource stop d2");
-    await_stopped(&c, "d2");
+    await_stopped(c, "d2");
     has_lines(
         &crm("resource status d2"),
         &["d2 is NOT running"],
@@ -153,11 +158,11 @@ fn real_crmsh_drives_the_cluster_through_our_tools() {
     );
     crm("resource start d2");
     let place = c.wait_started("node1", "d2", None);
-    break_dummy(&c, "d1", &place);
+    break_dummy(c, "d1", &place);
     let count = crm(&format!("resource failcount d1 show {place}"));
     has_lines(&count, &["name=fail-count-d1 value=1"], "failcount");
     crm("resource cleanup d1");
-    await_clean(&c, "d1");
+    await_clean(c, "d1");
 
     // Away again, with what names it.
     crm("configure delete together first");

@@ -7,6 +7,7 @@
 mod agents;
 mod attributes;
 mod bad_input;
+mod by_hand;
 mod clients;
 mod cluster;
 mod commands;
