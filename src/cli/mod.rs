@@ -32,6 +32,7 @@ mod crmadmin;
 mod diff;
 mod elsewhere;
 mod exit;
+mod fencings;
 #[cfg(test)]
 mod forms;
 mod getopt;

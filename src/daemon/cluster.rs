@@ -158,6 +158,7 @@ impl App {
 
     fn on_committed(&mut self, entry: &Entry) {
         let before = self.replica.standings().present();
+        self.keep_fencing(entry);
         let applied = self.replica.apply(entry);
         if applied.directory {
             self.turn.directory_changed();
@@ -297,6 +298,7 @@ impl App {
             Ok(replica) => {
                 tracing::info!(seq, "configuration restored");
                 self.replica = replica;
+                self.looks.forget();
                 self.duty.note_change(seq);
                 self.changes_restored();
                 self.turn.directory_changed();
@@ -431,6 +433,8 @@ impl App {
                 self.attribute_asked(NodeId(asker), ask, &change);
             }
             NodeTell::AttributeTaken { ask, result, .. } => self.attribute_taken(ask, result),
+            NodeTell::Fail { rsc } => self.fail_resource(&rsc),
+            NodeTell::ForgetFencings { node } => self.fencings.forget(node.as_deref()),
         }
     }
 

@@ -7,6 +7,8 @@
 mod agents;
 mod attributes;
 mod bad_input;
+mod by_hand;
+mod clients;
 mod cluster;
 mod commands;
 mod config;
@@ -26,6 +28,7 @@ mod many;
 mod nemesis;
 mod pcs;
 mod quorum;
+mod real_agents;
 mod replay;
 mod restart;
 mod service;

@@ -222,9 +222,22 @@ impl<'a> Query<'a> {
             Axis::Parent if from.attr != 0 => found.push(Item::element(node)),
             Axis::Parent if node != DOCUMENT => found.push(Item::element(self.flat[node].parent)),
             Axis::Itself => found.push(from),
-            Axis::DescendantOrSelf if from.attr == 0 => {
+            Axis::DescendantOrSelf | Axis::Descendant if from.attr == 0 => {
+                let first = node + usize::from(step.axis == Axis::Descendant);
                 self.visit(self.flat[node].end - node)?;
-                found.extend((node..self.flat[node].end).map(Item::element));
+                found.extend((first..self.flat[node].end).map(Item::element));
+            }
+            Axis::Ancestor | Axis::AncestorOrSelf => {
+                // An attribute's nearest ancestor is its element.
+                let mut at = match from.attr {
+                    0 if step.axis == Axis::Ancestor => self.flat[node].parent,
+                    _ => node,
+                };
+                while at != DOCUMENT {
+                    self.visit(1)?;
+                    found.push(Item::element(at));
+                    at = self.flat[at].parent;
+                }
             }
             Axis::Child if from.attr == 0 => {
                 let mut child = node + 1;
@@ -243,6 +256,9 @@ impl<'a> Query<'a> {
                 found.extend(fitting.map(|(i, _)| Item { node, attr: i + 1 }));
             }
             _ => {}
+        }
+        if step.name.is_some() {
+            found.retain(|item| fits(self.name_of(*item)));
         }
         Ok(found)
     }

@@ -78,8 +78,16 @@ pub(crate) fn ask_done(backend: &mut dyn Backend, request: &Request) -> Result<S
 /// # Errors
 /// As [`ask`].
 pub(crate) fn cib(backend: &mut dyn Backend, status: bool) -> Result<Cib, Failure> {
+    Ok(Cib::parse(&cib_text(backend, status)?)?)
+}
+
+/// The CIB as text, formatted.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn cib_text(backend: &mut dyn Backend, status: bool) -> Result<String, Failure> {
     match ask(backend, &Request::Cib { status })? {
-        Response::Cib { xml } => Ok(Cib::parse(&xml)?),
+        Response::Cib { xml } => Ok(xml),
         _ => Err(unexpected()),
     }
 }

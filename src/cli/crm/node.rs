@@ -6,7 +6,7 @@ use super::usage::{alone, misused};
 use super::words::Attribute;
 use crate::cli::attributes;
 use crate::cli::backend::{self, ask_done};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::Failure;
 use crate::cli::removal;
 use crate::ipc::Request;
 use cib::config::Config;
@@ -47,15 +47,7 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
         "fence" => fence(context, words),
         "delete" => delete(context, words),
         "utilization" => utilization(context, words),
-        _ => Err(Failure {
-            exit: Exit::Unimplemented,
-            text: "node clearstate is not offered: a word is no proof that a node is down"
-                .to_owned(),
-            cure: Some(
-                "`crm node fence NODE` makes sure of it; a node that was fenced counts as down"
-                    .to_owned(),
-            ),
-        }),
+        _ => clearstate(context, words),
     }
 }
 
@@ -280,6 +272,23 @@ fn delete(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     for text in left {
         context.console.warning(&text);
     }
+    Ok(())
+}
+
+/// A node that is really off counts as fenced from then on.
+fn clearstate(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let [node] = words else {
+        return Err(Failure::usage("usage: crm node clearstate NODE"));
+    };
+    let question = format!(
+        "What runs on {node} is started elsewhere; do you really want to drop its state, and is it off?"
+    );
+    if !context.confirm(&question)? {
+        return Ok(());
+    }
+    let node = node.clone();
+    let text = ask_done(&mut context.backend, &Request::ConfirmDown { node })?;
+    context.console.info(&text);
     Ok(())
 }
 
