@@ -278,8 +278,9 @@ fn delete(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
 /// A node that is really off counts as fenced from then on.
 fn clearstate(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let [node] = words else {
-        return Err(Failure::usage("usage: crm node clearstate NODE"));
+        return Err(misused());
     };
+    known(&backend::cib(&mut context.backend, false)?, node)?;
     let question = format!(
         "What runs on {node} is started elsewhere; do you really want to drop its state, and is it off?"
     );

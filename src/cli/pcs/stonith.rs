@@ -11,6 +11,7 @@ use crate::cli::backend::{self, ask_done};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::fencings;
 use crate::ipc::Request;
+use crate::view::Fencing;
 use cib::{Cib, Element, Section};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -243,18 +244,11 @@ fn history(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     if words.len() > 1 {
         return Err(misused());
     }
-    let cib = cx.cib()?;
-    let status = backend::status(cx.backend)?;
-    let mut shown = fencings::newest_first(&status);
-    shown.retain(|f| words.first().is_none_or(|node| *node == f.target));
-    if let Some(node) = words.first().filter(|_| shown.is_empty()) {
-        // What is told of a node that is gone is still told.
-        known_node(&cib, node)?;
-    }
+    let shown = shown_of(cx, words.first())?;
     if shown.is_empty() {
         cx.console.line("No fencing history available");
     }
-    for fencing in shown {
+    for fencing in &shown {
         cx.console.line(&fencings::line(fencing, true));
     }
     Ok(())
@@ -265,9 +259,25 @@ fn history_cleanup(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure
         return Err(misused());
     }
     let node = words.first().cloned();
+    shown_of(cx, node.as_ref())?;
     let text = ask_done(cx.backend, &Request::ForgetFencings { node })?;
     cx.console.line(&text);
     Ok(())
+}
+
+/// The fencings of a node or of all; what is told of a node that is gone is still told.
+fn shown_of(cx: &mut Context<'_>, node: Option<&String>) -> Result<Vec<Fencing>, Failure> {
+    let cib = cx.cib()?;
+    let status = backend::status(cx.backend)?;
+    let mut shown: Vec<Fencing> = fencings::newest_first(&status)
+        .into_iter()
+        .cloned()
+        .collect();
+    shown.retain(|f| node.is_none_or(|node| *node == f.target));
+    if let Some(node) = node.filter(|_| shown.is_empty()) {
+        known_node(&cib, node)?;
+    }
+    Ok(shown)
 }
 
 /// The attribute that names a level's target, and its value.
