@@ -5,8 +5,9 @@
 //! and votes, whatever a file says; the file says where they are reached, and everything else.
 
 use super::app::{App, EXIT_FAILED, EXIT_POISONED, Own};
+use super::cluster::without_absent;
 use super::leases::ClusterReferee;
-use super::prepare::{digest, peer_configs, voters_among};
+use super::prepare::{digest, peer_configs};
 use crate::conf::{self, ClusterConf, Hosts, NodeConf, Strictness};
 use crate::replica::{Directory, NodeRecord};
 use crate::transport::{Message, NewPeers, Peers};
@@ -151,18 +152,19 @@ impl App {
             let members = self.standing.view.members.iter();
             members.map(|m| m.identity.node).collect()
         };
-        let ready = |node: &NodeId| current.votes_of(*node).is_some() || members.contains(node);
+        // Whom last_man_standing has taken out comes back by itself.
+        let ready = |node: &NodeId| {
+            let out = current.absent.iter().any(|(gone, _)| gone == node);
+            current.votes_of(*node).is_some() || out || members.contains(node)
+        };
         let (votes, pending): (Vec<_>, Vec<_>) = {
             let all = self.peers.votes.iter().map(|(n, v)| (*n, *v));
             all.partition(|(node, _)| ready(node))
         };
         let missing: u32 = pending.iter().map(|(_, v)| *v).sum();
         let expected = self.conf.quorum.expected_votes;
-        voters_among(
-            &self.conf,
-            votes,
-            expected.map(|e| e.saturating_sub(missing)),
-        )
+        let expected = expected.map(|e| e.saturating_sub(missing));
+        without_absent(self.conf.voters_among(votes, expected), current)
     }
 
     /// Nodes as this one knows them, for the first entry about nodes that the log gets.

@@ -1,6 +1,6 @@
 //! One coordinator, and who may become one: I2, I3, I5, I8, I18, R0, R5, R6.
 
-use super::quorum::{needed, regime, votes};
+use super::quorum::{decides, needed, regime, votes};
 use super::*;
 
 impl Oracle {
@@ -84,7 +84,7 @@ impl Oracle {
         let Some(config) = self.committed.last().map(|f| f.config.clone()) else {
             return;
         };
-        let enough = votes(&config.current, &answers) >= needed(&config.current);
+        let enough = decides(&config.current, &answers);
         self.check(enough || self.class_u, "R6", || {
             format!("node {id} votes again after the answers of {answers:?} alone")
         });
@@ -150,9 +150,12 @@ impl Oracle {
     ) {
         let promised = |n: &&Node| {
             let disks = [&n.disk, &n.lost].into_iter();
-            disks
-                .filter_map(|d| d.safety.as_ref())
-                .any(|s| s.promised >= ballot)
+            let promised = |d: &crate::disk::Disk| {
+                let node = d.safety.as_ref().map(|s| s.promised);
+                let witness = d.witness.as_ref().map(|w| w.promised);
+                node.max(witness).is_some_and(|promised| promised >= ballot)
+            };
+            disks.into_iter().any(promised)
         };
         let promisers: BTreeSet<NodeId> = nodes
             .iter()
@@ -161,7 +164,7 @@ impl Oracle {
             .collect();
         for set in regime(config) {
             let (have, need) = (votes(&set, &promisers), needed(&set));
-            self.check(have >= need, "I5", || {
+            self.check(decides(&set, &promisers), "I5", || {
                 format!("DC {id} acts under {ballot:?} promised on the disks of {promisers:?}: {have} of {need} votes of {set:?}")
             });
         }

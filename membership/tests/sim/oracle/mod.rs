@@ -29,13 +29,14 @@ mod log;
 mod order;
 mod quorum;
 mod told;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use membership::message::{Hash, Message};
 use membership::{
     Ballot, ConfigEntry, Entry, EntryBody, Event, NodeState, OpId, Refusal, SafetyRecord, Token,
-    View, VoterSet,
+    View, VoterSet, WitnessRecord,
 };
 use wire::{Identity, MachineBoot, NodeId, ProcessBoot};
 
@@ -127,6 +128,8 @@ pub struct Oracle {
     left_clean: BTreeMap<NodeId, Identity>,
     last_seen: BTreeMap<NodeId, Identity>,
     seen: BTreeMap<u32, Seen>,
+    /// Highest ballot that a witness has promised, in any of its lives.
+    witness_promised: Option<(Ballot, NodeId)>,
     nodes: usize,
     pub now: u64,
 }
@@ -199,6 +202,9 @@ impl Oracle {
     /// A packet leaves: whatever it relies on is on this very disk (I1, I10, I12, R1).
     pub fn sent(&mut self, node: &Node, to: &Node, payload: &[u8], deferred: bool) {
         let id = node.id;
+        if node.witness.is_some() {
+            return self.witness_sent(node, to, payload);
+        }
         let Some(safety) = &node.disk.safety else {
             self.fail(
                 "I10",
