@@ -8,6 +8,7 @@ mod alerts;
 mod app;
 mod attributes;
 mod cluster;
+mod describe;
 pub mod disk;
 mod duty;
 mod fences;

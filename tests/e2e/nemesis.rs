@@ -21,8 +21,11 @@ use std::time::{Duration, Instant};
 const NEMESIS_S: u64 = 60;
 /// Clients that write at the same time, each at every node in turn.
 const CLIENTS: u64 = 3;
-/// Pause between two writes of a client.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Shortest pause between two writes of a client, in milliseconds.
+const PAUSE_MS: u64 = 100;
+/// Writes of all clients together, roughly: the configuration keeps every one, so a long raging is
+/// written to more slowly.
+const WRITES: u64 = 2_000;
 /// What the written properties begin with.
 const PREFIX: &str = "nemesis-";
 
@@ -141,6 +144,7 @@ fn what_clients_are_told_under_a_nemesis_is_one_history() {
     c.must_edit("node1", plain);
     let seconds = std::env::var("MAINSTAY_NEMESIS_SECONDS").ok();
     let seconds = seconds.map_or(NEMESIS_S, |s| s.parse().expect("a number of seconds"));
+    let pause = Duration::from_millis((seconds * 1_000 * CLIENTS / WRITES).max(PAUSE_MS));
     let over = AtomicBool::new(false);
     let calls = Mutex::new(Vec::new());
     let (c, began) = (&c, Instant::now());
@@ -159,7 +163,7 @@ fn what_clients_are_told_under_a_nemesis_is_one_history() {
                         break;
                     }
                     writer.write(turn);
-                    std::thread::sleep(PAUSE);
+                    std::thread::sleep(pause);
                 }
                 calls.lock().unwrap().append(&mut writer.calls);
             });

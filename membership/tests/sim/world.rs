@@ -517,7 +517,7 @@ impl World {
 
     /// What another node passed on: only the two ends can read or forge it.
     fn unseal(&mut self, id: u32, sealed: &[u8]) {
-        let (from, process, payload) = relay::unsealed(sealed);
+        let (from, process, payload) = relay::unseal(sealed);
         let to = self.node(id).me;
         let told = self.told[self.pair(id, from.node.0)] == Some(from);
         if told && to.process_boot == process {
