@@ -319,9 +319,13 @@ impl World {
     }
 
     /// A node's disk may be lost: the others have all that was decided, and can decide. One of two
-    /// that goes on alone, with a witness, has the only log.
+    /// that goes on alone, with a witness, has the only log; and where last_man_standing took voters
+    /// out, one of the rest may be the whole quorum.
     pub fn may_lose(&self) -> bool {
-        self.sound() && (self.size() > 2 || self.settled())
+        let few = self.size() == 2 || self.setup.voters.last_man_standing.is_some();
+        let mut cores = self.nodes.iter().filter_map(|n| n.core.as_ref());
+        let everybody_votes = cores.all(|c| c.log_state().config.current.absent.is_empty());
+        self.sound() && (!few || self.settled() && everybody_votes)
     }
 
     /// One disk at a time, and only while all the others are whole.
