@@ -52,6 +52,10 @@ impl App {
             // What decides is the log: the coordinator of this file takes the step, and says so where
             // it cannot.
             self.conf.quorum = new.quorum;
+            if let Some(votes) = self.replica.directory().expected_votes() {
+                self.conf.quorum.expected_votes = Some(votes);
+            }
+            self.tell_digest()?;
             self.adapt_voters();
             return Ok("logging is as corosync.conf says; the coordinator takes the change of quorum{} to the cluster as one step (reload on every node)".to_owned());
         }

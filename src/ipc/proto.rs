@@ -111,6 +111,11 @@ pub enum Request {
     Net,
     /// Links of this node that are held down after flaps may come up at once.
     ResetLinks,
+    /// Expect so many votes, whatever the files say.
+    ExpectVotes {
+        /// How many.
+        votes: u32,
+    },
 }
 
 /// A kept version of the CIB.

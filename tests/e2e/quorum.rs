@@ -283,3 +283,47 @@ fn with_a_witness_the_other_of_two_nodes_takes_over_and_never_both() {
     both(&c);
     assert_eq!(c.cib(&holder).root(), c.cib(other).root());
 }
+
+/// R3: the quorum grows and shrinks back by entries of the log, and never below the votes there are.
+#[test]
+fn expected_votes_are_set_for_the_whole_cluster_and_never_below_the_votes() {
+    let test = "expected_votes_are_set_for_the_whole_cluster_and_never_below_the_votes";
+    let Some(c) = Cluster::up(test, 3, |_| ()) else {
+        return;
+    };
+    for (node, few) in [("node1", 2), ("node2", 7)] {
+        let out = c.sh(node, &format!("corosync-quorumtool -e {few}"));
+        assert!(!out.ok(), "{few} of three votes: {out:?}");
+    }
+    c.run("node1", "corosync-quorumtool -e 5");
+    let seen = |node: &str, votes: (u32, u32, u32)| {
+        c.wait_for(node, "other votes", |s| {
+            match s.quorate && s.votes == votes {
+                true => Ok(()),
+                false => Err(format!("{:?}; {}", s.votes, brief(s))),
+            }
+        });
+    };
+    for node in ["node1", "node2", "node3"] {
+        seen(node, (5, 3, 3));
+    }
+    // It outlives every process, and the file says so.
+    c.poweroff("node3").unwrap();
+    c.wait_for("node1", "no quorum of five", |s| match s.quorate {
+        false => Ok(()),
+        true => Err(brief(s)),
+    });
+    c.poweron("node3").unwrap();
+    seen("node3", (5, 3, 3));
+    assert!(
+        c.run("node3", "cat /etc/corosync/corosync.conf")
+            .contains("expected_votes: 5")
+    );
+    assert_eq!(
+        c.run("node2", "mainstay quorum expected-votes 3"),
+        "3 votes are expected, 2 needed\n"
+    );
+    seen("node3", (3, 3, 2));
+    let flags = c.run("node1", "corosync-quorumtool -s");
+    assert!(flags.contains("Flags:            Quorate"), "{flags}");
+}

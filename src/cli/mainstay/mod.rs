@@ -83,6 +83,10 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
         Verb::Quorum(QuorumVerb::Simulate { conf, script }) => {
             quorum::simulate(conf, script, console)?;
         }
+        Verb::Quorum(QuorumVerb::ExpectedVotes { votes }) => {
+            let request = Request::ExpectVotes { votes: *votes };
+            console.line(&asked(|b| ask_done(b, &request))?);
+        }
         Verb::Import(wishes) => import::run(wishes, console)?,
         Verb::Why {
             resource,

@@ -154,6 +154,11 @@ pub(super) enum QuorumVerb {
         /// Steps, separated by semicolons; standard input when not given
         script: Vec<String>,
     },
+    /// Expect so many votes, whatever corosync.conf says
+    ExpectedVotes {
+        /// How many: not fewer than the nodes have
+        votes: u32,
+    },
 }
 
 /// What is asked about tokens.
