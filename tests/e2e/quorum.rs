@@ -327,3 +327,74 @@ fn expected_votes_are_set_for_the_whole_cluster_and_never_below_the_votes() {
     let flags = c.run("node1", "corosync-quorumtool -s");
     assert!(flags.contains("Flags:            Quorate"), "{flags}");
 }
+
+/// Beside `stop`: what a node that lost its quorum keeps, and what it gives up.
+#[test]
+fn what_goes_on_without_quorum_is_the_policys_affair() {
+    let test = "what_goes_on_without_quorum_is_the_policys_affair";
+    let agent = "/usr/lib/ocf/resource.d/pacemaker/Stateful";
+    if !std::path::Path::new(agent).exists() {
+        return crate::skip::skip(test, &format!("{agent} is not installed"));
+    }
+    let Some(c) = Cluster::up(test, 3, |_| ()) else {
+        return;
+    };
+    c.must_edit("node1", plain);
+    c.run("node1", "crm configure primitive plain ocf:heartbeat:Dummy");
+    c.run(
+        "node1",
+        "crm configure primitive grown ocf:pacemaker:Stateful",
+    );
+    c.run(
+        "node1",
+        "crm configure clone both grown meta promotable=true",
+    );
+    let promoted = |node: &str| {
+        let text = c.run(node, "crm_mon -1");
+        let line = text.lines().find(|l| l.contains("* Promoted:"));
+        line.is_some_and(|l| l.contains(node))
+    };
+    for policy in ["freeze", "ignore", "demote"] {
+        c.run(
+            "node1",
+            &format!("crm configure property no-quorum-policy={policy}"),
+        );
+        let survivor = c.wait_started("node1", "plain", None);
+        c.run(
+            "node1",
+            &format!("crm configure location here both role=Promoted 100: {survivor}"),
+        );
+        c.wait_until("the promoted one beside it", &survivor, || {
+            match promoted(&survivor) {
+                true => Ok(()),
+                false => Err(c.run(&survivor, "crm_mon -1")),
+            }
+        });
+        let others = c.powered().into_iter().filter(|n| *n != survivor);
+        let others: Vec<_> = others.collect();
+        // A stop and a start would leave another file.
+        let trace = "stat -c %i-%Y /run/resource-agents/Dummy-plain.state";
+        let before = c.run(&survivor, trace);
+        for other in &others {
+            c.poweroff(other).unwrap();
+        }
+        // `demote` stops what cannot be demoted.
+        let keeps = policy != "demote";
+        c.wait_for(&survivor, policy, |s| {
+            let kept = (!started_on(s, "plain").is_empty(), promoted(&survivor));
+            match !s.quorate && kept == (keeps, keeps) {
+                true => Ok(()),
+                false => Err(brief(s)),
+            }
+        });
+        for other in &others {
+            c.poweron(other).unwrap();
+        }
+        c.wait_online();
+        if keeps {
+            let after = c.run(&survivor, trace);
+            assert_eq!(after, before, "{policy} stopped what ran");
+        }
+        c.run("node1", "crm configure delete here");
+    }
+}
