@@ -442,6 +442,10 @@ pub struct Recovered {
 }
 
 /// What the core wants done.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "moved once or twice, and never kept in numbers"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
     /// May run at once.
@@ -459,6 +463,10 @@ pub enum Output {
 }
 
 /// Something to do in the world.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "moved once or twice, and never kept in numbers"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {
     /// Seal and send.
