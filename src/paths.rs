@@ -52,6 +52,12 @@ impl Paths {
         self.at("/var/lib/mainstay")
     }
 
+    /// What this node knows of fencings that are over.
+    #[must_use]
+    pub fn fencings(&self) -> PathBuf {
+        self.state_dir().join("fencings")
+    }
+
     /// The store's directory.
     #[must_use]
     pub fn store_dir(&self) -> PathBuf {

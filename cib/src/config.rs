@@ -112,7 +112,7 @@ impl<'a> Config<'a> {
     }
 
     /// Cluster properties: the set `cib-bootstrap-options` first, then the others by falling
-    /// score; the first to name a property wins.
+    /// score; the first to name a property wins. Of sets of equal score that is the later one.
     #[must_use]
     pub fn properties(&self) -> Attrs<'a> {
         self.section_attrs(Section::CrmConfig, "cluster_property_set")
@@ -239,16 +239,15 @@ impl<'a> Config<'a> {
     /// `rsc_defaults`.
     #[must_use]
     pub fn meta(&self, resource: &Resource<'a>) -> Attrs<'a> {
-        let mut sources = self.own_and_template(resource);
+        let mut merged = self.attrs_of(&self.own_and_template(resource), "meta_attributes");
         let mut parent = resource.parent;
         let all = self.resources();
         while let Some(found) = parent.and_then(|id| all.iter().find(|r| r.id == id)) {
-            sources.push(found.element);
+            merge(
+                &mut merged,
+                self.attrs_of(&[found.element], "meta_attributes"),
+            );
             parent = found.parent;
-        }
-        let mut merged = Attrs::new();
-        for source in sources {
-            merge(&mut merged, self.attrs_of(&[source], "meta_attributes"));
         }
         merge(&mut merged, self.rsc_defaults());
         merged
@@ -300,35 +299,34 @@ impl<'a> Config<'a> {
             .unwrap_or_default()
     }
 
-    /// Values from the sets of some elements, in their order; within an element the bootstrap set
-    /// comes first, then falling scores (Pacemaker `pcmk__cmp_nvpair_blocks`).
+    /// Values from the sets of some elements: the bootstrap set comes first, then falling scores
+    /// (Pacemaker `pcmk__cmp_nvpair_blocks`). Of equal scores the sets of the first element come
+    /// first, and of one element's the later: Pacemaker collects them from the end.
     fn attrs_of(&self, elements: &[&'a Element], set_tag: &str) -> Attrs<'a> {
+        let mut sets: Vec<&'a Element> = elements
+            .iter()
+            .flat_map(|element| element.children.iter().rev())
+            .filter(|c| c.name == set_tag)
+            .map(|c| self.follow(c))
+            .filter(|c| c.first("rule").is_none())
+            .collect();
+        sets.sort_by_key(|set| {
+            let bootstrap = set.id() == Some(BOOTSTRAP_SET);
+            let score = set.attr("score").and_then(|s| Score::parse(s).ok());
+            (!bootstrap, std::cmp::Reverse(score.unwrap_or_default()))
+        });
         let mut merged = Attrs::new();
-        for element in elements {
-            let mut sets: Vec<&'a Element> = element
-                .children
-                .iter()
-                .filter(|c| c.name == set_tag)
-                .map(|c| self.follow(c))
-                .filter(|c| c.first("rule").is_none())
-                .collect();
-            sets.sort_by_key(|set| {
-                let bootstrap = set.id() == Some(BOOTSTRAP_SET);
-                let score = set.attr("score").and_then(|s| Score::parse(s).ok());
-                (!bootstrap, std::cmp::Reverse(score.unwrap_or_default()))
+        for set in sets {
+            let pairs = set.all("nvpair").filter_map(|p| {
+                let target = self.follow(p);
+                Some((
+                    p.attr("name").or_else(|| target.attr("name"))?,
+                    target.attr("value")?,
+                ))
             });
-            for set in sets {
-                let pairs = set.all("nvpair").filter_map(|p| {
-                    let target = self.follow(p);
-                    Some((
-                        p.attr("name").or_else(|| target.attr("name"))?,
-                        target.attr("value")?,
-                    ))
-                });
-                pairs.for_each(|(name, value)| {
-                    merged.entry(name).or_insert(value);
-                });
-            }
+            pairs.for_each(|(name, value)| {
+                merged.entry(name).or_insert(value);
+            });
         }
         merged
     }

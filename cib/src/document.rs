@@ -130,7 +130,7 @@ impl Cib {
         if root.name != "cib" {
             return Err(Error::Root {
                 expected: "cib",
-                found: root.name,
+                found: root.name.into(),
             });
         }
         Version::of(&root)?;
@@ -288,8 +288,9 @@ mod tests {
         ] {
             cib.section_mut(section).set("id", section.tag());
         }
-        let tags =
-            |e: &Element| -> Vec<String> { e.children.iter().map(|c| c.name.clone()).collect() };
+        let tags = |e: &Element| -> Vec<String> {
+            e.children.iter().map(|c| c.name.to_string()).collect()
+        };
         assert_eq!(tags(cib.root()), ["configuration", "status"]);
         assert_eq!(
             tags(cib.section(Section::Configuration).unwrap()),

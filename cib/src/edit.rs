@@ -454,7 +454,7 @@ fn claim_ids(cib: &Cib, object: &Element, ids: &mut BTreeSet<String>) -> Result<
         let by = Config::new(cib).by_id(id).map_or(&object.name, |e| &e.name);
         return Err(Error::Exists {
             id: id.to_owned(),
-            by: by.clone(),
+            by: by.to_string(),
         });
     }
     object

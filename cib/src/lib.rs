@@ -18,6 +18,6 @@ pub mod xpath;
 pub use document::{Cib, Section};
 pub use error::{Error, Result};
 pub use patch::Patch;
-pub use tree::Element;
+pub use tree::{Element, Text};
 pub use version::Version;
 pub use xpath::XPath;

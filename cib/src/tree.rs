@@ -1,5 +1,11 @@
 //! The element tree.
 
+/// Names and values of a tree. Up to 23 bytes lie in the attribute itself, which nearly all names
+/// and most values of a status section do: a big cluster's history is hundreds of thousands of
+/// them, and one allocation for each would be most of its memory and of the time to read it.
+/// A clone allocates nothing.
+pub use smol_str::SmolStr as Text;
+
 /// One XML element. The CIB's data lives in attributes; text exists only where rules and agents'
 /// descriptions carry it.
 ///
@@ -8,9 +14,9 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Element {
     /// Tag.
-    pub name: String,
+    pub name: Text,
     /// In document order, names unique.
-    pub attrs: Vec<(String, String)>,
+    pub attrs: Vec<(Text, Text)>,
     /// Child elements in document order.
     pub children: Vec<Self>,
     /// Character data, unescaped; empty in nearly every CIB element.
@@ -22,7 +28,7 @@ impl Element {
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
-            name: name.to_owned(),
+            name: name.into(),
             ..Self::default()
         }
     }
@@ -39,13 +45,13 @@ impl Element {
     /// Sets an attribute in place, or appends it.
     pub fn set(&mut self, name: &str, value: &str) {
         match self.attrs.iter_mut().find(|(n, _)| n == name) {
-            Some((_, v)) => value.clone_into(v),
-            None => self.attrs.push((name.to_owned(), value.to_owned())),
+            Some((_, v)) => *v = value.into(),
+            None => self.attrs.push((name.into(), value.into())),
         }
     }
 
     /// Removes an attribute; returns its value if it was there.
-    pub fn unset(&mut self, name: &str) -> Option<String> {
+    pub fn unset(&mut self, name: &str) -> Option<Text> {
         let index = self.attrs.iter().position(|(n, _)| n == name)?;
         Some(self.attrs.remove(index).1)
     }

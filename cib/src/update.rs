@@ -6,7 +6,7 @@
 use crate::document::{Cib, Section};
 use crate::edit;
 use crate::error::{Error, Result};
-use crate::tree::Element;
+use crate::tree::{Element, Text};
 
 /// `cibadmin --create`: adds an object at the end of a section.
 ///
@@ -64,7 +64,7 @@ pub fn replace(cib: &mut Cib, section: Section, object: Element) -> Result<Eleme
 /// What hangs on it stays: [`edit::delete`] takes care of that.
 pub fn delete(cib: &mut Cib, section: Section, pattern: &Element) -> Option<Element> {
     let fits = |e: &Element| {
-        let has = |(name, value): &(String, String)| e.attr(name) == Some(value);
+        let has = |(name, value): &(Text, Text)| e.attr(name) == Some(value);
         e.name == pattern.name && pattern.attrs.iter().all(has)
     };
     let mut path = find(cib.section(section)?, &mut |e| fits(e))?;

@@ -83,7 +83,7 @@ fn field(element: &Element, name: &'static str) -> Result<u64> {
         return Ok(0);
     };
     value.trim().parse().map_err(|_| Error::VersionNumber {
-        element: element.name.clone(),
+        element: element.name.to_string(),
         attribute: name,
         value: value.to_owned(),
     })

@@ -6,6 +6,7 @@ use crate::operation::Requires;
 use crate::options::NoQuorum;
 use crate::resource::Role;
 use crate::text::op_key;
+use cib::Text;
 use std::collections::BTreeMap;
 
 /// Bits of [`Action::flags`].
@@ -38,12 +39,12 @@ pub(crate) mod flag {
 #[derive(Clone, Debug)]
 pub(crate) struct Action {
     /// What is done: `start`, `cancel` …
-    pub(crate) task: String,
+    pub(crate) task: Text,
     /// What the key says, which differs for `cancel`.
-    pub(crate) op: String,
+    pub(crate) op: Text,
     pub(crate) interval_ms: u64,
     /// `ip_start_0`.
-    pub(crate) uuid: String,
+    pub(crate) uuid: Text,
     pub(crate) rsc: Option<RscId>,
     pub(crate) node: Option<NodeId>,
     pub(crate) flags: u16,
@@ -73,6 +74,14 @@ impl Action {
     pub(crate) fn is(&self, flags: u16) -> bool {
         self.flags & flags == flags
     }
+
+    /// Whether it has this key, and is on this node or on none yet. Of a resource's many actions
+    /// most are on other nodes, so that is looked at first.
+    fn may_be(&self, op: &str, interval_ms: u64, node: Option<NodeId>) -> bool {
+        (node.is_none() || self.node.is_none() || self.node == node)
+            && self.interval_ms == interval_ms
+            && self.op == op
+    }
 }
 
 impl Cluster<'_> {
@@ -99,9 +108,8 @@ impl Cluster<'_> {
         node: Option<NodeId>,
         optional: bool,
     ) -> ActId {
-        let existing = self.find_actions(rsc, op, interval_ms, node);
-        let id = match existing.first() {
-            Some(id) => *id,
+        let id = match self.find_action(rsc, op, interval_ms, node) {
+            Some(id) => id,
             None => self.new_action(rsc, (op, task), interval_ms, node, optional),
         };
         self.update_optional(id, optional);
@@ -127,10 +135,10 @@ impl Cluster<'_> {
         }
         let id = self.actions.len();
         self.actions.push(Action {
-            task: task.to_owned(),
-            op: op.to_owned(),
+            task: task.into(),
+            op: op.into(),
             interval_ms,
-            uuid: op_key(&self.rscs[rsc].id, op, interval_ms),
+            uuid: op_key(&self.rscs[rsc].id, op, interval_ms).into(),
             rsc: Some(rsc),
             node,
             flags,
@@ -161,10 +169,10 @@ impl Cluster<'_> {
         }
         let id = self.actions.len();
         self.actions.push(Action {
-            task: task.to_owned(),
-            op: task.to_owned(),
+            task: task.into(),
+            op: task.into(),
             interval_ms: 0,
-            uuid: key.to_owned(),
+            uuid: key.into(),
             rsc: None,
             node,
             flags,
@@ -194,14 +202,33 @@ impl Cluster<'_> {
         let mut found = Vec::new();
         for id in self.rscs[rsc].actions.iter().rev() {
             let action = &mut self.actions[*id];
-            if action.interval_ms != interval_ms || action.op != op {
+            if !action.may_be(op, interval_ms, node) {
                 continue;
             }
-            if node.is_some() && action.node.is_none() {
+            if node.is_some() {
                 action.node = node;
             }
-            if node.is_none() || action.node == node {
-                found.push(*id);
+            found.push(*id);
+        }
+        found
+    }
+
+    /// The first of [`Cluster::find_actions`]; all of them take the node.
+    fn find_action(
+        &mut self,
+        rsc: RscId,
+        op: &str,
+        interval_ms: u64,
+        node: Option<NodeId>,
+    ) -> Option<ActId> {
+        let mut found = None;
+        for id in self.rscs[rsc].actions.iter().rev() {
+            let action = &mut self.actions[*id];
+            if action.may_be(op, interval_ms, node) {
+                if node.is_some() {
+                    action.node = node;
+                }
+                found = found.or(Some(*id));
             }
         }
         found
@@ -238,7 +265,7 @@ impl Cluster<'_> {
     ) -> Option<ActId> {
         self.rscs[rsc].actions.iter().rev().copied().find(|id| {
             let action = &self.actions[*id];
-            action.task == task && (node.is_none() || action.node == node)
+            (node.is_none() || action.node == node) && action.task == task
         })
     }
 
@@ -367,9 +394,7 @@ impl Cluster<'_> {
     /// Schedules the deletion of a fail count.
     pub(crate) fn clear_failcount(&mut self, rsc: RscId, node: NodeId) -> ActId {
         let id = self.action(rsc, "clear_failcount", 0, Some(node), false);
-        self.actions[id]
-            .meta
-            .insert("op_no_wait".to_owned(), "true".to_owned());
+        self.actions[id].meta.insert("op_no_wait", "true");
         id
     }
 
@@ -384,13 +409,9 @@ impl Cluster<'_> {
     ) -> ActId {
         let id = self.action(rsc, op, interval_ms, node, false);
         let action = &mut self.actions[id];
-        action.task = "cancel".to_owned();
-        for (name, value) in [
-            ("operation", op.to_owned()),
-            ("interval", interval_ms.to_string()),
-        ] {
-            action.meta.insert(name.to_owned(), value);
-        }
+        action.task = "cancel".into();
+        action.meta.insert("operation", op);
+        action.meta.insert("interval", interval_ms.to_string());
         id
     }
 }

@@ -332,8 +332,7 @@ impl Cluster<'_> {
                 "stop" => action.flags &= !flag::OPTIONAL,
                 "start" => action.flags &= !flag::RUNNABLE,
                 _ => {
-                    let for_stopped =
-                        action.meta.get("op_target_rc").map(String::as_str) == Some("7");
+                    let for_stopped = action.meta.get("op_target_rc") == Some("7");
                     if action.meta.contains_key("interval") && !for_stopped {
                         action.flags &= !flag::RUNNABLE;
                     }

@@ -20,6 +20,14 @@ pub(crate) struct Configured {
 type Edge = (ActId, usize);
 
 impl Cluster<'_> {
+    /// The relations say it all now; only what constraints asked for is named once more, where
+    /// orderings contradict each other. In a big cluster the rest is as much as the graph to come.
+    pub(crate) fn forget_orderings(&mut self) {
+        let configured = self.configured_orders.iter().map(|order| order.made.end);
+        self.orderings.truncate(configured.max().unwrap_or(0));
+        self.orderings.shrink_to_fit();
+    }
+
     /// Breaks all circles among the actions to be done.
     pub(crate) fn break_circles(&mut self) {
         let count = self.actions.len();

@@ -54,7 +54,8 @@ pub(crate) struct Cluster<'a> {
     pub(crate) orderings: Vec<Ordering>,
     /// In document order.
     pub(crate) configured_orders: Vec<Configured>,
-    /// What ran where, as unpacked, in the order found.
+    /// What ran where, as unpacked, in the order found; until it is compared with the
+    /// configuration.
     pub(crate) histories: Vec<ResourceHistory<'a>>,
     pub(crate) failed_ops: Vec<FailedOp>,
     /// By id.

@@ -71,7 +71,7 @@ impl<'a> Cluster<'a> {
         if interval_ms > 0
             && let Some(timeout) = details.meta.get("timeout")
         {
-            params.insert("CRM_meta_timeout".to_owned(), timeout.clone());
+            params.insert("CRM_meta_timeout".to_owned(), timeout.to_owned());
         }
         params
     }
@@ -164,16 +164,18 @@ impl<'a> Cluster<'a> {
 
     /// Pacemaker pcmk_sched_actions.c:pcmk__handle_rsc_config_changes.
     pub(crate) fn handle_config_changes(&mut self) {
+        // Nobody asks for them any more, and they are big.
         let histories = std::mem::take(&mut self.histories);
-        for node in 0..self.nodes.len() {
-            if !self.nodes[node].maintenance && !self.nodes[node].available() {
-                continue;
-            }
-            for history in histories.iter().filter(|history| history.node == node) {
-                self.check_history(history);
+        let mut by_node: Vec<&ResourceHistory> = histories.iter().collect();
+        by_node.sort_by_key(|history| history.node);
+        for of_node in by_node.chunk_by(|a, b| a.node == b.node) {
+            let node = &self.nodes[of_node[0].node];
+            if node.maintenance || node.available() {
+                for history in of_node {
+                    self.check_history(history);
+                }
             }
         }
-        self.histories = histories;
     }
 
     fn check_history(&mut self, history: &ResourceHistory<'a>) {
@@ -231,9 +233,7 @@ impl<'a> Cluster<'a> {
     fn cancel_running(&mut self, rsc: RscId, node: NodeId, op: &HistoryOp) {
         let cancel = self.cancel_action(rsc, op.task, op.interval_ms, Some(node));
         if let Some(call) = op.xml.attr("call-id") {
-            self.actions[cancel]
-                .meta
-                .insert("call-id".to_owned(), call.to_owned());
+            self.actions[cancel].meta.insert("call-id", call);
         }
         self.order_op_then(rsc, "stop", cancel, relation::ORDERED);
     }

@@ -6,7 +6,7 @@
 pub(crate) mod bundle;
 mod old;
 
-use crate::limit::REPLICA_PAIRS_MAX;
+use crate::limit::{REPLICA_PAIRS_MAX, REPLICAS_MAX};
 use cib::Element;
 use std::collections::BTreeSet;
 
@@ -29,13 +29,7 @@ pub(crate) fn implied(cib: &Element) -> Result<Option<Element>, String> {
     let none = Element::default();
     let resources = configuration.first("resources").unwrap_or(&none);
     let guests = guests(resources);
-    let replicas = resources.all("bundle").map(bundle::replica_count);
-    let pairs = replicas.fold(0_usize, |sum, count| {
-        sum.saturating_add(count.saturating_mul(count))
-    });
-    if pairs > REPLICA_PAIRS_MAX {
-        return Err("bundles have too many replicas: lower them".to_owned());
-    }
+    let pairs = replica_pairs(resources)?;
     let old = old::is_old(cib);
     if guests.is_empty() && pairs == 0 && !old {
         return Ok(None);
@@ -57,6 +51,28 @@ pub(crate) fn implied(cib: &Element) -> Result<Option<Element>, String> {
         children: vec![configuration],
         text: String::new(),
     }))
+}
+
+/// Pairs of replicas that know each other's addresses.
+fn replica_pairs(resources: &Element) -> Result<usize, String> {
+    let mut pairs = 0_usize;
+    for bundle in resources.all("bundle") {
+        let id = bundle.id().unwrap_or_default();
+        let count = bundle::replica_count(bundle);
+        if count > REPLICAS_MAX {
+            return Err(format!(
+                "bundle {id}: {count} replicas are more than {REPLICAS_MAX}: lower its replicas"
+            ));
+        }
+        pairs = pairs.saturating_add(count.saturating_mul(count));
+        if pairs > REPLICA_PAIRS_MAX {
+            return Err(format!(
+                "bundle {id}: with it the bundles' replicas make more than {REPLICA_PAIRS_MAX} \
+                 pairs: lower its replicas"
+            ));
+        }
+    }
+    Ok(pairs)
 }
 
 fn ids(resources: &Element) -> BTreeSet<String> {

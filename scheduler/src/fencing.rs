@@ -82,17 +82,16 @@ impl Cluster<'_> {
         if new {
             let uuid = self.nodes[node].id.clone();
             let meta = &mut self.actions[id].meta;
-            meta.insert("on_node".to_owned(), name);
-            meta.insert("on_node_uuid".to_owned(), uuid);
-            meta.insert("stonith_action".to_owned(), how);
+            meta.insert("on_node", name);
+            meta.insert("on_node_uuid", uuid);
+            meta.insert("stonith_action", how);
         }
         if self.options.priority_fencing_delay_s > 0
             && (priority_delay || self.actions[id].meta.contains_key("priority-fencing-delay"))
         {
             let delay = self.priority_delay_s(node).to_string();
-            self.actions[id]
-                .meta
-                .insert("priority-fencing-delay".to_owned(), delay);
+            let meta = &mut self.actions[id].meta;
+            meta.insert("priority-fencing-delay", delay);
         }
         if !optional && self.can_fence(Some(node)) {
             self.actions[id].flags &= !flag::OPTIONAL;
@@ -325,9 +324,7 @@ impl Cluster<'_> {
     fn shutdown_action(&mut self, node: NodeId) -> ActId {
         let key = format!("do_shutdown-{}", self.nodes[node].name);
         let id = self.singleton(&key, "do_shutdown", Some(node), flag::RUNNABLE);
-        self.actions[id]
-            .meta
-            .insert("op_no_wait".to_owned(), "true".to_owned());
+        self.actions[id].meta.insert("op_no_wait", "true");
         for stop in (0..self.actions.len()).rev() {
             let action = &self.actions[stop];
             let Some(rsc) = action.rsc else {
@@ -346,7 +343,7 @@ impl Cluster<'_> {
             let first = self.order_end(stop);
             let then = OrderEnd {
                 rsc: None,
-                task: "do_shutdown".to_owned(),
+                task: "do_shutdown".into(),
                 interval_ms: 0,
                 action: Some(id),
             };

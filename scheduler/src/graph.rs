@@ -6,6 +6,7 @@ use crate::cluster::{ActId, Cluster, RscId};
 use crate::constraint::relation;
 use crate::plan;
 use crate::resource::Variant;
+use crate::values::Values;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Bits that make an ordering more than a preference for one sequence.
@@ -37,20 +38,26 @@ impl Cluster<'_> {
     /// What waits for an action that will not be done would wait for ever (Pacemaker keeps it
     /// in the graph and ends the transition as incomplete).
     fn drop_unreachable(&mut self, graph: &mut plan::Graph) {
-        let mut present: BTreeSet<u32> = graph.synapses.iter().map(|s| s.action.id).collect();
+        let mut present = vec![false; self.actions.len() + 1];
+        for synapse in &graph.synapses {
+            present[synapse.action.id as usize] = true;
+        }
         loop {
-            let (kept, dropped): (Vec<_>, Vec<_>) = std::mem::take(&mut graph.synapses)
-                .into_iter()
-                .partition(|s| s.inputs.iter().all(|input| present.contains(input)));
-            graph.synapses = kept;
+            let mut dropped = Vec::new();
+            graph.synapses.retain(|synapse| {
+                let kept = synapse.inputs.iter().all(|input| present[*input as usize]);
+                if !kept {
+                    dropped.push((synapse.action.id, synapse.action.key.clone()));
+                }
+                kept
+            });
             if dropped.is_empty() {
                 break;
             }
-            for synapse in dropped {
-                present.remove(&synapse.action.id);
+            for (id, key) in dropped {
+                present[id as usize] = false;
                 self.warnings.push(format!(
-                    "{} is not done, because what must come first cannot be done",
-                    synapse.action.key
+                    "{key} is not done, because what must come first cannot be done"
                 ));
             }
         }
@@ -260,12 +267,12 @@ impl Cluster<'_> {
         plan::Action {
             id: number(id),
             kind,
-            operation: action.task.clone(),
+            operation: action.task.to_string(),
             key: self.graph_key(action),
             internal_key: action
                 .rsc
                 .is_some_and(|rsc| self.rscs[rsc].history_id.is_some())
-                .then(|| action.uuid.clone()),
+                .then(|| action.uuid.to_string()),
             node,
             router_node: router.map(|node| self.nodes[node].name.clone()),
             resource: with_agent.map(|rsc| self.graph_resource_element(rsc)),
@@ -276,7 +283,7 @@ impl Cluster<'_> {
                 .get("op_target_rc")
                 .and_then(|v| v.parse().ok())
                 .unwrap_or(0),
-            can_fail: action.meta.get("can_fail").is_some_and(|v| v == "true"),
+            can_fail: action.meta.get("can_fail") == Some("true"),
             on_fail: on_fail.unwrap_or_default(),
             digest: self.graph_digest(action, with_agent),
             params,
@@ -292,9 +299,9 @@ impl Cluster<'_> {
             .rsc
             .and_then(|rsc| self.rscs[rsc].history_id.as_ref())
         else {
-            return action.uuid.clone();
+            return action.uuid.to_string();
         };
-        let meta = |name: &str| action.meta.get(name).map_or("", String::as_str);
+        let meta = |name: &str| action.meta.get(name).unwrap_or_default();
         match action.task.as_str() {
             "notify" => {
                 let (when, about) = (meta("notify_type"), meta("notify_operation"));
@@ -340,19 +347,19 @@ impl Cluster<'_> {
     }
 
     /// Meta attributes as the graph names them: dashes become underscores.
-    fn graph_meta(
-        &self,
-        action: &Action,
-        node: Option<&(String, String)>,
-    ) -> BTreeMap<String, String> {
-        let mut meta: BTreeMap<String, String> = action
-            .meta
-            .iter()
-            .map(|(name, value)| (name.replace('-', "_"), value.clone()))
+    fn graph_meta(&self, action: &Action, node: Option<&(String, String)>) -> Values {
+        let named = |name: &str| {
+            name.chars()
+                .map(|c| if c == '-' { '_' } else { c })
+                .collect()
+        };
+        let pairs = action.meta.iter();
+        let mut meta: Values = pairs
+            .map(|(name, value)| (named(name), value.into()))
             .collect();
         if let Some((id, name)) = node {
-            meta.insert("on_node".to_owned(), name.clone());
-            meta.insert("on_node_uuid".to_owned(), id.clone());
+            meta.insert("on_node", name);
+            meta.insert("on_node_uuid", id);
         }
         let mut at = action.rsc;
         while let Some(rsc) = at {
@@ -360,16 +367,15 @@ impl Cluster<'_> {
             if r.variant == Variant::Primitive
                 && let Some(number) = r.meta.get("clone")
             {
-                meta.insert("clone".to_owned(), number.clone());
+                meta.insert("clone", number);
             }
             if Some(rsc) == action.rsc
                 && let Some(name) = r.meta.get("remote-node")
             {
-                meta.insert("remote_node".to_owned(), name.clone());
+                meta.insert("remote_node", name);
             }
             if let Some(container) = r.container {
-                let id = self.rscs[container].id.clone();
-                meta.insert("container".to_owned(), id);
+                meta.insert("container", &self.rscs[container].id);
             }
             if let Some(data) = r.clone.filter(|_| r.variant == Variant::Clone) {
                 for (name, value) in [
@@ -378,14 +384,14 @@ impl Cluster<'_> {
                     ("globally_unique", r.flags.unique.to_string()),
                     ("notify", r.flags.notify.to_string()),
                 ] {
-                    meta.insert(name.to_owned(), value);
+                    meta.insert(name, value);
                 }
                 if r.flags.promotable {
                     for prefix in ["promoted", "master"] {
                         let max = data.promoted_max.to_string();
-                        meta.insert(format!("{prefix}_max"), max);
+                        meta.insert(&format!("{prefix}_max"), max);
                         let max = data.promoted_node_max.to_string();
-                        meta.insert(format!("{prefix}_node_max"), max);
+                        meta.insert(&format!("{prefix}_node_max"), max);
                     }
                 }
             }
@@ -397,7 +403,7 @@ impl Cluster<'_> {
 
     /// The machine behind a guest, before or after what is done
     /// (Pacemaker pcmk_sched_remote.c:pcmk__add_guest_meta_to_xml).
-    fn guest_meta(&self, action: &Action, meta: &mut BTreeMap<String, String>) {
+    fn guest_meta(&self, action: &Action, meta: &mut Values) {
         let (Some(rsc), Some(node)) = (action.rsc, action.node) else {
             return;
         };
@@ -405,7 +411,7 @@ impl Cluster<'_> {
             return;
         };
         let task = match action.task.as_str() {
-            "notify" | "notified" => meta.get("notify_key_operation").map_or("", String::as_str),
+            "notify" | "notified" => meta.get("notify_key_operation").unwrap_or_default(),
             task => task,
         };
         let host = match task {
@@ -420,10 +426,10 @@ impl Cluster<'_> {
         };
         let name = "container-attribute-target";
         if let Some(target) = self.rscs[rsc].meta.get(name) {
-            meta.insert(name.replace('-', "_"), target.clone());
+            meta.insert(&name.replace('-', "_"), target);
         }
         let host = self.nodes[host].name.clone();
-        meta.insert("physical_host".to_owned(), host);
+        meta.insert("physical_host", host);
     }
 }
 

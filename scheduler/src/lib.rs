@@ -5,6 +5,7 @@
 //! (`resource`) → `config_change` → `assign` with `colocate` → actions (`probe`, `resource`,
 //! `recurring`, `fencing`) → `ordering` → `graph`; `summary`, `view` and the reasons tell the
 //! rest. Entities live in the arenas of `cluster` and refer to each other by index.
+//! `DIFFERENCES.md` says where the answer is another than Pacemaker's, and why.
 
 mod action;
 mod assign;
@@ -41,6 +42,7 @@ mod summary;
 mod text;
 mod unpack;
 mod utilization;
+mod values;
 mod view;
 
 pub use limit::{CONSTRAINT_PAIRS_MAX, NODES_MAX, PAIRS_MAX};
@@ -50,6 +52,7 @@ pub use plan::{
     ResourceStatus, Score, Synapse,
 };
 pub use shown::{Shown, ShownReplica};
+pub use values::Values;
 
 use cluster::Cluster;
 

@@ -12,6 +12,8 @@ pub const PAIRS_MAX: usize = 1_000_000;
 pub const NODES_MAX: usize = 4_096;
 /// Most pairs that constraints make in all: of resources in their sets, and of nodes with rules.
 pub const CONSTRAINT_PAIRS_MAX: usize = 1_000_000;
+/// Most replicas of one bundle.
+pub(crate) const REPLICAS_MAX: usize = 1_000;
 /// Most pairs of replicas that know each other's addresses, in all bundles.
 pub(crate) const REPLICA_PAIRS_MAX: usize = 1_000_000;
 

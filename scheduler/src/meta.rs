@@ -2,6 +2,7 @@
 //! of them gets some of its own. Digests of parameters are worked out once, too.
 
 use crate::cluster::{ActId, Cluster, RscId};
+use crate::values::Values;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
@@ -9,16 +10,16 @@ use std::rc::Rc;
 
 /// Values by name.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Meta(Rc<BTreeMap<String, String>>);
+pub(crate) struct Meta(Rc<Values>);
 
 impl From<BTreeMap<String, String>> for Meta {
     fn from(values: BTreeMap<String, String>) -> Self {
-        Self(Rc::new(values))
+        Self(Rc::new(values.into()))
     }
 }
 
 impl Deref for Meta {
-    type Target = BTreeMap<String, String>;
+    type Target = Values;
 
     fn deref(&self) -> &Self::Target {
         &self.0
@@ -82,7 +83,7 @@ impl Cluster<'_> {
         let expecting = &mut self.known.expecting;
         let (_, with) = expecting.entry((meta.address(), code)).or_insert_with(|| {
             let mut with = meta.clone();
-            with.insert("op_target_rc".to_owned(), code.to_owned());
+            with.insert("op_target_rc", code);
             (meta.clone(), with)
         });
         *meta = with.clone();

@@ -54,7 +54,7 @@ impl Cluster<'_> {
             if self.rscs[rsc].remote_name.is_none() {
                 // The target must be known even when the source is lost meanwhile.
                 let meta = &mut self.actions[to].meta;
-                meta.insert("record-pending".to_owned(), "true".to_owned());
+                meta.insert("record-pending", "true");
             }
         }
         self.note_migration(from, current, target);
@@ -63,7 +63,7 @@ impl Cluster<'_> {
     fn note_migration(&mut self, id: ActId, source: NodeId, target: NodeId) {
         for (name, node) in [("migrate_source", source), ("migrate_target", target)] {
             let value = self.nodes[node].name.clone();
-            self.actions[id].meta.insert(name.to_owned(), value);
+            self.actions[id].meta.insert(name, value);
         }
     }
 

@@ -158,8 +158,7 @@ impl Cluster<'_> {
             ("notify_type", kind),
             ("notify_operation", notified),
         ] {
-            let entry = action.meta.entry(name.to_owned());
-            entry.or_insert_with(|| value.to_owned());
+            action.meta.insert_if_absent(name, value);
         }
         id
     }
@@ -310,8 +309,7 @@ impl Cluster<'_> {
 
     fn add_notify_keys(&mut self, id: ActId, notification: &Notification) {
         for (name, value) in &notification.keys {
-            let entry = self.actions[id].meta.entry(name.clone());
-            entry.or_insert_with(|| value.clone());
+            self.actions[id].meta.insert_if_absent(name, value);
         }
     }
 
@@ -421,14 +419,13 @@ impl Cluster<'_> {
         if !self.nodes[node].online || !action.is(flag::RUNNABLE) {
             return None;
         }
-        let when = action.meta.get("notify_type")?.clone();
-        let about = action.meta.get("notify_operation")?.clone();
+        let when = action.meta.get("notify_type")?.to_owned();
+        let about = action.meta.get("notify_operation")?.to_owned();
         let (optional, meta) = (action.is(flag::OPTIONAL), action.meta.clone());
         let op = format!("{when}_notify_{about}");
         let id = self.action_for_task(rsc, &op, "notify", 0, Some(node), optional);
         for (name, value) in meta.iter() {
-            let entry = self.actions[id].meta.entry(name.clone());
-            entry.or_insert_with(|| value.clone());
+            self.actions[id].meta.insert_if_absent(name, value);
         }
         self.add_notify_keys(id, notification);
         self.relate(point, id, relation::ORDERED);

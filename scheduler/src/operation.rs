@@ -7,6 +7,7 @@ use crate::options::section;
 use crate::resource::Role;
 use crate::rule::{Facts, unpack_nvpairs};
 use crate::text::parse_ms;
+use crate::values::Values;
 use std::collections::BTreeMap;
 
 /// Timeout of operations that have none configured (PCMK_DEFAULT_ACTION_TIMEOUT).
@@ -145,7 +146,7 @@ impl Cluster<'_> {
         let config = self.op_config(rsc, op, interval_ms, true);
         if let Some(config) = config {
             for (name, value) in &config.xml.attrs {
-                meta.insert(name.clone(), value.clone());
+                meta.insert(name.to_string(), value.to_string());
             }
             unpack_nvpairs(
                 self.cib,
@@ -260,13 +261,7 @@ impl Cluster<'_> {
     }
 
     /// `on-fail` in force (Pacemaker pe_actions.c:pcmk__parse_on_fail).
-    pub(crate) fn on_fail(
-        &self,
-        rsc: RscId,
-        op: &str,
-        interval_ms: u64,
-        meta: &BTreeMap<String, String>,
-    ) -> OnFail {
+    pub(crate) fn on_fail(&self, rsc: RscId, op: &str, interval_ms: u64, meta: &Values) -> OnFail {
         let default = match op {
             "stop" if self.options.fencing => OnFail::Fence,
             "stop" => OnFail::Block,

@@ -65,6 +65,7 @@ impl Cluster<'_> {
         }
         self.settle_deferred();
         self.disable_guest_orderings();
+        self.forget_orderings();
     }
 
     /// Relates two actions; answers whether that was new

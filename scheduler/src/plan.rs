@@ -2,6 +2,7 @@
 
 use crate::score::INFINITY;
 use crate::shown::Shown;
+use crate::values::Values;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -316,7 +317,7 @@ pub struct Action {
     /// Instance parameters for the agent.
     pub params: BTreeMap<String, String>,
     /// `CRM_meta_*` without the prefix, as in the graph (`timeout`, `interval`, `on_node` …).
-    pub meta: BTreeMap<String, String>,
+    pub meta: Values,
     /// Digests and restart lists to be written into the history entry (`op-digest` …).
     pub digest: Option<String>,
     /// Why, in words ("due to …"), where known.
@@ -339,7 +340,7 @@ pub struct ActionResource {
 }
 
 /// One step of an explanation, as data; `mainstay why` renders it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Reason {
     /// Resource.
     pub resource: String,
@@ -350,7 +351,7 @@ pub struct Reason {
 }
 
 /// Kinds of reasons.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Because {
     /// Chosen, with the final score.
     Chosen {

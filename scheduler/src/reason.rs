@@ -5,7 +5,6 @@ use crate::cluster::{Cluster, ColId, NodeId, RscId};
 use crate::plan::{Because, Reason};
 use crate::resource::{Role, Variant};
 use crate::score::INFINITY;
-use std::collections::BTreeSet;
 
 impl Cluster<'_> {
     /// Keeps a reason for `mainstay why`.
@@ -78,14 +77,16 @@ impl Cluster<'_> {
                 self.explain_primitive(rsc);
             }
         }
-        let mut seen = BTreeSet::new();
-        self.reasons.retain(|reason| {
-            seen.insert((
-                reason.resource.clone(),
-                reason.node.clone(),
-                format!("{:?}", reason.because),
-            ))
-        });
+        let mut sorted: Vec<usize> = (0..self.reasons.len()).collect();
+        sorted.sort_by(|a, b| self.reasons[*a].cmp(&self.reasons[*b]));
+        let mut repeated = vec![false; sorted.len()];
+        for pair in sorted.windows(2) {
+            // The sort is stable: of equal ones the first comes first.
+            repeated[pair[1]] = self.reasons[pair[0]] == self.reasons[pair[1]];
+        }
+        let mut repeated = repeated.into_iter();
+        self.reasons
+            .retain(|_| !repeated.next().unwrap_or_default());
     }
 
     fn explain_primitive(&mut self, rsc: RscId) {

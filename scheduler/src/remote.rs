@@ -301,10 +301,7 @@ impl Cluster<'_> {
         };
         let partial = r.container.is_none() && r.partial_target.is_some();
         let task = match action.task.as_str() {
-            "notify" => action
-                .meta
-                .get("notify_operation")
-                .map_or("", String::as_str),
+            "notify" => action.meta.get("notify_operation").unwrap_or_default(),
             task => task,
         };
         let before = matches!(

@@ -93,7 +93,7 @@ impl Cluster<'_> {
                 .and_then(|c| c.attr("image"))
                 .unwrap_or_default()
                 .to_owned(),
-            container_kind: container.map(|c| c.name.clone()).unwrap_or_default(),
+            container_kind: container.map(|c| c.name.to_string()).unwrap_or_default(),
             replicas: self.shown_replicas(rsc),
         }
     }

@@ -13,7 +13,7 @@ impl Cluster<'_> {
             if action.rsc.is_some() || action.is(flag::OPTIONAL) || action.task != "stonith" {
                 continue;
             }
-            let how = action.meta.get("stonith_action").map_or("", String::as_str);
+            let how = action.meta.get("stonith_action").unwrap_or_default();
             let mut name = action
                 .node
                 .map_or_else(String::new, |node| self.nodes[node].name.clone());

@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{Cib, DOWN, MEMBER, primitive_meta};
+use common::{Cib, DOWN, MEMBER, NOW, primitive_meta};
 use proptest::prelude::*;
-use scheduler::{ActionKind, Plan};
+use scheduler::{ActionKind, Options, Plan, schedule_with_scores};
 use std::collections::{BTreeMap, BTreeSet};
 
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
@@ -217,7 +217,29 @@ proptest! {
             prop_assert!(at.len() < 2, "{rsc} runs on {at:?}");
         }
     }
+
+    /// Threads that plan at once, each from a tree of its own and so at other addresses, come to
+    /// the same plan, with all its scores and reasons.
+    #[test]
+    fn plans_are_equal_on_all_threads(model in model()) {
+        let xml = model.cib().xml();
+        let decide = || {
+            let tree = cib::xml::parse(&xml).expect("the model's CIB");
+            schedule_with_scores(&tree, &Options { now: NOW })
+        };
+        let alone = decide();
+        let together = std::thread::scope(|scope| {
+            let threads = [(); THREADS].map(|()| scope.spawn(decide));
+            threads.map(|thread| thread.join().expect("a plan"))
+        });
+        for plan in together {
+            prop_assert_eq!(&plan, &alone);
+        }
+    }
 }
+
+/// Threads that plan at once.
+const THREADS: usize = 3;
 
 /// Plans until nothing is left to do.
 const ROUNDS_MAX: usize = 2;

@@ -98,10 +98,15 @@ fn too_much_behind_tags() {
 
 #[test]
 fn too_many_replicas() {
-    let bundles: String = (0..2)
-        .map(|n| format!(r#"<bundle id="b{n}"><podman image="i" replicas="1024"/></bundle>"#))
-        .collect();
-    refused(&Cib::new(&["n1"]).resource(&bundles), "replicas");
+    let bundle = |id: &str, replicas: &str| {
+        format!(r#"<bundle id="{id}"><podman image="i" replicas="{replicas}"/></bundle>"#)
+    };
+    for replicas in ["1001", "5000000000"] {
+        let cib = Cib::new(&["n1"]).resource(&bundle("b", replicas));
+        refused(&cib, "bundle b: ");
+    }
+    let two = bundle("b1", "900") + &bundle("b2", "900");
+    refused(&Cib::new(&["n1"]).resource(&two), "bundle b2: with it");
 }
 
 /// What a clone asks beyond sense is cut, and said.

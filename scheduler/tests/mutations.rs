@@ -4,7 +4,7 @@
 
 mod common;
 
-use cib::Element;
+use cib::{Element, Text};
 use common::{NOW, check};
 use scheduler::{Options, schedule};
 
@@ -138,7 +138,7 @@ fn mutate(tree: &mut Element, numbers: &mut Numbers) {
             let attrs = &mut parent.children[index].attrs;
             let count = attrs.len();
             if count > 0 {
-                value.clone_into(&mut attrs[which % count].1);
+                attrs[which % count].1 = Text::from(value);
             }
         }
     });

@@ -207,7 +207,7 @@ fn actions_carry_what_is_needed_to_run_them() {
     let start = action("ip_start_0");
     assert_eq!((start.kind, start.timeout_ms), (ActionKind::Rsc, 45_000));
     assert_eq!(start.params.get("ip").map(String::as_str), Some("10.0.0.1"));
-    assert_eq!(start.meta.get("on_node").map(String::as_str), Some("n1"));
+    assert_eq!(start.meta.get("on_node"), Some("n1"));
     assert!(start.digest.is_some());
     let agent = start.resource.as_ref().expect("a resource");
     assert_eq!((agent.id.as_str(), agent.kind.as_str()), ("ip", "IPaddr2"));
@@ -215,19 +215,13 @@ fn actions_carry_what_is_needed_to_run_them() {
     let monitor = action("ip_monitor_30000");
     assert_eq!((monitor.interval_ms, monitor.timeout_ms), (30_000, 15_000));
     assert_eq!(monitor.on_fail, "fence");
-    assert_eq!(
-        monitor.meta.get("name").map(String::as_str),
-        Some("monitor")
-    );
+    assert_eq!(monitor.meta.get("name"), Some("monitor"));
     let fencing = action("stonith-n2-reboot");
     assert_eq!(
         (fencing.kind, fencing.operation.as_str()),
         (ActionKind::Crm, "stonith")
     );
-    assert_eq!(
-        fencing.meta.get("stonith_action").map(String::as_str),
-        Some("reboot")
-    );
+    assert_eq!(fencing.meta.get("stonith_action"), Some("reboot"));
     assert_eq!(
         fencing.node.as_ref().map(|(_, name)| name.as_str()),
         Some("n2")

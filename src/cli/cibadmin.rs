@@ -79,6 +79,12 @@ fn query(
     found: &Found,
     section: Option<Section>,
 ) -> Result<(), Failure> {
+    let whole = ["xpath", "no-children"].iter().all(|o| !found.has(o));
+    if whole && section.is_none() {
+        // As it comes: the daemon writes it as we would.
+        console.print(&backend::cib_text(backend, true)?);
+        return Ok(());
+    }
     let cib = backend::cib(backend, true)?;
     let root = match section {
         None => cib.root(),

@@ -30,7 +30,11 @@ mod crm_ticket;
 mod crm_verify;
 mod crmadmin;
 mod diff;
+mod elsewhere;
 mod exit;
+mod fencings;
+#[cfg(test)]
+mod forms;
 mod getopt;
 mod iso8601;
 mod keygen;

@@ -68,7 +68,9 @@ fn may_go(backend: &mut dyn Backend, node: &str, force: bool) -> Result<(), Fail
     if shown.online || shown.pending {
         return refused(
             format!("{name} is in the cluster: it was not removed"),
-            "stop mainstayd there first, then repeat this".to_owned(),
+            format!(
+                "run `crm cluster stop` (or `pcs cluster stop`) on {name} first: stop mainstayd there, then repeat this"
+            ),
         );
     }
     if shown.unclean && !force {

@@ -38,27 +38,5 @@ pub(crate) fn tell(paths: &Paths, verb: &str) -> Result<(), Failure> {
     }
 }
 
-/// Whether the words name other machines than this one.
-///
-/// # Errors
-/// They do.
-pub(crate) fn only_here(
-    words: &[String],
-    here: &str,
-    all: bool,
-    program: &str,
-    verb: &str,
-) -> Result<(), Failure> {
-    if !all && words.iter().all(|word| word == here) {
-        return Ok(());
-    }
-    Err(Failure::new(
-        Exit::Unimplemented,
-        format!(
-            "other nodes are not reached from here: run `{program} cluster {verb}`, or `systemctl {verb} mainstay`, on each of them"
-        ),
-    ))
-}
-
 /// What an init script does.
 const INIT_VERBS: [&str; 3] = ["start", "stop", "restart"];

@@ -4,12 +4,13 @@ use super::backend::{self, Backend, ask_done};
 use super::console::Console;
 use super::crm::agents::Agents;
 use super::crm::ra;
-use super::crm_mon::extra;
 use super::exit::{Exit, Failure};
+use super::fencings::{self, State};
 use super::getopt::{Found, Opt, flag, with_value};
 use super::tool::Tool;
 use crate::ipc::Request;
 use crate::paths::Paths;
+use crate::view::asctime;
 use crate::view::xml::with_text;
 use cib::config::{Config, Resource};
 use cib::{Cib, Element};
@@ -90,13 +91,10 @@ fn run(
                 "switch {named} on with its fence agent, or with the machine's own console"
             )),
         }),
-        "confirm" => Err(Failure {
-            exit: Exit::Unimplemented,
-            text: "--confirm is not offered: a word is no proof that a node is down".to_owned(),
-            cure: Some(format!(
-                "mainstayd takes over from {named} when a fence device says so (`stonith_admin --reboot {named}`), or when {named} is started again and says that nothing runs there"
-            )),
-        }),
+        "confirm" => {
+            let node = named.to_owned();
+            ask_done(backend, &Request::ConfirmDown { node }).map(|_| ())
+        }
         _ => Err(Failure {
             exit: Exit::Unimplemented,
             text: format!("--{command} is not offered: devices and levels are what is configured"),
@@ -256,53 +254,54 @@ fn fence(
     Ok(())
 }
 
-/// What this node remembers of fencings; nothing has to be cleaned up.
+/// What this node remembers of fencings.
 fn history(
     backend: &mut dyn Backend,
     console: &mut Console,
     found: &Found,
     node: &str,
 ) -> Result<(), Failure> {
-    let mut fencings = extra::fencings(&backend::status(backend)?);
-    let all = ["*", ""].contains(&node);
-    fencings
-        .children
-        .retain(|f| all || f.attr("target") == Some(node));
+    let node = Some(node).filter(|n| !["*", ""].contains(n));
     if found.has("cleanup") {
-        console.line("nothing was cleaned up: what is known of fencings ends with the daemon");
+        let request = Request::ForgetFencings {
+            node: node.map(str::to_owned),
+        };
+        ask_done(backend, &request)?;
+        let of = node.map(|n| format!(" for node {n}")).unwrap_or_default();
+        console.line(&format!("cleaning up fencing-history{of}"));
         return Ok(());
     }
+    let status = backend::status(backend)?;
+    let mut shown = fencings::newest_first(&status);
+    shown.retain(|f| node.is_none_or(|n| n == f.target));
     let mut list = Element::new("list")
         .with("name", "Fencing history")
-        .with("count", &fencings.children.len().to_string());
-    for line in extra::fencings_text(&fencings).lines().skip(2) {
-        console.line(line.strip_prefix("  * ").unwrap_or(line));
+        .with("count", &shown.len().to_string());
+    for fencing in &shown {
+        console.line(&fencings::line(fencing, true));
+        list.children.push(fencings::element(fencing));
     }
-    match fencings.children.len() {
+    match shown.len() {
         0 => console.line("0 events found"),
         1 => console.line("1 event found"),
         n => console.line(&format!("{n} events found")),
     }
-    list.children = fencings.children;
     console.element(list);
     Ok(())
 }
 
 fn last(backend: &mut dyn Backend, console: &mut Console, node: &str) -> Result<(), Failure> {
-    let fencings = extra::fencings(&backend::status(backend)?);
-    let mut of_node = fencings
-        .children
-        .iter()
-        .filter(|f| f.attr("target") == Some(node) && f.attr("status") == Some("success"));
-    let Some(when) = of_node.next().and_then(|f| f.attr("completed")) else {
-        console.line(&format!(
-            "Node {node} has not been fenced since this daemon began"
-        ));
+    let status = backend::status(backend)?;
+    let mut of_node = fencings::newest_first(&status).into_iter();
+    let newest = of_node.find(|f| f.target == node && fencings::state(f) == State::Succeeded);
+    let Some(at) = newest.and_then(|f| f.ended_at) else {
+        console.line(&format!("Node {node} has never been fenced"));
         return Ok(());
     };
+    let when = asctime(at);
     console.line(&format!("Node {node} last fenced at: {when}"));
     let element = Element::new("last-fenced").with("target", node);
-    console.element(element.with("when", when));
+    console.element(element.with("when", &when));
     Ok(())
 }
 
@@ -365,7 +364,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     with_value('\0', "output-to"),
 ];
 
-const USAGE: &str = "usage: stonith_admin -L | -I | -l NODE | -s DEVICE | -Q DEVICE | -F|-B NODE | -H NODE|'*' | -h NODE | -M|-K -a AGENT [-o NAME=VALUE …]";
+const USAGE: &str = "usage: stonith_admin -L | -I | -l NODE | -s DEVICE | -Q DEVICE | -F|-B NODE | -C NODE | -H NODE|'*' [-c] | -h NODE | -M|-K -a AGENT [-o NAME=VALUE …]";
 
 #[cfg(test)]
 mod tests {
@@ -384,11 +383,7 @@ mod tests {
             ("-s nobody", "105"),
             ("-Q f1", "1"),
             ("-H *", "0 events found\n"),
-            (
-                "-h a",
-                "Node a has not been fenced since this daemon began\n",
-            ),
-            ("-C a", "3"),
+            ("-h a", "Node a has never been fenced\n"),
             ("-U a", "3"),
             ("-R x -a fence_x", "3"),
         ] {

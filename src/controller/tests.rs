@@ -1,5 +1,5 @@
 use super::*;
-use scheduler::{ActionResource, Graph, Synapse};
+use scheduler::{ActionResource, Graph, Synapse, Values};
 use std::collections::BTreeMap;
 
 const UUID: &str = "11111111-2222-3333-4444-555555555555";
@@ -27,7 +27,7 @@ fn action(id: u32, kind: ActionKind, operation: &str, node: &str) -> Action {
         can_fail: false,
         on_fail: "restart".to_owned(),
         params: BTreeMap::new(),
-        meta: BTreeMap::new(),
+        meta: Values::default(),
         digest: None,
         reason: None,
     }

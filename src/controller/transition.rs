@@ -479,7 +479,7 @@ pub fn request_of(action: &Action, transition_key: &str) -> OpRequest {
         timeout_ms: action.timeout_ms,
         start_delay_ms: action.start_delay_ms,
         params: action.params.clone(),
-        meta: action.meta.clone(),
+        meta: (&action.meta).into(),
         target_rc: action.target_rc,
         transition_key: transition_key.to_owned(),
         digest: action.digest.clone().unwrap_or_default(),

@@ -3,12 +3,14 @@
 use super::attributes::Attributes;
 use super::disk::DiskHandle;
 use super::duty::{Duty, PlanFor};
+use super::fencings::Fencings;
 use super::grants::Grants;
 use super::handover::Handovers;
 use super::inputs::Inputs;
 use super::leases::Leases;
 use super::local::Local;
 use super::log::Log;
+use super::looks::Looks;
 use super::notices::Notices;
 use super::notify::{Watchdog, notify};
 use super::reports::Reports;
@@ -71,7 +73,9 @@ pub(super) struct App {
     pub(super) t_fail_us: u64,
     pub(super) clients: Clients,
     pub(super) attributes: Attributes,
+    pub(super) looks: Looks,
     pub(super) notices: Notices,
+    pub(super) fencings: Fencings,
     /// Voter set in force, as the log has it; `None` before it is known and during a step.
     pub(super) voters: Option<VoterSet>,
     pub(super) stopping: Option<Stopping>,
@@ -235,6 +239,7 @@ impl App {
         if self.duty.lone.next_timeout_ms().is_some_and(|at| at <= now) {
             self.control_lone(controller::Input::Tick);
         }
+        self.looks.tidy(now);
         self.clients_on_time(now);
         self.attributes_on_time(now);
         self.grants_on_time(now);

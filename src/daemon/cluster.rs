@@ -174,6 +174,7 @@ impl App {
 
     fn on_committed(&mut self, entry: &Entry) {
         let before = self.replica.standings().present();
+        self.keep_fencing(entry);
         let applied = self.replica.apply(entry);
         if applied.directory {
             self.turn.directory_changed();
@@ -314,6 +315,7 @@ impl App {
             Ok(replica) => {
                 tracing::info!(seq, "configuration restored");
                 self.replica = replica;
+                self.looks.forget();
                 self.duty.note_change(seq);
                 self.changes_restored();
                 self.turn.directory_changed();
@@ -448,6 +450,8 @@ impl App {
                 self.attribute_asked(NodeId(asker), ask, &change);
             }
             NodeTell::AttributeTaken { ask, result, .. } => self.attribute_taken(ask, result),
+            NodeTell::Fail { rsc } => self.fail_resource(&rsc),
+            NodeTell::ForgetFencings { node } => self.fencings.forget(node.as_deref()),
         }
     }
 

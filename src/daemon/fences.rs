@@ -2,6 +2,7 @@
 //! whoever waits for it (I16, R10).
 
 use super::app::{App, Own};
+use super::by_hand::{A_HUMAN, CONFIRMED};
 use super::peer::Step;
 use crate::fencing::{FenceOutcome, FenceRequest};
 use crate::replica::OpenIntent;
@@ -22,6 +23,8 @@ struct Fencing {
     /// Actions of the running transition that wait for its end.
     steps: Vec<Step>,
     target: NodeId,
+    /// No agent is needed: an administrator says that it is done.
+    confirmed: bool,
     /// Name under which the entry was proposed that is waited for; none while the agents run. A
     /// lone node of two commits nothing before the certificate stands: the intent of a slow device
     /// comes back as in doubt, and that ends nothing.
@@ -73,10 +76,7 @@ impl App {
         node: &(String, String),
         step: Step,
     ) {
-        let how = action
-            .meta
-            .get("stonith_action")
-            .map_or("reboot", |how| how);
+        let how = action.meta.get("stonith_action").unwrap_or("reboot");
         let (id, name) = node;
         if how == "on" {
             // A success would be taken for a certificate that the node is dead.
@@ -104,6 +104,9 @@ impl App {
             );
             return self.notice("fencing-failed", text);
         }
+        if how == CONFIRMED && self.confirm_under_way(target) {
+            return;
+        }
         if self.duty.fences.0.values().any(|f| f.target == target) {
             // One at a time: a second run could hit the node after it came back.
             let name = self.peers.name(target);
@@ -119,12 +122,18 @@ impl App {
             .next_no(self.replica.standings().fence_no());
         let op = Self::new_op();
         let name = self.peers.name(target);
+        let confirmed = how == CONFIRMED;
+        let (how, reason) = match confirmed {
+            true => ("off", format!("an administrator says that {name} is down")),
+            false => (how, reason),
+        };
         self.notice("fencing", format!("fencing {name} ({how}): {reason}"));
         self.duty.fences.0.insert(
             fence_no,
             Fencing {
                 steps: step.into_iter().collect(),
                 target,
+                confirmed,
                 proposal: Some(op),
                 run: None,
             },
@@ -148,6 +157,22 @@ impl App {
         });
     }
 
+    /// What agents try in vain, an administrator says is done: their own word is waited for no more.
+    /// False where nobody tries.
+    fn confirm_under_way(&mut self, target: NodeId) -> bool {
+        let mut fences = self.duty.fences.0.iter_mut();
+        let Some((&fence_no, fencing)) = fences.find(|(_, f)| f.target == target) else {
+            return false;
+        };
+        fencing.confirmed = true;
+        // Else the log has the intent, or a failure, still to take: this comes after it.
+        if fencing.run.is_some() && fencing.proposal.is_none() {
+            fencing.run = None;
+            self.propose_fence_result(fence_no, target, Ok(A_HUMAN.to_owned()));
+        }
+        true
+    }
+
     /// The intent is on a quorum's disks: the agents may run.
     pub(super) fn fence_intended(&mut self, intent: &FenceIntent) {
         let run = Self::new_op();
@@ -155,6 +180,10 @@ impl App {
             Some(f) if f.run.is_none() && f.target == intent.target => {
                 f.run = Some(run);
                 f.proposal = None;
+                if f.confirmed {
+                    let done = Ok(A_HUMAN.to_owned());
+                    return self.propose_fence_result(intent.fence_no, intent.target, done);
+                }
             }
             // An earlier DC's, or one given up as in doubt: while it is open, its target is not let
             // in.
@@ -255,7 +284,13 @@ impl App {
         self.clients_fenced(result.target, &result.outcome);
         let action = self.replica.standings().fence_action(result.fence_no);
         self.alert_fencing(result, &action);
+        let fencing = self.duty.fences.0.get(&result.fence_no);
+        let confirmed = result.outcome.is_err() && fencing.is_some_and(|f| f.confirmed);
         self.fencing_ended(result.fence_no, result.outcome.is_ok());
+        if confirmed {
+            // Said while the agents' failure was on its way.
+            self.fence(result.target, CONFIRMED, String::new(), None);
+        }
     }
 
     fn fencing_ended(&mut self, fence_no: u64, fenced: bool) {
@@ -326,6 +361,7 @@ impl App {
             Fencing {
                 steps: Vec::new(),
                 target: intent.target,
+                confirmed: false,
                 proposal: None,
                 run: Some(run),
             },
@@ -383,6 +419,7 @@ mod tests {
         Fencing {
             steps: Vec::new(),
             target: NodeId(target),
+            confirmed: false,
             proposal: None,
             run: None,
         }

@@ -99,6 +99,10 @@ pub(super) enum NodeTell {
         result: Result<(), String>,
         items: Items,
     },
+    /// To any node: a resource of yours counts as failed, by hand.
+    Fail { rsc: String },
+    /// To any node: forget fencings that are over, of a node or all.
+    ForgetFencings { node: Option<String> },
 }
 
 /// What a DC publishes of its own work.

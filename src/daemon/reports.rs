@@ -66,6 +66,8 @@ impl Lrm {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reports {
     nodes: BTreeMap<NodeId, NodeReport>,
+    /// Grows with every change.
+    revision: u64,
 }
 
 /// What a change of a report means.
@@ -89,6 +91,7 @@ impl Reports {
         reset: bool,
         items: &[(String, Option<Vec<u8>>)],
     ) -> ReportChange {
+        self.revision += 1;
         let node = self.nodes.entry(from.node).or_default();
         if reset || node.identity != Some(from) {
             *node = NodeReport {
@@ -119,6 +122,7 @@ impl Reports {
 
     /// Ends the wait of an attribute on every node at once; true when a value changed by it.
     pub(super) fn settle(&mut self, name: &str) -> bool {
+        self.revision += 1;
         let mut changed = false;
         for node in self.nodes.values_mut() {
             match node.dampened.remove(name) {
@@ -131,6 +135,11 @@ impl Reports {
             }
         }
         changed
+    }
+
+    /// Another number whenever something changed.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// A node's report.

@@ -1,6 +1,7 @@
 //! What commands ask over the socket, and how each is answered.
 
 use super::app::{App, now_s};
+use super::by_hand::CONFIRMED;
 use super::disk::Job;
 use super::peer::NodeTell;
 use crate::ipc::{
@@ -51,6 +52,8 @@ struct IdleWait {
 struct FenceWait {
     reply: Reply,
     target: NodeId,
+    /// An administrator says that it is done: that agents fail meanwhile is no answer.
+    confirms: bool,
     until_ms: u64,
 }
 
@@ -96,8 +99,8 @@ impl App {
             },
             Request::Change(change) => return self.change(change, reply),
             Request::Plan => {
-                return self.plan_for_client(self.cib_now(), reply, |_, plan| {
-                    Response::Plan(Box::new(plan))
+                return self.plan_for_client(reply, |planned| {
+                    Response::Plan(Box::new(planned.plan.clone()))
                 });
             }
             Request::Cleanup { resource, node } => self.request_cleanup(resource, node.as_deref()),
@@ -111,6 +114,9 @@ impl App {
             },
             Request::Doctor => Response::Checks(self.checks()),
             Request::Fence { node, action } => return self.request_fence(&node, action, reply),
+            Request::ConfirmDown { node } => return self.request_confirm_down(&node, reply),
+            Request::ForgetFencings { node } => self.request_forget_fencings(node),
+            Request::FailResource { resource, node } => self.request_fail(&resource, &node),
             Request::Reload => match self.reload() {
                 Ok(text) => Response::Done { text },
                 Err(text) => error(ErrorKind::Config, &text),
@@ -158,11 +164,11 @@ impl App {
         self.clients_dc_moved();
     }
 
-    pub(super) fn cib_xml(&self, status: bool) -> String {
+    pub(super) fn cib_xml(&mut self, status: bool) -> String {
         if !status {
             return self.replica.cib().to_xml();
         }
-        cib::xml::format(&self.cib_now())
+        self.look().xml().to_owned()
     }
 
     /// Checks here what the log would refuse anyway, then proposes.
@@ -287,7 +293,7 @@ impl App {
         }
     }
 
-    fn request_fence(&mut self, node: &str, action: String, reply: Reply) {
+    pub(super) fn request_fence(&mut self, node: &str, action: String, reply: Reply) {
         let (target, dc) = match self.may_fence(node, &action) {
             Ok(found) => found,
             Err((kind, text)) => return drop(reply.send(error(kind, &text))),
@@ -297,6 +303,7 @@ impl App {
         self.clients.fences.push(FenceWait {
             reply,
             target,
+            confirms: action == CONFIRMED,
             until_ms: boottime_ms().saturating_add(wait_ms.min(FENCE_WAIT_MS_MAX)),
         });
         let tell = NodeTell::Fence {
@@ -313,7 +320,7 @@ impl App {
             let text = format!("no node is called `{node}`: nothing was fenced");
             return Err((ErrorKind::NotFound, text));
         };
-        if !matches!(action, "reboot" | "off") {
+        if !matches!(action, "reboot" | "off" | CONFIRMED) {
             let text = format!("fencing a node is `reboot` or `off`, not `{action}`");
             return Err((ErrorKind::Invalid, text));
         }
@@ -333,7 +340,7 @@ impl App {
         let name = self.peers.name(target);
         let (ended, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.clients.fences)
             .into_iter()
-            .partition(|wait| wait.target == target);
+            .partition(|wait| wait.target == target && (outcome.is_ok() || !wait.confirms));
         self.clients.fences = waiting;
         for wait in ended {
             let _ = wait.reply.send(match outcome {

@@ -133,6 +133,7 @@ impl App {
         let referee = ClusterReferee::new(&peers, leases);
         self.local.vip.set_referee(Arc::new(referee));
         self.peers = Arc::new(peers);
+        self.looks.forget();
         self.streams.set_peers(Arc::clone(&self.peers));
         let known = &self.peers.names;
         self.standing

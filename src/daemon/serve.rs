@@ -223,6 +223,7 @@ fn start_network(
 /// The loop's own state as it begins: nothing is known of the cluster yet.
 fn app(parts: Parts, wiring: Wiring, local: Local, streams: StreamControl, desk: Desk) -> App {
     let inputs = super::inputs::Inputs::start(parts.paths.inputs_dir());
+    let fencings = super::fencings::Fencings::load(parts.paths.fencings());
     App {
         local,
         paths: parts.paths,
@@ -257,7 +258,9 @@ fn app(parts: Parts, wiring: Wiring, local: Local, streams: StreamControl, desk:
         t_fail_us: parts.timing.t_fail_us,
         clients: super::requests::Clients::new(),
         attributes: super::attributes::Attributes::default(),
+        looks: super::looks::Looks::default(),
         notices: Notices::default(),
+        fencings,
         peers: parts.peers,
         voters: None,
         stopping: None,

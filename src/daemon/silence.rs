@@ -207,7 +207,7 @@ const ASK_AGAIN_MS: u64 = 1_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use scheduler::{Action, ActionResource, Synapse};
+    use scheduler::{Action, ActionResource, Synapse, Values};
     use std::collections::BTreeMap;
 
     fn synapse(id: u32, rsc: &str, operation: &str, inputs: &[u32]) -> Synapse {
@@ -233,7 +233,7 @@ mod tests {
             can_fail: false,
             on_fail: String::new(),
             params: BTreeMap::new(),
-            meta: BTreeMap::new(),
+            meta: Values::default(),
             digest: None,
             reason: None,
         };

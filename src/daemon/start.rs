@@ -2,11 +2,12 @@
 
 use super::keys::load_ring;
 use super::prepare::{find_peers, open_store, read_conf, timing_of};
-use super::refusal::{EX_NOPERM, EX_OSERR, EX_USAGE, Refusal, refuse};
+use super::refusal::{EX_CONFIG, EX_NOPERM, EX_OSERR, EX_USAGE, Refusal, refuse};
 use super::serve::{Parts, serve};
 use super::{Log, last_words, leases, supervise};
 use crate::conf::Strictness;
 use crate::paths::Paths;
+use crate::transport::AddressError;
 use clap::Parser;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -161,6 +162,9 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
     let timing = timing_of(&conf)?;
     let ring = load_ring(&paths, &conf.cluster_name).map_err(|e| refuse(EX_NOPERM, e))?;
     if args.test {
+        if conf.nodes.is_empty() {
+            return Err(refuse(EX_CONFIG, AddressError::NoNodes));
+        }
         println!(
             "{} and {} are in order",
             paths.corosync_conf().display(),

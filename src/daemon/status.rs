@@ -2,12 +2,12 @@
 
 use super::app::{App, now_s};
 use super::leases;
+use super::looks::Planned;
 use crate::ipc::{Check, CheckLevel, Response};
 use crate::transport::Report;
 use crate::view::{PeerStatus, Status, SwitchStatus, VipStatus};
 use crate::vip::lease::Standing;
 use membership::PeerState;
-use scheduler::{Options, Plan};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use wire::NodeId;
@@ -20,9 +20,8 @@ impl App {
         report: Option<&Report>,
     ) {
         let mut status = Box::new(self.status(report));
-        let cib = self.cib_now();
-        self.plan_for_client(cib, reply, |cib, plan| {
-            status.take_cib(cib, plan);
+        self.plan_for_client(reply, |planned| {
+            status.take_over(&planned.shown);
             Response::Status(status)
         });
     }
@@ -30,19 +29,15 @@ impl App {
     /// Runs the scheduler for somebody who looks, beside the loop and few at a time: the loop has
     /// a cluster to serve, and the blocking threads have addresses to move.
     pub(super) fn plan_for_client(
-        &self,
-        cib: cib::Element,
+        &mut self,
         reply: oneshot::Sender<Response>,
-        answer: impl FnOnce(&cib::Element, Plan) -> Response + Send + 'static,
+        answer: impl FnOnce(&Planned) -> Response + Send + 'static,
     ) {
         let places = Arc::clone(&self.clients.plans);
-        let options = Options { now: now_s() };
+        let look = self.look();
         tokio::spawn(async move {
             let place = places.acquire_owned().await;
-            let run = move || {
-                let plan = scheduler::schedule(&cib, &options);
-                answer(&cib, plan)
-            };
+            let run = move || answer(&look.planned());
             if let Ok(response) = tokio::task::spawn_blocking(run).await {
                 // Whoever asked may have gone.
                 let _ = reply.send(response);
@@ -71,6 +66,7 @@ impl App {
             transition: dc.and_then(|n| self.reports.of(n)?.dc()?.progress),
             vips: self.vip_statuses(),
             notices: self.notices.all(),
+            fencings: self.fencings_shown(),
             timers: report.map(|r| self.timers(r)).unwrap_or_default(),
             switches: self.local.nonlocal.status(),
             protocol: self.protocol_versions(report),

@@ -93,7 +93,8 @@ fn step_for(finished: &OpFinished, start_failure_is_fatal: bool) -> Option<Step>
         return None;
     }
     match (request.operation.as_str(), request.interval_ms) {
-        (_, 1..) | ("promote" | "demote", _) => Some(Step::One),
+        // A failure that was told from outside counts (daemons/controld/controld_te_events.c).
+        (_, 1..) | ("promote" | "demote" | "asyncmon", _) => Some(Step::One),
         ("start", _) if start_failure_is_fatal => Some(Step::Infinity),
         ("start", _) => Some(Step::One),
         ("stop", _) => Some(Step::Infinity),

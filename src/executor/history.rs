@@ -85,7 +85,8 @@ impl History {
             return self.cancelled(&request.rsc, &request.operation, request.interval_ms);
         }
         let lrm = self.write(finished, &op_ids(finished));
-        if request.interval_ms == 0 && request.operation != "monitor" {
+        if request.interval_ms == 0 && !matches!(request.operation.as_str(), "monitor" | "asyncmon")
+        {
             drop_recurring(lrm);
         } else if request.interval_ms > 0 {
             // A first result that is a failure went to `last_failure`; the pending mark must go.
@@ -218,6 +219,10 @@ fn op_ids(finished: &OpFinished) -> Vec<String> {
     let last = format!("{rsc}_last_0");
     if request.operation.starts_with("migrate_") {
         return vec![op_key(rsc, &request.operation, 0)];
+    }
+    if request.operation == "asyncmon" {
+        // Nothing was done to the resource: what was done last stands.
+        return vec![format!("{rsc}_last_failure_0")];
     }
     match (has_failed(finished), request.interval_ms) {
         (false, 0) => vec![last],

@@ -270,6 +270,12 @@ impl Executor {
         self.shared.state().lanes.recurring(rsc)
     }
 
+    /// A number for a result that no run gives, in the order of all others.
+    #[must_use]
+    pub fn number(&self) -> i32 {
+        self.shared.state().lanes.number()
+    }
+
     /// Operations that wait or run now.
     #[must_use]
     pub fn in_flight(&self) -> Vec<InFlight> {

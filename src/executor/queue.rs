@@ -78,6 +78,12 @@ pub struct InFlight {
 pub(super) struct LaneFull;
 
 impl Lanes {
+    /// The next call's number.
+    pub(super) fn number(&mut self) -> i32 {
+        self.call_id = self.call_id.checked_add(1).unwrap_or(1);
+        self.call_id
+    }
+
     /// Takes an operation. `Ok((call_id, true))` asks the caller to start the lane's worker.
     pub(super) fn add(
         &mut self,
@@ -89,9 +95,10 @@ impl Lanes {
         if lane.queue.len() >= LANE_QUEUE_MAX || lane.recurring.len() >= LANE_RECURRING_MAX {
             return Err(LaneFull);
         }
-        self.call_id = self.call_id.checked_add(1).unwrap_or(1);
+        let call_id = self.number();
+        let lane = self.lanes.entry(request.rsc.clone()).or_default();
         let job = Job {
-            call_id: self.call_id,
+            call_id,
             queued_at: now,
             not_before: now + Duration::from_millis(request.start_delay_ms),
             cause: None,
@@ -107,7 +114,7 @@ impl Lanes {
             lane.queue.push_back(job);
         }
         lane.wake.notify_one();
-        Ok((self.call_id, fresh))
+        Ok((call_id, fresh))
     }
 
     /// Next step of a lane. Only the lane's one worker asks.

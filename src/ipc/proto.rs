@@ -5,7 +5,7 @@ use crate::view::net::NetStatus;
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; the first byte of every frame's body.
-pub const IPC_VERSION: u8 = 2;
+pub const IPC_VERSION: u8 = 3;
 
 /// Largest frame, in bytes: a CIB of [`CIB_BYTES_MAX`] with room for its envelope.
 pub const FRAME_BYTES_MAX: usize = CIB_BYTES_MAX + 64 * 1024;
@@ -111,6 +111,23 @@ pub enum Request {
     Net,
     /// Links of this node that are held down after flaps may come up at once.
     ResetLinks,
+    /// Say that a node is down, on an administrator's word: what its fencing would say.
+    ConfirmDown {
+        /// Node name.
+        node: String,
+    },
+    /// Forget what is known of fencings that are over, on all nodes.
+    ForgetFencings {
+        /// Node that was fenced; `None` = all.
+        node: Option<String>,
+    },
+    /// Have the cluster take a resource for failed on a node.
+    FailResource {
+        /// Resource, with its instance number where it has one.
+        resource: String,
+        /// Node name.
+        node: String,
+    },
     /// Expect so many votes, whatever the files say.
     ExpectVotes {
         /// How many.

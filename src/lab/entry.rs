@@ -1,6 +1,6 @@
 //! Which of its parts the program is asked to be.
 
-use super::{exec, fence, holder, init, mounts, talk};
+use super::{bench, exec, fence, holder, init, mounts, talk};
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,6 +36,7 @@ fn lab(args: &[OsString]) -> ExitCode {
         "__init" => init::init(file()).map(|()| 0),
         "__hold" => holder::hold(rest).map(|()| 0),
         "__tell" => talk::tell(rest).map(|()| 0),
+        "__time" => bench::time(rest).map(|()| 0),
         "__exec" => exec::enter(rest),
         "__run" => {
             let error = exec::run(rest);

@@ -44,7 +44,7 @@ pub struct Peers {
 pub enum AddressError {
     /// No node is listed.
     #[error(
-        "no node is listed: the multicast form of corosync.conf names no peers, and mainstay does not search for them; add nodelist {{ node {{ ring0_addr: ADDRESS }} … }} with one node section per machine"
+        "no node is listed: the multicast form of corosync.conf names no peers, and mainstay does not search for them; add nodelist {{ node {{ ring0_addr: ADDRESS }} … }} with one node section per machine, or run `mainstay join` to enter a cluster that is there"
     )]
     NoNodes,
     /// None of the listed addresses is this machine's.

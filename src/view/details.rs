@@ -6,15 +6,11 @@ use cib::value::Score;
 use cib::{Cib, Element};
 use std::collections::BTreeMap;
 
-/// Details of every node that the status section names, and the bans. A `root` that is no CIB has
-/// none.
+/// Details of every node that the status section names, and the bans.
 #[must_use]
-pub fn details(root: &Element) -> (Vec<NodeDetails>, Vec<Ban>) {
-    let Ok(cib) = Cib::from_element(root.clone()) else {
-        return Default::default();
-    };
-    let config = Config::new(&cib);
-    let states = root.first("status");
+pub fn details(cib: &Cib) -> (Vec<NodeDetails>, Vec<Ban>) {
+    let config = Config::new(cib);
+    let states = cib.root().first("status");
     let states = states.into_iter().flat_map(|s| s.all("node_state"));
     let nodes = states.filter_map(|state| {
         let name = state.attr("uname")?;
@@ -149,7 +145,7 @@ mod tests {
     #[test]
     fn a_history_is_sorted_counted_and_without_empty_probes() {
         let xml = r##"<cib admin_epoch="0" epoch="1" num_updates="0"><configuration><crm_config/><nodes><node id="1" uname="node1"><instance_attributes id="n"><nvpair id="n-r" name="rack" value="7"/><nvpair id="n-s" name="standby" value="off"/></instance_attributes></node></nodes><resources><primitive id="d" class="ocf" provider="p" type="t"><meta_attributes id="dm"><nvpair id="dm-t" name="migration-threshold" value="3"/></meta_attributes></primitive></resources><constraints><rsc_location id="no" rsc="d" node="node1" score="-INFINITY"/><rsc_location id="yes" rsc="d" node="node1" score="5"/></constraints></configuration><status><node_state id="1" uname="node1"><transient_attributes id="1"><instance_attributes id="s"><nvpair id="s1" name="pingd" value="100"/><nvpair id="s2" name="fail-count-d#monitor_10000" value="2"/><nvpair id="s3" name="fail-count-d:1#start_0" value="1"/><nvpair id="s4" name="last-failure-d#monitor_10000" value="17"/><nvpair id="s5" name="fail-count-dd#start_0" value="9"/></instance_attributes></transient_attributes><lrm id="1"><lrm_resources><lrm_resource id="d"><lrm_rsc_op id="a" operation="monitor" interval="10000" call-id="14" rc-code="0" exec-time="15"/><lrm_rsc_op id="b" operation="start" interval="0" call-id="12" rc-code="0"/><lrm_rsc_op id="p" operation="start" interval="0" call-id="-1" rc-code="193"/></lrm_resource><lrm_resource id="e:0"><lrm_rsc_op id="c" operation="monitor" interval="0" call-id="3" rc-code="7"/></lrm_resource><lrm_resource id="f:0"><lrm_rsc_op id="g" operation="monitor" interval="0" call-id="3" rc-code="0"/></lrm_resource></lrm_resources></lrm></node_state></status></cib>"##;
-        let (nodes, bans) = details(&cib::xml::parse(xml).unwrap());
+        let (nodes, bans) = details(&Cib::parse(xml).unwrap());
         let [node] = nodes.as_slice() else {
             panic!("{nodes:?}")
         };
@@ -172,10 +168,5 @@ mod tests {
         assert_eq!(f.operations[0].task, "probe");
         let ids: Vec<_> = bans.iter().map(|b| b.id.as_str()).collect();
         assert_eq!(ids, ["no"]);
-    }
-
-    #[test]
-    fn what_is_no_cib_has_no_details() {
-        assert_eq!(details(&Element::new("rubbish")), (Vec::new(), Vec::new()));
     }
 }

@@ -8,6 +8,30 @@ impl Status {
     /// Takes over everything that a CIB with its status section and the plan made of it tell. The
     /// daemon and a CIB in a file show the same this way.
     pub fn take_cib(&mut self, root: &Element, plan: Plan) {
+        self.take_over(&Self::of_cib(root, &plan));
+    }
+
+    /// Takes over from a status what [`Status::of_cib`] gives it.
+    pub fn take_over(&mut self, of_cib: &Self) {
+        self.cib_version = of_cib.cib_version;
+        self.last_change.clone_from(&of_cib.last_change);
+        self.options.clone_from(&of_cib.options);
+        self.failcounts.clone_from(&of_cib.failcounts);
+        self.details.clone_from(&of_cib.details);
+        self.bans.clone_from(&of_cib.bans);
+        self.nodes.clone_from(&of_cib.nodes);
+        self.resources.clone_from(&of_cib.resources);
+    }
+
+    /// What a CIB and the plan made of it tell, and nothing else.
+    #[must_use]
+    pub fn of_cib(root: &Element, plan: &Plan) -> Self {
+        let mut status = Self::default();
+        status.fill(root, plan);
+        status
+    }
+
+    fn fill(&mut self, root: &Element, plan: &Plan) {
         let number = |name: &str| root.attr(name).and_then(|v| v.parse().ok()).unwrap_or(0);
         self.cib_version = (
             number("admin_epoch"),
@@ -28,11 +52,11 @@ impl Status {
             self.options = properties
                 .map(|(n, v)| (n.to_owned(), v.to_owned()))
                 .collect();
+            (self.details, self.bans) = details(&cib);
         }
-        self.failcounts = fail_counts(root, &plan);
-        (self.details, self.bans) = details(root);
-        self.nodes = plan.nodes;
-        self.resources = plan.resources;
+        self.failcounts = fail_counts(root, plan);
+        self.nodes.clone_from(&plan.nodes);
+        self.resources.clone_from(&plan.resources);
     }
 }
 

@@ -19,12 +19,12 @@ pub mod xml;
 
 pub use details::details;
 pub use model::{
-    Ban, FailCount, NodeDetails, Notice, OperationResult, PeerStatus, ResourceHistory, Status,
-    SwitchStatus, VipMove, VipStatus,
+    Ban, FailCount, Fencing, NodeDetails, Notice, OperationResult, PeerStatus, ResourceHistory,
+    Status, SwitchStatus, VipMove, VipStatus,
 };
 pub use only::{only_node, only_resource};
 pub use tell::{
     Counts, asctime, count, exec_status, find_resource, interval, leaves, node_state, ocf_code,
     option, option_on, places, risks, score,
 };
-pub(crate) use text::parse_key;
+pub(crate) use text::{parse_key, told_state};

@@ -44,6 +44,8 @@ pub struct Status {
     pub vips: Vec<VipStatus>,
     /// Things a person should know, newest last: refused peer, fencing pending, risk taken.
     pub notices: Vec<Notice>,
+    /// Fencings: those that are over, oldest first, then those under way.
+    pub fencings: Vec<Fencing>,
     /// Timers in force, milliseconds: name and value.
     pub timers: Vec<(String, u64)>,
     /// Versions of the protocol between nodes: the newest that all nodes seen speak, and the lowest
@@ -196,6 +198,27 @@ pub struct VipMove {
     pub at: i64,
     /// Milliseconds from the event to the answer that it is up and announced, on the DC's clock.
     pub took_ms: u64,
+}
+
+/// A fencing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fencing {
+    /// Its number in the log.
+    pub number: u64,
+    /// Node that was to be fenced.
+    pub target: String,
+    /// `reboot` or `off`.
+    pub action: String,
+    /// Devices that did it; `a human` where an administrator said that it was done.
+    pub delegate: String,
+    /// DC that asked for it; empty where that is not known any more.
+    pub origin: String,
+    /// Why, in words.
+    pub reason: String,
+    /// When it was over, seconds since the epoch; `None` = under way.
+    pub ended_at: Option<i64>,
+    /// Why it could not be done.
+    pub failed: Option<String>,
 }
 
 /// A kernel switch.

@@ -169,11 +169,21 @@ fn nodes(status: &Status, detail: bool) -> String {
 }
 
 fn detailed_node(node: &NodeStatus) -> String {
-    let mut line = format!("Node {} ({}): {}", node.name, node.id, node_state(node));
+    let mut line = format!("Node {} ({}): {}", node.name, node.id, told_state(node));
     if node.online {
         let _ = write!(line, ", feature set {}", cib::document::FEATURE_SET);
     }
     line
+}
+
+/// The state, and the health where that is not green (lib/pengine/pe_output.c).
+pub(crate) fn told_state(node: &NodeStatus) -> String {
+    let health = match node.health {
+        ..0 => " (health is RED)",
+        0 => " (health is YELLOW)",
+        1.. => "",
+    };
+    format!("{}{health}", node_state(node))
 }
 
 /// A line for every node with a state of its own, then those that are on or off together.
@@ -182,6 +192,9 @@ pub(super) fn node_lines(status: &Status) -> Vec<String> {
     let (mut online, mut offline) = (Vec::new(), Vec::new());
     for node in &status.nodes {
         match node_state(node) {
+            _ if node.health <= 0 => {
+                lines.push(format!("Node {}: {}", node.name, told_state(node)));
+            }
             "online" => online.push(node.name.as_str()),
             "OFFLINE" => offline.push(node.name.as_str()),
             state => lines.push(format!("Node {}: {state}", node.name)),
@@ -212,7 +225,7 @@ fn nodes_with_resources(status: &Status, options: Options) -> String {
         }
         let head = match options.detail {
             true => detailed_node(node),
-            false => format!("Node {}: {}", node.name, node_state(node)),
+            false => format!("Node {}: {}", node.name, told_state(node)),
         };
         let _ = writeln!(text, "  * {head}:\n    * Resources:");
         if options.brief {

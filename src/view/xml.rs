@@ -163,7 +163,14 @@ fn nodes(status: &Status) -> Element {
             .with("maintenance", flag(node.maintenance))
             .with("pending", flag(node.pending))
             .with("unclean", flag(node.unclean))
-            .with("health", "green");
+            .with(
+                "health",
+                match node.health {
+                    1.. => "green",
+                    0 => "yellow",
+                    ..0 => "red",
+                },
+            );
         if node.online {
             element.set("feature_set", cib::document::FEATURE_SET);
         }
@@ -352,7 +359,7 @@ fn failures(status: &Status) -> Element {
 }
 
 /// Date, time and offset: `2023-11-14 22:15:00Z`, `2023-11-14 23:15:00 +01:00`.
-fn zoned(seconds: i64) -> String {
+pub(crate) fn zoned(seconds: i64) -> String {
     let at = jiff::Timestamp::from_second(seconds).unwrap_or_default();
     let at = at.to_zoned(jiff::tz::TimeZone::system());
     let format = match at.offset().seconds() {

@@ -357,6 +357,12 @@ impl Drop for Cluster {
     }
 }
 
+/// Says that something is not tried, for want of a program of other people's that a machine need
+/// not have: no failure anywhere.
+pub(crate) fn not_here(what: &str, why: &str) {
+    eprintln!("{what}: skipped, {why}");
+}
+
 /// True when the node is in the membership and takes part.
 pub(crate) fn is_online(status: &Status, node: &str) -> bool {
     node_of(status, node).is_some_and(|n| n.online)

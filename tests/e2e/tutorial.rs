@@ -1,14 +1,14 @@
 //! The command lines of the tutorials, as their readers paste them, in a living cluster of two
 //! nodes. The table is in the order of the acceptance list; what is not in it is a command of the
-//! machine (`apt-get`, `scp`, `sysctl`, `mysql` …), or stands in another test: START= and the names
-//! of the services in `tests/service.rs`, configuration files of all ages in `tests/import.rs`,
-//! a node that is gone for good in `commands.rs`, the bare commands on a file in `tests/cli`.
+//! machine (`apt-get`, `ssh-copy-id`, `mysql` …), or stands in another test: keys, files, services,
+//! three nodes in `walks.rs`, the units' names in `tests/service.rs`, configuration files of all
+//! ages in `tests/import.rs`, the bare commands on a file in `tests/cli`.
 
 use crate::cluster::{Cluster, is_online, node_of};
 use mainstay::lab::Output;
 
 /// A line, what it must come to, and what it must print there.
-struct Row {
+pub(crate) struct Row {
     number: u8,
     line: &'static str,
     code: i32,
@@ -16,7 +16,7 @@ struct Row {
     err: &'static [&'static str],
 }
 
-const fn row(number: u8, line: &'static str) -> Row {
+pub(crate) const fn row(number: u8, line: &'static str) -> Row {
     Row {
         number,
         line,
@@ -27,17 +27,17 @@ const fn row(number: u8, line: &'static str) -> Row {
 }
 
 impl Row {
-    const fn prints(mut self, out: &'static [&'static str]) -> Self {
+    pub(crate) const fn prints(mut self, out: &'static [&'static str]) -> Self {
         self.out = out;
         self
     }
 
-    const fn warns(mut self, err: &'static [&'static str]) -> Self {
+    pub(crate) const fn warns(mut self, err: &'static [&'static str]) -> Self {
         self.err = err;
         self
     }
 
-    const fn refused(mut self, code: i32, err: &'static [&'static str]) -> Self {
+    pub(crate) const fn refused(mut self, code: i32, err: &'static [&'static str]) -> Self {
         self.code = code;
         self.err = err;
         self
@@ -71,7 +71,7 @@ impl Row {
 }
 
 /// Carries the rows out, one after the other; all that went wrong is told together.
-fn paste(c: &Cluster, node: &str, rows: &[Row]) {
+pub(crate) fn paste(c: &Cluster, node: &str, rows: &[Row]) {
     let wrong: Vec<String> = rows
         .iter()
         .filter_map(|row| row.judge(&c.sh(node, row.line)))
@@ -124,6 +124,9 @@ const FIRST: &[Row] = &[
     row(1, "crm -w resource stop failover-ip"),
     row(1, "crm resource locate failover-ip").prints(&["is NOT running"]),
     row(19, "crm resource cleanup failover-ip"),
+    // As the page prints it, a shell never passes it on.
+    row(15, "sh -c 'crm resource stop $`RESOURCENAME'").refused(2, &["ackquote"]),
+    row(15, "crm resource stop apache-ha"),
     row(16, "crm configure delete apache-ha").warns(&[
         "INFO: hanging colocation:apache-with-ip deleted",
         "INFO: hanging order:apache-after-ip deleted",
@@ -136,6 +139,7 @@ const FIRST: &[Row] = &[
     row(20, "crm configure erase").warns(&["brings it back"]),
     row(20, "crm configure show").prints(&["node 1: node1", "node 2: node2"]),
     row(21, "crm configure property no-quorum-policy=ignore").warns(&["two_node: 1"]),
+    row(22, "crom configure rsc_defaults resource-stickiness=100").refused(127, &["crom"]),
     row(23, "crm configure rsc_defaults resource-stickiness=100"),
     row(23, "mainstay lint").prints(&["does not bring them back"]),
     row(26, "corosync-keygen -k /run/key").prints(&[
@@ -144,6 +148,9 @@ const FIRST: &[Row] = &[
         "Writing corosync key to /run/key.",
     ]),
     row(26, "stat -c '%a %s' /run/key").prints(&["400 256"]),
+    row(24, "sysctl -w net.ipv4.ip_nonlocal_bind=1 || echo 1 > /proc/sys/net/ipv4/ip_nonlocal_bind"),
+    row(24, "mainstay vip").prints(&["net.ipv4.ip_nonlocal_bind", "somebody else"]),
+    row(24, "echo 0 > /proc/sys/net/ipv4/ip_nonlocal_bind"),
 ];
 
 /// The interactive session of S4, from a pipe: levels by word, lines that go on, what is unknown.
@@ -197,6 +204,10 @@ const SLIDES: &[Row] = &[
         51,
         "pcs constraint colocation add virtualIP with NFS INFINITY",
     ),
+    row(52, "pcs resource create DRBD ocf:pacemaker:Dummy --force"),
+    row(52, "pcs resource create RAID ocf:pacemaker:Dummy --force"),
+    row(52, "pcs constraint colocation add DRBD with RAID INFINITY"),
+    row(52, "cibadmin -Q -o constraints").prints(&["id=\"colocation-DRBD-RAID-INFINITY\""]),
     row(53, "pcs constraint order set virtualIP NFS"),
     row(53, "cibadmin -Q -o constraints").prints(&[
         "id=\"colocation-virtualIP-NFS-INFINITY\"",
@@ -211,6 +222,16 @@ const SLIDES: &[Row] = &[
         "id=\"myvip-monitor-interval-30s\"",
         "id=\"myvip-start-interval-0\"",
         "id=\"myvip-stop-interval-0\"",
+    ]),
+    row(55, "pcs resource delete myvip --force"),
+    row(
+        55,
+        "pcs resource create myvip IPAddr2 ip=10.51.10.150 cidr_netmask=23",
+    ),
+    row(55, "cibadmin -Q --xpath \"//primitive[@id='myvip']\"").prints(&[
+        "<op name=\"monitor\" interval=\"10s\" timeout=\"20s\" id=\"myvip-monitor-interval-10s\"/>",
+        "<op name=\"start\" interval=\"0s\" timeout=\"20s\" id=\"myvip-start-interval-0s\"/>",
+        "<op name=\"stop\" interval=\"0s\" timeout=\"20s\" id=\"myvip-stop-interval-0s\"/>",
     ]),
     row(56, "pcs resource create logstash systemd:logstash")
         .refused(1, &["use --force to override"]),

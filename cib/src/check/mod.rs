@@ -77,8 +77,8 @@ pub fn check_ids(root: &Element) -> Result<()> {
         None => Ok(()),
         Some((first, second)) => Err(Error::DuplicateId {
             id: second.id().unwrap_or_default().to_owned(),
-            first: first.name.clone(),
-            second: second.name.clone(),
+            first: first.name.to_string(),
+            second: second.name.to_string(),
         }),
     }
 }
@@ -182,7 +182,7 @@ impl Findings {
         if self.list.len() < FINDINGS_MAX {
             self.list.push(Finding {
                 severity,
-                tag: element.name.clone(),
+                tag: element.name.to_string(),
                 id: element.id().unwrap_or_default().to_owned(),
                 what,
                 cure: cure.to_owned(),

@@ -128,6 +128,35 @@ fn meta_falls_back_to_parents_then_defaults() {
     });
 }
 
+/// As the scheduler reads them, and `crm_resource` 2.1.5.
+#[test]
+fn of_sets_of_equal_score_the_later_wins() {
+    let sets = |tag: &str, scores: [&str; 3]| -> String {
+        let set = |(at, score): (usize, &str)| {
+            format!(
+                r#"<{tag} id="{tag}{at}" score="{score}"><nvpair id="{tag}{at}n" name="x" value="{at}"/></{tag}>"#
+            )
+        };
+        scores.into_iter().enumerate().map(set).collect()
+    };
+    let text = format!(
+        "<cib><configuration><crm_config>{}</crm_config><resources>\
+         <template id=\"t\" class=\"ocf\" type=\"x\">{}</template>\
+         <primitive id=\"p\" template=\"t\">{}{}</primitive></resources></configuration></cib>",
+        sets("cluster_property_set", ["0", "0", "-1"]),
+        sets("meta_attributes", ["0", "0", "5"]),
+        sets("meta_attributes", ["0", "0", "0"]).replace("id=\"meta", "id=\"own"),
+        sets("instance_attributes", ["3", "3", "0"]),
+    );
+    let cib = Cib::parse(&text).unwrap();
+    let config = Config::new(&cib);
+    let p = config.resource("p").unwrap();
+    assert_eq!(config.property("x"), Some("1"));
+    assert_eq!(config.parameters(&p).get("x"), Some(&"1"));
+    // The template's is of a higher score.
+    assert_eq!(config.meta(&p).get("x"), Some(&"2"));
+}
+
 #[test]
 fn constraints_know_whom_they_bind() {
     with_config(|c| {

@@ -43,7 +43,7 @@ pub fn delete(cib: &mut Cib, id: &str) -> Result<Vec<Deleted>> {
         refuse_used_template(cib, id)?;
     }
     let mut gone = vec![Deleted {
-        tag: tag.clone(),
+        tag: tag.to_string(),
         id: id.to_owned(),
         asked: true,
     }];
@@ -249,7 +249,7 @@ fn drop_acl_references(role: &mut Element, id: &str) {
 
 fn hung(element: &Element) -> Deleted {
     Deleted {
-        tag: element.name.clone(),
+        tag: element.name.to_string(),
         id: element.id().unwrap_or_default().to_owned(),
         asked: false,
     }

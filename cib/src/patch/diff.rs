@@ -9,21 +9,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{AttrChange, Change, Patch, Path, Step};
 use crate::error::{Error, Result};
-use crate::tree::Element;
+use crate::tree::{Element, Text};
 use crate::version::Version;
 
 /// See [`Patch::between`].
 pub(super) fn between(old: &Element, new: &Element) -> Result<Patch> {
     if old.name != new.name {
         return Err(Error::PatchRoots {
-            old: old.name.clone(),
-            new: new.name.clone(),
+            old: old.name.to_string(),
+            new: new.name.to_string(),
         });
     }
     let mut diff = Differ::default();
     let same_id = old.id() == new.id();
     let root = Step {
-        tag: old.name.clone(),
+        tag: old.name.to_string(),
         id: old
             .id()
             .filter(|id| same_id && is_plain(id))
@@ -108,7 +108,7 @@ impl Path {
     fn to(&self, child: &Element, with_id: bool) -> Self {
         let mut steps = self.0.clone();
         steps.push(Step {
-            tag: child.name.clone(),
+            tag: child.name.to_string(),
             id: child.id().filter(|_| with_id).map(str::to_owned),
         });
         Self(steps)
@@ -255,9 +255,9 @@ fn longest_increasing(pairs: &[(usize, usize)]) -> BTreeSet<usize> {
 
 /// The words of a modification; when only the order changed, every attribute out of place.
 fn attr_changes(old: &Element, new: &Element) -> Vec<AttrChange> {
-    let set = |(name, value): &(String, String)| AttrChange {
-        name: name.clone(),
-        value: Some(value.clone()),
+    let set = |(name, value): &(Text, Text)| AttrChange {
+        name: name.to_string(),
+        value: Some(value.to_string()),
     };
     let mut list: Vec<AttrChange> = new
         .attrs
@@ -270,7 +270,7 @@ fn attr_changes(old: &Element, new: &Element) -> Vec<AttrChange> {
             .iter()
             .filter(|(name, _)| new.attr(name).is_none())
             .map(|(name, _)| AttrChange {
-                name: name.clone(),
+                name: name.to_string(),
                 value: None,
             }),
     );

@@ -8,7 +8,7 @@ use quick_xml::events::{BytesDecl, BytesStart, Event};
 
 use super::write::{is_space, is_xml_char};
 use crate::error::{Error, Result};
-use crate::tree::Element;
+use crate::tree::{Element, Text};
 
 /// Longest document, in bytes.
 pub const DOCUMENT_MAX_BYTES: usize = 10 * 1024 * 1024;
@@ -95,8 +95,9 @@ fn parse_within(text: &str, bytes_max: usize, elements_max: usize) -> Result<Ele
 /// The first character that XML does not allow. Nearly every document is plain ASCII, which is
 /// looked through many bytes at a time.
 fn forbidden_char(text: &str) -> Option<(usize, char)> {
-    let control = |b: &u8| *b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r');
-    if text.is_ascii() && !text.as_bytes().iter().any(control) {
+    // Without a branch for each byte, so that many are looked at together.
+    let odd = |b: &u8| (*b < b' ') & (*b != b'\t') & (*b != b'\n') & (*b != b'\r') | (*b > 127);
+    if !text.bytes().fold(false, |found, b| found | odd(&b)) {
         return None;
     }
     text.char_indices().find(|(_, c)| !is_xml_char(*c))
@@ -203,7 +204,7 @@ impl<'a> Parser<'a> {
         }
         let element = Element {
             attrs: self.attributes(tag, &name)?,
-            name,
+            name: name.into(),
             ..Element::default()
         };
         if let Some(parent) = self.open.last_mut() {
@@ -228,8 +229,8 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn attributes(&self, tag: &BytesStart<'_>, name: &str) -> Result<Vec<(String, String)>> {
-        let mut attrs: Vec<(String, String)> = Vec::new();
+    fn attributes(&self, tag: &BytesStart<'_>, name: &str) -> Result<Vec<(Text, Text)>> {
+        let mut attrs: Vec<(Text, Text)> = Vec::new();
         if !attributes_separated(tag.attributes_raw()) {
             let what = format!("no space between two attributes of <{name}>");
             return Err(self.refuse(&what, "write a space after the closing quote"));
@@ -245,7 +246,7 @@ impl<'a> Parser<'a> {
                 let what = format!("\"{}\" in <{name}> is not an attribute name", shown(key));
                 return Err(self.refuse(&what, "start names with a letter"));
             }
-            attrs.push((key.to_owned(), self.attr_value(name, key, &attr.value)?));
+            attrs.push((key.into(), self.attr_value(name, key, &attr.value)?.into()));
         }
         Ok(attrs)
     }

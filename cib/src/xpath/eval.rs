@@ -4,7 +4,7 @@
 use super::parse::{Axis, Comparison, Expr, Function, Path, Step};
 use super::{Answer, Match, Place};
 use crate::error::{Error, Result};
-use crate::tree::Element;
+use crate::tree::{Element, Text};
 
 /// Most element visits of one query.
 pub const VISITS_MAX: usize = 20_000_000;
@@ -222,9 +222,22 @@ impl<'a> Query<'a> {
             Axis::Parent if from.attr != 0 => found.push(Item::element(node)),
             Axis::Parent if node != DOCUMENT => found.push(Item::element(self.flat[node].parent)),
             Axis::Itself => found.push(from),
-            Axis::DescendantOrSelf if from.attr == 0 => {
+            Axis::DescendantOrSelf | Axis::Descendant if from.attr == 0 => {
+                let first = node + usize::from(step.axis == Axis::Descendant);
                 self.visit(self.flat[node].end - node)?;
-                found.extend((node..self.flat[node].end).map(Item::element));
+                found.extend((first..self.flat[node].end).map(Item::element));
+            }
+            Axis::Ancestor | Axis::AncestorOrSelf => {
+                // An attribute's nearest ancestor is its element.
+                let mut at = match from.attr {
+                    0 if step.axis == Axis::Ancestor => self.flat[node].parent,
+                    _ => node,
+                };
+                while at != DOCUMENT {
+                    self.visit(1)?;
+                    found.push(Item::element(at));
+                    at = self.flat[at].parent;
+                }
             }
             Axis::Child if from.attr == 0 => {
                 let mut child = node + 1;
@@ -243,6 +256,9 @@ impl<'a> Query<'a> {
                 found.extend(fitting.map(|(i, _)| Item { node, attr: i + 1 }));
             }
             _ => {}
+        }
+        if step.name.is_some() {
+            found.retain(|item| fits(self.name_of(*item)));
         }
         Ok(found)
     }
@@ -298,7 +314,7 @@ impl<'a> Query<'a> {
             let attr = self.flat[item.node]
                 .element
                 .map(|e| &e.attrs[item.attr - 1].1);
-            return Ok(attr.cloned().unwrap_or_default());
+            return Ok(attr.map(Text::to_string).unwrap_or_default());
         }
         let range = item.node..self.flat[item.node].end;
         self.visit(range.len())?;

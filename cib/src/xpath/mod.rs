@@ -1,5 +1,5 @@
 //! The part of XPath 1.0 that users of `cibadmin --xpath`, agents and tools write: absolute and
-//! `//` paths, `*`, `.`, `..`, attributes, unions, predicates with `and`, `or`, `not()`,
+//! `//` paths, `*`, `.`, `..`, attributes, axes by name, unions, predicates with `and`, `or`, `not()`,
 //! comparisons, positions, and the functions `count`, `contains`, `starts-with`, `name`,
 //! `position`, `last`, `true`, `false`.
 //!

@@ -52,7 +52,23 @@ pub(super) enum Axis {
     Parent,
     /// What `//` stands for.
     DescendantOrSelf,
+    Descendant,
+    /// Nearest first, as positions count them.
+    Ancestor,
+    AncestorOrSelf,
 }
+
+/// Axes by their names, where one is written out.
+const AXES: [(&str, Axis); 8] = [
+    ("child", Axis::Child),
+    ("attribute", Axis::Attribute),
+    ("self", Axis::Itself),
+    ("parent", Axis::Parent),
+    ("descendant-or-self", Axis::DescendantOrSelf),
+    ("descendant", Axis::Descendant),
+    ("ancestor", Axis::Ancestor),
+    ("ancestor-or-self", Axis::AncestorOrSelf),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Function {
@@ -340,11 +356,7 @@ impl Parser {
         if self.take(".") {
             return Ok(Step::any(Axis::Itself));
         }
-        let axis = if self.take("@") {
-            Axis::Attribute
-        } else {
-            Axis::Child
-        };
+        let axis = self.axis()?;
         let name = self.name_test()?;
         let mut predicates = Vec::new();
         while self.take("[") {
@@ -358,6 +370,26 @@ impl Parser {
         })
     }
 
+    fn axis(&mut self) -> Result<Axis> {
+        if self.take("@") {
+            return Ok(Axis::Attribute);
+        }
+        let Some(Token::Name(name)) = self.peek().filter(|_| self.is_at(1, "::")) else {
+            return Ok(Axis::Child);
+        };
+        match AXES.iter().find(|(known, _)| known == name) {
+            Some((_, axis)) => {
+                self.next += 2;
+                Ok(*axis)
+            }
+            None => {
+                let known: Vec<&str> = AXES.iter().map(|(n, _)| *n).collect();
+                let what = format!("axis {name}:: is not supported");
+                Err(self.refuse(what, &format!("supported: {}", known.join(", "))))
+            }
+        }
+    }
+
     fn name_test(&mut self) -> Result<Option<String>> {
         if self.take("*") {
             return Ok(None);
@@ -369,13 +401,6 @@ impl Parser {
             };
             return Err(self.refuse(what, "write a tag, * or @attribute"));
         };
-        if self.is_at(1, "::") {
-            let what = format!("axis {name}:: is not supported");
-            return Err(self.refuse(
-                what,
-                "use / for children, // for descendants, .. for parents",
-            ));
-        }
         if self.is_at(1, "(") {
             let what = format!("{name}() cannot be a step");
             return Err(self.refuse(what, "select elements or @attributes"));

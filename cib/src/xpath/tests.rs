@@ -36,7 +36,7 @@ fn ids(expression: &str) -> Vec<String> {
 
 #[test]
 fn what_agents_and_tools_ask() {
-    let table: [(&str, &[&str]); 26] = [
+    let table: [(&str, &[&str]); 34] = [
         (
             "//node_state[@uname='n1']//lrm_resource[@id='a']/lrm_rsc_op[@operation='start'][@op-status='-1']",
             &["a_start_0"],
@@ -72,6 +72,18 @@ fn what_agents_and_tools_ask() {
         ("//nothing", &[]),
         ("/cib/@epoch", &["3"]),
         ("/", &[]),
+        // pcs and crmsh write axes out.
+        ("//resources/descendant::primitive[@id=\"a\"]", &["a"]),
+        (
+            "/cib/configuration/resources/*[self::clone or self::group]",
+            &["cl"],
+        ),
+        ("//nvpair[@id='m1']/ancestor::primitive", &["a"]),
+        ("//nvpair[@id='m1']/ancestor::*[2]", &["a"]),
+        ("//meta_attributes/ancestor-or-self::clone", &["cl"]),
+        ("//primitive[@id='a']/parent::clone", &["cl"]),
+        ("//primitive[@id='a']/parent::group", &[]),
+        ("/descendant-or-self::clone/child::*/attribute::id", &["a"]),
     ];
     for (expression, expected) in table {
         assert_eq!(ids(expression), expected, "{expression}");
@@ -134,7 +146,11 @@ fn what_is_not_supported_is_named() {
             "the string started with ' does not end",
         ),
         ("//primitive[@id=x y]", 19, "\"y\" instead of ]"),
-        ("//child::primitive", 3, "axis child:: is not supported"),
+        (
+            "//following::primitive",
+            3,
+            "axis following:: is not supported",
+        ),
         ("//text()", 3, "text() cannot be a step"),
         (
             "normalize-space(//a)",

@@ -31,7 +31,7 @@ pub(crate) fn tree(with_text: bool) -> impl Strategy<Value = Element> {
 
 /// The tree as a CIB of this epoch.
 pub(crate) fn cib_of(mut tree: Element, epoch: u64) -> Element {
-    "cib".clone_into(&mut tree.name);
+    tree.name = "cib".into();
     tree.set("epoch", &epoch.to_string());
     tree
 }

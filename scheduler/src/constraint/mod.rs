@@ -12,7 +12,7 @@ use crate::node::ProbeMode;
 use crate::options::section;
 use crate::resource::Role;
 use crate::rule;
-use cib::Element;
+use cib::{Element, Text};
 
 /// Bits of an ordering's kind: what one action means for the other.
 pub(crate) mod relation {
@@ -91,7 +91,7 @@ pub(crate) struct Colocation {
 pub(crate) struct OrderEnd {
     pub(crate) rsc: Option<RscId>,
     /// Operation in the key.
-    pub(crate) task: String,
+    pub(crate) task: Text,
     pub(crate) interval_ms: u64,
     pub(crate) action: Option<ActId>,
 }
@@ -240,7 +240,7 @@ impl OrderEnd {
     pub(crate) fn op(rsc: RscId, task: &str) -> Self {
         Self {
             rsc: Some(rsc),
-            task: task.to_owned(),
+            task: task.into(),
             interval_ms: 0,
             action: None,
         }

@@ -17,8 +17,6 @@ const KEY_FILE: &str = "/etc/pacemaker/authkey";
 const LOG_FOLDER: &str = "/var/log/pacemaker/bundles";
 /// What runs in containers, so that the cluster reaches what is inside.
 const DAEMON: &str = "/usr/sbin/pacemaker-remoted";
-/// Most replicas made.
-const REPLICAS_MAX: u32 = 1024;
 
 /// What the `bundle` element says.
 struct Bundle {
@@ -42,7 +40,7 @@ struct Mount {
     by_replica: bool,
 }
 
-/// How many replicas a bundle will have.
+/// How many replicas a bundle shall have.
 pub(super) fn replica_count(element: &Element) -> usize {
     let replicas = Bundle::parse(element).map_or(1, |bundle| bundle.replicas);
     usize::try_from(replicas).unwrap_or(usize::MAX)
@@ -75,13 +73,18 @@ impl Bundle {
         let promoted_max: u32 = number("promoted-max")
             .or_else(|| number("masters"))
             .unwrap_or(0);
-        let replicas = number("replicas").unwrap_or(promoted_max.max(1));
+        let replicas = container
+            .attr("replicas")
+            .and_then(|v| v.trim().parse::<i64>().ok());
+        let replicas = replicas.map_or(promoted_max, |wanted| {
+            u32::try_from(wanted.max(0)).unwrap_or(u32::MAX)
+        });
         let network = element.first("network").cloned().unwrap_or_default();
         let inner = element.first("primitive").cloned();
         let mut made = Self {
             prefix: element.id()?.to_owned(),
             agent,
-            replicas: replicas.clamp(1, REPLICAS_MAX),
+            replicas: replicas.max(1),
             per_host: number("replicas-per-host").unwrap_or(1).max(1),
             promoted_max,
             container: container.clone(),

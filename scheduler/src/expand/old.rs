@@ -3,7 +3,7 @@
 //! changed from 1 to 2 concerns access rules alone.
 
 use super::set;
-use cib::Element;
+use cib::{Element, Text};
 
 /// Whether a CIB says that it follows such a schema.
 pub(super) fn is_old(cib: &Element) -> bool {
@@ -182,7 +182,7 @@ fn meta(pair: &mut Element) -> bool {
 }
 
 /// Answers what the resource requires: it was said of its start or promotion.
-fn upgrade_operation(op: &mut Element) -> Option<String> {
+fn upgrade_operation(op: &mut Element) -> Option<Text> {
     let begins = matches!(op.attr("name"), Some("start" | "promote"));
     let mut requires = op.unset("requires");
     let mut moved = Vec::new();
@@ -194,7 +194,7 @@ fn upgrade_operation(op: &mut Element) -> Option<String> {
         part.children.retain(|pair| {
             let name = pair.attr("name").unwrap_or_default();
             if name == "requires" {
-                requires = pair.attr("value").map(str::to_owned);
+                requires = pair.attr("value").map(Text::from);
                 return false;
             }
             let of_operation = parameters && OF_OPERATION.contains(&name);

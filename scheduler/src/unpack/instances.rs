@@ -55,22 +55,19 @@ impl Cluster<'_> {
         let mut found = None;
         let mut inactive = None;
         let mut skip_inactive = false;
-        for child in self.rscs[clone].children.clone() {
+        for child in self.rscs[clone].children.iter().copied() {
             if found.is_some() {
                 break;
             }
-            let mut locations = self.locations_of(child, true);
-            if locations.is_empty() {
-                locations.extend(self.pending_nodes(child));
-            }
-            if locations.contains(&node) {
+            let (here, anywhere) = self.seen_on(child, node);
+            if here {
                 found = self.in_instance(child, id);
                 if found.is_some_and(|rsc| !self.rscs[rsc].active.is_empty()) {
                     // Told-apart instances of the past: those after the first are too many.
                     skip_inactive = true;
                     found = None;
                 }
-            } else if locations.is_empty()
+            } else if !anywhere
                 && !skip_inactive
                 && inactive.is_none()
                 && !self.rscs[child].flags.blocked
@@ -105,6 +102,19 @@ impl Cluster<'_> {
         for child in self.rscs[rsc].children.clone() {
             self.mark_instance_removed(child);
         }
+    }
+
+    /// Whether an instance is active, or about to be, on this node, and anywhere.
+    fn seen_on(&self, instance: RscId, node: NodeId) -> (bool, bool) {
+        let r = &self.rscs[instance];
+        if r.variant == Variant::Primitive && !r.active.is_empty() {
+            return (r.active.contains(&node), true);
+        }
+        let mut locations = self.locations_of(instance, true);
+        if locations.is_empty() {
+            locations = self.pending_nodes(instance);
+        }
+        (locations.contains(&node), !locations.is_empty())
     }
 
     fn pending_nodes(&self, rsc: RscId) -> Vec<NodeId> {

@@ -198,7 +198,7 @@ fn recorded_key(element: &Element) -> String {
         "internal_operation_key",
         "router_node",
     ];
-    let mut key = element.name.clone();
+    let mut key = element.name.to_string();
     for value in attrs.iter().filter_map(|attr| element.attr(attr)) {
         key = format!("{key} {value}");
     }

@@ -78,8 +78,16 @@ pub(crate) fn ask_done(backend: &mut dyn Backend, request: &Request) -> Result<S
 /// # Errors
 /// As [`ask`].
 pub(crate) fn cib(backend: &mut dyn Backend, status: bool) -> Result<Cib, Failure> {
+    Ok(Cib::parse(&cib_text(backend, status)?)?)
+}
+
+/// The CIB as text, formatted.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn cib_text(backend: &mut dyn Backend, status: bool) -> Result<String, Failure> {
     match ask(backend, &Request::Cib { status })? {
-        Response::Cib { xml } => Ok(Cib::parse(&xml)?),
+        Response::Cib { xml } => Ok(xml),
         _ => Err(unexpected()),
     }
 }
@@ -189,20 +197,32 @@ pub(crate) fn merge(
         from = cib(backend, false)?;
         let root = patch
             .apply_unversioned(from.root())
-            .map_err(|e| met_another(&e))?;
+            .map_err(|e| met_another(&e, old, &from, new))?;
         to = Cib::from_element(root)?;
-        cib::check::check_ids(to.root()).map_err(|e| met_another(&e))?;
+        cib::check::check_ids(to.root()).map_err(|e| met_another(&e, old, &from, new))?;
     }
     Err(unexpected())
 }
 
-fn met_another(error: &cib::Error) -> Failure {
-    Failure::new(
-        Exit::Old,
-        format!(
-            "somebody else changed the configuration meanwhile, and both changes do not fit together: {error}; nothing was changed, look at it again and repeat yours"
-        ),
-    )
+/// What the others changed, and what was not changed: nobody has to remember either.
+fn met_another(error: &cib::Error, base: &Cib, theirs: &Cib, ours: &Cib) -> Failure {
+    let text = format!(
+        "somebody else changed the configuration meanwhile, and both changes do not fit together: {error}; nothing was changed, look at it again and repeat yours"
+    );
+    Failure {
+        cure: Some(format!(
+            "What they changed:\n{}What you wanted:\n{}",
+            difference(base, theirs),
+            difference(base, ours)
+        )),
+        ..Failure::new(Exit::Old, text)
+    }
+}
+
+/// Two configurations, compared as `crm configure show` prints them.
+pub(crate) fn difference(old: &Cib, new: &Cib) -> String {
+    let text = |cib: &Cib| super::crm::configuration_text(cib).unwrap_or_else(|_| cib.to_xml());
+    super::diff::unified(&text(old), &text(new))
 }
 
 fn put(
@@ -389,6 +409,12 @@ mod tests {
         let failure = merge(&mut backend, "crm", &old, &new).unwrap_err();
         assert_eq!(failure.exit, Exit::Old);
         assert!(failure.text.contains("do not fit together"), "{failure}");
+        let told = failure.cure.unwrap();
+        assert!(
+            told.contains("What they changed:\n+node 7: theirs\n"),
+            "{told}"
+        );
+        assert!(told.contains("What you wanted:\n+node 7: ours\n"), "{told}");
         let node = cib::config::Config::new(backend.file.cib()).node("theirs");
         assert!(node.is_some(), "theirs stays");
     }

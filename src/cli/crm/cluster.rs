@@ -1,13 +1,18 @@
 //! `crm cluster`: this machine's service, how the cluster is, nodes that come and go.
 
-use super::Context;
 use super::session::CLIENT;
-use crate::cli::backend;
+use super::shell::Level;
+use super::usage::{alone, misused};
+use super::{Context, usage};
+use crate::cli::backend::{self, Backend as _};
+use crate::cli::elsewhere::{self, Order};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::pcs::is_it;
 use crate::cli::{mainstay, removal, service};
 use crate::paths::Paths;
 use crate::view::{self, Status};
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Verbs of the level.
@@ -36,10 +41,18 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
         "health" => health(context, words),
         "wait_for_startup" => wait_for_startup(context, words),
         "start" | "stop" | "restart" | "enable" | "disable" => {
-            let paths = Paths::from_env();
-            service::only_here(words, &backend::host_name(), false, "crm", verb)?;
-            service::tell(&paths, verb)
+            let (all, nodes): (Vec<String>, Vec<String>) =
+                words.iter().cloned().partition(|w| w == "--all");
+            let wanted = Order {
+                program: "crm",
+                verb,
+                nodes: &nodes,
+                all: !all.is_empty(),
+                wait_ms: None,
+            };
+            elsewhere::service(&mut context.backend, &Paths::from_env(), &wanted)
         }
+        "add" => add(context, words),
         "remove" => remove(context, words),
         "init" => init(context, words),
         "join" => join(context, words),
@@ -50,11 +63,10 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
 /// What crmsh does here over ssh to the other nodes, and what to do in its place.
 fn not_offered(verb: &str) -> Failure {
     let cure = match verb {
-        "add" => "run `crm cluster join` on the new node",
         "rename" => {
             "`crm corosync set totem.cluster_name NAME` on every node while the cluster is down"
         }
-        _ => "nodes are not reached over ssh from here: do it on each of them",
+        _ => "nodes are not reached from here: do it on each of them",
     };
     Failure {
         cure: Some(cure.to_owned()),
@@ -66,8 +78,8 @@ fn not_offered(verb: &str) -> Failure {
 }
 
 /// Options of `init` and `join` that mean something here; `-y` and the like are taken, as there
-/// are no questions.
-fn options(words: &[String], known: &[(&str, &str)], usage: &str) -> Result<Vec<String>, Failure> {
+/// are no questions, and `-u` and `-t`, as there is one transport.
+fn options(words: &[String], known: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
     let mut values = vec![String::new(); known.len()];
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -75,58 +87,111 @@ fn options(words: &[String], known: &[(&str, &str)], usage: &str) -> Result<Vec<
             Some((flag, value)) => (flag, Some(value.to_owned())),
             None => (word.as_str(), None),
         };
-        if ["-y", "--yes", "-q", "--quiet"].contains(&flag) {
+        if ["-y", "--yes", "-q", "--quiet", "-u", "--unicast"].contains(&flag) {
             continue;
         }
         let at = known.iter().position(|(s, l)| *s == flag || *l == flag);
-        let value = glued.or_else(|| words.next().cloned());
-        match (at, value) {
-            (Some(at), Some(value)) => values[at] = value,
-            _ => return Err(Failure::usage(format!("`{word}`: {usage}"))),
+        let Some(at) = at else {
+            let near = is_it(flag, known.iter().map(|(_, long)| *long));
+            return Err(Failure::usage(format!("there is no option {flag}{near}")));
+        };
+        match glued.or_else(|| words.next().cloned()) {
+            Some(value) if values[at].is_empty() => values[at] = value,
+            Some(_) => return Err(Failure::usage(format!("{flag} is given twice"))),
+            None => return Err(Failure::usage(format!("{flag} needs a value"))),
         }
     }
     Ok(values)
 }
 
-/// `init [-n NAME]`: a cluster of this node, as `mainstay init` makes it.
+fn addresses(text: &str) -> Result<Vec<IpAddr>, Failure> {
+    let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+    let parsed = words.map(|word| {
+        word.parse().map_err(|_| {
+            Failure::usage(format!(
+                "-i {word}: the address is expected that the nodes shall use, such as 10.0.0.1"
+            ))
+        })
+    });
+    parsed.collect()
+}
+
+/// `init [-n NAME] [-i ADDRESS]`: a cluster of this node, as `mainstay init` makes it, started.
 fn init(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let usage = "usage: crm cluster init [-n NAME] [-y]; `mainstay init` has more options";
-    let values = options(words, &[("-n", "--name")], usage)?;
+    let known = [
+        ("-n", "--name"),
+        ("-i", "--interface"),
+        ("-t", "--transport"),
+    ];
+    let values = options(words, &known)?;
     let name = match values[0].as_str() {
         // As crmsh calls it.
         "" => "hacluster",
         name => name,
     };
-    mainstay::init(name, None, &[], context.console)
+    mainstay::init(name, None, &addresses(&values[1])?, &[], context.console)?;
+    start(context)?;
+    context
+        .console
+        .line("`crm cluster add NODE` says what is to be run on the next node.");
+    Ok(())
 }
 
-/// `join -c HOST --token TOKEN`: into the cluster that HOST belongs to, as `mainstay join` does it.
+/// Starts what was configured just now, and waits until it is there.
+fn start(context: &mut Context<'_>) -> Result<(), Failure> {
+    match service::tell(&Paths::from_env(), "start") {
+        Err(failure) if failure.exit == Exit::Unavailable => {
+            context.console.line("Start mainstayd now.");
+        }
+        told => told?,
+    }
+    wait_for_startup(context, &[])
+}
+
+/// `join -c HOST --token TOKEN`: into the cluster that HOST belongs to, as `mainstay join` does it,
+/// started.
 fn join(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let usage = "usage: crm cluster join -c HOST --token TOKEN";
-    let known = [("-c", "--cluster-node"), ("-t", "--token")];
-    let values = options(words, &known, usage)?;
+    let known = [
+        ("-c", "--cluster-node"),
+        ("-t", "--token"),
+        ("-i", "--interface"),
+    ];
+    let values = options(words, &known)?;
     let (host, token) = (&values[0], &values[1]);
+    let here = backend::host_name();
     if host.is_empty() || token.is_empty() {
+        let there = match host.as_str() {
+            "" => "a node of the cluster",
+            host => host,
+        };
         return Err(Failure {
-            cure: Some(
-                "`mainstay token create` on a node of the cluster gives a token: no ssh keys and no passwords are needed".to_owned(),
-            ),
-            ..Failure::usage(usage)
+            cure: Some(format!(
+                "run `crm cluster add {here}` on {there}: it prints the line to run here, with a token; no ssh keys and no passwords are needed"
+            )),
+            ..Failure::usage(usage::line(Level::Cluster, "join"))
         });
     }
-    mainstay::join(host, token, None, &[], context.console)
+    mainstay::join(host, token, None, &addresses(&values[2])?, context.console)?;
+    start(context)
 }
 
-fn nothing_behind(verb: &str, words: &[String]) -> Result<(), Failure> {
-    match words {
-        [] => Ok(()),
-        _ => Err(Failure::usage(format!("usage: crm cluster {verb}"))),
-    }
+/// `add NODE`: a token, and what to run on the new node.
+fn add(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let words: Vec<&String> = words
+        .iter()
+        .filter(|w| !["-y", "--yes"].contains(&w.as_str()))
+        .collect();
+    let [node] = words.as_slice() else {
+        return Err(misused());
+    };
+    let text = elsewhere::invite(&mut context.backend, "crm", node, &[])?;
+    context.console.print(&text);
+    Ok(())
 }
 
 /// The daemon, its votes and its links.
 fn status(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    nothing_behind("status", words)?;
+    alone(words)?;
     let asked = backend::status(&mut context.backend);
     // The names that the reader knows; one process does it all here.
     let state = match &asked {
@@ -190,7 +255,7 @@ pub(super) fn links(status: &Status) -> String {
 
 /// This node's set-up, and what does not stand as it should in the whole cluster.
 fn health(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    nothing_behind("health", words)?;
+    alone(words)?;
     let checks = mainstay::doctor(context.console);
     let mut wrong = Vec::new();
     if let Ok(status) = backend::status(&mut context.backend) {
@@ -243,20 +308,29 @@ fn complaints(status: &Status) -> Vec<String> {
 
 /// `wait_for_startup [NODE] [SECONDS]`: until there is a DC and the node is online.
 fn wait_for_startup(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let usage = || Failure::usage("usage: crm cluster wait_for_startup [NODE] [SECONDS]");
     let (node, seconds) = match words {
         [] => (None, STARTUP_S),
         [one] => match one.parse() {
             Ok(seconds) => (None, seconds),
             Err(_) => (Some(one.as_str()), STARTUP_S),
         },
-        [node, seconds] => (Some(node.as_str()), seconds.parse().map_err(|_| usage())?),
-        _ => return Err(usage()),
+        [node, seconds] => (Some(node.as_str()), seconds.parse().map_err(|_| misused())?),
+        _ => return Err(misused()),
     };
     let until = Instant::now() + Duration::from_secs(seconds.min(STARTUP_S_MAX));
     loop {
         let why = match backend::status(&mut context.backend) {
             Err(failure) => failure.text,
+            // It has started, and knows who belongs to it; nothing starts in a file.
+            Ok(status)
+                if (status.dc.is_some() || !context.backend.live())
+                    && node.is_some_and(|n| unknown(&status, n)) =>
+            {
+                let name = node.unwrap_or_default();
+                return Err(Failure::no_such(format!(
+                    "{name} is not a node of this cluster"
+                )));
+            }
             Ok(status) => match missing(&status, node) {
                 None => return Ok(()),
                 Some(why) => why,
@@ -270,6 +344,10 @@ fn wait_for_startup(context: &mut Context<'_>, words: &[String]) -> Result<(), F
         }
         std::thread::sleep(STARTUP_PAUSE);
     }
+}
+
+fn unknown(status: &Status, node: &str) -> bool {
+    status.nodes.iter().all(|n| n.name != node) && status.peers.iter().all(|p| p.name != node)
 }
 
 /// What a started cluster still lacks.
@@ -286,14 +364,24 @@ fn missing(status: &Status, node: Option<&str>) -> Option<String> {
 
 /// `remove NODE`: out of the configuration; it must have left before.
 fn remove(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let [node] = words else {
-        return Err(Failure::usage("usage: crm cluster remove NODE"));
+    let mut force = context.options.force;
+    let mut nodes = Vec::new();
+    for word in words {
+        match word.as_str() {
+            // crmsh names the node behind an option; there are no questions here to say yes to.
+            "-c" | "--cluster-node" | "-y" | "--yes" => {}
+            "-F" | "--force" => force = true,
+            node => nodes.push(node),
+        }
+    }
+    let [node] = nodes.as_slice() else {
+        return Err(misused());
     };
     let question = format!("Removing node {node} from the configuration: are you sure?");
     if context.console.interactive && !context.confirm(&question)? {
         return Ok(());
     }
-    let left = removal::remove(&mut context.backend, node, context.options.force, CLIENT)?;
+    let left = removal::remove(&mut context.backend, node, force, CLIENT)?;
     context.console.info(&format!("node {node} removed"));
     for text in left {
         context.console.warning(&text);

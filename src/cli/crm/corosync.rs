@@ -1,5 +1,6 @@
 //! `crm corosync`: the configuration of the membership, and how the membership stands.
 
+use super::usage::misused;
 use super::{Context, cluster};
 use crate::cli::backend::{self, ask_done};
 use crate::cli::exit::{Exit, Failure};
@@ -23,9 +24,6 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
             }
             Ok(())
         }
-        ("status", _) => Err(Failure::usage(
-            "usage: crm corosync status; quorum and links are shown together",
-        )),
         ("show", []) => {
             let (_, text) = file()?;
             context.console.print(&text);
@@ -39,13 +37,7 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
             Ok(())
         }
         ("log", []) => log(context),
-        ("show" | "reload" | "log", _) => {
-            Err(Failure::usage(format!("usage: crm corosync {verb}")))
-        }
-        ("get", _) => Err(Failure::usage(
-            "usage: crm corosync get KEY, such as totem.token; `corosync-cmapctl` lists them",
-        )),
-        ("set", _) => Err(Failure::usage("usage: crm corosync set KEY VALUE")),
+        ("status" | "show" | "get" | "set" | "reload" | "log", _) => Err(misused()),
         ("edit", _) => Err(Failure {
             cure: Some(
                 "open /etc/corosync/corosync.conf in an editor, then `crm corosync reload`, which takes nothing over that is wrong".to_owned(),

@@ -13,6 +13,9 @@ pub(crate) mod session;
 mod shadows;
 mod shell;
 mod switch;
+#[cfg(test)]
+mod tests;
+mod usage;
 mod validate;
 pub(crate) mod words;
 
@@ -180,7 +183,13 @@ pub(crate) fn run_on(
     input: &mut dyn BufRead,
 ) -> Exit {
     let file = options.file.clone();
-    let single = options.words.clone();
+    let mut single = options.words.clone();
+    for word in &mut single {
+        if let Some(plain) = words::without_typography(word, "") {
+            console.warning(words::TYPOGRAPHY);
+            *word = plain;
+        }
+    }
     let context = Context {
         backend: Switch::new(backend),
         console,

@@ -2,10 +2,11 @@
 
 use super::Context;
 use super::session::CLIENT;
+use super::usage::{alone, misused};
 use super::words::Attribute;
 use crate::cli::attributes;
 use crate::cli::backend::{self, ask_done};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::Failure;
 use crate::cli::removal;
 use crate::ipc::Request;
 use cib::config::Config;
@@ -37,21 +38,16 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
         "maintenance" => set(context, words, "maintenance", "true"),
         "ready" => unset(context, words, "maintenance", "false"),
         "show" | "list" | "status" => show(context, words),
-        "server" => server(context),
+        "server" => {
+            alone(words)?;
+            server(context)
+        }
         "attribute" => attribute(context, words, Lifetime::Forever),
         "status-attr" => attribute(context, words, Lifetime::Reboot),
         "fence" => fence(context, words),
         "delete" => delete(context, words),
         "utilization" => utilization(context, words),
-        _ => Err(Failure {
-            exit: Exit::Unimplemented,
-            text: "node clearstate is not offered: a word is no proof that a node is down"
-                .to_owned(),
-            cure: Some(
-                "`crm node fence NODE` makes sure of it; a node that was fenced counts as down"
-                    .to_owned(),
-            ),
-        }),
+        _ => clearstate(context, words),
     }
 }
 
@@ -133,9 +129,7 @@ fn whose(
             (Some(node.clone()), lifetime(word).ok_or_else(wrong)?)
         }
         _ => {
-            return Err(Failure::usage(
-                "usage: crm node standby|online|maintenance|ready [NODE] [reboot|forever]",
-            ));
+            return Err(misused());
         }
     };
     let node = match node {
@@ -161,6 +155,9 @@ fn show(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let config = Config::new(&cib);
     if let Some(node) = words.first() {
         known(&cib, node)?;
+    }
+    if words.len() > 1 {
+        return Err(misused());
     }
     let mut text = String::new();
     for node in config.nodes() {
@@ -196,13 +193,11 @@ fn attribute(
     words: &[String],
     lifetime: Lifetime,
 ) -> Result<(), Failure> {
-    let usage =
-        "usage: crm node attribute|status-attr NODE set NAME VALUE | delete NAME | show NAME";
     let Attribute {
         of: node,
         name,
         value,
-    } = Attribute::parse(words, usage)?;
+    } = Attribute::parse(words)?;
     let cib = backend::cib(&mut context.backend, true)?;
     known(&cib, node)?;
     match (value, lifetime) {
@@ -214,12 +209,11 @@ fn attribute(
 
 /// `utilization NODE set NAME VALUE | delete NAME | show NAME`.
 fn utilization(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let usage = "usage: crm node utilization NODE set NAME VALUE | delete NAME | show NAME";
     let Attribute {
         of: node,
         name,
         value,
-    } = Attribute::parse(words, usage)?;
+    } = Attribute::parse(words)?;
     let cib = backend::cib(&mut context.backend, false)?;
     known(&cib, node)?;
     let Some(value) = value else {
@@ -271,7 +265,7 @@ fn show_attribute(
 
 fn delete(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let [node] = words else {
-        return Err(Failure::usage("usage: crm node delete NODE"));
+        return Err(misused());
     };
     let left = removal::remove(&mut context.backend, node, context.options.force, CLIENT)?;
     context.console.info(&format!("node {node} deleted"));
@@ -281,10 +275,28 @@ fn delete(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A node that is really off counts as fenced from then on.
+fn clearstate(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let [node] = words else {
+        return Err(Failure::usage("usage: crm node clearstate NODE"));
+    };
+    let question = format!(
+        "What runs on {node} is started elsewhere; do you really want to drop its state, and is it off?"
+    );
+    if !context.confirm(&question)? {
+        return Ok(());
+    }
+    let node = node.clone();
+    let text = ask_done(&mut context.backend, &Request::ConfirmDown { node })?;
+    context.console.info(&text);
+    Ok(())
+}
+
 fn fence(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let [node] = words else {
-        return Err(Failure::usage("usage: crm node fence NODE"));
+        return Err(misused());
     };
+    known(&backend::cib(&mut context.backend, false)?, node)?;
     if !context.confirm(&format!(
         "Fencing {node} cuts its power. Do you want to go on?"
     ))? {

@@ -2,7 +2,9 @@
 
 use super::Context;
 use super::agents::{AgentName, Agents};
+use super::usage::{alone, misused};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::pcs::is_it;
 use cib::Element;
 use std::fmt::Write as _;
 use std::process::Command;
@@ -13,6 +15,7 @@ pub(super) const VERBS: [&str; 6] = ["classes", "list", "providers", "info", "me
 pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Result<(), Failure> {
     match verb {
         "classes" => {
+            alone(words)?;
             for class in context.agents.classes() {
                 context.console.line(&class);
             }
@@ -29,18 +32,23 @@ fn list(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let (class, provider) = match words {
         [class] => (class, None),
         [class, provider] => (class, Some(provider.as_str())),
-        _ => return Err(Failure::usage("usage: crm ra list CLASS [PROVIDER]")),
+        _ => return Err(misused()),
     };
-    if !["ocf", "lsb", "systemd", "service", "stonith"].contains(&class.as_str()) {
+    if !CLASSES.contains(&class.as_str()) {
         return Err(Failure::no_such(format!(
-            "class {class} is unknown; `crm ra classes` lists them"
+            "class {class} is unknown{}; `crm ra classes` lists them",
+            is_it(class, CLASSES)
         )));
     }
     if let Some(provider) = provider
         && !context.agents.providers().iter().any(|p| p == provider)
     {
         return Err(Failure::no_such(format!(
-            "there is no provider {provider} for class {class} here"
+            "there is no provider {provider} for class {class} here{}",
+            is_it(
+                provider,
+                context.agents.providers().iter().map(String::as_str)
+            )
         )));
     }
     let names = context.agents.list(class, provider);
@@ -50,7 +58,7 @@ fn list(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
 
 fn providers(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let [kind] = words else {
-        return Err(Failure::usage("usage: crm ra providers TYPE"));
+        return Err(misused());
     };
     let found: Vec<String> = context
         .agents
@@ -59,7 +67,11 @@ fn providers(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure>
         .filter(|p| context.agents.list("ocf", Some(p)).contains(kind))
         .collect();
     if found.is_empty() {
-        return Err(Failure::no_such(format!("no provider has an agent {kind}")));
+        let all = context.agents.list("ocf", None);
+        return Err(Failure::no_such(format!(
+            "no provider has an agent {kind}{}",
+            is_it(kind, all.iter().map(String::as_str))
+        )));
     }
     context.console.line(&found.join(" "));
     Ok(())
@@ -83,7 +95,7 @@ fn info(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
         [spec] => spec.clone(),
         [kind, class] => format!("{class}:{kind}"),
         [kind, class, provider] => format!("{class}:{provider}:{kind}"),
-        _ => return Err(Failure::usage("usage: crm ra info [CLASS:[PROVIDER:]]TYPE")),
+        _ => return Err(misused()),
     };
     let agent = context.agents.resolve(&spec)?;
     let text = meta_data(&context.agents, &agent)?;
@@ -202,6 +214,8 @@ fn describe(agent: &AgentName, element: &Element) -> String {
     text
 }
 
+/// Classes of agents.
+const CLASSES: [&str; 5] = ["ocf", "lsb", "systemd", "service", "stonith"];
 /// Width that lists are made for.
 const TERMINAL_COLUMNS: usize = 80;
 /// Smallest gap between two columns.

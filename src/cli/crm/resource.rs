@@ -1,10 +1,12 @@
 //! `crm resource`: start, stop, clean up, move, and how things stand.
 
+mod failcount;
 mod moves;
 mod trace;
 
 use super::Context;
 use super::session::CLIENT;
+use super::usage::misused;
 use super::words::Attribute;
 use crate::cli::backend::{self, ask_done};
 use crate::cli::exit::{Exit, Failure};
@@ -57,31 +59,31 @@ const LOOKING_VERBS: [&str; 7] = [
 
 pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Result<(), Failure> {
     match verb {
-        "start" => set_all(context, verb, words, "target-role", "Started"),
-        "stop" => set_all(context, verb, words, "target-role", "Stopped"),
-        "promote" => set_all(context, verb, words, "target-role", "Promoted"),
-        "demote" => set_all(context, verb, words, "target-role", "Unpromoted"),
-        "manage" => set_all(context, verb, words, "is-managed", "true"),
-        "unmanage" => set_all(context, verb, words, "is-managed", "false"),
+        "start" => set_all(context, words, "target-role", "Started"),
+        "stop" => set_all(context, words, "target-role", "Stopped"),
+        "promote" => set_all(context, words, "target-role", "Promoted"),
+        "demote" => set_all(context, words, "target-role", "Unpromoted"),
+        "manage" => set_all(context, words, "is-managed", "true"),
+        "unmanage" => set_all(context, words, "is-managed", "false"),
         "maintenance" => maintenance(context, words),
         "restart" => restart(context, words),
         "status" | "show" | "list" => status(context, words),
-        "locate" => locate(context, &one(verb, words)?),
-        "cleanup" | "refresh" | "reprobe" => cleanup(context, verb, words),
+        "locate" => locate(context, &one(words)?),
+        "cleanup" | "refresh" | "reprobe" => cleanup(context, words),
         "move" | "migrate" => moves::relocate(context, words),
         "ban" => moves::ban(context, words),
         "clear" | "unmove" | "unmigrate" | "unban" => moves::clear(context, words),
         "trace" => trace::on(context, words),
         "untrace" => trace::off(context, words),
         "constraints" => {
-            let id = one(verb, words)?;
+            let id = one(words)?;
             context.crm_resource(&["--constraints", "-r", &id])
         }
         "operations" => operations(context, words),
         "meta" => attributes(context, words, SetKind::Meta),
         "param" => attributes(context, words, SetKind::Instance),
         "utilization" => attributes(context, words, SetKind::Utilization),
-        "failcount" => failcount(context, words),
+        "failcount" => failcount::run(context, words),
         other => Err(Failure::new(
             Exit::Unimplemented,
             format!("resource {other} is not offered yet"),
@@ -89,11 +91,18 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
     }
 }
 
-fn one(verb: &str, words: &[String]) -> Result<String, Failure> {
+fn one(words: &[String]) -> Result<String, Failure> {
     match words {
         [one] => Ok(one.clone()),
-        _ => Err(Failure::usage(format!(
-            "usage: crm resource {verb} RESOURCE"
+        _ => Err(misused()),
+    }
+}
+
+fn known_node(cib: &Cib, node: &str) -> Result<(), Failure> {
+    match Config::new(cib).node(node) {
+        Some(_) => Ok(()),
+        None => Err(Failure::no_such(format!(
+            "Node \"{node}\" is not a cluster node"
         ))),
     }
 }
@@ -110,15 +119,12 @@ fn known(cib: &Cib, id: &str) -> Result<(), Failure> {
 /// One meta-attribute of several resources, in one change.
 fn set_all(
     context: &mut Context<'_>,
-    verb: &str,
     ids: &[String],
     name: &str,
     value: &str,
 ) -> Result<(), Failure> {
     if ids.is_empty() {
-        return Err(Failure::usage(format!(
-            "usage: crm resource {verb} RESOURCE …"
-        )));
+        return Err(misused());
     }
     backend::edit(&mut context.backend, CLIENT, |cib| {
         for id in ids {
@@ -137,22 +143,14 @@ fn maintenance(context: &mut Context<'_>, words: &[String]) -> Result<(), Failur
         [id, value] if matches!(value.as_str(), "on" | "true" | "yes") => (id, "true"),
         [id, value] if matches!(value.as_str(), "off" | "false" | "no") => (id, "false"),
         _ => {
-            return Err(Failure::usage(
-                "usage: crm resource maintenance RESOURCE [on|off]",
-            ));
+            return Err(misused());
         }
     };
-    set_all(
-        context,
-        "maintenance",
-        std::slice::from_ref(id),
-        "maintenance",
-        value,
-    )
+    set_all(context, std::slice::from_ref(id), "maintenance", value)
 }
 
 fn restart(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let id = one("restart", words)?;
+    let id = one(words)?;
     let before = backend::cib(&mut context.backend, false)?;
     known(&before, &id)?;
     let role = own_meta(&before, &id, "target-role");
@@ -162,13 +160,7 @@ fn restart(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
             format!("{id} is stopped by target-role: start it with `crm resource start {id}`"),
         ));
     }
-    set_all(
-        context,
-        "restart",
-        std::slice::from_ref(&id),
-        "target-role",
-        "Stopped",
-    )?;
+    set_all(context, std::slice::from_ref(&id), "target-role", "Stopped")?;
     let stopped = context.wait();
     // Started again whatever became of the wait: nobody asked for it to stay stopped.
     backend::edit(&mut context.backend, CLIENT, |cib| {
@@ -189,8 +181,10 @@ fn own_meta(cib: &Cib, id: &str, name: &str) -> Option<String> {
 }
 
 fn status(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    if let [id] = words {
-        return locate(context, id);
+    match words {
+        [] => {}
+        [id] => return locate(context, id),
+        _ => return Err(misused()),
     }
     let status = backend::status(&mut context.backend)?;
     let text = view::text::resource_list(
@@ -224,17 +218,21 @@ fn locate(context: &mut Context<'_>, id: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn cleanup(context: &mut Context<'_>, verb: &str, words: &[String]) -> Result<(), Failure> {
-    let (resource, node) = match words {
+fn cleanup(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let words: Vec<&String> = words.iter().filter(|w| *w != "force").collect();
+    let (resource, node) = match words.as_slice() {
         [] => (None, None),
-        [resource] => (Some(resource.clone()), None),
-        [resource, node, ..] if node != "force" => (Some(resource.clone()), Some(node.clone())),
-        _ => {
-            return Err(Failure::usage(format!(
-                "usage: crm resource {verb} [RESOURCE [NODE]]"
-            )));
-        }
+        [resource] => (Some((*resource).clone()), None),
+        [resource, node] => (Some((*resource).clone()), Some((*node).clone())),
+        _ => return Err(misused()),
     };
+    let cib = backend::cib(&mut context.backend, false)?;
+    if let Some(id) = &resource {
+        known(&cib, id)?;
+    }
+    if let Some(node) = &node {
+        known_node(&cib, node)?;
+    }
     let text = ask_done(&mut context.backend, &Request::Cleanup { resource, node })?;
     context.console.line(&text);
     Ok(())
@@ -242,24 +240,28 @@ fn cleanup(context: &mut Context<'_>, verb: &str, words: &[String]) -> Result<()
 
 /// `operations [RESOURCE [NODE]]`: what was done, and how it went.
 fn operations(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let cib = backend::cib(&mut context.backend, false)?;
+    if let Some(id) = words.first() {
+        known(&cib, id)?;
+    }
+    if let Some(node) = words.get(1) {
+        known_node(&cib, node)?;
+    }
     match words {
         [] => context.crm_resource(&["--list-all-operations"]),
         [id] => context.crm_resource(&["--list-all-operations", "-r", id]),
         [id, node] => context.crm_resource(&["--list-all-operations", "-r", id, "-N", node]),
-        _ => Err(Failure::usage(
-            "usage: crm resource operations [RESOURCE [NODE]]",
-        )),
+        _ => Err(misused()),
     }
 }
 
 /// `meta RESOURCE set NAME VALUE | delete NAME | show NAME`.
 fn attributes(context: &mut Context<'_>, words: &[String], kind: SetKind) -> Result<(), Failure> {
-    let usage = "usage: crm resource meta|param|utilization RESOURCE set NAME VALUE | delete NAME | show NAME";
     let Attribute {
         of: id,
         name,
         value,
-    } = Attribute::parse(words, usage)?;
+    } = Attribute::parse(words)?;
     let Some(value) = value else {
         let cib = backend::cib(&mut context.backend, false)?;
         known(&cib, id)?;
@@ -281,52 +283,4 @@ fn attributes(context: &mut Context<'_>, words: &[String], kind: SetKind) -> Res
         Ok(edit::set_in(cib, id, kind, name, value)?)
     })?;
     Ok(())
-}
-
-/// `failcount RESOURCE show|delete [NODE]`.
-fn failcount(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let (id, verb, node) = match words.as_slice() {
-        [id, verb] => (*id, *verb, None),
-        [id, verb, node] => (*id, *verb, Some(*node)),
-        _ => {
-            return Err(Failure::usage(
-                "usage: crm resource failcount RESOURCE show|delete [NODE]",
-            ));
-        }
-    };
-    match verb {
-        "show" => {
-            let status = backend::status(&mut context.backend)?;
-            for node in status
-                .nodes
-                .iter()
-                .filter(|n| node.is_none_or(|w| w == n.name))
-            {
-                let count: u32 = status
-                    .failcounts
-                    .iter()
-                    .filter(|f| f.resource == id && f.node == node.name)
-                    .map(|f| f.count)
-                    .fold(0, u32::saturating_add);
-                let value = view::score(count);
-                context
-                    .console
-                    .line(&format!("scope=status name=fail-count-{id} value={value}"));
-            }
-            Ok(())
-        }
-        "delete" => {
-            let request = Request::Cleanup {
-                resource: Some(id.to_owned()),
-                node: node.map(str::to_owned),
-            };
-            let text = ask_done(&mut context.backend, &request)?;
-            context.console.line(&text);
-            Ok(())
-        }
-        other => Err(Failure::usage(format!(
-            "failcount: `{other}` is neither show nor delete"
-        ))),
-    }
 }

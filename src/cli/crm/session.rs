@@ -2,6 +2,7 @@
 
 use super::agents::Agents;
 use super::configure::{self, Remarks};
+use super::usage;
 use crate::cli::backend::{self, Backend};
 use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
@@ -108,6 +109,24 @@ impl Session {
         findings
     }
 
+    /// A finding; where it misses a name, with the nearest that there is.
+    fn explained(&self, finding: &Finding) -> String {
+        let text = describe(finding);
+        let missing = finding.what.split('"').nth(1).map(str::to_owned);
+        let absent = ["does not exist", "is not known"];
+        let missing = missing.filter(|_| absent.iter().any(|a| finding.what.ends_with(a)));
+        let failure = Failure::no_such(format!("{}: {}", finding.id, finding.what));
+        let near = usage::suggest(
+            failure.clone(),
+            missing.as_slice(),
+            &usage::names(&self.work),
+        );
+        match near == failure {
+            true => text,
+            false => near.text,
+        }
+    }
+
     /// Brings the edit to the cluster. Returns whether something changed there.
     ///
     /// # Errors
@@ -122,22 +141,26 @@ impl Session {
         if !self.changed() {
             return Ok(false);
         }
-        let mut wrong = 0_usize;
+        let mut wrong = Vec::new();
         for finding in self.new_findings() {
             match finding.severity {
-                Severity::Error => {
-                    wrong += 1;
-                    console.error(&describe(&finding));
-                }
-                Severity::Warning => console.warning(&describe(&finding)),
+                Severity::Error => wrong.push(self.explained(&finding)),
+                Severity::Warning => console.warning(&self.explained(&finding)),
             }
         }
-        if wrong > 0 && !force {
+        // The last one is the failure, so that a single mistake is a single line.
+        if let Some(last) = wrong.pop_if(|_| !force) {
             self.refused = Some(self.work.clone());
+            for text in wrong {
+                console.error(&text);
+            }
             return Err(Failure::new(
                 Exit::Config,
-                "the configuration is not valid: nothing was committed",
+                format!("{last}; nothing was committed"),
             ));
+        }
+        for text in wrong {
+            console.error(&text);
         }
         let committed = backend::merge(backend, CLIENT, &self.base, &self.work)?;
         for text in &committed.warnings {

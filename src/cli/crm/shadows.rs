@@ -2,6 +2,7 @@
 //! cluster when they are done.
 
 use super::session::CLIENT;
+use super::usage::{alone, misused};
 use super::{Context, configuration_text};
 use crate::cli::backend::{self, shadow};
 use crate::cli::crm_shadow;
@@ -20,6 +21,7 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
         "new" => new(context, words),
         "use" => work_on(context, words),
         "list" => {
+            alone(words)?;
             let active = context.backend.shadow().map(str::to_owned);
             for name in shadow::names() {
                 let mark = if active.as_ref() == Some(&name) {
@@ -32,6 +34,7 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
             Ok(())
         }
         "show" => {
+            alone(words)?;
             let cib = backend::cib(&mut context.backend, true)?;
             context.console.print(&cib.to_xml());
             Ok(())
@@ -54,7 +57,6 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
 
 /// The shadow that was named, else the one that is worked on.
 fn named(context: &Context<'_>, verb: &str, words: &[String]) -> Result<String, Failure> {
-    let usage = || Failure::usage(format!("usage: crm cib {verb} [NAME]"));
     match words {
         [] => context
             .backend
@@ -62,10 +64,10 @@ fn named(context: &Context<'_>, verb: &str, words: &[String]) -> Result<String, 
             .map(str::to_owned)
             .ok_or_else(|| Failure {
                 cure: Some("`crm cib list` prints the shadows there are".to_owned()),
-                ..usage()
+                ..Failure::usage(format!("{verb}: which shadow?"))
             }),
         [name] => Ok(name.clone()),
-        _ => Err(usage()),
+        _ => Err(misused()),
     }
 }
 
@@ -79,11 +81,10 @@ fn new(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
             "empty" => empty = true,
             "withstatus" => status = true,
             other if name.is_none() => name = Some(other),
-            _ => name = None,
+            _ => return Err(misused()),
         }
     }
-    let name =
-        name.ok_or_else(|| Failure::usage("usage: crm cib new NAME [withstatus] [force] [empty]"))?;
+    let name = name.ok_or_else(misused)?;
     if shadow::path(name)?.exists() && !force {
         return Err(Failure {
             cure: Some(format!(
@@ -126,8 +127,11 @@ fn work_on(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     match words {
         [] => context.backend.back(),
         [live] if live == "live" => context.backend.back(),
-        [name] | [name, _] => context.backend.work_on(name)?,
-        _ => return Err(Failure::usage("usage: crm cib use [NAME | live]")),
+        [name] => context.backend.work_on(name)?,
+        [name, status] if name != "live" && status == "withstatus" => {
+            context.backend.work_on(name)?;
+        }
+        _ => return Err(misused()),
     }
     Ok(())
 }
@@ -164,7 +168,7 @@ fn commit(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
 
 fn delete(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let [name] = words else {
-        return Err(Failure::usage("usage: crm cib delete NAME"));
+        return Err(misused());
     };
     if context.backend.shadow() == Some(name.as_str()) {
         return Err(Failure::new(
@@ -183,7 +187,7 @@ fn import(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let (file, name) = match words {
         [file] => (file, None),
         [file, name] => (file, Some(name.clone())),
-        _ => return Err(Failure::usage("usage: crm cib import FILE [NAME]")),
+        _ => return Err(misused()),
     };
     let path = std::path::Path::new(file);
     let stem = || path.file_stem().map(|s| s.to_string_lossy().into_owned());

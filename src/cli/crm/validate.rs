@@ -3,6 +3,7 @@
 
 use super::Context;
 use super::agents::Agents;
+use super::usage::misused;
 use crate::cli::exit::Failure;
 use crate::paths::Paths;
 use cib::config::{Config, Resource};
@@ -10,6 +11,28 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// What the agents of these primitives have against their parameters. They are all asked at the same
+/// time: together they take no longer than one of them may.
+pub(super) fn complaints(
+    config: &Config<'_>,
+    resources: &[Resource<'_>],
+    agents: &Agents,
+) -> Vec<String> {
+    let until = Instant::now() + PATIENCE;
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = resources
+            .iter()
+            .map(|resource| scope.spawn(move || complaint_until(config, resource, agents, until)))
+            .collect();
+        let answers = resources.iter().zip(asked);
+        let said = answers.filter_map(|(resource, answer)| match answer.join() {
+            Ok(Ok(Some(text))) => Some(format!("{}: {text}", resource.id)),
+            _ => None,
+        });
+        said.collect()
+    })
+}
 
 /// What the agent of a primitive has against its parameters, as far as this node can tell; `None`
 /// = nothing, or it cannot be asked here.
@@ -21,24 +44,33 @@ pub(super) fn complaint(
     resource: &Resource<'_>,
     agents: &Agents,
 ) -> Result<Option<String>, Failure> {
+    complaint_until(config, resource, agents, Instant::now() + PATIENCE)
+}
+
+fn complaint_until(
+    config: &Config<'_>,
+    resource: &Resource<'_>,
+    agents: &Agents,
+    until: Instant,
+) -> Result<Option<String>, Failure> {
     let Some(agent) = config.agent(resource).filter(|a| a.class == "ocf") else {
         return Ok(None);
     };
     let spec = [Some(agent.class), agent.provider, Some(agent.kind)];
     let spec: Vec<&str> = spec.into_iter().flatten().collect();
     let parameters: BTreeMap<&str, &str> = config.parameters(resource).into_iter().collect();
-    ask(agents, &spec.join(":"), resource.id, &parameters)
+    ask(agents, &spec.join(":"), resource.id, &parameters, until)
 }
 
 /// `ra validate AGENT [NAME=VALUE …]`.
 pub(super) fn agent(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let usage = || Failure::usage("usage: crm ra validate AGENT [NAME=VALUE …]");
-    let (spec, rest) = words.split_first().ok_or_else(usage)?;
+    let (spec, rest) = words.split_first().ok_or_else(misused)?;
     let pairs = rest
         .iter()
-        .map(|word| word.split_once('=').ok_or_else(usage));
+        .map(|word| word.split_once('=').ok_or_else(misused));
     let parameters: BTreeMap<&str, &str> = pairs.collect::<Result<_, _>>()?;
-    match ask(&context.agents, spec, "test", &parameters)? {
+    let until = Instant::now() + PATIENCE;
+    match ask(&context.agents, spec, "test", &parameters, until)? {
         None => Ok(()),
         Some(text) => Err(Failure::new(
             crate::cli::exit::Exit::NotConfigured,
@@ -47,12 +79,13 @@ pub(super) fn agent(context: &mut Context<'_>, words: &[String]) -> Result<(), F
     }
 }
 
-/// Runs the agent; one that takes longer than [`PATIENCE`] has nothing to say.
+/// Runs the agent; one that is not done by then has nothing to say.
 fn ask(
     agents: &Agents,
     spec: &str,
     id: &str,
     parameters: &BTreeMap<&str, &str>,
+    until: Instant,
 ) -> Result<Option<String>, Failure> {
     let agent = agents.resolve(spec)?;
     let Some(path) = agents.file(&agent).filter(|_| agent.class == "ocf") else {
@@ -89,7 +122,6 @@ fn ask(
             String::from_utf8_lossy(&text).into_owned()
         })
     });
-    let until = Instant::now() + PATIENCE;
     let code = loop {
         match child.try_wait() {
             Ok(Some(status)) => break status.code(),
@@ -120,7 +152,7 @@ fn ask(
     }))
 }
 
-/// How long an agent may think.
+/// How long agents may think, all together.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Pause between two looks at it.
 const PAUSE: Duration = Duration::from_millis(5);

@@ -46,6 +46,28 @@ pub(crate) fn split(line: &str) -> Result<Vec<String>, Failure> {
     Ok(words)
 }
 
+/// A text as it was before a word processor or a web page made it pretty: `“` and `”` become
+/// `quote`, a dash that begins a word an option's hyphens. `None` = there is nothing of the kind.
+#[must_use]
+pub(crate) fn without_typography(text: &str, quote: &str) -> Option<String> {
+    let plain = text.replace(['\u{201c}', '\u{201d}'], quote);
+    let words: Vec<String> = plain.split(' ').map(hyphenated).collect();
+    let plain = words.join(" ");
+    (plain != text).then_some(plain)
+}
+
+fn hyphenated(word: &str) -> String {
+    match word.strip_prefix(['\u{2013}', '\u{2014}']) {
+        Some(rest) if rest.chars().count() == 1 => format!("-{rest}"),
+        Some(rest) if rest.starts_with(char::is_alphabetic) => format!("--{rest}"),
+        _ => word.to_owned(),
+    }
+}
+
+/// What is said where [`without_typography`] changed something.
+pub(crate) const TYPOGRAPHY: &str =
+    "typographic quotes and dashes, as a web page prints them, are taken for plain ones";
+
 /// `OBJECT set NAME VALUE | delete NAME | show NAME`, as several levels have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attribute<'a> {
@@ -61,14 +83,14 @@ impl<'a> Attribute<'a> {
     /// Reads a command's words.
     ///
     /// # Errors
-    /// Anything else; the failure is `usage`.
-    pub(crate) fn parse(words: &'a [String], usage: &str) -> Result<Self, Failure> {
+    /// Anything else.
+    pub(crate) fn parse(words: &'a [String]) -> Result<Self, Failure> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let (of, name, value) = match words.as_slice() {
             [of, "set", name, value] => (*of, *name, Some(Some(*value))),
             [of, "delete", name] => (*of, *name, Some(None)),
             [of, "show", name] => (*of, *name, None),
-            _ => return Err(Failure::usage(usage)),
+            _ => return Err(super::usage::misused()),
         };
         Ok(Self { of, name, value })
     }
@@ -175,6 +197,18 @@ mod tests {
         }
         let text = split("params ip=\"1").unwrap_err().text;
         assert!(text.contains("not closed"), "{text}");
+    }
+
+    #[test]
+    fn what_was_made_pretty_is_plain_again() {
+        for (text, plain) in [
+            ("ip=\u{201c}10.0.0.1\u{201d}", Some("ip=\"10.0.0.1\"")),
+            ("\u{2013}w stop \u{2014}force", Some("-w stop --force")),
+            ("description=\"a \u{2013} b\"", None),
+            ("plain", None),
+        ] {
+            assert_eq!(without_typography(text, "\"").as_deref(), plain, "{text}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Tickets and fencings: what a status shows beside nodes and resources.
+//! Tickets: what a status shows beside nodes and resources.
 
 use crate::cli::backend::{self, Backend};
 use crate::cli::exit::Failure;
-use crate::view::{self, Status};
+use crate::view;
 use cib::{Element, Section};
 use std::fmt::Write as _;
 
@@ -46,64 +46,10 @@ pub(super) fn tickets_text(tickets: &Element) -> String {
     text
 }
 
-/// Fencings that this node remembers, as `fence_event` elements, newest first.
-pub(in crate::cli) fn fencings(status: &Status) -> Element {
-    let mut list = Element::new("fence_history").with("status", "0");
-    for notice in status.notices.iter().rev() {
-        let outcome = match notice.code.as_str() {
-            "fenced" => "success",
-            "fencing-failed" => "failed",
-            _ => continue,
-        };
-        let target = notice.text.split_whitespace().next().unwrap_or_default();
-        let by = notice.text.split(" was fenced by ").nth(1);
-        let mut event = Element::new("fence_event")
-            .with("status", outcome)
-            .with("action", "fence")
-            .with("target", target)
-            .with("client", "mainstayd")
-            .with("origin", &status.local_node)
-            .with("completed", &view::asctime(notice.at));
-        match by {
-            Some(device) => event.set("delegate", device),
-            None => event.set("exit-reason", &notice.text),
-        }
-        list.children.push(event);
-    }
-    list
-}
-
-/// `Fencing History:`, after an empty line.
-pub(in crate::cli) fn fencings_text(fencings: &Element) -> String {
-    let mut text = String::from("\nFencing History:\n");
-    for event in &fencings.children {
-        let word = |name: &str| event.attr(name).unwrap_or_default();
-        let what = match word("status") {
-            "success" => format!(
-                "{} of {} successful: delegate={}, client={}, origin={}",
-                word("action"),
-                word("target"),
-                word("delegate"),
-                word("client"),
-                word("origin")
-            ),
-            _ => format!(
-                "{} of {} failed: {}",
-                word("action"),
-                word("target"),
-                word("exit-reason")
-            ),
-        };
-        let _ = writeln!(text, "  * {what}, completed='{}'", word("completed"));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::backend::CibFile;
-    use crate::view::Notice;
 
     #[test]
     fn tickets_as_pacemakers_tool_shows_them() {
@@ -114,30 +60,5 @@ mod tests {
             tickets_text(&found),
             "\nTickets:\n  * t: granted [standby]\n  * u: revoked\n"
         );
-    }
-
-    #[test]
-    fn fencings_come_from_the_notices() {
-        let notice = |code: &str, text: &str| Notice {
-            at: 0,
-            code: code.to_owned(),
-            text: text.to_owned(),
-        };
-        let status = Status {
-            local_node: "a".to_owned(),
-            notices: vec![
-                notice("fencing-failed", "b could not be fenced: no device"),
-                notice("other", "x"),
-                notice("fenced", "b was fenced by f1"),
-            ],
-            ..Status::default()
-        };
-        let text = fencings_text(&fencings(&status));
-        let lines: Vec<&str> = text.lines().skip(2).collect();
-        assert_eq!(lines.len(), 2);
-        assert!(lines[0].starts_with(
-            "  * fence of b successful: delegate=f1, client=mainstayd, origin=a, completed='"
-        ));
-        assert!(lines[1].contains("fence of b failed: b could not be fenced: no device"));
     }
 }

@@ -8,9 +8,10 @@ pub(super) mod tests;
 use super::backend::{self, Backend};
 use super::console::Console;
 use super::exit::{Exit, Failure};
+use super::fencings::{self, State};
 use super::getopt::{self, Found, Opt, flag, with_optional, with_value};
 use super::tool::request;
-use crate::view::{self, Status};
+use crate::view::{self, Fencing, Status};
 use sections::Sections;
 use std::time::Duration;
 
@@ -216,11 +217,8 @@ fn sections(found: &Found, form: Form) -> Result<Sections, Failure> {
             sections.show(name);
         }
     }
-    if found
-        .value("fence-history")
-        .is_some_and(|level| level != "0")
-    {
-        sections.show("fencing");
+    if let Some(level) = fence_history(found)? {
+        sections.fence_history(level);
     }
     if found.has("hide-headers") {
         sections.hide_summary();
@@ -235,6 +233,20 @@ fn sections(found: &Found, form: Form) -> Result<Sections, Failure> {
         sections.apply(list, false, xml)?;
     }
     Ok(sections)
+}
+
+/// The level of `--fence-history`, where it is given: 2 without a word of its own.
+fn fence_history(found: &Found) -> Result<Option<u8>, Failure> {
+    match found.value("fence-history") {
+        None => Ok(None),
+        Some("") => Ok(Some(2)),
+        Some(text) => match text.parse() {
+            Ok(level @ 0..=3) => Ok(Some(level)),
+            _ => Err(Failure::usage(format!(
+                "--fence-history={text}: there are 0, 1, 2 and 3"
+            ))),
+        },
+    }
 }
 
 fn show(args: &[String], form: Form, found: &Found, console: &mut Console) -> Result<(), Failure> {
@@ -303,10 +315,15 @@ fn text(
         detail: found.has("show-detail"),
     };
     let mut text = view::text::document(status, options);
-    let fencings = extra::fencings(status);
-    if sections.has("fencing") && !fencings.children.is_empty() {
-        text.push_str(&extra::fencings_text(&fencings));
+    let full = fence_history(found)? == Some(3);
+    let mut fenced = fencings::newest_first(status);
+    if !full {
+        fenced = fencings::reduced(&fenced);
     }
+    let (failed, others): (Vec<_>, Vec<_>) = fenced
+        .into_iter()
+        .partition(|f| fencings::state(f) == State::Failed);
+    text.push_str(&fencings::part("Failed Fencing Actions:", &failed, full));
     if sections.has("tickets") {
         let tickets = extra::tickets(backend)?;
         if !tickets.children.is_empty() {
@@ -315,6 +332,13 @@ fn text(
     }
     if bans {
         text.push_str(&view::text::bans(status));
+    }
+    if sections.has("fencing-succeeded") {
+        text.push_str(&fencings::part("Fencing History:", &others, full));
+    } else {
+        let pending = |f: &&Fencing| fencings::state(f) == State::Pending;
+        let pending: Vec<_> = others.into_iter().filter(pending).collect();
+        text.push_str(&fencings::part("Pending Fencing Actions:", &pending, full));
     }
     Ok(sections.cut_text(&text))
 }
@@ -334,7 +358,7 @@ fn xml(
         true => extra::tickets(backend)?,
         false => cib::Element::new("tickets"),
     };
-    for part in [tickets, extra::fencings(status)] {
+    for part in [tickets, fencings::history(status)] {
         if !part.children.is_empty() {
             root.children.insert(at, part);
         }
@@ -346,8 +370,8 @@ fn xml(
 /// The same as older versions of Pacemaker's tool wrote it (`-X`).
 fn older(mut root: cib::Element) -> cib::Element {
     let version = crate::DC_VERSION.split('-').next().unwrap_or_default();
-    root.name = "crm_mon".to_owned();
-    root.attrs = vec![("version".to_owned(), version.to_owned())];
+    root.name = "crm_mon".into();
+    root.attrs = vec![("version".into(), version.into())];
     root.children.retain(|part| part.name != "status");
     root
 }

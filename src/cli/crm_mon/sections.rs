@@ -32,6 +32,16 @@ impl Sections {
         self.shown.insert(name);
     }
 
+    /// `--fence-history`: nothing, failures and what is under way, all of them.
+    pub(super) fn fence_history(&mut self, level: u8) {
+        self.shown.retain(|n| !FENCING.contains(n));
+        self.shown.extend(match level {
+            0 => &[],
+            1 => &FENCING[..2],
+            _ => &FENCING[..],
+        });
+    }
+
     pub(super) fn hide_summary(&mut self) {
         self.shown.retain(|n| !SUMMARY.contains(n));
     }
@@ -58,8 +68,7 @@ impl Sections {
                     continue;
                 }
                 "summary" => SUMMARY.to_vec(),
-                "fencing" => vec!["fencing"],
-                "fencing-failed" | "fencing-pending" | "fencing-succeeded" => vec!["fencing"],
+                "fencing" => FENCING.to_vec(),
                 other => match NAMES.iter().find(|n| **n == other) {
                     Some(name) => vec![name],
                     None => return Err(unknown(other, include)),
@@ -108,7 +117,9 @@ impl Sections {
             "Operations:" => "operations",
             "Migration Summary:" => "failcounts",
             "Failed Resource Actions:" => "failures",
-            "Fencing History:" => "fencing",
+            "Failed Fencing Actions:" => "fencing-failed",
+            "Pending Fencing Actions:" => "fencing-pending",
+            "Fencing History:" => "fencing-succeeded",
             "Tickets:" => "tickets",
             "Negative Location Constraints:" => "bans",
             banner if banner.contains("DISABLED") => "maint-mode",
@@ -144,7 +155,7 @@ impl Sections {
                 }
                 "node_attributes" => "attributes",
                 "node_history" => return self.has("operations") || self.has("failcounts"),
-                "fence_history" => "fencing",
+                "fence_history" => return FENCING.iter().any(|name| self.has(name)),
                 "nodes" | "resources" | "failures" | "tickets" | "bans" => {
                     return self.has(&part.name);
                 }
@@ -180,7 +191,9 @@ fn unknown(word: &str, include: bool) -> Failure {
 }
 
 const SUMMARY: [&str; 6] = ["stack", "dc", "times", "counts", "options", "maint-mode"];
-const USUAL: [&str; 8] = [
+/// What `fencing` stands for.
+const FENCING: [&str; 3] = ["fencing-failed", "fencing-pending", "fencing-succeeded"];
+const USUAL: [&str; 10] = [
     "stack",
     "dc",
     "times",
@@ -189,15 +202,19 @@ const USUAL: [&str; 8] = [
     "nodes",
     "resources",
     "failures",
+    "fencing-failed",
+    "fencing-pending",
 ];
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 17] = [
     "attributes",
     "bans",
     "counts",
     "dc",
     "failcounts",
     "failures",
-    "fencing",
+    "fencing-failed",
+    "fencing-pending",
+    "fencing-succeeded",
     "maint-mode",
     "nodes",
     "operations",

@@ -48,6 +48,36 @@ pub(super) fn cleanup(
     Ok(())
 }
 
+/// A running instance counts as failed.
+pub(super) fn fail(
+    backend: &mut dyn Backend,
+    console: &mut Console,
+    found: &Found,
+) -> Result<(), Failure> {
+    let id = named(found)?;
+    let cib = backend::cib(backend, false)?;
+    let resource = configured(&Config::new(&cib), id)?;
+    if resource.kind != cib::config::Kind::Primitive {
+        let kind = &resource.element.name;
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("We can only process primitive resources, not {kind}"),
+        ));
+    }
+    let node = found
+        .value("node")
+        .ok_or_else(|| Failure::usage("Please specify a node name"))?;
+    super::known_node(&cib, node)?;
+    let request = Request::FailResource {
+        resource: id.to_owned(),
+        node: node.to_owned(),
+    };
+    ask_done(backend, &request)?;
+    console.line("Waiting for 1 reply from the controller");
+    console.line("... got reply (done)");
+    Ok(())
+}
+
 fn timeout_ms(found: &Found) -> Result<u64, Failure> {
     match found.value("timeout") {
         None => Ok(WAIT_MS_MAX),

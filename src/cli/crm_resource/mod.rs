@@ -65,13 +65,7 @@ pub(super) fn run(
         "wait" => control::wait(backend, found),
         "delete" => control::delete(backend, found),
         "digests" => control::digests(backend, console, found),
-        "fail" => Err(Failure {
-            exit: Exit::Unimplemented,
-            text: "--fail is not offered: a failure is what an agent reports".to_owned(),
-            cure: Some(
-                "`crm_resource --restart -r ID` starts it anew where it is, `crm_resource --ban -r ID` sends it away".to_owned(),
-            ),
-        }),
+        "fail" => control::fail(backend, console, found),
         _ => agents::on_resource(backend, console, found),
     }
 }
@@ -205,4 +199,4 @@ pub(super) const OPTIONS: &[Opt] = &[
     with_value('\0', "output-to"),
 ];
 
-const USAGE: &str = "usage: crm_resource -L | -l | -O | -W|-q|-a|-Y -r ID | -g|-d NAME -r ID [-m|-z] | -p NAME -v VALUE -r ID [-m|-z] | -M|-B|-U -r ID [-N NODE] | -C|-R [-r ID] [-N NODE] | --restart -r ID | --wait [-T TIME] | --list-agents CLASS[:PROVIDER] | --show-metadata CLASS:[PROVIDER:]TYPE";
+const USAGE: &str = "usage: crm_resource -L | -l | -O | -W|-q|-a|-Y -r ID | -g|-d NAME -r ID [-m|-z] | -p NAME -v VALUE -r ID [-m|-z] | -M|-B|-U -r ID [-N NODE] | -C|-R [-r ID] [-N NODE] | --restart -r ID | -F -r ID -N NODE | --wait [-T TIME] | --list-agents CLASS[:PROVIDER] | --show-metadata CLASS:[PROVIDER:]TYPE";

@@ -138,7 +138,9 @@ fn what_runs_where_and_why() {
         ("-D -r dis", "105"),
         ("-D -r dis -t primitive", ""),
         ("-D -r dis -t primitive", "105"),
-        ("-F -r ip", "3"),
+        // Who has failed where is for a running cluster.
+        ("-F -r ip", "64"),
+        ("-F -r ip -N nobody", "105"),
         ("-C -r nobody", "105"),
     ]);
 }

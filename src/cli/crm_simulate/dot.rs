@@ -35,7 +35,7 @@ fn name(action: &Action, numbers: bool) -> String {
     let node = action.node.as_ref().map(|(_, name)| name.as_str());
     let mut name = match (action.operation.as_str(), node) {
         ("stonith", Some(node)) => {
-            let how = action.meta.get("stonith_action").map_or("", String::as_str);
+            let how = action.meta.get("stonith_action").unwrap_or_default();
             format!("stonith '{how}' {node}")
         }
         ("cancel", Some(node)) => format!("Cancel {} {node}", action.key),

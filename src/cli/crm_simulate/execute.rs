@@ -222,7 +222,7 @@ fn skipped(synapse: &Synapse, stopped: bool) -> bool {
 }
 
 fn outcome(action: &Action, now: i64) -> Outcome<'_> {
-    let meta = |name: &str| action.meta.get(name).map(String::as_str);
+    let meta = |name: &str| action.meta.get(name);
     Outcome {
         operation: &action.operation,
         interval_ms: action.interval_ms,
@@ -236,7 +236,7 @@ fn outcome(action: &Action, now: i64) -> Outcome<'_> {
 }
 
 fn fence(action: &Action, node: &str, sheet: &mut Sheet, out: &mut Printer) {
-    let how = action.meta.get("stonith_action").map_or("", String::as_str);
+    let how = action.meta.get("stonith_action").unwrap_or_default();
     out.item(&format!("Fencing {node} ({how})"), || {
         Element::new("fencing_action")
             .with("target", node)

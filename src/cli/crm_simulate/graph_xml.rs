@@ -104,7 +104,7 @@ fn attributes(action: &Action) -> Element {
             attributes.set(name, value);
         }
     }
-    for (name, value) in &action.meta {
+    for (name, value) in action.meta.iter() {
         attributes.set(&format!("CRM_meta_{name}"), value);
     }
     attributes

@@ -2,7 +2,7 @@
 //! group.c, clone.c, bundle.c).
 
 use super::printer::Printer;
-use crate::view::{leaves, node_state};
+use crate::view::{leaves, told_state};
 use cib::Element;
 use scheduler::{NodeStatus, Plan, ResourceStatus, ShownReplica};
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ fn show_nodes(out: &mut Printer, nodes: &[NodeStatus]) {
         if stands_alone(node) {
             line_of(
                 out,
-                &format!("{} {}: {}", word(node), node.name, state(node)),
+                &format!("{} {}: {}", word(node), node.name, told_state(node)),
             );
             continue;
         }
@@ -109,15 +109,6 @@ fn word(node: &NodeStatus) -> &'static str {
         "remote" => "RemoteNode",
         _ => "Node",
     }
-}
-
-fn state(node: &NodeStatus) -> String {
-    let health = match node.health {
-        ..0 => " (health is RED)",
-        0 => " (health is YELLOW)",
-        1.. => "",
-    };
-    format!("{}{health}", node_state(node))
 }
 
 fn show(out: &mut Printer, resource: &ResourceStatus, look: Look) {

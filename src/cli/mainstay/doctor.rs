@@ -81,11 +81,20 @@ fn configuration(paths: &Paths) -> Vec<Check> {
         Ok(conf) => conf,
         Err(error) => return vec![check("configuration", CheckLevel::Error, error.to_string())],
     };
-    let mut checks = vec![check(
-        "configuration",
-        CheckLevel::Ok,
-        format!("{name} is understood: {} nodes", conf.nodes.len()),
-    )];
+    let mut checks = vec![match conf.nodes.len() {
+        0 => check(
+            "configuration",
+            CheckLevel::Error,
+            format!(
+                "{name} lists no node: multicast discovery is not offered; add a nodelist, or run `mainstay join`"
+            ),
+        ),
+        n => check(
+            "configuration",
+            CheckLevel::Ok,
+            format!("{name} is understood: {n} nodes"),
+        ),
+    }];
     for warning in &conf.warnings {
         checks.push(check(
             "configuration",

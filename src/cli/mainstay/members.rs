@@ -5,7 +5,8 @@ use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::removal;
 use crate::conf::{
-    ClusterConf, Hosts, KEY_BYTES, NodeConf, generate_authkey, new_file, replace_file,
+    ClusterConf, Hosts, KEY_BYTES, NodeConf, Strictness, generate_authkey, new_file, read,
+    replace_file, set_key,
 };
 use crate::ipc::{KeyState, Request, Response};
 use crate::join::{JoinError, JoinRequest, JoinToken, ask_to_join};
@@ -17,11 +18,12 @@ use std::time::{Duration, Instant};
 use wire::VersionRange;
 use zeroize::Zeroizing;
 
-/// `mainstay init`.
+/// `mainstay init`; `keys` are further ones of corosync.conf with their values.
 pub(in crate::cli) fn init(
     cluster_name: &str,
     name: Option<&str>,
     addresses: &[IpAddr],
+    keys: &[(String, String)],
     console: &mut Console,
 ) -> Result<(), Failure> {
     let paths = Paths::from_env();
@@ -41,6 +43,21 @@ pub(in crate::cli) fn init(
         }],
         ..ClusterConf::default()
     };
+    let mut text = new_file(&conf);
+    for (name, value) in keys {
+        text = set_key("corosync.conf", &text, name, value).map_err(|e| {
+            Failure::new(
+                Exit::Config,
+                format!("{name}: {}; nothing was made", e.what),
+            )
+        })?;
+    }
+    read("corosync.conf", &text, Strictness::Strict).map_err(|e| {
+        Failure::new(
+            Exit::Config,
+            format!("{}: {}; nothing was made", e.key, e.what),
+        )
+    })?;
     let mut key = Zeroizing::new([0; KEY_BYTES]);
     getrandom::fill(key.as_mut_slice()).map_err(|e| {
         Failure::new(
@@ -49,7 +66,7 @@ pub(in crate::cli) fn init(
         )
     })?;
     make_dir(&paths.corosync_conf())?;
-    write(&paths.corosync_conf(), new_file(&conf).as_bytes(), 0o644)?;
+    write(&paths.corosync_conf(), text.as_bytes(), 0o644)?;
     generate_authkey(&paths.authkey(), &key)
         .map_err(|e| Failure::new(Exit::CantCreat, e.to_string()))?;
     console.line(&format!(
@@ -57,7 +74,6 @@ pub(in crate::cli) fn init(
         paths.corosync_conf().display(),
         paths.authkey().display()
     ));
-    console.line("Start mainstayd now (systemctl start mainstay); then `mainstay token create` lets the next one in.");
     Ok(())
 }
 

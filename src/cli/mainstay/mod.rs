@@ -110,7 +110,10 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
             cluster_name,
             name,
             address,
-        } => members::init(cluster_name, name.as_deref(), address, console)?,
+        } => {
+            members::init(cluster_name, name.as_deref(), address, &[], console)?;
+            console.line("Start mainstayd now (systemctl start mainstay); then `mainstay token create` lets the next one in.");
+        }
         Verb::Join {
             host,
             token,

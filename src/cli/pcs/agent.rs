@@ -191,6 +191,10 @@ fn read(element: &Element) -> MetaData {
     });
     let actions = element.first("actions").into_iter();
     let actions = actions.flat_map(|a| a.all("action"));
+    let pairs = |a: &Element| {
+        let pairs = a.attrs.iter();
+        pairs.map(|(n, v)| (n.to_string(), v.to_string())).collect()
+    };
     MetaData {
         short: match element.attr("shortdesc") {
             Some(short) if element.first("shortdesc").is_none() => short.to_owned(),
@@ -198,7 +202,7 @@ fn read(element: &Element) -> MetaData {
         },
         long: text(element, "longdesc"),
         parameters: parameters.collect(),
-        actions: actions.map(|a| a.attrs.clone()).collect(),
+        actions: actions.map(pairs).collect(),
     }
 }
 

@@ -3,11 +3,12 @@
 use super::change::known_node;
 use super::level::{Level, Verb, below, misused, refused, verb};
 use super::words::is_it;
-use super::{CLIENT, Context, node, status};
+use super::{CLIENT, Context, node, setup, status};
 use crate::cli::backend::{self, ask_done};
+use crate::cli::elsewhere::{self, Order};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::report::{self, Wanted};
-use crate::cli::{crm, removal, service};
+use crate::cli::{crm, removal};
 use crate::ipc::Request;
 use cib::check::Severity;
 use cib::config::Config;
@@ -45,22 +46,26 @@ pub(super) const LEVEL: Level = Level {
             cib_push,
         ),
         verb("verify", "", &["file"], verify),
-        verb("start", "", &["wait", "all"], |cx, words| {
-            here(cx, words, "start")
+        verb("start", "[NODE]...", &["wait", "all"], |cx, words| {
+            service(cx, words, "start")
         }),
-        verb("stop", "", &["all"], |cx, words| here(cx, words, "stop")),
-        verb("enable", "", &["all"], |cx, words| {
-            here(cx, words, "enable")
+        verb("stop", "[NODE]...", &["all"], |cx, words| {
+            service(cx, words, "stop")
         }),
-        verb("disable", "", &["all"], |cx, words| {
-            here(cx, words, "disable")
+        verb("enable", "[NODE]...", &["all"], |cx, words| {
+            service(cx, words, "enable")
+        }),
+        verb("disable", "[NODE]...", &["all"], |cx, words| {
+            service(cx, words, "disable")
         }),
         verb("reload", "corosync", &[], reload),
         below("node", &NODES),
         below("config", &CONFIG),
-        refused(
+        verb(
             "setup",
-            "`mainstay init --cluster-name NAME` makes a cluster of this node, `mainstay token create` here and `mainstay join` there bring the others",
+            "CLUSTER (NEWNODE [addr=ADDRESS]...)... [transport knet|udpu] [totem NAME=VALUE...] [quorum NAME=VALUE...]",
+            &["start", "enable", "wait", "no-cluster-uuid", "no-keys-sync"],
+            setup::setup,
         ),
         refused(
             "auth",
@@ -102,9 +107,11 @@ const NODES: Level = Level {
     verbs: &[
         verb("remove", "NODE...", &["force", "file"], remove),
         super::level::also("delete", "remove"),
-        refused(
+        verb(
             "add",
-            "`mainstay token create` gives a token, `mainstay join` on the new node takes it",
+            "NEWNODE [addr=ADDRESS]...",
+            &["start", "enable", "wait"],
+            setup::add,
         ),
         refused(
             "clear",
@@ -262,10 +269,19 @@ fn stale(cx: &mut Context<'_>, new: &Element) -> Result<(), Failure> {
     let cluster = cx.cib()?;
     match version(new) < version(cluster.root()) {
         false => Ok(()),
-        true => Err(Failure::new(
-            Exit::Old,
-            "the configuration of the cluster is newer than the file's: nothing was changed; push with diff-against=OLD-FILE to bring only your changes, or with --force to undo what others did",
-        )),
+        true => {
+            let lost =
+                Cib::from_element(new.clone()).map(|file| backend::difference(&cluster, &file));
+            Err(Failure {
+                cure: lost
+                    .ok()
+                    .map(|lost| format!("The push would have made of it:\n{}", lost.trim_end())),
+                ..Failure::new(
+                    Exit::Old,
+                    "the configuration of the cluster is newer than the file's: nothing was changed; push with diff-against=OLD-FILE to bring only your changes, or with --force to undo what others did",
+                )
+            })
+        }
     }
 }
 
@@ -298,15 +314,16 @@ fn verify(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     }
 }
 
-/// The services of this machine.
-fn here(cx: &mut Context<'_>, words: &[String], verb: &str) -> Result<(), Failure> {
-    let all = cx.flags.has("all");
-    service::only_here(words, &backend::host_name(), all, "pcs", verb)?;
-    service::tell(&cx.paths, verb)?;
-    if verb == "start" {
-        cx.settle()?;
-    }
-    Ok(())
+/// The service of this machine, and what is to be done on the others.
+fn service(cx: &mut Context<'_>, words: &[String], verb: &str) -> Result<(), Failure> {
+    let wanted = Order {
+        program: "pcs",
+        verb,
+        nodes: words,
+        all: cx.flags.has("all"),
+        wait_ms: cx.flags.wait_ms()?,
+    };
+    elsewhere::service(cx.backend, &cx.paths, &wanted)
 }
 
 fn reload(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {

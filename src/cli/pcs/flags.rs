@@ -166,7 +166,7 @@ fn is_score(word: &str) -> bool {
 const EVERYWHERE: [&str; 3] = ["debug", "help", "version"];
 
 /// Every option that any command knows.
-pub(super) const OPTIONS: [Opt; 33] = [
+pub(super) const OPTIONS: [Opt; 36] = [
     with_value('f', "file"),
     Opt {
         short: '\0',
@@ -194,6 +194,9 @@ pub(super) const OPTIONS: [Opt; 33] = [
     flag('\0', "safe"),
     flag('\0', "no-strict"),
     flag('\0', "off"),
+    flag('\0', "start"),
+    flag('\0', "enable"),
+    flag('\0', "no-cluster-uuid"),
     flag('\0', "autodelete"),
     flag('\0', "no-keys-sync"),
     flag('\0', "skip-offline"),
@@ -208,7 +211,7 @@ pub(super) const OPTIONS: [Opt; 33] = [
 
 /// Those that a command takes, for the manual page.
 #[cfg(test)]
-pub(in crate::cli) const OPTIONS_SHOWN: [&str; 18] = [
+pub(in crate::cli) const OPTIONS_SHOWN: [&str; 20] = [
     "wait",
     "force",
     "full",
@@ -219,6 +222,8 @@ pub(in crate::cli) const OPTIONS_SHOWN: [&str; 18] = [
     "legacy",
     "nodesc",
     "off",
+    "start",
+    "enable",
     "group",
     "before",
     "after",

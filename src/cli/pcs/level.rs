@@ -144,7 +144,8 @@ impl Level {
     }
 
     fn unknown(&self, name: &str) -> Failure {
-        let near = is_it(name, self.names());
+        // Other names and what is not offered are near, too; the list is of what there is.
+        let near = is_it(name, self.verbs.iter().map(|v| v.name));
         let near = match near.is_empty() {
             true => format!("; there are {}", self.names().join(", ")),
             false => near,

@@ -15,6 +15,7 @@ mod node;
 mod property;
 mod quorum;
 mod resource;
+mod setup;
 mod status;
 mod stonith;
 mod tag;
@@ -25,6 +26,7 @@ mod words;
 use super::backend::{Backend, Lazy};
 use super::console::Console;
 use super::crm::agents::Agents;
+use super::crm::words::{TYPOGRAPHY, without_typography};
 use super::exit::{Exit, Failure};
 use crate::paths::Paths;
 use flags::Flags;
@@ -83,7 +85,14 @@ fn run(
         paths,
         flags,
     };
-    let done = match (help, words) {
+    let mut words = words.to_vec();
+    for word in &mut words {
+        if let Some(plain) = without_typography(word, "") {
+            context.warning(TYPOGRAPHY);
+            *word = plain;
+        }
+    }
+    let done = match (help, words.as_slice()) {
         (true, words) => ROOT.help(&mut context, words),
         (false, [first, rest @ ..]) if first == "help" => ROOT.help(&mut context, rest),
         (false, words) => ROOT.run(&mut context, words),

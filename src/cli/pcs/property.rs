@@ -42,6 +42,15 @@ fn config(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
         ));
     }
     let cib = cx.cib()?;
+    for name in words {
+        let set = Config::new(&cib).properties();
+        if !NAMES.contains(&name.as_str()) && !set.contains_key(name.as_str()) {
+            let near = is_it(name, NAMES);
+            return Err(Failure::no_such(format!(
+                "there is no property '{name}'{near}"
+            )));
+        }
+    }
     let text = match cx.flags.format()? {
         Format::Text => text(&cib, words),
         Format::Json => {

@@ -25,7 +25,7 @@ pub(super) const LEVEL: Level = Level {
         ),
         refused(
             "unblock",
-            "a node that is really off is confirmed with `pcs stonith confirm NODE`",
+            "a node that is really off is confirmed with `pcs stonith confirm NODE --force`",
         ),
     ],
 };

@@ -9,6 +9,7 @@ use super::words;
 use super::{Context, agent, ids};
 use crate::cli::backend::{self, ask_done};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::fencings;
 use crate::ipc::Request;
 use cib::{Cib, Element, Section};
 use std::collections::BTreeMap;
@@ -55,7 +56,7 @@ pub(super) const LEVEL: Level = Level {
         ),
         below("level", &LEVELS),
         verb("fence", "NODE", &["off"], fence),
-        verb("confirm", "NODE", &[], confirm),
+        verb("confirm", "NODE", &["force"], confirm),
         below("history", &HISTORY),
         refused(
             "sbd",
@@ -106,7 +107,7 @@ const HISTORY: Level = Level {
     rest: None,
     verbs: &[
         verb("show", "[NODE]", &[], history),
-        refused("cleanup", "what was fenced stays on record in the log"),
+        verb("cleanup", "[NODE]", &[], history_cleanup),
         refused("update", "every node has the same record"),
     ],
 };
@@ -222,36 +223,50 @@ fn confirm(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
         return Err(misused());
     };
     known_node(&cx.cib()?, node)?;
-    Err(Failure::new(
-        Exit::Unimplemented,
-        format!(
-            "a word alone does not make {node} known to be off in this version: `pcs stonith fence {node}` has a device do it; if {node} is gone for good, `pcs cluster node remove {node} --force` takes it out"
-        ),
-    ))
+    if !cx.flags.force() {
+        return Err(Failure::new(
+            Exit::Error,
+            format!(
+                "If node '{node}' is not powered off or it does have access to shared resources, data corruption and/or cluster failure may occur; use --force when it is really off"
+            ),
+        ));
+    }
+    let node = node.clone();
+    let text = format!("Node: {node} confirmed fenced");
+    ask_done(cx.backend, &Request::ConfirmDown { node })?;
+    cx.console.line(&text);
+    Ok(())
 }
 
-/// What was fenced lately, as the notices tell it.
+/// What was fenced, the newest first.
 fn history(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     if words.len() > 1 {
         return Err(misused());
     }
+    let cib = cx.cib()?;
     let status = backend::status(cx.backend)?;
-    let about = |text: &str| {
-        words
-            .first()
-            .is_none_or(|node| text.contains(node.as_str()))
-    };
-    let notices = status.notices.iter();
-    let fencing = notices.filter(|n| n.code.contains("fenc") && about(&n.text));
-    let mut text = String::new();
-    for notice in fencing {
-        let when = crate::view::asctime(notice.at);
-        let _ = writeln!(text, "{when}: {}", notice.text);
+    let mut shown = fencings::newest_first(&status);
+    shown.retain(|f| words.first().is_none_or(|node| *node == f.target));
+    if let Some(node) = words.first().filter(|_| shown.is_empty()) {
+        // What is told of a node that is gone is still told.
+        known_node(&cib, node)?;
     }
-    if text.is_empty() {
-        text.push_str("No fencing history available\n");
+    if shown.is_empty() {
+        cx.console.line("No fencing history available");
     }
-    cx.console.print(&text);
+    for fencing in shown {
+        cx.console.line(&fencings::line(fencing, true));
+    }
+    Ok(())
+}
+
+fn history_cleanup(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    if words.len() > 1 {
+        return Err(misused());
+    }
+    let node = words.first().cloned();
+    let text = ask_done(cx.backend, &Request::ForgetFencings { node })?;
+    cx.console.line(&text);
     Ok(())
 }
 

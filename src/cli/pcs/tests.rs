@@ -4,6 +4,7 @@ use super::level::Act;
 use super::*;
 use crate::cli::backend::CibFile;
 use crate::cli::cases::{self, Answer, machine, two_nodes};
+use crate::cli::forms::Program;
 use cib::Cib;
 use proptest::prelude::*;
 
@@ -150,6 +151,65 @@ fn every_verb_leads_somewhere() {
     check(&ROOT);
 }
 
+/// Every verb of every level, called wrongly.
+#[test]
+fn every_verb_names_the_right_form_for_a_wrong_one() {
+    let mut file = two_nodes();
+    for line in [
+        "property set stonith-enabled=false",
+        "resource create web ocf:heartbeat:Dummy",
+        "resource create db ocf:heartbeat:Dummy",
+        "stonith create power fence_lab ip=1",
+        "resource create member ocf:heartbeat:Dummy --group grp",
+    ] {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let (exit, _, err) = call(&mut file, &words);
+        assert_eq!(exit, Exit::Ok, "{line}: {err}");
+    }
+    let mut program = Program {
+        cib: file.cib().clone(),
+        call: &call,
+        error: "Error: ",
+        value: &|placeholder| {
+            let value = match placeholder {
+                "RESOURCE" => "web",
+                "DEVICE" => "power",
+                "NODE" => "node1",
+                "AGENT" | "TYPE" => "ocf:heartbeat:Dummy",
+                "ACTION" => "monitor",
+                "LEVEL" => "1",
+                "GROUP" => "grp",
+                "EXPRESSION" => "#uname eq node1",
+                "NAME=VALUE" => "batch-limit=5",
+                "FILE" => "/nonexistent/file",
+                other => other,
+            };
+            value.to_owned()
+        },
+        right: &["usage: pcs ", "not offered", "missing", "must specify"],
+        wrong: Vec::new(),
+    };
+    fn check(program: &mut Program<'_>, level: &'static Level, above: &[&'static str]) {
+        let verbs: Vec<&str> = level.verbs.iter().map(|v| v.name).collect();
+        for verb in level.verbs {
+            let path = [above, &[verb.name]].concat();
+            if level.rest.is_none() {
+                program.misspelt_verb(&path, &verbs);
+            }
+            match verb.act {
+                Act::Below(inner) => check(program, inner, &path),
+                Act::Run(_) => program.mistakes(&path, verb.usage),
+                Act::As(_) | Act::Refused(_) => {}
+            }
+        }
+        if let Some(verb) = &level.rest {
+            program.mistakes(above, verb.usage);
+        }
+    }
+    check(&mut program, &ROOT, &[]);
+    program.judge();
+}
+
 /// Two nodes and two resources.
 static TWO_RESOURCES: std::sync::LazyLock<Cib> = std::sync::LazyLock::new(|| {
     let mut file = two_nodes();
@@ -188,7 +248,9 @@ proptest! {
         let mut file = CibFile::in_memory(TWO_RESOURCES.clone());
         let verb = ROOT.verbs[top % ROOT.verbs.len()].name.to_owned();
         // What writes files or asks services is left out.
-        let outside = ["cib", "cib-push", "start", "stop", "enable", "disable", "report"];
+        let outside = [
+            "cib", "cib-push", "start", "stop", "enable", "disable", "report", "setup",
+        ];
         prop_assume!(verb != "cluster" || !words.iter().any(|w| outside.contains(&w.as_str())));
         let line: Vec<String> = std::iter::once(verb).chain(words).collect();
         let before = file.cib().clone();

@@ -105,18 +105,14 @@ fn rsc_of(action: &Action) -> Option<String> {
 
 /// Operation and interval that a `cancel` names.
 fn recurring_of(action: &Action) -> (String, u64) {
-    let operation = action
-        .meta
-        .get("operation")
-        .cloned()
-        .unwrap_or_else(|| "monitor".to_owned());
+    let operation = action.meta.get("operation").unwrap_or("monitor").to_owned();
     let interval = action.meta.get("interval").and_then(|i| i.parse().ok());
     (operation, interval.unwrap_or(action.interval_ms))
 }
 
 /// The one operation whose failures a `clear_failcount` names; `None` = all.
 fn failed_operation(action: &Action) -> Option<(String, u64)> {
-    let operation = action.meta.get("operation")?.clone();
+    let operation = action.meta.get("operation")?.to_owned();
     let interval = action
         .meta
         .get("interval")

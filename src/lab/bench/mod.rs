@@ -1,6 +1,7 @@
 //! `mainstay-lab bench`: the figures of the README, measured on this machine.
 
 mod announce;
+mod cli;
 mod keepalived;
 mod many;
 mod quiet;
@@ -9,6 +10,7 @@ mod views;
 mod vip;
 mod writes;
 
+pub(super) use cli::time;
 pub(super) use many::{VIPS_DEFAULT, VIPS_MAX};
 
 use crate::lab::cluster::Lab;
@@ -50,6 +52,8 @@ pub(super) enum Bench {
     Views,
     /// Changes of the configuration that a quorum has on disk
     Writes,
+    /// Commands that people and monitors wait for, from start to end of the process
+    Cli,
 }
 
 /// How a bench is done.
@@ -75,7 +79,8 @@ impl Bench {
             | Self::Many
             | Self::Quiet
             | Self::Views
-            | Self::Writes => 10,
+            | Self::Writes
+            | Self::Cli => 10,
             // Every run gives one sample per node.
             Self::Idle => 4,
         }
@@ -95,6 +100,8 @@ impl Bench {
             Self::Quiet => quiet::figures(),
             Self::Views => views::figures(token_ms),
             Self::Writes => writes::figures(),
+            // Has tables of its own.
+            Self::Cli => Vec::new(),
             Self::Idle => vec![
                 Figure::new("resident memory", "MiB", Some(30.0)),
                 Figure::new("of it private", "MiB", None),
@@ -124,6 +131,7 @@ impl Bench {
             Self::Quiet => quiet::run(lab, scale.busy),
             Self::Views => views::run(lab, deaths),
             Self::Writes => writes::run(lab),
+            Self::Cli => Ok(Vec::new()),
         }
     }
 }
@@ -133,6 +141,9 @@ pub(super) fn run(bench: Bench, options: &Options, scale: Scale) -> Result<i32, 
     let Scale { runs, vips, busy } = scale;
     if bench == Bench::Announce {
         return without_lab(bench, runs);
+    }
+    if bench == Bench::Cli {
+        return cli::run(options, runs);
     }
     interrupt::watch()?;
     let load_before = load_average();

@@ -3,7 +3,7 @@
 //! with it, is left to the full reader, which alone accepts it or says what it is.
 
 use super::{ATTR_VALUE_MAX_BYTES, ATTRS_MAX, DEPTH_MAX, NAME_MAX_BYTES, named_or_numbered};
-use crate::tree::Element;
+use crate::tree::{Element, Text};
 
 /// The document's root; `None` = not so plain. What is answered is what the full reader answers.
 /// The characters have been looked at before.
@@ -113,10 +113,10 @@ impl<'a> Plain<'a> {
         self.take(b'>')?;
         let mut attrs = Vec::with_capacity(self.attrs.len());
         for (name, raw) in &self.attrs {
-            attrs.push(((*name).to_owned(), value(raw)?));
+            attrs.push(((*name).into(), value(raw)?));
         }
         let element = Element {
-            name: name.to_owned(),
+            name: name.into(),
             attrs,
             ..Element::default()
         };
@@ -155,10 +155,10 @@ impl<'a> Plain<'a> {
 }
 
 /// What an attribute's value means.
-fn value(raw: &str) -> Option<String> {
+fn value(raw: &str) -> Option<Text> {
     let special = |b: &u8| matches!(b, b'&' | b'\t' | b'\n' | b'\r');
     if !raw.as_bytes().iter().any(special) {
-        return Some(raw.to_owned());
+        return Some(raw.into());
     }
     let mut out = String::with_capacity(raw.len());
     let mut rest = raw;
@@ -170,7 +170,7 @@ fn value(raw: &str) -> Option<String> {
         rest = tail;
     }
     out.push_str(rest);
-    Some(out)
+    Some(out.into())
 }
 
 fn is_space(byte: u8) -> bool {

@@ -296,5 +296,12 @@ fn finish(cib: &mut Cib, element: Element, cursor: &mut Cursor<'_>) -> Result<()
     if let Some(word) = cursor.next() {
         return Err(cursor.unexpected(&word));
     }
+    let plain = |name: &str| element.attr(&format!("{name}-action")).is_none();
+    for (one, other) in [("rsc", "with-rsc"), ("first", "then")] {
+        let same = element.attr(one).is_some() && element.attr(one) == element.attr(other);
+        if same && plain(one) && plain(other) {
+            return Err(cursor.fail("it binds a resource to itself: name two different ones"));
+        }
+    }
     Ok(edit::insert(cib, Section::Constraints, element)?)
 }

@@ -2,6 +2,7 @@
 //! [`super::session`]'s.
 
 mod constraints;
+mod merge;
 mod options;
 mod others;
 mod parse;
@@ -13,9 +14,11 @@ mod show;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use merge::merged;
 pub(crate) use redefine::redefine;
 
 use super::agents::Agents;
+use super::usage::{alone, misused};
 use crate::cli::exit::Failure;
 use cib::edit::{self, Deleted};
 use cib::{Cib, Section};
@@ -89,6 +92,7 @@ fn apply(cib: &mut Cib, verb: &str, words: &[String], agents: &Agents) -> Result
         "xml" => options::xml(cib, words).map(|()| Remarks::default()),
         "delete" => delete(cib, words),
         "erase" => {
+            alone(words)?;
             erase(cib);
             Ok(Remarks::default())
         }
@@ -106,10 +110,26 @@ pub(crate) fn show(cib: &Cib, ids: &[String]) -> Result<String, Failure> {
     show::show(cib, ids).map_err(|id| Failure::no_such(format!("object {id} does not exist")))
 }
 
+/// `show xml ID …`.
+///
+/// # Errors
+/// An id that does not exist.
+pub(crate) fn show_xml(cib: &Cib, ids: &[String]) -> Result<String, Failure> {
+    let config = cib::config::Config::new(cib);
+    let shown = ids.iter().map(|id| {
+        let node = || config.node(id).map(|n| n.element);
+        let found = config.by_id(id).or_else(node);
+        found
+            .map(cib::xml::format)
+            .ok_or_else(|| Failure::no_such(format!("object {id} does not exist")))
+    });
+    shown.collect()
+}
+
 /// Deletes objects together with what hangs on them.
 fn delete(cib: &mut Cib, ids: &[String]) -> Result<Remarks, Failure> {
     if ids.is_empty() {
-        return Err(Failure::usage("delete: expected an id"));
+        return Err(misused());
     }
     let mut infos = Vec::new();
     for id in ids {

@@ -77,8 +77,8 @@ pub(super) fn node(cib: &mut Cib, words: &[String]) -> Result<(), Failure> {
         }
         None if known => {}
         None => {
-            return Err(cursor.fail(&format!(
-                "node {name} is not in the cluster: nodes come from corosync.conf"
+            return Err(Failure::no_such(format!(
+                "node {name} is not in the cluster; `crm cluster add` lets one in"
             )));
         }
     }
@@ -102,6 +102,9 @@ pub(super) fn node(cib: &mut Cib, words: &[String]) -> Result<(), Failure> {
 /// `xml <element …/>`: an object as XML, put into its section or in the place of the one of the
 /// same id.
 pub(super) fn xml(cib: &mut Cib, words: &[String]) -> Result<(), Failure> {
+    if words.is_empty() {
+        return Err(crate::cli::crm::usage::misused());
+    }
     let text = words.join(" ");
     let element = cib::xml::parse(&text)?;
     let Some(section) = section_of(&element) else {
@@ -121,7 +124,7 @@ pub(super) fn xml(cib: &mut Cib, words: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn section_of(element: &Element) -> Option<Section> {
+pub(super) fn section_of(element: &Element) -> Option<Section> {
     Some(match element.name.as_str() {
         "primitive" | "group" | "clone" | "master" | "bundle" | "template" => Section::Resources,
         "rsc_location" | "rsc_colocation" | "rsc_order" | "rsc_ticket" => Section::Constraints,

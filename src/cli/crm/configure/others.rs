@@ -15,7 +15,9 @@ pub(super) fn tag(cib: &mut Cib, words: &[String]) -> Result<(), Failure> {
     while let Some(member) = cursor.next() {
         let known = cib::config::Config::new(cib).by_id(&member).is_some();
         if !known {
-            return Err(cursor.fail(&format!("there is nothing with the id {member}")));
+            return Err(Failure::no_such(format!(
+                "tag: there is nothing with the id {member}"
+            )));
         }
         let reference = Element::new("obj_ref").with("id", &member);
         if !element.children.contains(&reference) {
@@ -58,7 +60,9 @@ pub(super) fn fencing_topology(cib: &mut Cib, words: &[String]) -> Result<(), Fa
         for device in word.split(',') {
             let config = cib::config::Config::new(cib);
             if config.resource(device).is_none() {
-                return Err(cursor.fail(&format!("there is no fence device {device}")));
+                return Err(Failure::no_such(format!(
+                    "fencing_topology: there is no fence device {device}"
+                )));
             }
         }
         levels.extend(targets.iter().map(|target| level(target, index, &word)));

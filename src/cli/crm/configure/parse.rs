@@ -2,6 +2,7 @@
 
 use crate::cli::crm::words::pair;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::pcs::is_it;
 use cib::Element;
 use cib::edit::{SetKind, sanitize_id};
 use cib::value::Score;
@@ -66,19 +67,32 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn unexpected(&self, word: &str) -> Failure {
-        self.fail(&format!("`{word}` makes no sense here"))
+        let near = is_it(word, KEYWORDS);
+        self.fail(&format!("`{word}` makes no sense here{near}"))
     }
 
     /// A failure that names the command.
     pub(super) fn fail(&self, what: &str) -> Failure {
-        let line = format!("{} {}", self.command, self.words.join(" "));
         Failure {
             exit: Exit::Usage,
             text: format!("{}: {what}", self.command),
-            cure: Some(format!("in: {}", line.trim_end())),
+            cure: None,
         }
     }
 }
+
+/// Words that begin a part of an object.
+const KEYWORDS: [&str; 9] = [
+    "params",
+    "meta",
+    "op",
+    "operations",
+    "utilization",
+    "attributes",
+    "rule",
+    "select",
+    "to",
+];
 
 /// `name=value` words up to one of the keywords or the end.
 pub(super) fn attrs(
@@ -95,7 +109,10 @@ pub(super) fn attrs(
                 "rule" => cursor.fail(
                     "rules inside attribute sets are not offered yet: put them in with `cibadmin`",
                 ),
-                _ => cursor.fail(&format!("expected name=value, found `{word}`")),
+                _ => {
+                    let near = is_it(word, keywords.iter().copied());
+                    cursor.fail(&format!("expected name=value, found `{word}`{near}"))
+                }
             });
         };
         if let Some((n, _)) = pairs.iter().find(|(n, _)| n == name) {

@@ -8,7 +8,7 @@ use cib::{Cib, Element, Section};
 /// Renames an object; what is named after it follows.
 pub(super) fn rename(cib: &mut Cib, words: &[String]) -> Result<(), Failure> {
     let [old, new] = words else {
-        return Err(Failure::usage("rename: expected an id and a new one"));
+        return Err(crate::cli::crm::usage::misused());
     };
     let config = Config::new(cib);
     if config.by_id(old).is_none() {
@@ -37,21 +37,21 @@ fn replace(element: &mut Element, old: &str, new: &str, inside: bool) {
     let own = element.id() == Some(old) && element.name != "node";
     for (name, value) in &mut element.attrs {
         match name.as_str() {
-            "id" if value == old && (own || inside) => new.clone_into(value),
+            "id" if value == old && (own || inside) => *value = new.into(),
             "id" if inside => {
                 if let Some(rest) = value.strip_prefix(old).filter(|r| r.starts_with('-')) {
-                    *value = format!("{new}{rest}");
+                    *value = format!("{new}{rest}").into();
                 }
             }
             "rsc" | "with-rsc" | "first" | "then" | "template" | "id-ref" if value == old => {
-                new.clone_into(value);
+                *value = new.into();
             }
             "devices" => {
                 let devices: Vec<&str> = value
                     .split(',')
                     .map(|d| if d == old { new } else { d })
                     .collect();
-                *value = devices.join(",");
+                *value = devices.join(",").into();
             }
             _ => {}
         }

@@ -144,6 +144,9 @@ pub(super) fn group(cib: &mut Cib, words: &[String]) -> Result<(), Failure> {
         }
         members.extend(cursor.next());
     }
+    if members.is_empty() {
+        return Err(cursor.missing("a resource"));
+    }
     let element = container("group", &id, &mut cursor)?;
     wrap(cib, element, &members)
 }

@@ -44,7 +44,7 @@ pub(super) fn list(context: &mut Context<'_>, files: bool) -> Result<(), Failure
 
 /// `transition [TRANSITION] [scores]`: what was decided, and from what.
 pub(super) fn transition(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let mut spec = "-1";
+    let mut spec: Option<&str> = None;
     let mut scores = false;
     for word in words {
         match word.as_str() {
@@ -62,10 +62,11 @@ pub(super) fn transition(context: &mut Context<'_>, words: &[String]) -> Result<
                     )
                 });
             }
-            other => spec = other,
+            other if spec.is_none() => spec = Some(other),
+            _ => return Err(super::misused()),
         }
     }
-    let (heading, root) = read(spec)?;
+    let (heading, root) = read(spec.unwrap_or("-1"))?;
     let options = Options {
         now: decided_at(&root).unwrap_or_else(now_s),
     };

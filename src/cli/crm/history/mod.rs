@@ -4,6 +4,7 @@
 mod decisions;
 mod events;
 
+use super::usage::{alone, misused};
 use super::{Context, configuration_text};
 use crate::cli::backend::{self, Backend, ask};
 use crate::cli::exit::{Exit, Failure};
@@ -54,27 +55,46 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
     match verb {
         "info" => info(context, words),
         "events" => {
+            alone(words)?;
             let events = all_events(context)?;
             print(context, events, |_| true)
         }
         "resource" => {
-            let wanted = some(words, "history resource RESOURCE …")?;
+            let wanted = some(words)?;
             let events = all_events(context)?;
+            let cib = backend::cib(&mut context.backend, false)?;
+            let config = Config::new(&cib);
+            for name in wanted {
+                // What was deleted since has its history all the same.
+                let known = config.resource(name).is_some();
+                heard_of(name, known || events.iter().any(|e| e.is_about(name)))?;
+            }
             print(context, events, |e| wanted.iter().any(|w| e.is_about(w)))
         }
         "node" => {
-            let wanted = some(words, "history node NODE …")?;
+            let wanted = some(words)?;
             let events = all_events(context)?;
+            let cib = backend::cib(&mut context.backend, false)?;
+            for name in wanted {
+                let known = Config::new(&cib).node(name).is_some();
+                heard_of(name, known || events.iter().any(|e| e.node == *name))?;
+            }
             print(context, events, |e| wanted.contains(&e.node))
         }
         "log" => log(context, words),
         "transition" => decisions::transition(context, words),
-        "transitions" | "peinputs" => decisions::list(context, verb == "peinputs"),
-        "latest" => decisions::transition(context, &["-1".to_owned()]),
+        "transitions" | "peinputs" => {
+            alone(words)?;
+            decisions::list(context, verb == "peinputs")
+        }
+        "latest" => {
+            alone(words)?;
+            decisions::transition(context, &["-1".to_owned()])
+        }
         "diff" => difference(context, words),
         "show" => {
-            let [name] = some(words, "history show TRANSITION")? else {
-                return Err(Failure::usage("usage: crm history show TRANSITION"));
+            let [name] = some(words)? else {
+                return Err(misused());
             };
             let cib = decisions::cib(context, name)?;
             context.console.print(&configuration_text(&cib)?);
@@ -82,14 +102,23 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
         }
         "limit" | "timeframe" => limit(context, words),
         // What is shown is read when it is asked for.
-        _ => Ok(()),
+        _ => alone(words),
     }
 }
 
-fn some<'a>(words: &'a [String], usage: &str) -> Result<&'a [String], Failure> {
+fn some(words: &[String]) -> Result<&[String], Failure> {
     match words {
-        [] => Err(Failure::usage(format!("usage: crm {usage}"))),
+        [] => Err(misused()),
         words => Ok(words),
+    }
+}
+
+fn heard_of(name: &str, heard: bool) -> Result<(), Failure> {
+    match heard {
+        true => Ok(()),
+        false => Err(Failure::no_such(format!(
+            "nothing was ever heard of {name}"
+        ))),
     }
 }
 
@@ -102,9 +131,7 @@ fn kept() -> Result<Vec<Kept>, Failure> {
 
 /// Where everything comes from, and how far back it goes.
 fn info(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    if !words.is_empty() {
-        return Err(Failure::usage("usage: crm history info"));
-    }
+    alone(words)?;
     let status = backend::status(&mut context.backend)?;
     let cib = backend::cib(&mut context.backend, false)?;
     let config = Config::new(&cib);
@@ -208,7 +235,7 @@ fn limit(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
             from: Some(point(from)?),
             to: Some(point(to)?),
         },
-        _ => return Err(Failure::usage("usage: crm history limit [FROM [TO]]")),
+        _ => return Err(misused()),
     };
     Ok(())
 }
@@ -219,9 +246,7 @@ fn difference(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure
         [old] => (old.as_str(), "live"),
         [old, new] => (old.as_str(), new.as_str()),
         _ => {
-            return Err(Failure::usage(
-                "usage: crm history diff TRANSITION [TRANSITION | live]; `crm history transitions` lists them",
-            ));
+            return Err(misused());
         }
     };
     let old = decisions::cib(context, old)?;
@@ -236,6 +261,11 @@ fn difference(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure
 fn log(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let here = backend::local_node(&mut context.backend).unwrap_or_else(|_| backend::host_name());
     if let Some(other) = words.iter().find(|w| **w != here) {
+        let cib = backend::cib(&mut context.backend, false);
+        heard_of(
+            other,
+            cib.is_ok_and(|cib| Config::new(&cib).node(other).is_some()),
+        )?;
         return Err(Failure {
             cure: Some(format!("run `crm history log` on {other}")),
             ..Failure::new(

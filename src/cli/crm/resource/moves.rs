@@ -2,7 +2,7 @@
 
 use super::super::Context;
 use super::super::session::CLIENT;
-use super::known;
+use super::{known, known_node, misused};
 use crate::cli::backend;
 use crate::cli::exit::Failure;
 use crate::cli::moves::{self, Wish};
@@ -16,17 +16,13 @@ struct Words<'a> {
     until: Option<i64>,
 }
 
-fn words_of<'a>(cib: &Cib, verb: &str, words: &'a [String]) -> Result<Words<'a>, Failure> {
+fn words_of<'a>(cib: &Cib, words: &'a [String]) -> Result<Words<'a>, Failure> {
     let words: Vec<&str> = words
         .iter()
         .map(String::as_str)
         .filter(|w| *w != "force")
         .collect();
-    let usage = || {
-        Failure::usage(format!(
-            "usage: crm resource {verb} RESOURCE [NODE] [LIFETIME]; a lifetime is an ISO 8601 duration, PT1H for an hour"
-        ))
-    };
+    let usage = || Failure::usage("a lifetime is an ISO 8601 duration, PT1H for an hour");
     let until = |text: &str| moves::end_of(text).ok_or_else(usage);
     // A node may be called as a duration is written; it is a node then.
     let is_node = |word: &str| Config::new(cib).node(word).is_some();
@@ -37,7 +33,7 @@ fn words_of<'a>(cib: &Cib, verb: &str, words: &'a [String]) -> Result<Words<'a>,
         }
         [id, node] => (*id, Some(*node), None),
         [id, node, lifetime] => (*id, Some(*node), Some(until(lifetime)?)),
-        _ => return Err(usage()),
+        _ => return Err(misused()),
     };
     known(cib, id)?;
     if let Some(node) = node {
@@ -49,7 +45,7 @@ fn words_of<'a>(cib: &Cib, verb: &str, words: &'a [String]) -> Result<Words<'a>,
 /// `move`: prefers a node, or leaves the present one.
 pub(super) fn relocate(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let cib = backend::cib(&mut context.backend, false)?;
-    let Words { id, node, until } = words_of(&cib, "move", words)?;
+    let Words { id, node, until } = words_of(&cib, words)?;
     let Some(node) = node else {
         return ban(context, words);
     };
@@ -77,7 +73,7 @@ pub(super) fn relocate(context: &mut Context<'_>, words: &[String]) -> Result<()
 /// `ban`: without a node, where it runs now.
 pub(super) fn ban(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let cib = backend::cib(&mut context.backend, false)?;
-    let Words { id, node, until } = words_of(&cib, "ban", words)?;
+    let Words { id, node, until } = words_of(&cib, words)?;
     let node = match node {
         Some(node) => node.to_owned(),
         None => {
@@ -109,10 +105,13 @@ pub(super) fn clear(context: &mut Context<'_>, words: &[String]) -> Result<(), F
     let (id, node) = match words {
         [id] => (id, None),
         [id, node] => (id, Some(node.as_str())),
-        _ => return Err(Failure::usage("usage: crm resource clear RESOURCE [NODE]")),
+        _ => return Err(misused()),
     };
     let (removed, _) = backend::edit(&mut context.backend, CLIENT, |cib| {
         known(cib, id)?;
+        if let Some(node) = node {
+            known_node(cib, node)?;
+        }
         Ok(moves::clear(cib, id, node))
     })?;
     for constraint in removed {
@@ -120,13 +119,4 @@ pub(super) fn clear(context: &mut Context<'_>, words: &[String]) -> Result<(), F
         context.console.info(&text);
     }
     Ok(())
-}
-
-fn known_node(cib: &Cib, node: &str) -> Result<(), Failure> {
-    match Config::new(cib).node(node) {
-        Some(_) => Ok(()),
-        None => Err(Failure::no_such(format!(
-            "Node \"{node}\" is not a cluster node"
-        ))),
-    }
 }

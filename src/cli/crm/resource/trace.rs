@@ -4,7 +4,7 @@
 
 use super::super::Context;
 use super::super::session::CLIENT;
-use super::known;
+use super::{known, misused};
 use crate::cli::backend;
 use crate::cli::exit::Failure;
 use cib::edit::{SetKind, sanitize_id};
@@ -19,7 +19,7 @@ struct Words<'a> {
     folder: Option<&'a str>,
 }
 
-fn words_of<'a>(verb: &str, words: &'a [String]) -> Result<Words<'a>, Failure> {
+fn words_of<'a>(words: &'a [String]) -> Result<Words<'a>, Failure> {
     let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
     let folder = match words.last() {
         Some(last) if last.starts_with('/') => words.pop(),
@@ -30,9 +30,7 @@ fn words_of<'a>(verb: &str, words: &'a [String]) -> Result<Words<'a>, Failure> {
         [id, operation] => (*id, Some(*operation), None),
         [id, operation, interval] => (*id, Some(*operation), Some(*interval)),
         _ => {
-            return Err(Failure::usage(format!(
-                "usage: crm resource {verb} RESOURCE [OPERATION [INTERVAL]] [DIRECTORY]"
-            )));
+            return Err(misused());
         }
     };
     Ok(Words {
@@ -45,7 +43,7 @@ fn words_of<'a>(verb: &str, words: &'a [String]) -> Result<Words<'a>, Failure> {
 
 /// From now on the operations write down what they do; one that is not configured is added.
 pub(super) fn on(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let words = words_of("trace", words)?;
+    let words = words_of(words)?;
     let (traced, _) = backend::edit(&mut context.backend, CLIENT, |cib| {
         known(cib, words.id)?;
         for missing in missing(cib, &words)? {
@@ -67,7 +65,7 @@ pub(super) fn on(context: &mut Context<'_>, words: &[String]) -> Result<(), Fail
 
 /// They stop writing it down.
 pub(super) fn off(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let words = words_of("untrace", words)?;
+    let words = words_of(words)?;
     let (ended, _) = backend::edit(&mut context.backend, CLIENT, |cib| {
         known(cib, words.id)?;
         set(cib, &words, None)

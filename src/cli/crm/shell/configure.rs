@@ -4,6 +4,7 @@ use super::{Shell, pick, split};
 use crate::cli::backend::{self, Backend};
 use crate::cli::crm::configure;
 use crate::cli::crm::session::{Session, describe};
+use crate::cli::crm::usage::{alone, explain, misused, names, suggest};
 use crate::cli::crm::validate;
 use crate::cli::crm::words::Joiner;
 use crate::cli::diff;
@@ -32,7 +33,8 @@ impl Shell<'_> {
     ) -> Result<(), Failure> {
         match verb {
             "commit" => {
-                let force = self.context.options.force || rest.iter().any(|w| w == "force");
+                alone(&without_force(rest))?;
+                let force = self.context.options.force || rest.iter().any(|w| is_force(w));
                 if !session.changed() {
                     if self.interactive() {
                         self.context
@@ -44,8 +46,12 @@ impl Shell<'_> {
                 self.commit(session, force)
             }
             "show" => self.show(session, rest),
-            "verify" => self.verify(session),
+            "verify" => {
+                alone(rest)?;
+                self.verify(session)
+            }
             "refresh" | "reset" => {
+                alone(rest)?;
                 *session = Session::begin(&mut self.context.backend)?;
                 Ok(())
             }
@@ -69,6 +75,7 @@ impl Shell<'_> {
                 )
             }
             "erase" => {
+                alone(rest)?;
                 self.keep_copy(session);
                 session.run(verb, &[], &self.context.agents, self.context.console)
             }
@@ -80,8 +87,10 @@ impl Shell<'_> {
     fn show(&mut self, session: &Session, words: &[String]) -> Result<(), Failure> {
         let words: Vec<String> = words.to_vec();
         let text = match words.first().map(String::as_str) {
+            Some("xml") if words.len() > 1 => configure::show_xml(session.cib(), &words[1..])?,
             Some("xml") => session.cib().to_xml(),
             Some("changed") => {
+                alone(&words[1..])?;
                 let before = configure::show(session.base(), &[])?;
                 let after = configure::show(session.cib(), &[])?;
                 after
@@ -118,7 +127,7 @@ impl Shell<'_> {
         let (text, path) = match words {
             [xml, path] if xml == "xml" => (session.cib().to_xml(), path),
             [path] => (configure::show(session.cib(), &[])?, path),
-            _ => return Err(Failure::usage("usage: crm configure save [xml] FILE")),
+            _ => return Err(misused()),
         };
         std::fs::write(path, text)
             .map_err(|e| Failure::new(Exit::CantCreat, format!("{path}: {e}")))
@@ -131,9 +140,7 @@ impl Shell<'_> {
             ["xml", method, path] => (true, *method, *path),
             [method, path] => (false, *method, *path),
             _ => {
-                return Err(Failure::usage(
-                    "usage: crm configure load [xml] replace|update FILE",
-                ));
+                return Err(misused());
             }
         };
         let method = match method {
@@ -148,12 +155,18 @@ impl Shell<'_> {
         let text = std::fs::read_to_string(path)
             .map_err(|e| Failure::new(Exit::NoInput, format!("{path}: {e}")))?;
         if xml {
-            if method == "update" {
-                return Err(Failure::usage(
-                    "load xml update is not offered: use `cibadmin --modify --xml-file FILE`",
-                ));
-            }
-            session.replace(Cib::parse(&text)?);
+            let in_file = |e: cib::Error| {
+                let failure = Failure::from(e);
+                Failure {
+                    text: format!("{path}: {}", failure.text),
+                    ..failure
+                }
+            };
+            let new = match method {
+                "update" => configure::merged(session.cib(), &text).map_err(in_file)?,
+                _ => Cib::parse(&text).map_err(in_file)?,
+            };
+            session.replace(new);
             return Ok(());
         }
         self.apply_text(session, &text, method == "replace", path)
@@ -187,14 +200,16 @@ impl Shell<'_> {
             let known = rest
                 .first()
                 .is_some_and(|id| defines(verb) && has(trial.cib(), id.trim_end_matches(':')));
-            let (agents, console) = (&self.context.agents, &mut *self.context.console);
             let how = match known {
                 true => configure::redefine,
                 false => configure::run,
             };
-            trial
-                .edit(how, verb, rest, agents, console)
-                .map_err(in_line)?;
+            let (agents, console) = (&self.context.agents, &mut *self.context.console);
+            let done = trial.edit(how, verb, rest, agents, console);
+            done.map_err(|failure| {
+                let failure = explain(super::Level::Configure, verb, failure);
+                in_line(suggest(failure, rest, &names(trial.cib())))
+            })?;
         }
         *session = trial;
         Ok(())
@@ -222,7 +237,7 @@ impl Shell<'_> {
             match word.as_str() {
                 "scores" => scores = true,
                 "nograph" | "actions" | "utilization" | "v" | "vv" | "vvv" => {}
-                _ => return Err(Failure::usage("usage: crm configure simulate [scores]")),
+                _ => return Err(misused()),
             }
         }
         // A copy has no status of its own.
@@ -243,7 +258,7 @@ impl Shell<'_> {
     /// `validate-all RESOURCE`: its agent looks at its parameters.
     fn validate_all(&mut self, session: &Session, words: &[String]) -> Result<(), Failure> {
         let [id] = words else {
-            return Err(Failure::usage("usage: crm configure validate-all RESOURCE"));
+            return Err(misused());
         };
         let config = cib::config::Config::new(session.cib());
         let Some(resource) = config.resource(id) else {

@@ -10,8 +10,8 @@ pub(super) use status::OPTIONS as STATUS_OPTIONS;
 
 use super::session::Session;
 use super::words::{self, Joiner};
-use super::{Context, cluster, corosync, history, node, ra, resource, shadows, validate};
-use crate::cli::backend::Backend;
+use super::{Context, cluster, corosync, history, node, ra, resource, shadows, usage, validate};
+use crate::cli::backend::{self, Backend};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::report::{self, Wanted};
 use levels::{pick, top};
@@ -96,6 +96,11 @@ impl<'a> Shell<'a> {
 
     /// One logical line.
     pub(super) fn line(&mut self, line: &str) {
+        let plain = words::without_typography(line, "\"");
+        if plain.is_some() {
+            self.context.console.warning(words::TYPOGRAPHY);
+        }
+        let line = plain.as_deref().unwrap_or(line);
         let result = split(line).and_then(|words| self.execute(&words));
         if let Err(failure) = result {
             self.fail(&failure);
@@ -113,10 +118,7 @@ impl<'a> Shell<'a> {
             }
             "end" | "up" | "back" => return self.leave(),
             "cd" => return self.change_level(rest.first().map_or("", String::as_str)),
-            "help" | "?" | "ls" => {
-                self.help();
-                return Ok(());
-            }
+            "help" | "?" | "ls" => return self.help(rest),
             _ => {}
         }
         match self.levels.last().copied() {
@@ -242,12 +244,9 @@ impl<'a> Shell<'a> {
             r.kind == cib::config::Kind::Primitive
                 && old.resource(r.id).map(|o| old.parameters(&o)) != Some(new.parameters(r))
         });
-        for resource in changed.take(AGENTS_ASKED_MAX) {
-            let agents = &self.context.agents;
-            if let Ok(Some(text)) = validate::complaint(&new, &resource, agents) {
-                let text = format!("{}: {text}", resource.id);
-                self.context.console.warning(&text);
-            }
+        let asked: Vec<_> = changed.take(AGENTS_ASKED_MAX).collect();
+        for text in validate::complaints(&new, &asked, &self.context.agents) {
+            self.context.console.warning(&text);
         }
     }
 
@@ -255,6 +254,30 @@ impl<'a> Shell<'a> {
     fn at(&mut self, level: Level, verb: &str, rest: &[String]) -> Result<(), Failure> {
         let verbs = level.verbs();
         let verb = pick(level.name(), &verbs, verb)?;
+        self.carry_out(level, verb, rest).map_err(|failure| {
+            let failure = usage::explain(level, verb, failure);
+            match failure.exit {
+                Exit::NoSuch => usage::suggest(failure, rest, &self.names()),
+                _ => failure,
+            }
+        })
+    }
+
+    /// Names that somebody may have meant.
+    fn names(&mut self) -> Vec<String> {
+        let asked = match &self.session {
+            Some(session) => Ok(session.cib().clone()),
+            None => backend::cib(&mut self.context.backend, false),
+        };
+        asked.map(|cib| usage::names(&cib)).unwrap_or_default()
+    }
+
+    fn carry_out(
+        &mut self,
+        level: Level,
+        verb: &'static str,
+        rest: &[String],
+    ) -> Result<(), Failure> {
         match level {
             Level::Configure => self.configure(verb, rest),
             Level::Cib => shadows::run(&mut self.context, verb, rest),
@@ -290,12 +313,28 @@ impl<'a> Shell<'a> {
         Ok(())
     }
 
-    fn help(&mut self) {
-        let text = match self.levels.last() {
-            None => HELP.to_owned(),
-            Some(level) => format!("{}: {}\n", level.name(), level.verbs().join(" ")),
+    /// `help [[LEVEL] VERB]`.
+    fn help(&mut self, words: &[String]) -> Result<(), Failure> {
+        let mut words = words.iter();
+        let mut level = self.levels.last().copied();
+        let mut verb = words.next();
+        if level.is_none()
+            && let Some(word) = verb
+        {
+            let name = top(word)?;
+            level = TOP.iter().find(|(n, _)| *n == name).and_then(|(_, l)| *l);
+            verb = words.next();
+        }
+        let text = match (level, verb) {
+            (None, _) => HELP.to_owned(),
+            (Some(level), None) => format!("{}: {}\n", level.name(), level.verbs().join(" ")),
+            (Some(level), Some(verb)) => {
+                let verb = pick(level.name(), &level.verbs(), verb)?;
+                format!("{}\n", usage::line(level, verb))
+            }
         };
         self.context.console.print(&text);
+        Ok(())
     }
 }
 

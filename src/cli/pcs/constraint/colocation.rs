@@ -1,5 +1,6 @@
 //! `pcs constraint colocation`: what runs together, and what never does.
 
+use super::super::change::known;
 use super::super::level::{Level, also, misused, verb};
 use super::super::words::{self, is_it};
 use super::super::{Context, ids};
@@ -173,7 +174,12 @@ fn delete(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
         let all = &mut cib.section_mut(Section::Constraints).children;
         let before = all.len();
         all.retain(|c| !fits(c));
-        match all.len() == before {
+        let untouched = all.len() == before;
+        if untouched {
+            known(cib, rsc)?;
+            known(cib, with)?;
+        }
+        match untouched {
             true => Err(Failure::no_such(format!(
                 "there is no colocation of {rsc} with {with}"
             ))),

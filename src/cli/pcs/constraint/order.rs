@@ -1,5 +1,6 @@
 //! `pcs constraint order`: what happens before what.
 
+use super::super::change::known;
 use super::super::level::{Level, Verb, also, misused, verb};
 use super::super::words::{self, is_it};
 use super::super::{Context, ids};
@@ -232,6 +233,7 @@ fn delete(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
             }
             all.retain(|c| !ours(c) || c.attr("first").is_some() || !c.children.is_empty());
             if !found {
+                known(cib, id)?;
                 return Err(Failure::no_such(format!(
                     "No matching resources found in ordering list: no order names '{id}'"
                 )));

@@ -428,7 +428,7 @@ fn to_json(cib: &Cib) -> Value {
     fn element(e: &Element) -> Value {
         let mut map = serde_json::Map::new();
         for (name, value) in &e.attrs {
-            map.insert(name.replace('-', "_"), Value::String(value.clone()));
+            map.insert(name.replace('-', "_"), Value::String(value.to_string()));
         }
         for child in &e.children {
             let list = map

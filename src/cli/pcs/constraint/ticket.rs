@@ -1,5 +1,6 @@
 //! `pcs constraint ticket`.
 
+use super::super::change::known;
 use super::super::level::{Level, also, misused, verb};
 use super::super::words;
 use super::super::{Context, ids};
@@ -94,7 +95,11 @@ fn delete(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
         all.retain(|c| {
             c.name != "rsc_ticket" || c.attr("ticket") != Some(ticket) || c.attr("rsc") != Some(rsc)
         });
-        match all.len() == before {
+        let untouched = all.len() == before;
+        if untouched {
+            known(cib, rsc)?;
+        }
+        match untouched {
             true => Err(Failure::no_such(format!(
                 "no ticket constraint of '{ticket}' and '{rsc}'"
             ))),

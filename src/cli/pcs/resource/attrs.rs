@@ -27,11 +27,11 @@ pub(in crate::cli::pcs) fn update(cx: &mut Context<'_>, words: &[String]) -> Res
         }
     }
     let new_ops = ops::parse(&op_words)?;
+    let cib = cx.cib()?;
+    known(&cib, id)?;
     if params.is_empty() && meta.is_empty() && new_ops.is_empty() {
         return Err(misused());
     }
-    let cib = cx.cib()?;
-    known(&cib, id)?;
     let found = agent_of(&cib, id);
     if let Some(agent) = found.filter(|_| !params.is_empty())
         && let Some(described) = agent::meta_data(cx, &agent)?

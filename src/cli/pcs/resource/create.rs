@@ -266,7 +266,7 @@ fn same_resource(old: &Element, new: &Element) -> bool {
                     .collect();
                 words.sort();
                 let name = child.attr("name").unwrap_or_default().to_owned();
-                pairs.push((set.name.clone(), name, words.join(" ")));
+                pairs.push((set.name.to_string(), name, words.join(" ")));
             }
         }
         pairs.sort();

@@ -160,6 +160,7 @@ pub(super) fn ungroup(cx: &mut Context<'_>, words: &[String]) -> Result<(), Fail
             .filter_map(|p| p.id().map(str::to_owned))
             .collect();
         if let Some(other) = members.iter().find(|m| !all.contains(m)) {
+            known(cib, other)?;
             return Err(Failure::no_such(format!(
                 "'{other}' is not in the group '{group}'"
             )));

@@ -226,6 +226,7 @@ fn add(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let [id, rest @ ..] = words else {
         return Err(misused());
     };
+    known(&cx.cib()?, id)?;
     let ops = match rest {
         [_, ..] => parse(rest)?,
         [] => return Err(misused()),
