@@ -21,7 +21,9 @@ impl Core {
         let Role::Dc(dc) = &mut self.role else {
             return None;
         };
-        dc.gone_since.retain(|node, _| !there(node));
+        // Who was taken out is gone no longer: it would be taken out for ever, and nobody after it.
+        let votes = |node: &NodeId| voters.votes.iter().any(|(voter, _)| voter == node);
+        dc.gone_since.retain(|node, _| !there(node) && votes(node));
         for (node, _) in voters.votes.iter().filter(|(node, _)| !there(node)) {
             dc.gone_since.entry(*node).or_insert(now);
         }

@@ -12,6 +12,7 @@ scenarios![
     r4_the_tie_breaker_moves,
     r4_the_tie_breaker_is_lost,
     lms_one_after_the_other,
+    lms_two_under_one_coordinator,
     lms_an_even_split_waits,
     lms_who_was_out_returns_beside_another,
     lms_down_to_the_tie_breaker,
@@ -206,6 +207,21 @@ fn lms_one_after_the_other(seed: u64) -> Result<(), Violation> {
     world.start_all();
     let all = |w: &World| (1..=5).all(|id| voters_of(w, id) == 5);
     world.until("all vote again", 20 * SECOND, all);
+    ends_well(world)
+}
+
+/// The coordinator stays while two others go, the lower one first: having been taken out, it is not
+/// what the next step is about.
+fn lms_two_under_one_coordinator(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(last_man(5, seed));
+    let dc = dc_of(&world);
+    let others: Vec<_> = (1..=5).filter(|id| *id != dc).collect();
+    for (dead, left) in [(others[0], 4), (others[1], 3)] {
+        world.kill(dead);
+        let fewer = |w: &World| voters_of(w, dc) == left;
+        world.until("the voter is taken out", 6 * SECOND, fewer);
+    }
+    world.start_all();
     ends_well(world)
 }
 
