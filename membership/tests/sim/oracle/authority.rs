@@ -62,15 +62,26 @@ impl Oracle {
         }
     }
 
+    /// Whoever gets the stamp back relies on it from the moment it sent it, however late or often that
+    /// happens: a core may have given it back before, in a heartbeat that found no way.
+    pub(super) fn stamped(&mut self, node: &Node, stamp: membership::message::Stamp) {
+        let key = (node.me.process_boot, stamp.sent_us);
+        self.stamps.entry(key).or_insert(self.now);
+        if self.stamps.len() > STAMPS_MAX {
+            let now = self.now;
+            self.stamps.retain(|_, at| *at + STAMPS_US > now);
+        }
+    }
+
     /// Repeating an echo promises nothing new.
     pub(super) fn echoed(&mut self, node: &Node, to: &Node, echo: membership::message::Echo) {
-        let until = self.now + to.t_fail_us;
-        let given = self
-            .echoes
-            .entry((node.id, to.id))
-            .or_insert_with(|| (echo.clone(), until));
-        if given.0 != echo {
-            *given = (echo, until);
+        let stamped = self.stamps.get(&(to.me.process_boot, echo.sent_us));
+        let until = stamped.copied().unwrap_or(self.now) + to.t_fail_us;
+        let given = self.echoes.entry((node.id, to.id));
+        let (known, bound) = given.or_insert_with(|| (echo.clone(), until));
+        if *known != echo {
+            *known = echo;
+            *bound = until.max(*bound);
         }
     }
 

@@ -74,7 +74,9 @@ impl Oracle {
             };
             self.new_fact(nodes, id, entry, hash, record.op);
         }
+        // A snapshot that a candidate took as it came to lead was committed by whoever made it.
         if let Some(ballot) = probe.leads
+            && probe.commit > probe.base.seq
             && let Some(head) = core.point(probe.commit)
         {
             self.check(head.ballot == ballot, "raft-5.4.2", || {

@@ -120,6 +120,8 @@ pub struct Oracle {
     versions: BTreeMap<(u64, u64), Hash>,
     /// Until when a node's echo of a member binds it, by node and member.
     echoes: BTreeMap<(u32, u32), (membership::message::Echo, u64)>,
+    /// When a process sent a stamp first, which its own clock names.
+    stamps: BTreeMap<(ProcessBoot, u64), u64>,
     /// Who answered a recovering process.
     answers: BTreeMap<u32, BTreeSet<NodeId>>,
     spoken: BTreeMap<(NodeId, u64), ProcessBoot>,
@@ -236,6 +238,9 @@ impl Oracle {
         };
         match &message {
             Message::Beat(beat) => {
+                if let Some(stamp) = beat.stamp {
+                    self.stamped(node, stamp);
+                }
                 if let Some(echo) = beat.echo.clone().filter(|e| e.member) {
                     self.echoed(node, to, echo);
                 }
@@ -335,3 +340,7 @@ impl Oracle {
 
 /// Rounding and drift between a node's clock and true time, in microseconds.
 const MARGIN_US: u64 = 4_000;
+/// Stamps kept before the old ones are forgotten.
+const STAMPS_MAX: usize = 4_096;
+/// How long a stamp may matter, in microseconds: longer than any hold.
+const STAMPS_US: u64 = 10_000_000;
