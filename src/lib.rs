@@ -15,6 +15,7 @@ pub mod inputs;
 pub mod ipc;
 pub mod join;
 pub mod lab;
+pub mod on_paper;
 pub mod paths;
 pub mod replica;
 pub mod transport;

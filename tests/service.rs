@@ -17,7 +17,7 @@ impl Target {
         let built = tempfile::tempdir().unwrap();
         let release = built.path().join("release");
         fs::create_dir(&release).unwrap();
-        for name in ["mainstay", "mainstayd", "mainstay-lab"] {
+        for name in ["mainstay", "mainstayd", "mainstay-lab", "mainstay-witness"] {
             fs::write(release.join(name), name).unwrap();
         }
         let root = tempfile::tempdir().unwrap();

@@ -259,7 +259,7 @@ fn nothing_is_left_for_later_in_the_code() {
 
 /// Commands that exist: programs, and the names and verbs under which `mainstay` answers.
 fn commands() -> BTreeSet<String> {
-    let mut names: BTreeSet<String> = ["mainstayd", "mainstay-lab"]
+    let mut names: BTreeSet<String> = ["mainstayd", "mainstay-lab", "mainstay-witness"]
         .into_iter()
         .map(str::to_owned)
         .collect();

@@ -46,7 +46,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use oracle::Violation;
-use run::{Run, run, run_with_leases};
+use run::{Rules, Run, run, run_with_leases};
 use world::{SECOND, Stats};
 
 struct Options {
@@ -65,6 +65,8 @@ struct Options {
     /// A seeded bug, by its name; needs the feature `mutants`.
     bug: Option<String>,
     two_node: bool,
+    /// What decides beside the number of votes.
+    rules: Rules,
     /// With VIPs that are granted, moved and answered for.
     leases: bool,
     /// Runs at a time.
@@ -211,6 +213,7 @@ fn parse() -> Result<Options, String> {
         only: String::new(),
         bug: None,
         two_node: false,
+        rules: Rules::Plain,
         leases: false,
         calm: false,
         jobs: std::thread::available_parallelism().map_or(1, usize::from),
@@ -245,6 +248,10 @@ fn parse() -> Result<Options, String> {
             "--jobs" => options.jobs = number(value()?)?.clamp(1, 256) as usize,
             "--hunt" => options.hunt_seeds = number(value()?)?,
             "--two-node" => options.two_node = true,
+            "--rules" => {
+                let name = value()?;
+                options.rules = Rules::named(&name).ok_or(format!("no rules {name}"))?;
+            }
             "--scenarios" => options.scenarios = true,
             "--only" => options.only = value()?,
             "--bug" => options.bug = Some(value()?),
@@ -257,7 +264,7 @@ fn parse() -> Result<Options, String> {
 
 const USAGE: &str = "usage: sim [--seed S | --seeds A..B] [--nodes N[,N...]] [--seconds SIMULATED] \
                      [--minutes REAL | --hours REAL] [--jobs N] [--trace] [--keep-going] \
-                     [--two-node] [--leases] | --calm [--nodes N] [--seconds SIMULATED] | --scenarios [--only PART] [--bug MUTANT] [--seed S] | --mutants \
+                     [--two-node] [--rules plain|tie|lms|witness|mixed] [--leases] | --calm [--nodes N] [--seconds SIMULATED] | --scenarios [--only PART] [--bug MUTANT] [--seed S] | --mutants \
                      [--hunt SEEDS]";
 
 /// Seed after seed, on as many processors as wanted, until there are no more, the time is up, or a
@@ -303,6 +310,7 @@ fn play(options: &Options, seed: u64, nodes: u32) -> Result<Stats, Violation> {
         fault_us: options.seconds * SECOND,
         trace: options.trace,
         two_node: options.two_node,
+        rules: options.rules,
     };
     match options.leases {
         true => run_with_leases(this),
@@ -335,7 +343,8 @@ impl Found {
                 );
                 println!(
                     "replay: cargo run --release --example sim -p membership -- --seed {seed} \
-                     --nodes {nodes} --seconds {}{}{} --trace",
+                     --nodes {nodes} --rules {} --seconds {}{}{} --trace",
+                    options.rules.name(),
                     options.seconds,
                     if options.two_node { " --two-node" } else { "" },
                     if options.leases { " --leases" } else { "" }

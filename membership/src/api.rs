@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use wire::{Identity, MachineBoot, NodeId, ProcessBoot};
 
-use crate::Grant;
+use crate::{Grant, WitnessRecord};
 
 /// Microseconds on CLOCK_BOOTTIME; the only clock of the protocol.
 #[derive(
@@ -135,18 +135,23 @@ pub struct ConfigEntry {
 pub struct VoterSet {
     /// `(node, votes)`, ascending by node.
     pub votes: Vec<(NodeId, u32)>,
-    /// `expected_votes` of votequorum(5), where given.
+    /// `expected_votes` of votequorum(5), where given; it counts the votes of [`Self::absent`], too.
     pub expected_votes: Option<u32>,
     /// `two_node: 1`.
     pub two_node: bool,
     /// `wait_for_all: 1` (implied by `two_node` unless set to 0).
     pub wait_for_all: bool,
-    /// `last_man_standing: 1`; not acted on yet.
-    pub last_man_standing: bool,
-    /// `auto_tie_breaker`'s node (R4: part of the configuration); not acted on yet.
+    /// `last_man_standing: 1` with its window in microseconds: voters that are gone for that long are
+    /// moved to [`Self::absent`], one in a joint step, and back when they return.
+    pub last_man_standing: Option<u64>,
+    /// `auto_tie_breaker`'s node: exactly half of the votes are a quorum with it. Part of the
+    /// configuration, never derived from a view (R4).
     pub tie_node: Option<NodeId>,
-    /// A witness acceptor; not acted on yet.
+    /// A witness acceptor (R7): one of `votes`, never a member of a view.
     pub witness: Option<NodeId>,
+    /// Voters that `last_man_standing` took out, with their votes, ascending: they count for
+    /// nothing until a step lets them in again.
+    pub absent: Vec<(NodeId, u32)>,
 }
 
 /// Intent to fence.
@@ -385,6 +390,8 @@ pub enum DurableOp {
         /// Encoded snapshot (core's and application's state).
         state: Vec<u8>,
     },
+    /// Replace a witness' record; it has nothing else on its disk.
+    Witness(WitnessRecord),
 }
 
 /// The few things that hold safety (S8, ruling 20).
@@ -435,6 +442,10 @@ pub struct Recovered {
 }
 
 /// What the core wants done.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "moved once or twice, and never kept in numbers"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
     /// May run at once.
@@ -452,6 +463,10 @@ pub enum Output {
 }
 
 /// Something to do in the world.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "moved once or twice, and never kept in numbers"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {
     /// Seal and send.

@@ -137,11 +137,8 @@ impl Config {
                 self.timing.hold_us
             ));
         }
-        if !self.voters.votes.is_sorted_by(|a, b| a.0 < b.0) {
-            return bad("voters are not ascending by node".into());
-        }
-        if self.voters.two_node && self.voters.votes.len() != 2 {
-            return bad(format!("two_node with {} voters", self.voters.votes.len()));
+        if let Err(why) = self.voters.check() {
+            return bad(why);
         }
         Ok(())
     }

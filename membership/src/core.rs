@@ -97,6 +97,8 @@ pub(crate) struct Candidate {
     pub(crate) promises: BTreeMap<NodeId, (Identity, (u64, Point), u64)>,
     /// Fetching this node's log up to here.
     pub(crate) adopting: Option<(NodeId, Point)>,
+    /// The witness promised, and holds this view.
+    pub(crate) witness: Option<Option<WitnessView>>,
 }
 
 #[derive(Debug)]
@@ -111,6 +113,10 @@ pub(crate) struct Dc {
     pub(crate) act_no: u64,
     /// Fence intents handed out as local records.
     pub(crate) local_intents: BTreeSet<u64>,
+    /// Since when voters are in no view of this DC (last_man_standing).
+    pub(crate) gone_since: BTreeMap<NodeId, Time>,
+    /// What the witness holds.
+    pub(crate) arbiter: crate::arbiter::Arbiter,
 }
 
 /// Timing of elections and promises.
@@ -289,6 +295,7 @@ impl Core {
         self.deliver();
         self.check_proposals();
         self.replicate();
+        self.instruct_witness();
         self.check_leave();
         self.report();
         self.flush_channels();
@@ -382,7 +389,22 @@ impl Core {
                 _ => {}
             }
         }
+        if mutant::on(Mutant::LmsByLocalTimer) {
+            sets.iter_mut().for_each(|set| self.forget_silent(set));
+        }
         Predicates::new(sets)
+    }
+
+    /// A seeded bug: whom this node has not heard for the window ceases to count here.
+    fn forget_silent(&self, set: &mut VoterSet) {
+        let Some(window_us) = set.last_man_standing else {
+            return;
+        };
+        let counts = |node: &NodeId| {
+            let heard = self.peers.get(node).and_then(|p| p.last_heard);
+            *node == self.me.node || heard.is_some_and(|t| self.now.since(t) < window_us)
+        };
+        set.votes.retain(|(node, _)| counts(node));
     }
 
     /// May promise, vote, echo and acknowledge at all (I12).

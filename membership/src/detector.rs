@@ -82,6 +82,7 @@ impl Core {
             self.heed_view(&beat);
             self.heed_row(node, &beat);
             self.heed_list(node, &beat);
+            self.heed_witness(node, &beat);
             let blank_among_logs = self.blank() && beat.head.seq > 0;
             if let Some(peer) = self.peers.get_mut(&node) {
                 peer.forgot &= beat.head.seq < peer.durable_known;
@@ -394,6 +395,7 @@ impl Core {
             true => std::collections::BTreeSet::new(),
             false => self.predicates().nodes(),
         };
+        let witness = self.witness();
         let mut all = self.knows_all(&voters);
         for peer in self.peers.values_mut() {
             let fresh = peer.fresh(now, timing.t_fail_us);
@@ -404,7 +406,7 @@ impl Core {
                 }
             }
             peer.in_use = Some(peer.best());
-            let waited_for = voters.contains(&peer.node);
+            let waited_for = voters.contains(&peer.node) && witness != Some(peer.node);
             all &= !waited_for || peer.fresh(now, timing.t_fail_us) && peer.hears_us(self.me.node);
         }
         if all || mutant::on(Mutant::WaitForAllForgotten) {

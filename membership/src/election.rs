@@ -63,7 +63,8 @@ impl Core {
         let mut consenting = BTreeSet::from([self.me.node]);
         for peer in self.peers.values() {
             let consents = peer.beat.as_ref().is_some_and(|b| b.dc_lost);
-            if self.linked(peer.node) && (consents || mutant::on(Mutant::NoPreVote)) {
+            let futile = self.is_witness(peer.node) && !self.witness_would_promise();
+            if self.linked(peer.node) && !futile && (consents || mutant::on(Mutant::NoPreVote)) {
                 consenting.insert(peer.node);
             } else if rules.two_node() && voters.contains(&peer.node) && self.heard(peer.node) {
                 let node = peer.node;
@@ -136,7 +137,9 @@ impl Core {
                 Err("no quorum to found a cluster".into())
             };
         }
-        let missing = self.peers.keys().filter(|n| !consenting.contains(n));
+        // A witness has nothing to contribute to the first view, and gets it when it comes.
+        let nodes = self.peers.keys().filter(|n| !self.is_witness(**n));
+        let missing = nodes.filter(|n| !consenting.contains(n));
         let missing: Vec<String> = missing.map(|n| format!("node {n}")).collect();
         if !missing.is_empty() {
             return Err(format!(
@@ -144,7 +147,7 @@ impl Core {
                 missing.join(", ")
             ));
         }
-        for peer in self.peers.values() {
+        for peer in self.peers.values().filter(|p| !self.is_witness(p.node)) {
             let Some(beat) = &peer.beat else { continue };
             if beat.head.seq > 0 {
                 return Err(format!("node {} has a log", peer.node));
@@ -178,7 +181,7 @@ impl Core {
         let sound = self.tip.class_u.is_none();
         let key = (sound, head.ballot, self.in_view(), head.seq, degree);
         let better = consenting.iter().filter(|node| {
-            let Some(peer) = self.peers.get(node) else {
+            let Some(peer) = self.peers.get(node).filter(|_| !self.is_witness(**node)) else {
                 return false;
             };
             let Some(beat) = &peer.beat else {
@@ -215,6 +218,7 @@ impl Core {
             asked: BTreeSet::new(),
             promises: BTreeMap::new(),
             adopting: None,
+            witness: None,
         });
         self.ask_promises(false);
         self.check_promises();
@@ -432,7 +436,8 @@ impl Core {
         let rules = self.predicates();
         let all_needed = candidate.bootstrap && !mutant::on(Mutant::BootstrapWithoutAll);
         let enough = if all_needed {
-            self.peers.keys().all(|node| promised.contains(node))
+            let mut nodes = self.peers.keys();
+            nodes.all(|node| promised.contains(node) || self.is_witness(*node))
         } else {
             rules.quorate(&promised)
         };
@@ -469,7 +474,8 @@ impl Core {
         }
         let members = self.workable_members();
         // R6: all have promised; who fell silent since is to be in the first view, too.
-        let some = candidate.bootstrap && members.len() <= self.peers.len();
+        let others = self.peers.keys().filter(|n| !self.is_witness(**n));
+        let some = candidate.bootstrap && members.len() <= others.count();
         if some && all_needed && !mutant::on(Mutant::FirstViewOfSome) {
             return;
         }
@@ -500,6 +506,7 @@ impl Core {
             return;
         };
         let (ballot, bootstrap) = (candidate.ballot, candidate.bootstrap);
+        let arbiter = crate::arbiter::Arbiter::after_promise(candidate.witness.clone());
         // Whoever leads alone had the right to (`outsider`), and keeps it.
         self.let_in |= candidate.promises.is_empty() || self.sole_survivor();
         let seen = candidate
@@ -525,6 +532,8 @@ impl Core {
             acting: false,
             act_no: 0,
             local_intents: BTreeSet::new(),
+            gone_since: BTreeMap::new(),
+            arbiter,
         });
         self.election.failures = 0;
         self.transfer = None;

@@ -116,7 +116,8 @@ impl Core {
             let Some(echo) = newest.filter(|e| e.ballot == dc.ballot && e.member) else {
                 continue;
             };
-            if !peer.identity.is_some_and(|id| self.tip.view.names(&id)) {
+            let counts = peer.identity.is_some_and(|id| self.tip.view.names(&id));
+            if !counts && !self.is_witness(peer.node) {
                 continue;
             }
             let late = mutant::on(Mutant::AuthorityFromReceipt);
@@ -202,6 +203,9 @@ impl Core {
     /// A view under way names a process that is gone: its acknowledgement may never come.
     fn view_is_stale(&self) -> bool {
         let others = self.tip.view.members.iter().map(|m| m.identity);
+        if self.view_lacks_witness() {
+            return true;
+        }
         others.filter(|id| id.node != self.me.node).any(|id| {
             let now = self.peers.get(&id.node).and_then(|p| p.identity);
             now != Some(id) || self.missing(id.node)
@@ -245,24 +249,29 @@ impl Core {
                 next: None,
             };
             self.append_own(EntryBody::Config(entry), None);
+        } else if let Some(voters) = self.last_man_standing() {
+            self.begin_step(voters);
         }
     }
 
     pub(crate) fn on_reconfigure(&mut self, voters: VoterSet) {
+        let under_way = self.tip.config.next.is_some() || self.tip.config != self.committed.config;
         let why = match &self.role {
-            Role::Dc(dc) if !dc.acting => Some("its authority is not fresh"),
-            Role::Dc(_) if self.tip.config.next.is_some() => Some("a step is under way"),
-            Role::Dc(_) if self.tip.config != self.committed.config => Some("a step is under way"),
-            Role::Dc(_) if voters.votes.is_empty() => Some("no voters"),
-            Role::Dc(_) if !voters.votes.is_sorted_by(|a, b| a.0 < b.0) => Some("not ascending"),
-            Role::Dc(_) => None,
-            _ => Some("this node is not the coordinator"),
+            Role::Dc(dc) if !dc.acting => Err("its authority is not fresh".to_owned()),
+            Role::Dc(_) if under_way => Err("a step is under way".to_owned()),
+            Role::Dc(_) => voters.check(),
+            _ => Err("this node is not the coordinator".to_owned()),
         };
-        if let Some(why) = why {
+        if let Err(why) = why {
             let text = format!("the voter set was not changed: {why}");
             self.notice("reconfigure-refused", None, text);
             return;
         }
+        self.begin_step(voters);
+    }
+
+    /// The first half of a joint step: both sets decide.
+    fn begin_step(&mut self, voters: VoterSet) {
         let config = &self.tip.config;
         let (config_epoch, current) = (config.config_epoch + 1, config.current.clone());
         let entry = ConfigEntry {
@@ -287,7 +296,7 @@ impl Core {
             .predicates()
             .nodes()
             .into_iter()
-            .filter(|n| *n != self.me.node)
+            .filter(|n| *n != self.me.node && !self.is_witness(*n))
             .collect();
         if others.is_empty() || !others.iter().all(|n| certificates.contains_key(n)) {
             return;
@@ -318,7 +327,7 @@ impl Core {
         };
         let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
         for node in nodes {
-            if self.heard(node) {
+            if self.heard(node) && !self.is_witness(node) {
                 self.replicate_to(node, ballot);
             }
         }
@@ -473,6 +482,7 @@ impl Core {
                 acked.insert(peer.node, peer.progress.durable);
             }
         }
+        acked.extend(self.witness_acked(&acked));
         let rules = self.predicates();
         let Some(mut reached) = rules.reached(&acked) else {
             return;
@@ -558,7 +568,8 @@ impl Core {
             let Some(sent) = peer.progress.sent else {
                 continue;
             };
-            if self.heard(peer.node) && peer.progress.durable < head && ballot.counter > 0 {
+            let behind = peer.progress.durable < head && !self.is_witness(peer.node);
+            if self.heard(peer.node) && behind && ballot.counter > 0 {
                 let due = sent.plus(self.cfg.timing.resend_us);
                 at = Some(at.map_or(due, |a| a.min(due)));
             }

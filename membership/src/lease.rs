@@ -247,7 +247,10 @@ impl Core {
             let void = grant_no.is_some_and(|no| !echo.covers(no));
             let behind = echo.config_epoch > self.tip.config.config_epoch
                 && !mutant::on(Mutant::LeaseBehindConfig);
-            let current = peer.identity.is_some_and(|id| self.tip.view.names(&id));
+            // The witness is in no view; its own names this process (`member`), and whoever it
+            // counts for has every end of a grant in its own log (R7).
+            let current = peer.identity.is_some_and(|id| self.tip.view.names(&id))
+                || self.is_witness(peer.node);
             let sent = Time(echo.sent_us);
             if sent < self.lease.since || behind || !current {
                 continue;

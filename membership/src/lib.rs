@@ -4,6 +4,7 @@
 //! are the driver's. MEMBERSHIP.md in this crate says which rule is kept where.
 
 mod api;
+mod arbiter;
 mod channel;
 mod config;
 mod core;
@@ -14,9 +15,11 @@ mod follow;
 mod lead;
 mod lease;
 mod links;
+mod lms;
 mod log;
 pub mod message;
 pub mod mutant;
+pub mod paper;
 mod peer;
 mod persist;
 mod probe;
@@ -30,6 +33,7 @@ mod state;
 mod status;
 mod timing;
 mod view;
+mod witness;
 
 pub use api::*;
 pub use config::{Config, LINK_PRIORITY_DEFAULT, LINKS_MAX, NODES_MAX, PeerConfig, StartError};
@@ -49,3 +53,4 @@ pub use timing::{
     DRIFT_PPM, HEARTBEAT_US_MIN, JIFFY_US, LATE_WRITE_US, QUEUE_US, T_FAIL_US_DEFAULT,
     T_FAIL_US_MAX, T_FAIL_US_MIN, Timing, TimingError,
 };
+pub use witness::{WITNESS_NODES_MAX, Witness, WitnessRecord, WitnessStatus, WitnessView};

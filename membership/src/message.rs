@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use wire::{NodeId, ProcessBoot};
 
 use crate::config::NODES_MAX;
-use crate::{Ballot, ConfigEntry, EntryBody, NodeState, OpId, Refusal, Time, Token};
+use crate::witness::WITNESS_NODES_MAX;
+use crate::{Ballot, ConfigEntry, EntryBody, NodeState, OpId, Refusal, Time, Token, WitnessView};
 
 /// SHA-256 chain value: of the entry and everything before it.
 pub type Hash = [u8; 32];
@@ -373,6 +374,25 @@ pub enum Message {
         /// Highest incarnation known.
         incarnation: u64,
     },
+    /// A witness' promise, on disk (R7).
+    WitnessPromise {
+        /// To which ballot.
+        ballot: Ballot,
+        /// The view it holds.
+        view: Option<WitnessView>,
+    },
+    /// The DC gives the witness its view: all members have it on disk.
+    WitnessView {
+        /// What to store.
+        view: WitnessView,
+    },
+    /// The witness has that view, or one given later, on disk.
+    WitnessStored {
+        /// The DC's ballot.
+        ballot: Ballot,
+        /// Number of the view stored.
+        view_no: u64,
+    },
 }
 
 /// Why bytes are no message.
@@ -434,6 +454,10 @@ impl Message {
                 parcel: Parcel::GivenUp { grants },
                 ..
             } => bound("grants given up", grants.len(), GIVEN_UP_MAX)?,
+            Self::WitnessView { view }
+            | Self::WitnessPromise {
+                view: Some(view), ..
+            } => bound("members of a view", view.members.len(), WITNESS_NODES_MAX)?,
             _ => {}
         }
         Ok(message)
@@ -530,8 +554,8 @@ impl Time {
 /// whatever a peer claims (48 bits, protocol 3.2).
 pub const NUMBER_MAX: u64 = 1 << 48;
 /// Format of messages, disk records and snapshots. 2: grants that wait for another. 3: a beat tells
-/// how its sender receives whom.
-pub const FORMAT: u8 = 3;
+/// how its sender receives whom. 4: voters that are out for a while, witness.
+pub const FORMAT: u8 = 4;
 /// Most messages are no longer, in bytes: one allocation each.
 const USUAL_BYTES: usize = 320;
 /// Most entries in one message.

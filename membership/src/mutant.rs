@@ -130,11 +130,31 @@ pub enum Mutant {
     RejoinAtOnce,
     /// A DC acts on although the log says that it left.
     LeavingDcActs,
+    /// `expected_votes` below the sum of the votes lowers the quorum (R3).
+    ExpectedBelowVoters,
+    /// The tie goes to whoever has the lowest node of those present, not to the configured one (R4).
+    TieFromView,
+    /// A witness answers before its promise is on disk (I1).
+    WitnessForgetsPromise,
+    /// A witness promises a lower ballot than it promised before (I1).
+    WitnessPromisesTwice,
+    /// A witness that lost its store votes as if nothing had been (R6, R7).
+    WitnessLostVotes,
+    /// A witness promises to whoever asks, in its view or not (R7).
+    WitnessPromisesAnybody,
+    /// The witness' vote counts for entries that members of its view lack (R7).
+    WitnessCountsAlone,
+    /// The witness is given a view before its members have it (R7).
+    WitnessViewEarly,
+    /// A witness does not take an echo for a promise (R0).
+    WitnessEchoNoPromise,
+    /// last_man_standing is each node's own affair: whom it misses for the window counts no more (R3).
+    LmsByLocalTimer,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 63] = [
+    pub const ALL: [Self; 73] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -198,6 +218,16 @@ impl Mutant {
         Self::DeafOfTwoIsGone,
         Self::RejoinAtOnce,
         Self::LeavingDcActs,
+        Self::ExpectedBelowVoters,
+        Self::TieFromView,
+        Self::WitnessForgetsPromise,
+        Self::WitnessPromisesTwice,
+        Self::WitnessLostVotes,
+        Self::WitnessPromisesAnybody,
+        Self::WitnessCountsAlone,
+        Self::WitnessViewEarly,
+        Self::WitnessEchoNoPromise,
+        Self::LmsByLocalTimer,
     ];
 }
 

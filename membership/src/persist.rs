@@ -129,7 +129,7 @@ impl Core {
                 DurableOp::TruncateLog { seq } => {
                     write.log_to = write.log_to.map(|to| to.min(seq - 1));
                 }
-                DurableOp::CommitHint { .. } => {}
+                DurableOp::CommitHint { .. } | DurableOp::Witness(_) => {}
             }
         }
         writes.flying.push_back(write);

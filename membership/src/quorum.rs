@@ -35,7 +35,7 @@ impl Predicates {
 
     /// Do these nodes hold a quorum of every set?
     pub fn quorate(&self, nodes: &BTreeSet<NodeId>) -> bool {
-        !self.0.is_empty() && self.0.iter().all(|set| votes(set, nodes) >= needed(set))
+        !self.0.is_empty() && self.0.iter().all(|set| decides(set, nodes))
     }
 
     /// The same of the nodes for which that is true; for questions of every step.
@@ -43,7 +43,7 @@ impl Predicates {
         let enough = |set: &VoterSet| {
             let present = set.votes.iter().filter(|(node, _)| there(*node));
             let votes = present.fold(0u32, |sum, (_, v)| sum.saturating_add(*v));
-            votes >= needed(set)
+            enough(set, votes, set.tie_node.is_some_and(&there))
         };
         !self.0.is_empty() && self.0.iter().all(enough)
     }
@@ -107,6 +107,58 @@ impl VoterSet {
     pub fn votes_of(&self, node: NodeId) -> Option<u32> {
         self.votes.iter().find(|(n, _)| *n == node).map(|(_, v)| *v)
     }
+
+    /// Everybody the configuration names: those who vote and those who are out for a while, with
+    /// their votes, ascending.
+    pub fn configured(&self) -> Vec<(NodeId, u32)> {
+        let mut all: Vec<_> = self.votes.iter().chain(&self.absent).copied().collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Is the set one that a cluster may have?
+    ///
+    /// # Errors
+    /// What contradicts what, in a sentence.
+    pub fn check(&self) -> Result<(), String> {
+        let all = self.configured();
+        if self.votes.is_empty() {
+            return Err("no voters".into());
+        }
+        if !self.votes.is_sorted_by(|a, b| a.0 < b.0) || !all.is_sorted_by(|a, b| a.0 < b.0) {
+            return Err("voters are not ascending by node".into());
+        }
+        if self.two_node && self.votes.len() != 2 {
+            return Err(format!("two_node with {} voters", self.votes.len()));
+        }
+        let voter = |node: &NodeId| self.votes_of(*node).is_some_and(|votes| votes > 0);
+        if let Some(tie) = self.tie_node.filter(|tie| !voter(tie)) {
+            return Err(format!("the tie-breaker, node {tie}, has no vote"));
+        }
+        if self.two_node && (self.tie_node.is_some() || self.witness.is_some()) {
+            return Err("two_node goes neither with auto_tie_breaker nor with a witness".into());
+        }
+        if self.tie_node.is_some() && self.witness.is_some() {
+            return Err("auto_tie_breaker does not go with a witness".into());
+        }
+        if let Some(witness) = self.witness {
+            if !voter(&witness) || all.len() < 3 {
+                return Err(format!(
+                    "the witness, node {witness}, needs a vote and two nodes"
+                ));
+            }
+            if self.last_man_standing.is_some() {
+                return Err("last_man_standing does not go with a witness".into());
+            }
+        }
+        if self.last_man_standing.is_some() && !self.wait_for_all {
+            return Err("last_man_standing needs wait_for_all".into());
+        }
+        if self.last_man_standing.is_some() && all.iter().any(|(_, votes)| *votes != 1) {
+            return Err("last_man_standing needs one vote per node".into());
+        }
+        Ok(())
+    }
 }
 
 impl EntryBody {
@@ -116,13 +168,14 @@ impl EntryBody {
     }
 }
 
-/// `max(E, sum of votes)`: votes expected.
+/// `max(E, sum of votes)`: votes expected. Who is out for a while is expected no more.
 pub fn expected(set: &VoterSet) -> u32 {
-    let sum = set
-        .votes
-        .iter()
-        .fold(0u32, |sum, (_, v)| sum.saturating_add(*v));
-    set.expected_votes.unwrap_or(0).max(sum)
+    let absent = sum(&set.absent);
+    let given = set.expected_votes.unwrap_or(0).saturating_sub(absent);
+    if mutant::on(Mutant::ExpectedBelowVoters) && set.expected_votes.is_some() {
+        return given;
+    }
+    given.max(sum(&set.votes))
 }
 
 /// `Q = max(E, sum) / 2 + 1`; 1 for two nodes with `two_node` (votequorum(5)).
@@ -133,16 +186,39 @@ pub fn needed(set: &VoterSet) -> u32 {
     expected(set) / 2 + 1
 }
 
+/// Do so many votes decide, with the tie-breaker or without it? Q votes do, or exactly half of those
+/// expected with the tie-breaker: two groups that both have half of the votes share a node, or only
+/// one of them has that one.
+fn enough(set: &VoterSet, votes: u32, has_tie: bool) -> bool {
+    // Whatever a group has in common with nobody else is its own lowest node.
+    let has_tie = has_tie || set.tie_node.is_some() && mutant::on(Mutant::TieFromView);
+    let half = votes > 0 && votes.checked_mul(2) == Some(expected(set));
+    votes >= needed(set) || half && has_tie
+}
+
+/// Do these nodes hold a quorum of the set?
+pub fn decides(set: &VoterSet, nodes: &BTreeSet<NodeId>) -> bool {
+    let has_tie = set.tie_node.is_some_and(|tie| nodes.contains(&tie));
+    enough(set, votes(set, nodes), has_tie)
+}
+
 /// The same for one set: highest values first until their votes are enough.
 fn reached_in(set: &VoterSet, values: &BTreeMap<NodeId, u64>) -> Option<u64> {
-    let voted = |(node, votes): &(NodeId, u32)| Some((*values.get(node)?, *votes));
-    let mut voted: Vec<(u64, u32)> = set.votes.iter().filter_map(voted).collect();
+    let voted = |(node, votes): &(NodeId, u32)| Some((*values.get(node)?, *node, *votes));
+    let mut voted: Vec<(u64, NodeId, u32)> = set.votes.iter().filter_map(voted).collect();
     voted.sort_unstable_by(|a, b| b.cmp(a));
-    let (needed, mut have) = (needed(set), 0_u32);
-    voted.into_iter().find_map(|(value, votes)| {
+    let (mut have, mut has_tie) = (0_u32, false);
+    voted.into_iter().find_map(|(value, node, votes)| {
         have = have.saturating_add(votes);
-        (have >= needed).then_some(value)
+        has_tie |= set.tie_node == Some(node);
+        enough(set, have, has_tie).then_some(value)
     })
+}
+
+fn sum(votes: &[(NodeId, u32)]) -> u32 {
+    votes
+        .iter()
+        .fold(0u32, |sum, (_, v)| sum.saturating_add(*v))
 }
 
 /// Votes of these nodes; a vote counts only from inside the set.
@@ -163,8 +239,8 @@ pub fn votes(set: &VoterSet, nodes: &BTreeSet<NodeId>) -> u32 {
 mod tests {
     use super::*;
 
-    /// One case per block: `set A=1 B=1 [expected=n] [two_node] [| A=1 …]`, then lines
-    /// `have A B -> yes|no` and `reach A=9 B=5 -> n|none`.
+    /// One case per block: `set A=1 B=1 [expected=n] [two_node] [tie=A] [absent=C] [| A=1 …]`, then
+    /// lines `have A B -> yes|no` and `reach A=9 B=5 -> n|none`.
     #[test]
     fn cases_of_the_text_file() {
         let text = include_str!("../testdata/quorum.txt");
@@ -210,6 +286,8 @@ mod tests {
         for word in text.split_whitespace() {
             match word.split_once('=') {
                 None => set.two_node = word == "two_node",
+                Some(("tie", name)) => set.tie_node = Some(node(name)),
+                Some(("absent", name)) => set.absent.push((node(name), 1)),
                 Some(("expected", value)) => {
                     set.expected_votes = Some(value.parse().expect("number"))
                 }

@@ -221,6 +221,10 @@ impl Core {
             } => {
                 self.on_outdated(node, process, incarnation);
             }
+            Message::WitnessPromise { ballot, view } => self.on_witness_promise(from, ballot, view),
+            Message::WitnessStored { ballot, view_no } => {
+                self.on_witness_stored(from, ballot, view_no);
+            }
             // Taken above.
             _ => {}
         }

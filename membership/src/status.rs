@@ -274,7 +274,8 @@ impl Core {
         let present = |n: NodeId| n == self.me.node || view.member(n).is_some() && self.linked(n);
         let members = view.members.iter().map(|m| m.identity.node);
         let count = members.filter(|n| present(*n)).count();
-        if !self.rules().quorate_of(present) {
+        let counts = |n: NodeId| present(n) || self.is_witness(n) && self.linked(n);
+        if !self.rules().quorate_of(counts) {
             self.reports.leaderless = None;
             return (false, Contact::TooFew(count));
         }
@@ -415,6 +416,8 @@ impl Core {
             self.fetch_timeout(),
             self.propose_timeout(),
             self.channel_timeout(),
+            self.arbiter_timeout(),
+            self.lms_timeout(),
             store.map(|t| t.plus(persist::BARRIER_US_MAX)),
             leave,
         ];

@@ -17,7 +17,7 @@ impl Core {
             votes: rules.votes_of(identity.node),
         };
         let mut members = vec![member(self.me)];
-        for peer in self.peers.values() {
+        for peer in self.peers.values().filter(|p| !self.is_witness(p.node)) {
             let prior = self.tip.view.member(peer.node).map(|m| m.identity);
             if let Some(identity) = peer
                 .identity
@@ -44,6 +44,7 @@ impl Core {
         let live = |node: NodeId| {
             let member = members.iter().find(|m| m.identity.node == node);
             member.is_some_and(|m| running(&m.identity))
+                || self.is_witness(node) && self.heard(node)
         };
         let rules = self.rules();
         // Of two nodes every member has to acknowledge, and a process that is gone never will.
@@ -84,7 +85,10 @@ impl Core {
             .values()
             .filter(|p| p.node != node && self.linked(p.node))
         {
-            let misses = |b: &message::Beat| !b.withholding && !b.counts(node);
+            // The witness relays nothing, so its hearing the node is no help; and it has a word of
+            // its own: it stores the view without the node, or not.
+            let arbitrates = self.is_witness(peer.node);
+            let misses = |b: &message::Beat| !b.withholding && (arbitrates || !b.counts(node));
             if peer.beat.as_ref().is_some_and(misses) {
                 missed_by.insert(peer.node);
             }

@@ -60,7 +60,21 @@ fn samples() -> Vec<Message> {
             wait_for_all: true,
             ..VoterSet::default()
         },
-        next: Some(VoterSet::default()),
+        next: Some(VoterSet {
+            votes: vec![(NodeId(1), 1), (NodeId(3), 1)],
+            absent: vec![(NodeId(2), 1)],
+            last_man_standing: Some(10_000_000),
+            tie_node: Some(NodeId(3)),
+            witness: Some(NodeId(3)),
+            ..VoterSet::default()
+        }),
+    };
+    let view = WitnessView {
+        ballot,
+        view_no: 8,
+        seq: 77,
+        config_epoch: 4,
+        members: vec![(NodeId(1), 9)],
     };
     let nonce = 11;
     let parcel = |parcel| Message::Parcel {
@@ -149,6 +163,12 @@ fn samples() -> Vec<Message> {
             process: identity.process_boot,
             incarnation: 9,
         },
+        Message::WitnessPromise {
+            ballot,
+            view: Some(view.clone()),
+        },
+        Message::WitnessView { view },
+        Message::WitnessStored { ballot, view_no: 8 },
     ]
 }
 

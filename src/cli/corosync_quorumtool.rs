@@ -4,6 +4,7 @@ use super::backend;
 use super::console::Console;
 use super::corosync::{net, options};
 use super::exit::{Exit, Failure};
+use crate::ipc::Request;
 use crate::view::asctime;
 use crate::view::net::{NetNode, NetStatus};
 use std::collections::BTreeMap;
@@ -46,7 +47,11 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
 }
 
 fn run(found: &BTreeMap<char, String>, console: &mut Console) -> Result<ExitCode, Failure> {
-    if let Some(letter) = "mvef".chars().find(|c| found.contains_key(c)) {
+    if let Some(votes) = found.get(&'e') {
+        expect(backend::open()?.as_mut(), votes)?;
+        return Ok(Exit::Ok.into());
+    }
+    if let Some(letter) = "mvf".chars().find(|c| found.contains_key(c)) {
         return Err(elsewhere(letter));
     }
     let mut backend = backend::open()?;
@@ -61,6 +66,17 @@ fn run(found: &BTreeMap<char, String>, console: &mut Console) -> Result<ExitCode
         true => Exit::Ok.into(),
         false => ExitCode::from(NOT_QUORATE),
     })
+}
+
+/// `-e`: so many votes are expected from now on.
+///
+/// # Errors
+/// No number; what the daemon has against it.
+pub(super) fn expect(backend: &mut dyn backend::Backend, votes: &str) -> Result<String, Failure> {
+    let votes = votes
+        .parse()
+        .map_err(|_| Failure::usage(format!("`{votes}` is no number of votes")))?;
+    backend::ask_done(backend, &Request::ExpectVotes { votes })
 }
 
 /// How members are shown.
@@ -216,7 +232,8 @@ const LETTERS: &str = "smlapv:n:e:Hio:fhV";
 const NOT_QUORATE: u8 = 2;
 
 const USAGE: &str = "\
-usage: corosync-quorumtool [-s | -l] [-p] [-H] [-i] [-a] [-o a|n|i] | -h | -V
+usage: corosync-quorumtool [-s | -l | -e VOTES] [-p] [-H] [-i] [-a] [-o a|n|i] | -h | -V
+  -e  expect so many votes
   -s  how quorum stands, and the members; the default
   -l  the members
   -p  for machines: with the column of the quorum device

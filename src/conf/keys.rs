@@ -50,12 +50,17 @@ pub(super) fn subsections(section: &str) -> &'static [&'static str] {
         "nodelist" => &["node"],
         "logging" => &["logger_subsys"],
         "quorum" => &["device"],
+        "quorum.device" => &["net"],
         _ => &[],
     }
 }
 
 /// Sections that are read over with one warning: `(path, why)`.
-pub(super) const SECTIONS_IGNORED: [(&str, &str); 8] = [
+pub(super) const SECTIONS_IGNORED: [(&str, &str); 9] = [
+    (
+        "quorum.device.heuristics",
+        "the witness asks no programs of a node",
+    ),
     ("amf", "the AMF service went with Corosync 1"),
     (
         "service",
@@ -95,7 +100,8 @@ fn table(section: &str) -> Option<&'static [(&'static str, Fate)]> {
         "nodelist" => &[],
         "nodelist.node" => NODE,
         "quorum" => QUORUM,
-        "quorum.device" => &[("model", Ignored(WITNESS)), ("votes", Ignored(WITNESS))],
+        "quorum.device" => DEVICE,
+        "quorum.device.net" => NET,
         "logging" => LOGGING,
         "logging.logger_subsys" => SUBSYS,
         _ => return None,
@@ -207,10 +213,10 @@ const QUORUM: &[(&str, Fate)] = &[
     ("expected_votes", Used),
     ("two_node", Used),
     ("wait_for_all", Used),
-    ("last_man_standing", Ignored(LATER)),
-    ("last_man_standing_window", Ignored(LATER)),
-    ("auto_tie_breaker", Ignored(LATER)),
-    ("auto_tie_breaker_node", Ignored(LATER)),
+    ("last_man_standing", Used),
+    ("last_man_standing_window", Used),
+    ("auto_tie_breaker", Used),
+    ("auto_tie_breaker_node", Used),
     (
         "allow_downscale",
         Ignored("the configured votes are changed by hand, never by losses"),
@@ -220,6 +226,40 @@ const QUORUM: &[(&str, Fate)] = &[
         Ignored("the configured votes are changed by hand"),
     ),
     ("votes", Ignored("use quorum_votes in nodelist{ node{} }")),
+];
+
+const DEVICE: &[(&str, Fate)] = &[
+    ("model", Used),
+    ("votes", Used),
+    ("timeout", Ignored(DETECTOR)),
+    ("sync_timeout", Ignored(DETECTOR)),
+    (
+        "master_wins",
+        Ignored("the witness promises to one side whatever it asks"),
+    ),
+];
+
+const NET: &[(&str, Fate)] = &[
+    ("host", Used),
+    ("port", Used),
+    ("algorithm", Used),
+    (
+        "tie_breaker",
+        Ignored("the side that asks the witness first goes on"),
+    ),
+    (
+        "tls",
+        Ignored("the witness has the cluster's key: every packet is encrypted with it"),
+    ),
+    ("connect_timeout", Ignored(DETECTOR)),
+    (
+        "force_ip_version",
+        Ignored("addresses are used as they are written"),
+    ),
+    (
+        "keep_active_partition_tie_breaker",
+        Ignored("whoever leads stays as long as it is heard"),
+    ),
 ];
 
 const LOGGING: &[(&str, Fate)] = &[
@@ -256,7 +296,5 @@ const DETECTOR: &str = "the detector's times all follow from `token`";
 const NO_RING: &str = "there is no token ring: nodes hear each other directly";
 const KNET: &str = "there is no knet: the links have their own heartbeats";
 const CRYPTO: &str = "every packet is encrypted with XChaCha20-Poly1305";
-const WITNESS: &str = "a quorum device is not offered yet";
-const LATER: &str = "not acted on yet";
 const LOG_FORM: &str = "log lines have one form";
 const LOG_SUBSYS: &str = "log levels are not set per part";

@@ -7,6 +7,7 @@ pub mod keepalived;
 mod keys;
 mod model;
 mod names;
+mod quorum;
 mod read;
 mod syntax;
 mod write;
@@ -14,7 +15,9 @@ mod write;
 pub use authkey::{AuthkeyError, KEY_BYTES, generate as generate_authkey, load as load_authkey};
 pub use cmap::keys as map_keys;
 pub use edit::set as set_key;
-pub use model::{ClusterConf, Link, Logging, NodeConf, QuorumConf, Warning};
+pub use model::{
+    ClusterConf, Link, Logging, NodeConf, QuorumConf, Tie, WITNESS_ID, Warning, WitnessConf,
+};
 pub use names::Hosts;
 pub use read::{Strictness, read};
 pub use write::{new_file, replace_file, with_nodes};

@@ -54,8 +54,34 @@ pub struct QuorumConf {
     pub expected_votes: Option<u32>,
     /// `two_node`, as written: it counts while two nodes vote.
     pub two_node: bool,
-    /// `wait_for_all`, when given (two_node implies it otherwise).
+    /// `wait_for_all`, when given (two_node and last_man_standing imply it otherwise).
     pub wait_for_all: Option<bool>,
+    /// `last_man_standing: 1`: its window, milliseconds.
+    pub last_man_standing_ms: Option<u64>,
+    /// `auto_tie_breaker: 1`: who breaks a tie.
+    pub tie: Option<Tie>,
+    /// `device{}`: where the witness is.
+    pub witness: Option<WitnessConf>,
+}
+
+/// `auto_tie_breaker_node`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tie {
+    /// The node with the lowest id.
+    Lowest,
+    /// The node with the highest id.
+    Highest,
+    /// This node.
+    Node(u32),
+}
+
+/// `quorum{ device{ net{} } }`: the machine that runs mainstay-witness.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WitnessConf {
+    /// Address or host name.
+    pub host: String,
+    /// UDP port; that of link 0 when not given.
+    pub port: Option<u16>,
 }
 
 /// `logging{}`.
@@ -110,6 +136,11 @@ impl std::fmt::Display for Warning {
 
 /// Port of links that name none (`mcastport` of corosync.conf(5)).
 pub(super) const PORT_DEFAULT: u16 = 5405;
+/// Node id of the witness, which no node may have: it stands in no file, so that nobody can give it
+/// twice.
+pub const WITNESS_ID: u32 = u32::MAX;
+/// `last_man_standing_window` where none is given, milliseconds (votequorum(5)).
+pub(super) const LMS_WINDOW_MS: u64 = 10_000;
 /// `knet_link_priority` of links that give none.
 pub(super) const LINK_PRIORITY_DEFAULT: u8 = 1;
 /// Links per node.

@@ -4,8 +4,9 @@ use super::ConfError;
 use super::keys::{self, Fate};
 use super::model::{
     ClusterConf, LINK_PRIORITY_DEFAULT, LINKS_MAX, Link, NODES_MAX, NodeConf, PORT_DEFAULT,
-    TOKEN_MS_MAX, TOKEN_MS_MIN, Warning,
+    TOKEN_MS_MAX, TOKEN_MS_MIN, WITNESS_ID, Warning,
 };
+use super::quorum::QuorumReader;
 use super::syntax::{self, Item, Section};
 use std::net::Ipv4Addr;
 
@@ -30,6 +31,7 @@ pub fn read(file: &str, text: &str, strictness: Strictness) -> Result<ClusterCon
         conf: ClusterConf::default(),
         members: Vec::new(),
         nodeid: None,
+        quorum_line: 0,
     };
     reader.section(&root, "")?;
     reader.finish()
@@ -43,6 +45,8 @@ struct Reader<'a> {
     members: Vec<(u8, String, usize)>,
     /// `totem.nodeid`, with its line.
     nodeid: Option<(u32, usize)>,
+    /// Where `quorum{}` stands.
+    quorum_line: usize,
 }
 
 impl Reader<'_> {
@@ -61,7 +65,7 @@ impl Reader<'_> {
             "totem" => self.totem(section)?,
             "totem.interface" => return self.interface(section),
             "nodelist.node" => self.node(section)?,
-            "quorum" => self.quorum(section)?,
+            "quorum" => return self.quorum(section),
             "logging" => self.logging(section)?,
             _ => {}
         }
@@ -271,18 +275,13 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// `quorum{}` and what lies in it: names first, then the meaning of the whole.
     fn quorum(&mut self, section: &Section) -> Result<(), ConfError> {
-        for item in &section.items {
-            match item.key.as_str() {
-                "provider" if item.value != "corosync_votequorum" => {
-                    return Err(self.bad(item, "must be corosync_votequorum"));
-                }
-                "expected_votes" => self.conf.quorum.expected_votes = Some(self.number(item)?),
-                "two_node" => self.conf.quorum.two_node = self.yes_no(item)?,
-                "wait_for_all" => self.conf.quorum.wait_for_all = Some(self.yes_no(item)?),
-                _ => {}
-            }
+        for inner in &section.sections {
+            self.subsection(inner, "quorum")?;
         }
+        self.conf.quorum = QuorumReader::new(self.file).read(section)?;
+        self.quorum_line = section.line;
         Ok(())
     }
 
@@ -346,13 +345,12 @@ impl Reader<'_> {
             }
         }
         self.conf.links.sort_by_key(|l| l.number);
-        if self.conf.quorum.two_node && self.conf.nodes.len() > 2 {
-            let text = format!(
-                "no effect with {} nodes: two_node is for two",
-                self.conf.nodes.len()
-            );
-            self.warn(0, "two_node", text);
+        let line = self.quorum_line;
+        for (key, text) in self.conf.settle_quorum() {
+            self.warn(line, key, text);
         }
+        let contradiction = self.conf.check_quorum();
+        contradiction.map_err(|(key, what)| ConfError::at(self.file, line, key, what))?;
         Ok(self.conf)
     }
 
@@ -428,6 +426,7 @@ impl Reader<'_> {
     fn node_id(&self, item: &Item) -> Result<u32, ConfError> {
         match self.number(item)? {
             0 => Err(self.bad(item, "0 is reserved: node ids start at 1")),
+            WITNESS_ID => Err(self.bad(item, "this id is the witness's: use a lower one")),
             id => Ok(id),
         }
     }

@@ -370,3 +370,84 @@ proptest::proptest! {
         let _ = read("c", &text, Strictness::Lenient);
     }
 }
+
+const THREE: &str = "nodelist {\n node {\n ring0_addr: 10.0.0.1\n nodeid: 1\n }\n node {\n ring0_addr: 10.0.0.2\n nodeid: 2\n }\n node {\n ring0_addr: 10.0.0.3\n nodeid: 3\n }\n}\n";
+const PAIR: &str = "nodelist {\n node {\n ring0_addr: 10.0.0.1\n nodeid: 1\n }\n node {\n ring0_addr: 10.0.0.2\n nodeid: 2\n }\n}\n";
+const DEVICE: &str = "device {\n model: net\n votes: 1\n net {\n host: 10.0.0.9\n algorithm: ffsplit\n tls: on\n }\n }\n";
+
+#[test]
+fn what_decides_is_read() {
+    let conf = strict(&format!(
+        "{THREE}quorum {{\n auto_tie_breaker: 1\n auto_tie_breaker_node: highest\n last_man_standing: 1\n last_man_standing_window: 20000\n}}"
+    ))
+    .unwrap();
+    let voters = conf.voters();
+    assert_eq!(voters.tie_node, Some(wire::NodeId(3)));
+    assert_eq!(voters.last_man_standing, Some(20_000_000));
+    assert!(voters.wait_for_all, "implied");
+    assert_eq!(voters.check(), Ok(()));
+    let conf = strict(&format!("{PAIR}quorum {{\n two_node: 1\n {DEVICE}}}")).unwrap();
+    let voters = conf.voters();
+    assert_eq!(voters.witness, Some(wire::NodeId(WITNESS_ID)));
+    assert_eq!((voters.votes.len(), voters.two_node), (3, false));
+    assert_eq!(voters.check(), Ok(()));
+    let remarks: Vec<_> = conf.warnings.iter().map(|w| w.key.as_str()).collect();
+    assert!(
+        remarks.contains(&"two_node") && remarks.contains(&"tls"),
+        "{remarks:?}"
+    );
+}
+
+#[test]
+fn what_cannot_decide_together_is_refused() {
+    let cases = [
+        (
+            PAIR,
+            "two_node: 1\n auto_tie_breaker: 1",
+            "contradicts two_node",
+        ),
+        (PAIR, "auto_tie_breaker: 1\n DEVICE", "contradicts device{}"),
+        (
+            PAIR,
+            "last_man_standing: 1\n DEVICE",
+            "goes neither with device{}",
+        ),
+        (
+            THREE,
+            "last_man_standing: 1\n wait_for_all: 0",
+            "needs wait_for_all: 1",
+        ),
+        (THREE, "last_man_standing_window: 5", "1000 to 86400000"),
+        (
+            THREE,
+            "auto_tie_breaker_node: 1 2",
+            "a list of nodes is not offered",
+        ),
+        (
+            THREE,
+            "auto_tie_breaker: 1\n auto_tie_breaker_node: 7",
+            "node 7 is not in the node list",
+        ),
+        (PAIR, "device {\n model: disk\n }", "`disk` is no model"),
+        (
+            PAIR,
+            "device {\n model: net\n }",
+            "a device needs net{ host",
+        ),
+        (
+            PAIR,
+            "device {\n model: net\n votes: 2\n net {\n host: a\n }\n }",
+            "a witness has one vote",
+        ),
+        (
+            PAIR,
+            "device {\n model: net\n net {\n host: a\n algorithm: lms\n }\n }",
+            "`lms` is not offered",
+        ),
+    ];
+    for (nodes, quorum, expected) in cases {
+        let quorum = quorum.replace("DEVICE", DEVICE);
+        let said = error(&format!("{nodes}quorum {{\n {quorum}\n}}"));
+        assert!(said.contains(expected), "{quorum:?} said: {said}");
+    }
+}

@@ -8,7 +8,9 @@ use crate::controller;
 use crate::ipc::Response;
 use crate::replica::{NewVersion, Replica};
 use crate::transport::{Message, Report};
-use membership::{ConfigEntry, Entry, EntryBody, Event, Input, NodeState, Token};
+use membership::{
+    ConfigEntry, Entry, EntryBody, Event, Input, NodeState, PeerState, Token, VoterSet,
+};
 use std::path::{Path, PathBuf};
 use store::CibVersion;
 use tokio::sync::oneshot;
@@ -44,6 +46,9 @@ impl App {
             }
             Event::Told { from, payload } => self.on_told(from, &payload),
             Event::Inherited { vip, grant_no } => self.inherited(&vip, grant_no),
+            Event::Peer { node, state, why } if Some(node) == self.peers.witness => {
+                self.witness_seen(state, &why);
+            }
             Event::Peer { node, state, why } => {
                 tracing::info!(node = self.peers.name(node), ?state, "{why}");
                 self.standing.peers.insert(node, (state, why));
@@ -73,6 +78,17 @@ impl App {
             }
             Event::Left => self.exit = Some(self.stopping.map_or(0, |s| s.code)),
         }
+    }
+
+    /// While the witness is silent one more loss ends the quorum.
+    fn witness_seen(&mut self, state: PeerState, why: &str) {
+        tracing::info!(?state, "the witness: {why}");
+        if state == PeerState::Up {
+            self.notices.clear("witness-silent");
+            return;
+        }
+        let text = "the witness is not heard: the nodes decide without it, and one more loss may end the quorum; look at mainstay-witness and the network to its machine";
+        self.notice("witness-silent", text.to_owned());
     }
 
     fn state_changed(&mut self, state: NodeState) {
@@ -265,7 +281,8 @@ impl App {
             return;
         };
         let mut wanted = self.wanted_voters(&current);
-        if ignore && wanted.votes.len() == 2 && !wanted.two_node {
+        let may_go_alone = wanted.tie_node.is_none() && wanted.last_man_standing.is_none();
+        if ignore && wanted.votes.len() == 2 && may_go_alone {
             wanted.two_node = true;
         }
         if self.standing.acting.is_some() && current != wanted {
@@ -508,6 +525,24 @@ impl App {
             let _ = own.send(to_own(report)).await;
         });
     }
+}
+
+/// The wanted set as it is while last_man_standing has taken out whom it has in the set in force.
+pub(super) fn without_absent(mut wanted: VoterSet, now: &VoterSet) -> VoterSet {
+    if wanted.last_man_standing.is_none() {
+        return wanted;
+    }
+    let out = |(node, _): &(NodeId, u32)| now.absent.iter().any(|(gone, _)| gone == node);
+    (wanted.absent, wanted.votes) = wanted.votes.iter().partition(|v| out(v));
+    let tie_is_out = wanted
+        .tie_node
+        .is_some_and(|tie| wanted.votes_of(tie).is_none());
+    if tie_is_out {
+        // Its place was taken in the step that took it out (R4).
+        let heir = now.tie_node.filter(|tie| wanted.votes_of(*tie).is_some());
+        wanted.tie_node = heir.or_else(|| wanted.votes.first().map(|(node, _)| *node));
+    }
+    wanted
 }
 
 /// Writes taken-back entries to a file of their own in `dir`.

@@ -271,6 +271,7 @@ fn store_op(op: DurableOp) -> Op {
         DurableOp::AppendLog { seq, record } => Op::AppendLog { seq, record },
         DurableOp::CommitHint { seq } => Op::CommitHint { seq },
         DurableOp::Snapshot { seq, state } => Op::Snapshot { seq, state },
+        DurableOp::Witness(_) => unreachable!("a core writes no witness' record"),
     }
 }
 

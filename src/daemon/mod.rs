@@ -42,6 +42,7 @@ mod stop;
 mod supervise;
 mod turn;
 mod watch;
+mod witness;
 
 /// Real-time priority of what an address waits for when it moves (1 to 99): the parent and the loop.
 /// Below protocol and leases, above everything ordinary.
@@ -51,5 +52,6 @@ const LOG_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(1);
 
 pub use log::Log;
 pub use start::{Args, main_from_args};
+pub use witness::witness_from_args;
 /// Nice value of the threads that write the store, where the right to it is given.
 const STORE_NICE: i32 = -20;

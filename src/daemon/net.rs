@@ -134,7 +134,7 @@ fn flags(core: &CoreStatus) -> Vec<String> {
         ("2Node", set.two_node),
         ("Quorate", core.quorate),
         ("WaitForAll", set.wait_for_all),
-        ("LastManStanding", set.last_man_standing),
+        ("LastManStanding", set.last_man_standing.is_some()),
         ("AutoTieBreaker", set.tie_node.is_some()),
         ("Qdevice", set.witness.is_some()),
     ];

@@ -40,12 +40,26 @@ pub(super) fn timing_of(conf: &ClusterConf) -> Result<Timing, Refusal> {
 
 /// Finds this machine in the node list; right after boot its addresses may be yet to come.
 pub(super) fn find_peers(conf: &ClusterConf, paths: &Paths) -> Result<Peers, Refusal> {
+    find_here(conf, paths, Peers::resolve)
+}
+
+/// How a machine finds its place by its own addresses.
+type Resolve = fn(&ClusterConf, &Hosts, &[IpAddr]) -> Result<Peers, AddressError>;
+
+/// As [`find_peers`], whatever this machine is to be.
+pub(super) fn find_here(
+    conf: &ClusterConf,
+    paths: &Paths,
+    resolve: Resolve,
+) -> Result<Peers, Refusal> {
     let hosts = Hosts::load(&paths.root().join("etc/hosts"));
     let until = Instant::now() + ADDRESS_WAIT;
     loop {
         let own = own_addresses()?;
-        match Peers::resolve(conf, &hosts, &own) {
-            Err(AddressError::NotListed { .. }) if Instant::now() < until => {
+        match resolve(conf, &hosts, &own) {
+            Err(AddressError::NotListed { .. } | AddressError::NotWitness { .. })
+                if Instant::now() < until =>
+            {
                 std::thread::sleep(ADDRESS_RETRY);
             }
             Err(error) => {
@@ -57,7 +71,7 @@ pub(super) fn find_peers(conf: &ClusterConf, paths: &Paths) -> Result<Peers, Ref
     }
 }
 
-fn own_addresses() -> Result<Vec<IpAddr>, Refusal> {
+pub(super) fn own_addresses() -> Result<Vec<IpAddr>, Refusal> {
     let failed = |e: netlink::Error| refuse(EX_OSERR, format!("own addresses: {e}"));
     let mut kernel = netlink::Kernel::open().map_err(failed)?;
     let addresses = kernel.addresses().map_err(failed)?;
@@ -170,29 +184,14 @@ pub(super) fn peer_configs(peers: &Peers) -> Vec<PeerConfig> {
             priorities,
         }
     };
-    peers.others().into_iter().map(config).collect()
+    let partners = peers.partners().into_iter();
+    partners.map(config).collect()
 }
 
 /// votequorum(5) as the file says it.
 pub(super) fn voters(conf: &ClusterConf, peers: &Peers) -> VoterSet {
     let votes = peers.votes.iter().map(|(n, v)| (*n, *v)).collect();
-    voters_among(conf, votes, conf.quorum.expected_votes)
-}
-
-/// The same of some of the nodes.
-pub(super) fn voters_among(
-    conf: &ClusterConf,
-    votes: Vec<(NodeId, u32)>,
-    expected_votes: Option<u32>,
-) -> VoterSet {
-    let two_node = conf.quorum.two_node && votes.len() == 2;
-    VoterSet {
-        votes,
-        expected_votes,
-        two_node,
-        wait_for_all: conf.quorum.wait_for_all.unwrap_or(two_node),
-        ..VoterSet::default()
-    }
+    conf.voters_among(votes, conf.quorum.expected_votes)
 }
 
 /// Equal on nodes whose files name the same nodes, addresses and quorum rules (R6).

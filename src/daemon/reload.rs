@@ -40,13 +40,25 @@ impl App {
         if new.token_ms != self.conf.token_ms {
             later.push("token");
         }
-        if new.quorum != self.conf.quorum {
-            later.push("quorum");
+        let quorum_changed = new.quorum != self.conf.quorum;
+        if new.quorum.witness != self.conf.quorum.witness {
+            later.push("quorum.device");
         }
         if new.cluster_name != self.conf.cluster_name {
             later.push("cluster_name");
         }
         self.conf.logging = new.logging;
+        if quorum_changed && later.is_empty() {
+            // What decides is the log: the coordinator of this file takes the step, and says so where
+            // it cannot.
+            self.conf.quorum = new.quorum;
+            if let Some(votes) = self.replica.directory().expected_votes() {
+                self.conf.quorum.expected_votes = Some(votes);
+            }
+            self.tell_digest()?;
+            self.adapt_voters();
+            return Ok("logging is as corosync.conf says; the coordinator takes the change of quorum{} to the cluster as one step (reload on every node)".to_owned());
+        }
         Ok(match later.as_slice() {
             [] => "logging is as corosync.conf says; nothing else changed".to_owned(),
             changed => format!(

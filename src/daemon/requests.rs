@@ -142,6 +142,7 @@ impl App {
             Request::TokenCreate { valid_s } => return self.create_token(valid_s, reply),
             Request::NodeRemove { node, force } => return self.remove_node(&node, force, reply),
             Request::NodeRename { node, name } => return self.rename_node(&node, name, reply),
+            Request::ExpectVotes { votes } => return self.expect_votes(votes, reply),
             Request::MinVersion { version } => return self.set_min_version(version, reply),
             Request::KeyRotate => return self.rotate_key(reply),
             Request::KeyAbandon { node } => return self.abandon_in_rotation(&node, reply),

@@ -5,10 +5,14 @@
 //! and votes, whatever a file says; the file says where they are reached, and everything else.
 
 use super::app::{App, EXIT_FAILED, EXIT_POISONED, Own};
+use super::cluster::without_absent;
+use super::joining::then_say;
 use super::leases::ClusterReferee;
-use super::prepare::{digest, peer_configs, voters_among};
+use super::prepare::{digest, peer_configs};
+use super::requests::{Reply, error};
 use crate::conf::{self, ClusterConf, Hosts, NodeConf, Strictness};
-use crate::replica::{Directory, NodeRecord};
+use crate::ipc::ErrorKind;
+use crate::replica::{Directory, DirectoryChange, NodeRecord};
 use crate::transport::{Message, NewPeers, Peers};
 use membership::VoterSet;
 use std::collections::BTreeSet;
@@ -95,11 +99,29 @@ impl App {
         let hosts = Hosts::load(&self.paths.root().join("etc/hosts"));
         let own: Vec<_> = self.peers.links.iter().map(|l| l.own.ip()).collect();
         let peers = Peers::resolve(new, &hosts, &own).map_err(|e| e.to_string())?;
+        let rules = self.conf.quorum != new.quorum;
         self.conf.nodes.clone_from(&new.nodes);
         self.conf.quorum.clone_from(&new.quorum);
-        if peers == *self.peers {
-            return Ok(());
+        match peers == *self.peers {
+            true if rules => self.tell_digest(),
+            true => Ok(()),
+            false => self.take_peers(peers),
         }
+    }
+
+    /// The node list is the same, and what decides is not: the others compare both.
+    pub(super) fn tell_digest(&mut self) -> Result<(), String> {
+        let message = NewPeers {
+            configs: peer_configs(&self.peers),
+            nodelist_digest: digest(&self.conf, &self.peers),
+            peers: Peers::clone(&self.peers),
+        };
+        self.protocol
+            .send(Message::from(message))
+            .map_err(str::to_owned)
+    }
+
+    fn take_peers(&mut self, peers: Peers) -> Result<(), String> {
         let names: Vec<_> = peers.names.values().map(String::as_str).collect();
         tracing::info!(nodes = names.join(" "), "the cluster's nodes are others");
         let message = NewPeers {
@@ -152,18 +174,46 @@ impl App {
             let members = self.standing.view.members.iter();
             members.map(|m| m.identity.node).collect()
         };
-        let ready = |node: &NodeId| current.votes_of(*node).is_some() || members.contains(node);
+        // Whom last_man_standing has taken out comes back by itself.
+        let ready = |node: &NodeId| {
+            let out = current.absent.iter().any(|(gone, _)| gone == node);
+            current.votes_of(*node).is_some() || out || members.contains(node)
+        };
         let (votes, pending): (Vec<_>, Vec<_>) = {
             let all = self.peers.votes.iter().map(|(n, v)| (*n, *v));
             all.partition(|(node, _)| ready(node))
         };
         let missing: u32 = pending.iter().map(|(_, v)| *v).sum();
         let expected = self.conf.quorum.expected_votes;
-        voters_among(
-            &self.conf,
-            votes,
-            expected.map(|e| e.saturating_sub(missing)),
-        )
+        let expected = expected.map(|e| e.saturating_sub(missing));
+        without_absent(self.conf.voters_among(votes, expected), current)
+    }
+
+    /// Another number of expected votes: an entry of the log, from which a step of the voters follows
+    /// that both numbers decide (R3).
+    pub(super) fn expect_votes(&mut self, votes: u32, reply: Reply) {
+        let set = self.conf.voters();
+        let all: u32 = set.configured().iter().map(|(_, v)| *v).sum();
+        let refusal = if set.two_node {
+            Some("two_node is set: one node is enough, however many votes are expected".to_owned())
+        } else if votes < all {
+            Some(format!(
+                "{all} votes are configured, and {votes} expected would let two parts of the cluster decide at once: take out a node that does not come back with `mainstay node remove NODE`"
+            ))
+        } else if votes / 2 + 1 > all {
+            Some(format!(
+                "of {votes} expected votes {} would be needed, and only {all} are configured: nothing could ever decide",
+                votes / 2 + 1
+            ))
+        } else {
+            None
+        };
+        if let Some(text) = refusal {
+            return drop(reply.send(error(ErrorKind::Invalid, &text)));
+        }
+        let text = format!("{votes} votes are expected, {} needed", votes / 2 + 1);
+        let change = DirectoryChange::ExpectedVotes(votes);
+        self.change_directory(change, then_say(reply, text));
     }
 
     /// Nodes as this one knows them, for the first entry about nodes that the log gets.
@@ -198,7 +248,12 @@ pub(super) fn agreeing(text: &str, old: &ClusterConf, directory: &Directory) -> 
         // What was expected beyond the listed nodes is expected still.
         e.saturating_sub(gone).max(sum(&mut nodes.iter()))
     });
-    conf::with_nodes(text, &nodes, expected)
+    let set = directory.expected_votes();
+    let text = conf::with_nodes(text, &nodes, set.or(expected));
+    let missing = set.filter(|_| old.quorum.expected_votes.is_none());
+    let with = missing.map(|e| conf::set_key("", &text, EXPECTED_VOTES, &e.to_string()));
+    // A file that was read a moment ago takes a line more.
+    with.and_then(Result::ok).unwrap_or(text)
 }
 
 /// Would a restart with the old file know other nodes than the log?
@@ -218,13 +273,15 @@ pub(super) fn conf_for(path: &Path, directory: &Directory) -> Result<String, Str
     Ok(agreeing(&text, &old, directory))
 }
 
+/// The key that a change of the expected votes writes.
+const EXPECTED_VOTES: &str = "quorum.expected_votes";
 /// Mode of corosync.conf: everybody may read it.
 const CONF_MODE: u32 = 0o644;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replica::{DirectoryChange, LoggedDirectory};
+    use crate::replica::LoggedDirectory;
 
     const FILE: &str = "nodelist {\n node {\n  ring0_addr: 10.0.0.1\n  nodeid: 1\n }\n node {\n  ring0_addr: 10.0.0.22\n  nodeid: 2\n }\n}\nquorum {\n expected_votes: 2\n two_node: 1\n}\n";
 

@@ -185,7 +185,7 @@ fn start_network(
     let mut endpoint = Endpoint::new(
         wiring.me,
         ring.clone(),
-        &peers.others(),
+        &peers.partners(),
         link_count,
         &mut OsEntropy,
     );

@@ -128,6 +128,11 @@ pub enum Request {
         /// Node name.
         node: String,
     },
+    /// Expect so many votes, whatever the files say.
+    ExpectVotes {
+        /// How many.
+        votes: u32,
+    },
 }
 
 /// A kept version of the CIB.

@@ -44,6 +44,8 @@ impl Lab {
         let config = Config {
             token_ms: options.token_ms,
             two_node: options.two_node,
+            quorum: options.quorum.clone(),
+            witness: options.witness,
             supervise: options.supervise,
             daemon: options.daemon.clone(),
             prefix: options.prefix,
@@ -155,7 +157,7 @@ impl Lab {
         let spec = Spec {
             name: name.to_owned(),
             lab: self.dir.clone(),
-            daemon: state.config.daemon.clone(),
+            daemon: state.daemon_of(node),
             supervise: state.config.supervise,
             tied: self.tied(),
             control_group: ControlGroup::create(&state.id, name).map(|g| g.procs()),

@@ -17,6 +17,7 @@ pub fn main() -> ExitCode {
         .unwrap_or_default();
     match name.as_str() {
         "mainstayd" => crate::daemon::main_from_args(args),
+        "mainstay-witness" => crate::daemon::witness_from_args(args),
         mounts::FENCE_AGENT => fence::main(args.get(1..).unwrap_or_default()),
         name if mounts::names().any(|n| n == name) => crate::cli::main_from_args(args),
         _ => lab(&args),

@@ -15,7 +15,11 @@ pub(super) fn corosync_conf(nodes: &[Node], config: &Config) -> String {
         text += &format!("    token: {token_ms}\n");
     }
     text += "}\n\nnodelist {\n";
-    for node in nodes {
+    let (members, witness) = match nodes.split_last() {
+        Some((witness, members)) if config.witness => (members, Some(witness)),
+        _ => (nodes, None),
+    };
+    for node in members {
         text += &format!(
             "    node {{\n        ring0_addr: {}\n        name: {}\n        nodeid: {}\n    }}\n",
             node.address, node.name, node.index
@@ -24,6 +28,15 @@ pub(super) fn corosync_conf(nodes: &[Node], config: &Config) -> String {
     text += "}\n\nquorum {\n    provider: corosync_votequorum\n";
     if config.two_node {
         text += "    two_node: 1\n";
+    }
+    for line in &config.quorum {
+        text += &format!("    {line}\n");
+    }
+    if let Some(witness) = witness {
+        let host = witness.address;
+        text += &format!(
+            "    device {{\n        model: net\n        net {{\n            host: {host}\n        }}\n    }}\n"
+        );
     }
     text + "}\n\nlogging {\n    to_stderr: no\n    to_logfile: yes\n    logfile: /var/log/mainstayd.log\n}\n"
 }

@@ -15,7 +15,9 @@ pub(super) const BIN: &str = "/usr/lib/mainstay/bin";
 pub(super) const POWER_SOCKET: &str = "/run/lab/power.sock";
 /// Names under which the program is the daemon or a command; also put over the tools of that name.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    std::iter::once("mainstayd").chain(crate::cli::COMMANDS.iter().map(|c| c.name))
+    ["mainstayd", "mainstay-witness"]
+        .into_iter()
+        .chain(crate::cli::COMMANDS.iter().map(|c| c.name))
 }
 
 /// The lab's fence agent.

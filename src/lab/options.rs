@@ -15,6 +15,10 @@ pub struct Options {
     pub token_ms: Option<u32>,
     /// `two_node: 1` in corosync.conf.
     pub two_node: bool,
+    /// Further lines of corosync.conf's `quorum{}`.
+    pub quorum: Vec<String>,
+    /// The last node is none: it runs `mainstay-witness` for the others.
+    pub witness: bool,
     /// Restart a daemon that dies.
     pub supervise: bool,
     /// What runs as the daemon in every node; argv.
@@ -40,6 +44,8 @@ impl Options {
             dir: default_dir(),
             token_ms: None,
             two_node: false,
+            quorum: Vec::new(),
+            witness: false,
             supervise: true,
             daemon: vec!["mainstayd".to_owned()],
             program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("mainstay-lab")),

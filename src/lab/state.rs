@@ -36,6 +36,12 @@ pub(super) struct Config {
     pub token_ms: Option<u32>,
     /// `two_node: 1`.
     pub two_node: bool,
+    /// Further lines of `quorum{}`.
+    #[serde(default)]
+    pub quorum: Vec<String>,
+    /// The last node is the witness of the others.
+    #[serde(default)]
+    pub witness: bool,
     /// Restart the daemon when it dies.
     pub supervise: bool,
     /// What init runs as the daemon; argv.
@@ -80,6 +86,15 @@ pub struct Process {
 }
 
 impl State {
+    /// What runs as a node's daemon; argv.
+    pub(super) fn daemon_of(&self, node: &Node) -> Vec<String> {
+        let last = self.nodes.last().map(|n| n.index);
+        match self.config.witness && last == Some(node.index) {
+            true => vec!["mainstay-witness".to_owned()],
+            false => self.config.daemon.clone(),
+        }
+    }
+
     /// The state in `dir`.
     ///
     /// # Errors

@@ -110,6 +110,8 @@ pub enum DirectoryChange {
     },
     /// No version of the protocol below this one is spoken.
     MinVersion(u8),
+    /// So many votes are expected, whatever the files say.
+    ExpectedVotes(u32),
 }
 
 /// A change as the log carries it.
@@ -136,6 +138,8 @@ pub struct Directory {
     /// Names the newest authkey that a rotation brought.
     key_id: Option<[u8; 2]>,
     min_version: u8,
+    /// `expected_votes` as set at run time.
+    expected_votes: Option<u32>,
 }
 
 impl LoggedDirectory {
@@ -205,6 +209,12 @@ impl Directory {
         self.min_version
     }
 
+    /// `expected_votes`, where it was set at run time; the files' otherwise.
+    #[must_use]
+    pub fn expected_votes(&self) -> Option<u32> {
+        self.expected_votes
+    }
+
     /// The directory after a change.
     ///
     /// # Errors
@@ -224,6 +234,7 @@ impl Directory {
             DirectoryChange::Remove { node } => new.remove(*node)?,
             DirectoryChange::Rename { node, name } => new.rename(*node, name)?,
             DirectoryChange::MinVersion(version) => new.min_version = *version,
+            DirectoryChange::ExpectedVotes(votes) => new.expect(*votes)?,
             change => new.rotate(change)?,
         }
         Ok(new)
@@ -287,6 +298,8 @@ impl Directory {
         }
         token.used_by = Some(node.id);
         self.nodes.insert(node.id, node.clone());
+        let all = self.votes();
+        self.expected_votes = self.expected_votes.map(|e| e.max(all));
         Ok(())
     }
 
@@ -297,9 +310,27 @@ impl Directory {
         if self.nodes.len() == 1 {
             return Err(invalid("the last node of a cluster cannot be removed"));
         }
-        self.nodes.remove(&id);
+        let votes = self.nodes.remove(&id).map_or(0, |n| n.votes);
         self.gone.insert(id);
+        self.expected_votes = self.expected_votes.map(|e| e.saturating_sub(votes));
         Ok(())
+    }
+
+    /// R3: fewer than all votes would let two halves of the cluster both be enough.
+    fn expect(&mut self, votes: u32) -> Result<(), Rejection> {
+        let all = self.votes();
+        if votes < all {
+            return Err(invalid(&format!(
+                "the nodes of this cluster have {all} votes, and {votes} expected would let two parts of it decide at once: take out a node that does not come back with `mainstay node remove NODE`"
+            )));
+        }
+        self.expected_votes = Some(votes);
+        Ok(())
+    }
+
+    fn votes(&self) -> u32 {
+        let votes = self.nodes.values().map(|n| n.votes);
+        votes.fold(0, u32::saturating_add)
     }
 
     fn rename(&mut self, id: u32, name: &str) -> Result<(), Rejection> {
@@ -491,5 +522,18 @@ mod tests {
         assert!(used.rotation().unwrap().abandoned.contains(&2));
         let dropped = after(&used, 1, DirectoryChange::DropKey).unwrap();
         assert_eq!((dropped.rotation(), dropped.key_id()), (None, Some([1, 2])));
+    }
+
+    #[test]
+    fn fewer_votes_than_there_are_cannot_be_expected() {
+        let none = Directory::default();
+        let few = after(&none, 1, DirectoryChange::ExpectedVotes(1)).unwrap_err();
+        assert!(few.contains("have 2 votes"), "{few}");
+        let more = after(&none, 1, DirectoryChange::ExpectedVotes(3)).unwrap();
+        assert_eq!((more.expected_votes(), more.nodes().len()), (Some(3), 2));
+        let lower = after(&more, 1, DirectoryChange::ExpectedVotes(2)).unwrap();
+        assert_eq!(lower.expected_votes(), Some(2));
+        let one = after(&more, 1, DirectoryChange::Remove { node: 2 }).unwrap();
+        assert_eq!(one.expected_votes(), Some(2), "its vote went along");
     }
 }

@@ -1,12 +1,15 @@
 //! Who is reached where: addresses by link and node.
 
-use crate::conf::{ClusterConf, Hosts, NodeConf};
+use crate::conf::{ClusterConf, Hosts, NodeConf, WITNESS_ID, WitnessConf};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use wire::NodeId;
 
 /// What the protocol core puts before a node's number.
 const NODE_WORD: &str = "node ";
+
+/// What the witness is called where a node would have its name.
+const WITNESS_NAME: &str = "the witness";
 
 /// Own address and every peer's on one link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub struct Peers {
     pub names: BTreeMap<NodeId, String>,
     /// Votes of every node, itself included.
     pub votes: BTreeMap<NodeId, u32>,
+    /// The witness, which is no node and is reached over link 0 alone.
+    pub witness: Option<NodeId>,
 }
 
 /// Why the addresses make no cluster.
@@ -76,6 +81,24 @@ pub enum AddressError {
         /// Node id.
         node: u32,
     },
+    /// The witness' host name does not resolve.
+    #[error(
+        "`{name}` of quorum {{ device {{ net }} }} does not resolve: write an address, or add the name to /etc/hosts on every node"
+    )]
+    WitnessUnresolved {
+        /// The name.
+        name: String,
+    },
+    /// The file names no witness, or another machine.
+    #[error(
+        "this machine is not the witness: quorum {{ device {{ net {{ host }} }} }} names {named}, this machine has {own}"
+    )]
+    NotWitness {
+        /// What the file names.
+        named: String,
+        /// Addresses of the machine.
+        own: String,
+    },
     /// Two links of this node have the same address and port.
     #[error("links {one} and {two} of this node have the same address {address}")]
     SameAddress {
@@ -101,10 +124,10 @@ impl Peers {
             let len = digits.bytes().take_while(u8::is_ascii_digit).count();
             let starts_word = !before.ends_with(|c: char| c.is_alphanumeric());
             let node = digits[..len].parse().map(NodeId);
-            let name = node.ok().and_then(|n| self.names.get(&n));
+            let name = node.ok().and_then(|n| self.named_node(n));
             out.push_str(before);
             match name.filter(|_| starts_word) {
-                Some(name) => out.push_str(name),
+                Some(name) => out.push_str(&name),
                 None => out.push_str(&found[..NODE_WORD.len() + len]),
             }
             rest = &digits[len..];
@@ -142,9 +165,13 @@ impl Peers {
             };
             let Some(own) = at(&me) else { continue };
             let others = conf.nodes.iter().filter(|n| n.id != me);
-            let peers = others
+            let mut peers: BTreeMap<_, _> = others
                 .filter_map(|n| Some((NodeId(n.id), at(&n.id)?)))
                 .collect();
+            if let Some(witness) = conf.quorum.witness.as_ref().filter(|_| link.number == 0) {
+                let address = witness_address(witness, hosts, link.port)?;
+                peers.insert(NodeId(WITNESS_ID), address);
+            }
             links.push(LinkAddresses {
                 link: link.number,
                 priority: link.priority,
@@ -159,13 +186,63 @@ impl Peers {
         Ok(Self {
             me: NodeId(me),
             links,
-            names: conf
-                .nodes
-                .iter()
-                .map(|n| (NodeId(n.id), hosts.node_name(n)))
-                .collect(),
+            names: names(conf, hosts),
             votes: conf.nodes.iter().map(|n| (NodeId(n.id), n.votes)).collect(),
+            witness: conf.quorum.witness.as_ref().map(|_| NodeId(WITNESS_ID)),
         })
+    }
+
+    /// The cluster as its witness sees it: this machine is no node, and speaks to all of them over
+    /// link 0.
+    ///
+    /// # Errors
+    /// [`AddressError`]: the file names no witness or another machine, or a name does not resolve.
+    pub fn resolve_witness(
+        conf: &ClusterConf,
+        hosts: &Hosts,
+        own: &[IpAddr],
+    ) -> Result<Self, AddressError> {
+        let not_here = |named: &str| {
+            let own: Vec<_> = own.iter().map(ToString::to_string).collect();
+            Err(AddressError::NotWitness {
+                named: named.to_owned(),
+                own: own.join(", "),
+            })
+        };
+        let Some(witness) = &conf.quorum.witness else {
+            return not_here("none");
+        };
+        let link = conf.links.iter().find(|l| l.number == 0);
+        let port = link.map_or(0, |l| l.port);
+        let here = witness_address(witness, hosts, port)?;
+        if !own.contains(&here.ip()) {
+            return not_here(&witness.host);
+        }
+        let mut peers = BTreeMap::new();
+        for node in &conf.nodes {
+            let first = resolve_node(node, hosts)?.first().copied().flatten();
+            let address = first.ok_or(AddressError::NoLink { node: node.id })?;
+            peers.insert(NodeId(node.id), SocketAddr::new(address, port));
+        }
+        Ok(Self {
+            me: NodeId(WITNESS_ID),
+            links: vec![LinkAddresses {
+                link: 0,
+                priority: link.map_or(1, |l| l.priority),
+                own: here,
+                peers,
+            }],
+            names: names(conf, hosts),
+            votes: conf.nodes.iter().map(|n| (NodeId(n.id), n.votes)).collect(),
+            witness: Some(NodeId(WITNESS_ID)),
+        })
+    }
+
+    /// Everybody this process speaks the protocol with, ascending: every peer, and the witness.
+    #[must_use]
+    pub fn partners(&self) -> Vec<NodeId> {
+        let witness = self.witness.filter(|w| *w != self.me);
+        self.others().into_iter().chain(witness).collect()
     }
 
     /// Every peer, ascending.
@@ -181,10 +258,12 @@ impl Peers {
     /// A node's name; its number where it has none.
     #[must_use]
     pub fn name(&self, node: NodeId) -> String {
-        self.names
-            .get(&node)
-            .cloned()
-            .unwrap_or_else(|| node.to_string())
+        self.named_node(node).unwrap_or_else(|| node.to_string())
+    }
+
+    fn named_node(&self, node: NodeId) -> Option<String> {
+        let witness = || (self.witness == Some(node)).then(|| WITNESS_NAME.to_owned());
+        self.names.get(&node).cloned().or_else(witness)
     }
 
     /// The node of this name.
@@ -195,6 +274,24 @@ impl Peers {
             .find(|(_, n)| n.as_str() == name)
             .map(|(id, _)| *id)
     }
+}
+
+fn names(conf: &ClusterConf, hosts: &Hosts) -> BTreeMap<NodeId, String> {
+    let nodes = conf.nodes.iter();
+    nodes.map(|n| (NodeId(n.id), hosts.node_name(n))).collect()
+}
+
+fn witness_address(
+    witness: &WitnessConf,
+    hosts: &Hosts,
+    link_port: u16,
+) -> Result<SocketAddr, AddressError> {
+    let name = &witness.host;
+    let Some(address) = hosts.address(name) else {
+        let name = name.clone();
+        return Err(AddressError::WitnessUnresolved { name });
+    };
+    Ok(SocketAddr::new(address, witness.port.unwrap_or(link_port)))
 }
 
 fn resolve_node(node: &NodeConf, hosts: &Hosts) -> Result<Vec<Option<IpAddr>>, AddressError> {

@@ -20,4 +20,5 @@ pub use protocol::{
     EVENTS_MAX, Ended, MAIN_TURN_US_MAX, Message, NewPeers, OnHang, Protocol, ProtocolHandle,
     Report, Seed,
 };
+pub(crate) use sockets::Sockets;
 pub use stream::{StreamControl, StreamHandle, Streams};

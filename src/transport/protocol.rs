@@ -295,7 +295,7 @@ impl Loop {
             self.drain();
         }
         self.endpoint.set_head(self.core.durable_head());
-        for peer in self.peers.others() {
+        for peer in self.peers.partners() {
             // Every peer is in the endpoint's list: both come from the same node list.
             let _ = self
                 .endpoint
@@ -465,7 +465,7 @@ impl Loop {
                 Message::Ring(ring) => self.change_ring(*ring),
                 Message::MinVersion(version) => self.endpoint.set_min_version(version),
                 Message::Report(answer) => {
-                    let others = self.peers.others();
+                    let others = self.peers.partners();
                     let diagnosis = |n| Some((n, self.endpoint.peer_diagnosis(n)?));
                     let peers = others.into_iter().filter_map(diagnosis).collect();
                     // Whoever asked may have gone.

@@ -11,19 +11,19 @@ use wire::NodeId;
 
 /// The links' sockets.
 #[derive(Debug)]
-pub(super) struct Sockets {
+pub(crate) struct Sockets {
     links: Vec<LinkSocket>,
     strangers: Strangers,
 }
 
 /// A sender whose address is not the one the node list has for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Stranger {
-    pub(super) from: IpAddr,
+pub(crate) struct Stranger {
+    pub(crate) from: IpAddr,
     /// The node at this address, if the list has one.
-    pub(super) listed: Option<NodeId>,
+    pub(crate) listed: Option<NodeId>,
     /// The node it says it is, where it does.
-    pub(super) claims: Option<NodeId>,
+    pub(crate) claims: Option<NodeId>,
 }
 
 /// Strangers heard so far, and those not told of yet.
@@ -69,7 +69,7 @@ impl Sockets {
     ///
     /// # Errors
     /// The address with what the kernel said.
-    pub(super) fn bind(links: &[LinkAddresses]) -> io::Result<Self> {
+    pub(crate) fn bind(links: &[LinkAddresses]) -> io::Result<Self> {
         let bind = |addresses: &LinkAddresses| {
             let socket = udp(addresses.own).map_err(|e| {
                 io::Error::new(
@@ -89,7 +89,7 @@ impl Sockets {
     }
 
     /// What to poll, in link order.
-    pub(super) fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
+    pub(crate) fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
         self.links
             .iter()
             .map(|l| PollFd::new(l.socket.as_fd(), PollFlags::POLLIN))
@@ -97,7 +97,7 @@ impl Sockets {
 
     /// Next datagram that comes from the address its claimed sender has in the node list: link,
     /// bytes. Others are dropped before any cipher sees them. `None` = nothing waits.
-    pub(super) fn receive<'b>(&mut self, at: usize, buf: &'b mut [u8]) -> Option<(u8, &'b [u8])> {
+    pub(crate) fn receive<'b>(&mut self, at: usize, buf: &'b mut [u8]) -> Option<(u8, &'b [u8])> {
         let link = self.links.get(at)?;
         for _ in 0..STRANGERS_MAX {
             match link.socket.recv_from(buf) {
@@ -117,13 +117,13 @@ impl Sockets {
     }
 
     /// Strangers that were heard for the first time.
-    pub(super) fn new_strangers(&mut self) -> Vec<Stranger> {
+    pub(crate) fn new_strangers(&mut self) -> Vec<Stranger> {
         std::mem::take(&mut self.strangers.fresh)
     }
 
     /// Sends to a peer on a link. Loss, full buffers and unreachable networks are all the same to
     /// the protocol: the packet did not arrive.
-    pub(super) fn send(&self, to: NodeId, link: u8, datagram: &[u8]) {
+    pub(crate) fn send(&self, to: NodeId, link: u8, datagram: &[u8]) {
         let Some(at) = self.links.iter().find(|l| l.addresses.link == link) else {
             return;
         };
@@ -141,7 +141,7 @@ impl Sockets {
     }
 
     /// Number of links.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.links.len()
     }
 }

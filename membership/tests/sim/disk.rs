@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use membership::message::Hash;
-use membership::{DurableOp, Recovered, SafetyRecord};
+use membership::{DurableOp, Recovered, SafetyRecord, WitnessRecord};
 
 /// What a crash leaves.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +13,8 @@ pub struct Disk {
     pub log: BTreeMap<u64, Vec<u8>>,
     pub commit_hint: u64,
     pub degraded: bool,
+    /// Of a witness.
+    pub witness: Option<WitnessRecord>,
 }
 
 impl Disk {
@@ -26,6 +28,7 @@ impl Disk {
                 self.snapshot = Some((*seq, state.clone()));
                 self.log = self.log.split_off(&(seq + 1));
             }
+            DurableOp::Witness(record) => self.witness = Some(record.clone()),
         }
     }
 

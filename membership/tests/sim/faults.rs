@@ -96,13 +96,13 @@ const ALL: [Kind; 25] = [
 ];
 
 impl Profile {
-    pub fn draw(rng: &mut Rng, n: u32) -> Self {
+    pub fn draw(rng: &mut Rng, n: u32, witness: bool) -> Self {
         let mut kinds: Vec<Kind> = ALL.into_iter().filter(|_| rng.permille(550)).collect();
         let reconfigures = kinds.contains(&Kind::Reconfigure);
         // That quorums meet is looked for among all groups of nodes.
         kinds.retain(|k| *k != Kind::Reconfigure || n <= RECONFIGURED_MAX);
         let loses = |k: &Kind| matches!(k, Kind::DiskLost | Kind::Rollback | Kind::BitRot);
-        kinds.retain(|k| !loses(k) || (n >= 3 && !reconfigures));
+        kinds.retain(|k| !loses(k) || (n + u32::from(witness) >= 3 && !reconfigures));
         if kinds.is_empty() {
             kinds = vec![Kind::Crash, Kind::Isolate];
         }
@@ -155,8 +155,8 @@ impl World {
 
     /// Does it; false when it cannot be done now.
     fn strike(&mut self, kind: Kind) -> bool {
-        let id = self.rng.range(1, u64::from(self.size())) as u32;
-        let other = self.rng.range(1, u64::from(self.size())) as u32;
+        let id = self.rng.range(1, u64::from(self.all())) as u32;
+        let other = self.rng.range(1, u64::from(self.all())) as u32;
         let until = self.now + self.span();
         self.say(id, || {
             format!("-- {kind:?} (other {other}, until {} ms)", until / MS)
@@ -167,7 +167,7 @@ impl World {
             Kind::CrashAll => {
                 {
                     // All of them, not just until the first that is up.
-                    let crashed = (1..=self.size()).filter(|id| self.crash(*id, MS, SECOND));
+                    let crashed = (1..=self.all()).filter(|id| self.crash(*id, MS, SECOND));
                     crashed.count() > 0
                 }
             }
@@ -205,6 +205,7 @@ impl World {
             }
             Kind::DiskFails => self.disk_fails(id),
             Kind::DiskLost => self.disk_lost(id),
+            Kind::Leave if self.is_witness(id) => false,
             Kind::Leave => {
                 let clean = self.rng.permille(700);
                 if clean {
@@ -265,8 +266,8 @@ impl World {
     }
 
     fn partition(&mut self, until: u64) -> bool {
-        let side: Vec<bool> = (0..self.size()).map(|_| self.rng.permille(500)).collect();
-        let n = self.size();
+        let side: Vec<bool> = (0..self.all()).map(|_| self.rng.permille(500)).collect();
+        let n = self.all();
         for a in 1..=n {
             for b in a + 1..=n {
                 if side[a as usize - 1] != side[b as usize - 1] {
@@ -314,20 +315,25 @@ impl World {
 
     /// All disks have everything they ever promised.
     pub fn sound(&self) -> bool {
-        self.nodes.iter().all(|n| {
-            n.up()
-                && !n.forgot
-                && !n.disk.degraded
-                && n.disk
-                    .safety
-                    .as_ref()
-                    .is_some_and(|s| !s.recovering && s.view_no > 0)
-        })
+        self.nodes.iter().all(|n| n.up() && n.is_whole())
+    }
+
+    /// A node's disk may be lost: the others have all that was decided, and can decide. One of two
+    /// that goes on alone, with a witness, has the only log; and where last_man_standing took voters
+    /// out, one of the rest may be the whole quorum.
+    pub fn may_lose(&self) -> bool {
+        let few = self.size() == 2 || self.setup.voters.last_man_standing.is_some();
+        let mut cores = self.nodes.iter().filter_map(|n| n.core.as_ref());
+        let everybody_votes = cores.all(|c| c.log_state().config.current.absent.is_empty());
+        self.sound() && (!few || self.settled() && everybody_votes)
     }
 
     /// One disk at a time, and only while all the others are whole.
     fn disk_lost(&mut self, id: u32) -> bool {
-        if !self.sound() {
+        if self.is_witness(id) {
+            return self.witness_lost(id);
+        }
+        if !self.may_lose() {
             return false;
         }
         self.kill(id);
@@ -338,6 +344,20 @@ impl World {
             ..Disk::default()
         };
         node.lost = std::mem::replace(&mut node.disk, fresh);
+        self.oracle.disk_lost(id);
+        let in_us = self.rng.range(10 * MS, SECOND);
+        self.later(in_us, Happening::Start { node: id });
+        true
+    }
+
+    /// A witness that lost its store waits for all nodes, of which some may be down meanwhile.
+    fn witness_lost(&mut self, id: u32) -> bool {
+        if !self.nodes.iter().all(crate::node::Node::is_whole) {
+            return false;
+        }
+        self.kill(id);
+        let node = self.node_mut(id);
+        node.lost = std::mem::take(&mut node.disk);
         self.oracle.disk_lost(id);
         let in_us = self.rng.range(10 * MS, SECOND);
         self.later(in_us, Happening::Start { node: id });
@@ -357,6 +377,7 @@ impl World {
             return false;
         }
         let mut votes: Vec<(NodeId, u32)> = Vec::new();
+        // The witness stays: it alone has no vote to lose and none to gain.
         for id in 1..=self.size() {
             match self.rng.below(6) {
                 0 => {}
@@ -364,14 +385,22 @@ impl World {
                 _ => votes.push((NodeId(id), 1)),
             }
         }
+        votes.extend(self.setup.voters.witness.map(|witness| (witness, 1)));
         let sum: u32 = votes.iter().map(|(_, v)| v).sum();
         if votes.is_empty() {
             return false;
         }
         let expected_votes = self.rng.permille(300).then(|| (sum + 1).min(2 * sum - 1));
+        let tied = self.setup.voters.tie_node.is_some();
+        let tie_node = self
+            .rng
+            .pick(&votes)
+            .map(|(node, _)| *node)
+            .filter(|_| tied);
         let voters = VoterSet {
             votes,
             expected_votes,
+            tie_node,
             ..self.setup.voters.clone()
         };
         self.input(dc, Input::Reconfigure { voters });

@@ -115,8 +115,14 @@ impl World {
             return false;
         }
         let node = self.node_mut(id);
-        let incarnation = |d: &Disk| d.safety.as_ref().map_or(0, |s| s.incarnation);
-        let known = |d: &Disk| d.safety.as_ref().is_some_and(|s| s.view_no > 0);
+        let incarnation = |d: &Disk| {
+            let node = d.safety.as_ref().map_or(0, |s| s.incarnation);
+            node.max(d.witness.as_ref().map_or(0, |w| w.incarnation))
+        };
+        let known = |d: &Disk| {
+            let node = d.safety.as_ref().is_some_and(|s| s.view_no > 0);
+            node || d.witness.as_ref().is_some_and(|w| w.view.is_some())
+        };
         let old = node
             .image
             .take_if(|image| incarnation(image) < node.me.incarnation);
@@ -138,7 +144,7 @@ impl World {
 
     /// One record of the log, or the snapshot's place in it, is not what was written.
     pub fn rot(&mut self, id: u32) -> bool {
-        if !self.sound() || self.node(id).disk.log.is_empty() {
+        if !self.may_lose() || self.node(id).disk.log.is_empty() {
             return false;
         }
         self.kill(id);

@@ -24,7 +24,7 @@ mod wgl;
 mod world;
 
 use faults::Profile;
-use run::{Run, guarded, run, run_with_leases};
+use run::{Rules, Run, guarded, run, run_with_leases};
 use world::{SECOND, Setup, World};
 
 /// Simulated time under faults, per seed.
@@ -32,7 +32,7 @@ const FAULTS_S: u64 = 30;
 
 /// Runs seeds 1 to `count`: 2,000 in all the tests of this file together. How many of them, in
 /// percent, is `MAINSTAY_SIM_PERCENT`; more, and longer ones, are the example's.
-fn seeds(nodes: u32, two_node: bool, leases: bool, count: u64) {
+fn seeds(nodes: u32, two_node: bool, rules: Rules, leases: bool, count: u64) {
     let percent = std::env::var("MAINSTAY_SIM_PERCENT").ok();
     let percent = percent.map_or(100, |p| p.parse().expect("a number"));
     for seed in 1..=(count * percent / 100).max(1) {
@@ -42,6 +42,7 @@ fn seeds(nodes: u32, two_node: bool, leases: bool, count: u64) {
             fault_us: FAULTS_S * SECOND,
             trace: false,
             two_node,
+            rules,
         };
         let outcome = if leases {
             run_with_leases(this)
@@ -52,11 +53,12 @@ fn seeds(nodes: u32, two_node: bool, leases: bool, count: u64) {
             panic!(
                 "seed={seed} nodes={nodes} commit={}: {} violated at {} ms: {}\nreplay: cargo run \
                  --release --example sim -p membership -- --seed {seed} --nodes {nodes} --seconds \
-                 {FAULTS_S}{}{} --trace",
+                 {FAULTS_S} --rules {}{}{} --trace",
                 option_env!("MAINSTAY_COMMIT").unwrap_or("unknown"),
                 v.rule,
                 v.at_us / 1_000,
                 v.text,
+                rules.name(),
                 if two_node { " --two-node" } else { "" },
                 if leases { " --leases" } else { "" },
             );
@@ -66,39 +68,54 @@ fn seeds(nodes: u32, two_node: bool, leases: bool, count: u64) {
 
 #[test]
 fn two_nodes() {
-    seeds(2, false, false, 500);
+    seeds(2, false, Rules::Plain, false, 500);
 }
 
 /// Q = 1, half of the seeds, with and without fencing.
 #[test]
 fn two_nodes_with_two_node() {
-    seeds(2, true, false, 500);
+    seeds(2, true, Rules::Plain, false, 500);
 }
 
 #[test]
 fn three_nodes() {
-    seeds(3, false, false, 600);
+    seeds(3, false, Rules::Plain, false, 600);
 }
 
 #[test]
 fn five_nodes() {
-    seeds(5, false, false, 180);
+    seeds(5, false, Rules::Plain, false, 180);
+}
+
+/// auto_tie_breaker, last_man_standing, a witness.
+#[test]
+fn other_rules_of_quorum() {
+    seeds(2, false, Rules::Mixed, false, 60);
+    seeds(3, false, Rules::Mixed, false, 60);
+    seeds(4, false, Rules::Mixed, false, 40);
+    seeds(5, false, Rules::Mixed, false, 20);
+}
+
+#[test]
+fn leases_by_other_rules_of_quorum() {
+    seeds(2, false, Rules::Mixed, true, 30);
+    seeds(3, false, Rules::Mixed, true, 20);
 }
 
 /// VIPs granted and moved among faults: never two kernels that answer for one.
 #[test]
 fn leases_of_two_nodes() {
-    seeds(2, true, true, 120);
+    seeds(2, true, Rules::Plain, true, 120);
 }
 
 #[test]
 fn leases_of_three_nodes() {
-    seeds(3, false, true, 80);
+    seeds(3, false, Rules::Plain, true, 80);
 }
 
 #[test]
 fn leases_of_five_nodes() {
-    seeds(5, false, true, 20);
+    seeds(5, false, Rules::Plain, true, 20);
 }
 
 /// I24: a packet in a hundred is lost and nothing else goes wrong, so nothing changes.
@@ -123,6 +140,7 @@ fn a_seed_repeats_exactly() {
         fault_us: 10 * SECOND,
         trace: false,
         two_node: false,
+        rules: Rules::Plain,
     };
     let counts = || run(this).map(|s| (s.packets, s.steps, s.commits, s.acked, s.faults));
     assert_eq!(counts().unwrap(), counts().unwrap());

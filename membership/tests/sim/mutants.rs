@@ -3,7 +3,7 @@
 use membership::mutant::{self, Mutant};
 
 use crate::oracle::Violation;
-use crate::run::{Run, guarded, run};
+use crate::run::{Rules, Run, guarded, run};
 use crate::scenarios;
 use crate::world::SECOND;
 
@@ -47,6 +47,7 @@ fn in_seeds(bug: Mutant, seeds_max: u64) -> Option<Catch> {
             fault_us: 30 * SECOND,
             trace: false,
             two_node: true,
+            rules: Rules::Mixed,
         };
         let violation = run(this).err()?;
         // A seed that fails without the bug as well proves nothing.

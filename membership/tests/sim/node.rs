@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use membership::{Ballot, Core, DurableOp, Effect, Entry, EntryBody, Time};
+use membership::{
+    Ballot, Core, DurableOp, Effect, Entry, EntryBody, Input, Output, SafetyRecord, Time, Witness,
+    WitnessRecord,
+};
 use wire::{Identity, MachineBoot, NodeId, ProcessBoot};
 
 use crate::disk::Disk;
@@ -120,6 +123,8 @@ pub struct Write {
 pub struct Node {
     pub id: u32,
     pub core: Option<Core>,
+    /// In place of a core.
+    pub witness: Option<Witness>,
     /// Of the running or last process.
     pub me: Identity,
     pub disk: Disk,
@@ -157,6 +162,7 @@ impl Node {
         Self {
             id,
             core: None,
+            witness: None,
             me: identity(id, 0, 0, 0),
             disk: Disk::default(),
             lost: Disk::default(),
@@ -188,13 +194,53 @@ impl Node {
     }
 
     pub fn up(&self) -> bool {
-        self.core.is_some()
+        self.core.is_some() || self.witness.is_some()
+    }
+
+    /// One input for the running process.
+    pub fn handle(&mut self, local: Time, input: Input) -> bool {
+        if let Some(core) = &mut self.core {
+            core.handle(local, input);
+        } else if let Some(witness) = &mut self.witness {
+            witness.handle(local, input);
+        }
+        self.up()
+    }
+
+    pub fn poll(&mut self) -> Option<Output> {
+        match (&mut self.core, &mut self.witness) {
+            (Some(core), _) => core.poll(),
+            (None, witness) => witness.as_mut().and_then(Witness::poll),
+        }
+    }
+
+    pub fn next_timeout(&self) -> Option<Time> {
+        match &self.core {
+            Some(core) => core.next_timeout(),
+            None => self.witness.as_ref().and_then(Witness::next_timeout),
+        }
+    }
+
+    pub fn may_speak(&self) -> bool {
+        let core = self.core.as_ref().is_some_and(Core::may_speak);
+        core || self.witness.as_ref().is_some_and(Witness::may_speak)
+    }
+
+    /// Its disk has everything that was ever promised.
+    pub fn is_whole(&self) -> bool {
+        let votes = |w: &WitnessRecord| !w.recovering && w.view.is_some();
+        let stands = |s: &SafetyRecord| !s.recovering && s.view_no > 0;
+        let disk = &self.disk;
+        let kept =
+            disk.safety.as_ref().is_some_and(stands) || disk.witness.as_ref().is_some_and(votes);
+        kept && !self.forgot && !disk.degraded
     }
 
     /// The process dies. Finished writes stay; of the unfinished ones any prefix may have reached
     /// the disk.
     pub fn crash(&mut self, now: u64, rng: &mut Rng) -> Vec<DurableOp> {
         self.core = None;
+        self.witness = None;
         self.leaving = false;
         // Whoever can kill it has the machine running: no process runs beside a clock that stands.
         self.clock.go_on(now);
@@ -221,7 +267,9 @@ impl Node {
     }
 
     pub fn next_identity(&self, random: u64) -> Identity {
-        let incarnation = self.disk.safety.as_ref().map_or(0, |s| s.incarnation) + 1;
+        let node = self.disk.safety.as_ref().map_or(0, |s| s.incarnation);
+        let witness = self.disk.witness.as_ref().map_or(0, |s| s.incarnation);
+        let incarnation = node.max(witness) + 1;
         identity(self.id, self.boot, random, incarnation)
     }
 }

@@ -9,6 +9,8 @@ use crate::faults::{Fault, Profile};
 use crate::node::Node;
 use crate::oracle::Violation;
 use crate::rng::Rng;
+use wire::NodeId;
+
 use crate::world::{DiskModel, Happening, MS, SECOND, Setup, Stats, World};
 
 /// What to run.
@@ -20,6 +22,73 @@ pub struct Run {
     pub trace: bool,
     /// Of two nodes, half of the seeds run with `two_node: 1`.
     pub two_node: bool,
+    /// The others decide by these.
+    pub rules: Rules,
+}
+
+/// What decides beside the number of votes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rules {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// auto_tie_breaker.
+    Tie,
+    /// last_man_standing, and a tie-breaker in half of the seeds.
+    LastMan,
+    /// A witness.
+    Witness,
+    /// Any of these, by the seed.
+    Mixed,
+}
+
+impl Rules {
+    /// By its name on the command line.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "plain" => Self::Plain,
+            "tie" => Self::Tie,
+            "lms" => Self::LastMan,
+            "witness" => Self::Witness,
+            "mixed" => Self::Mixed,
+            _ => return None,
+        })
+    }
+
+    /// And back.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Tie => "tie",
+            Self::LastMan => "lms",
+            Self::Witness => "witness",
+            Self::Mixed => "mixed",
+        }
+    }
+
+    /// Draws from a source of its own: a seed's faults are the same whatever decides.
+    fn settle(self, setup: &mut Setup, seed: u64) {
+        let mut rng = Rng::new(seed ^ 0x7e_57ed);
+        let n = setup.t_fail_us.len() as u64;
+        let drawn = match rng.below(3) {
+            0 => Self::Tie,
+            1 if n > 2 => Self::LastMan,
+            _ => Self::Witness,
+        };
+        let rules = if self == Self::Mixed { drawn } else { self };
+        let with_tie = rules == Self::Tie || rules == Self::LastMan && rng.permille(500);
+        if with_tie {
+            setup.voters.tie_node = Some(NodeId(rng.range(1, n) as u32));
+        }
+        match rules {
+            Self::Witness if n > 1 => setup.add_witness(),
+            Self::LastMan => {
+                setup.voters.wait_for_all = true;
+                setup.voters.last_man_standing = Some(rng.range(200 * MS, 3 * SECOND));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// A seed's end; a failed assertion of the core is a violation, too.
@@ -54,7 +123,7 @@ pub fn guarded<T>(f: impl FnOnce() -> Result<T, Violation>) -> Result<T, Violati
 fn simulate(run: Run, leases: bool) -> Result<Stats, Violation> {
     let mut rng = Rng::new(run.seed.wrapping_mul(0x1_0001) ^ u64::from(run.nodes));
     let setup = draw_setup(&mut rng, run);
-    let profile = Profile::draw(&mut rng, run.nodes);
+    let profile = Profile::draw(&mut rng, run.nodes, setup.voters.witness.is_some());
     let mut world = World::new(setup, profile);
     if leases {
         world = world.with_leases();
@@ -64,7 +133,7 @@ fn simulate(run: Run, leases: bool) -> Result<Stats, Violation> {
     if run.trace {
         println!("{:#?}\n{:#?}", world.setup, world.profile);
     }
-    for node in 1..=run.nodes {
+    for node in 1..=world.all() {
         let in_us = rng.below(200 * MS);
         world.later(in_us, Happening::Start { node });
     }
@@ -103,6 +172,9 @@ fn draw_setup(rng: &mut Rng, run: Run) -> Setup {
         setup.voters.wait_for_all = true;
         setup.fencing = rng.permille(600);
     }
+    if !setup.voters.two_node {
+        run.rules.settle(&mut setup, run.seed);
+    }
     setup.disk = DiskModel {
         write_us_max: *rng.pick(&[2 * MS, 5 * MS, 20 * MS]).unwrap_or(&(5 * MS)),
         stall_permille: *rng.pick(&[0, 0, 2, 10]).unwrap_or(&0),
@@ -131,7 +203,7 @@ impl World {
         self.net.dup_permille = 0;
         self.net.tail_permille = 0;
         let mut repaired_at = self.now;
-        for id in 1..=self.size() {
+        for id in 1..=self.all() {
             self.node_mut(id).disk_stalled_until = 0;
             if self.node(id).paused_until > self.now {
                 let resume = self.node(id).paused_until - self.now;
@@ -208,7 +280,7 @@ impl World {
             return;
         }
         self.oracle.now = self.now;
-        let apps: Vec<_> = self.nodes.iter().map(|n| n.app.clone()).collect();
+        let apps: Vec<_> = self.members().iter().map(|n| n.app.clone()).collect();
         if apps.iter().any(|a| *a != apps[0]) {
             self.oracle
                 .fail("I26", format!("replicas differ: {apps:?}"));
@@ -217,12 +289,14 @@ impl World {
 
     fn soft_is_whole(&self) -> bool {
         let nothing = std::collections::BTreeMap::new();
-        self.nodes.iter().all(|node| {
+        self.members().iter().all(|node| {
             let seen = |other: &Node| other.soft_seen.get(&node.id) == Some(&node.soft);
             let none = |other: &Node| {
                 other.soft_seen.get(&node.id).unwrap_or(&nothing).is_empty() && node.soft.is_empty()
             };
-            self.nodes.iter().all(|other| seen(other) || none(other))
+            self.members()
+                .iter()
+                .all(|other| seen(other) || none(other))
         })
     }
 
@@ -245,7 +319,17 @@ impl World {
                     && p.commit == head.seq
                     && p.durable == head.seq
             })
-            && self.nodes.iter().all(|n| n.app.through == head.seq)
+            && self.members().iter().all(|n| n.app.through == head.seq)
+            && self.witness_holds(&view)
+    }
+
+    /// The witness, where there is one, has the view.
+    fn witness_holds(&self, view: &View) -> bool {
+        let mut witnesses = self.nodes.iter().filter_map(|n| n.witness.as_ref());
+        witnesses.all(|w| {
+            let held = w.stored().view.as_ref();
+            held.is_some_and(|v| (v.ballot, v.view_no) == (view.ballot, view.view_no))
+        })
     }
 
     pub fn acting(&self) -> Vec<u32> {
@@ -264,6 +348,10 @@ impl World {
     pub fn picture(&self) -> String {
         let mut text = String::new();
         for node in &self.nodes {
+            if let Some(witness) = &node.witness {
+                text += &format!("witness {}: {:?}\n", node.id, witness.status());
+                continue;
+            }
             let Some(core) = &node.core else {
                 text += &format!(
                     "node {}: down, off until {} ms\n",

@@ -60,6 +60,13 @@ impl Setup {
             drift_ppm: 200,
         }
     }
+
+    /// One more voter, which is no node.
+    pub fn add_witness(&mut self) {
+        let id = NodeId(self.t_fail_us.len() as u32 + 1);
+        self.voters.votes.push((id, 1));
+        self.voters.witness = Some(id);
+    }
 }
 
 /// Something that will happen.
@@ -138,17 +145,20 @@ impl World {
     pub fn new(setup: Setup, profile: Profile) -> Self {
         let mut rng = Rng::new(setup.seed);
         let n = setup.t_fail_us.len() as u32;
-        let nodes = (1..=n)
+        let all = n + u32::from(setup.voters.witness.is_some());
+        let nodes = (1..=all)
             .map(|id| {
                 let ppm = rng.range(0, 2 * setup.drift_ppm) as i64 - setup.drift_ppm as i64;
-                Node::new(id, setup.t_fail_us[id as usize - 1], ppm)
+                // The witness, if there is one, comes last and has the first node's configuration.
+                let t_fail_us = setup.t_fail_us.get(id as usize - 1);
+                Node::new(id, *t_fail_us.unwrap_or(&setup.t_fail_us[0]), ppm)
             })
             .collect();
         let class_u = setup.voters.two_node && !setup.fencing;
         Self {
             now: 0,
             nodes,
-            net: Net::new(n),
+            net: Net::new(all),
             rng,
             oracle: Oracle::new(n as usize, class_u),
             profile,
@@ -157,15 +167,30 @@ impl World {
             stats: Stats::default(),
             app: crate::app::State::default(),
             kernels: Kernels::new(n, setup.seed),
-            sessions: vec![None; (n * n) as usize],
-            told: vec![None; (n * n) as usize],
+            sessions: vec![None; (all * all) as usize],
+            told: vec![None; (all * all) as usize],
             queue: Queue::default(),
             setup,
         }
     }
 
+    /// Nodes; a witness is none.
     pub fn size(&self) -> u32 {
+        self.setup.t_fail_us.len() as u32
+    }
+
+    /// Nodes and the witness.
+    pub fn all(&self) -> u32 {
         self.nodes.len() as u32
+    }
+
+    /// Nodes without the witness.
+    pub fn members(&self) -> &[Node] {
+        &self.nodes[..self.size() as usize]
+    }
+
+    pub fn is_witness(&self, id: u32) -> bool {
+        id > self.size()
     }
 
     pub fn node(&self, id: u32) -> &Node {
@@ -195,7 +220,7 @@ impl World {
     }
 
     pub fn start_all(&mut self) {
-        for id in 1..=self.size() {
+        for id in 1..=self.all() {
             self.start(id);
         }
     }
@@ -204,7 +229,7 @@ impl World {
         let random = self.rng.next();
         let node = self.node(id);
         let links: Vec<LinkId> = (0..self.setup.links).collect();
-        let peers = (1..=self.size()).filter(|n| *n != id);
+        let peers = (1..=self.all()).filter(|n| *n != id);
         Config {
             me: node.next_identity(random),
             peers: peers
@@ -239,17 +264,18 @@ impl World {
         let node = self.node_mut(id);
         let local = node.clock.local(now);
         let me = config.me;
-        let recovered = node.disk.recovered();
-        let core = match Core::start(config, recovered, local) {
-            Ok(core) => core,
-            Err(e) => {
-                self.oracle
-                    .fail("start", format!("node {id} does not start: {e}"));
-                return;
+        let started = match config.voters.witness == Some(NodeId(id)) {
+            true => Witness::start(config, node.disk.witness.clone(), local)
+                .map(|witness| node.witness = Some(witness)),
+            false => {
+                Core::start(config, node.disk.recovered(), local).map(|core| node.core = Some(core))
             }
         };
+        if let Err(e) = started {
+            let text = format!("node {id} does not start: {e}");
+            return self.oracle.fail("start", text);
+        }
         let node = self.node_mut(id);
-        node.core = Some(core);
         node.me = me;
         node.generation += 1;
         node.app = App::default();
@@ -263,7 +289,7 @@ impl World {
         let published = self.node(id).soft.clone();
         let items = published.into_iter().map(|(k, v)| (k, Some(v))).collect();
         self.input(id, Input::Publish { items });
-        for other in (1..=self.size()).filter(|n| *n != id) {
+        for other in (1..=self.all()).filter(|n| *n != id) {
             let in_us = self.rng.range(MS, 10 * MS);
             self.later(in_us, Happening::Shake { a: id, b: other });
         }
@@ -302,7 +328,7 @@ impl World {
     }
 
     pub fn isolate(&mut self, id: u32, until: u64) {
-        for other in (1..=self.size()).filter(|n| *n != id) {
+        for other in (1..=self.all()).filter(|n| *n != id) {
             self.net.cut_both(id, other, until);
         }
     }
@@ -312,8 +338,9 @@ impl World {
         let now = self.now;
         let node = self.node_mut(id);
         let local = node.clock.local(now);
-        let Some(core) = &mut node.core else { return };
-        core.handle(local, input);
+        if !node.handle(local, input) {
+            return;
+        }
         self.stats.steps += 1;
         self.drain(id);
     }
@@ -321,7 +348,7 @@ impl World {
     fn drain(&mut self, id: u32) {
         self.oracle.now = self.now;
         self.oracle.log_step(&self.nodes, id);
-        while let Some(output) = self.node_mut(id).core.as_mut().and_then(Core::poll) {
+        while let Some(output) = self.node_mut(id).poll() {
             match output {
                 Output::Do(effect) => self.effect(id, effect, false),
                 Output::Persist { write, ops, then } => self.persist(id, write, ops, then),
@@ -335,7 +362,7 @@ impl World {
 
     fn schedule_tick(&mut self, id: u32) {
         let node = self.node(id);
-        let Some(local) = node.core.as_ref().and_then(Core::next_timeout) else {
+        let Some(local) = node.next_timeout() else {
             return;
         };
         let at = node.clock.truly(local).max(self.now + 1);
@@ -382,15 +409,24 @@ impl World {
     /// One operation reaches the disk.
     fn write(&mut self, id: u32, op: &DurableOp) {
         let node = &mut self.nodes[id as usize - 1];
+        if let DurableOp::Witness(new) = op {
+            self.oracle.now = self.now;
+            self.oracle
+                .witness_written(id, node.disk.witness.as_ref(), new);
+        }
         if let DurableOp::Safety(new) = op {
             self.oracle.now = self.now;
             self.oracle
                 .safety_written(id, node.disk.safety.as_ref(), new);
         }
-        let recovering = |d: &Disk| d.safety.as_ref().is_some_and(|s| s.recovering);
+        let recovering = |d: &Disk| {
+            let node = d.safety.as_ref().is_some_and(|s| s.recovering);
+            node || d.witness.as_ref().is_some_and(|w| w.recovering)
+        };
         let was = recovering(&node.disk);
         node.disk.apply(op);
-        if node.disk.safety.is_some() && !recovering(&node.disk) {
+        let written = node.disk.safety.is_some() || node.disk.witness.is_some();
+        if written && !recovering(&node.disk) {
             node.disk.degraded = false;
             node.forgot &= !was;
         }
@@ -506,12 +542,11 @@ impl World {
         if !x.up() || !y.up() || self.sessions[pair] == Some((x.me, y.me)) {
             return;
         }
-        let speaks = |n: &Node| n.core.as_ref().is_some_and(Core::may_speak);
         let now = self.now;
-        let able = speaks(x) && speaks(y) && x.paused_until <= now && y.paused_until <= now;
+        let able = x.may_speak() && y.may_speak() && x.paused_until <= now && y.paused_until <= now;
         let both = |x: u32, y: u32| self.net.open(now, x, y) && self.net.open(now, y, x);
         let passes_on =
-            |c: u32| c != a && c != b && speaks(self.node(c)) && both(a, c) && both(c, b);
+            |c: u32| c != a && c != b && self.node(c).may_speak() && both(a, c) && both(c, b);
         // Through a third node it takes several rounds.
         let by_relay = (1..=self.size()).any(passes_on) && self.rng.clone().permille(100);
         let open = both(a, b) || by_relay;
@@ -542,7 +577,9 @@ impl World {
         if !stands || !self.node(id).up() || self.node(id).me != to {
             return;
         }
-        self.oracle.heard(id, from.node.0);
+        if !self.is_witness(from.node.0) {
+            self.oracle.heard(id, from.node.0);
+        }
         let recovering = self
             .node(id)
             .core

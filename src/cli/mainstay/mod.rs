@@ -6,6 +6,7 @@ mod import;
 mod lint;
 mod members;
 mod past;
+mod quorum;
 mod store;
 mod verbs;
 mod vip;
@@ -25,7 +26,7 @@ use crate::ipc::Request;
 use crate::view;
 use clap::Parser as _;
 use std::process::ExitCode;
-use verbs::{Arguments, KeyVerb, NodeVerb, Output, TokenVerb, Verb};
+use verbs::{Arguments, KeyVerb, NodeVerb, Output, QuorumVerb, TokenVerb, Verb};
 
 /// The whole program; `args` without its name.
 #[must_use]
@@ -79,6 +80,13 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
         Verb::Lint { file } => return lint::run(file.as_deref(), console).map(ExitCode::from),
         Verb::Complete { program, words } => complete::run(program, words, console),
         Verb::Store(verb) => return store::run(verb, console).map(ExitCode::from),
+        Verb::Quorum(QuorumVerb::Simulate { conf, script }) => {
+            quorum::simulate(conf, script, console)?;
+        }
+        Verb::Quorum(QuorumVerb::ExpectedVotes { votes }) => {
+            let request = Request::ExpectVotes { votes: *votes };
+            console.line(&asked(|b| ask_done(b, &request))?);
+        }
         Verb::Import(wishes) => import::run(wishes, console)?,
         Verb::Why {
             resource,

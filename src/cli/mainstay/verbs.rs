@@ -138,6 +138,27 @@ pub(super) enum Verb {
     /// This node's store, while the daemon is down
     #[command(subcommand)]
     Store(StoreVerb),
+    /// Who would decide
+    #[command(subcommand)]
+    Quorum(QuorumVerb),
+}
+
+/// What is asked about votes.
+#[derive(Debug, Subcommand)]
+pub(super) enum QuorumVerb {
+    /// Play a script of failures and partitions on paper
+    Simulate {
+        /// The rules to play by
+        #[arg(long, default_value = "/etc/corosync/corosync.conf")]
+        conf: PathBuf,
+        /// Steps, separated by semicolons; standard input when not given
+        script: Vec<String>,
+    },
+    /// Expect so many votes, whatever corosync.conf says
+    ExpectedVotes {
+        /// How many: not fewer than the nodes have
+        votes: u32,
+    },
 }
 
 /// What is asked about tokens.

@@ -4,6 +4,7 @@ use super::Context;
 use super::flags::Format;
 use super::level::{Level, misused, refused, verb};
 use crate::cli::backend;
+use crate::cli::corosync_quorumtool;
 use crate::cli::exit::{Exit, Failure};
 use std::fmt::Write as _;
 
@@ -17,10 +18,10 @@ pub(super) const LEVEL: Level = Level {
         verb("status", "", &[], status),
         verb("config", "", &["output-format"], config),
         refused("update", BY_FILE),
-        refused("expected-votes", BY_FILE),
+        verb("expected-votes", "VOTES", &[], expected_votes),
         refused(
             "device",
-            "quorum devices are not offered in this version; use a third node as witness",
+            "the witness stands in the quorum section of corosync.conf, `device { model: net ... }`; see mainstay-witness(8)",
         ),
         refused(
             "unblock",
@@ -95,6 +96,14 @@ pub(super) fn status(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failu
     }
     cx.console.print(&text);
     Ok(())
+}
+
+/// So many votes are expected, whatever the files say.
+fn expected_votes(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let [votes] = words else {
+        return Err(misused());
+    };
+    corosync_quorumtool::expect(cx.backend, votes).map(drop)
 }
 
 /// The quorum section of corosync.conf.

@@ -25,9 +25,9 @@ impl From<NewPeers> for Message {
 impl Loop {
     /// Peers that stay keep their sessions, new ones are called, those gone are not heard any more.
     pub(super) fn change_peers(&mut self, new: NewPeers) {
-        let before = self.peers.others();
+        let before = self.peers.partners();
         self.peers = new.peers;
-        let others = self.peers.others();
+        let others = self.peers.partners();
         self.sockets.set_peers(&self.peers.links);
         self.endpoint.set_peers(&others);
         self.input(Input::Peers {
@@ -43,7 +43,7 @@ impl Loop {
     /// sessions before stay until then, and end with their key.
     pub(super) fn change_ring(&mut self, ring: KeyRing) {
         if self.endpoint.set_ring(ring) {
-            for peer in self.peers.others() {
+            for peer in self.peers.partners() {
                 self.call(peer);
             }
         }

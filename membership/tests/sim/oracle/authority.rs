@@ -1,6 +1,6 @@
 //! One coordinator, and who may become one: I2, I3, I5, I8, I18, R0, R5, R6.
 
-use super::quorum::{needed, regime, votes};
+use super::quorum::{decides, needed, regime, votes};
 use super::*;
 
 impl Oracle {
@@ -62,15 +62,26 @@ impl Oracle {
         }
     }
 
+    /// Whoever gets the stamp back relies on it from the moment it sent it, however late or often that
+    /// happens: a core may have given it back before, in a heartbeat that found no way.
+    pub(super) fn stamped(&mut self, node: &Node, stamp: membership::message::Stamp) {
+        let key = (node.me.process_boot, stamp.sent_us);
+        self.stamps.entry(key).or_insert(self.now);
+        if self.stamps.len() > STAMPS_MAX {
+            let now = self.now;
+            self.stamps.retain(|_, at| *at + STAMPS_US > now);
+        }
+    }
+
     /// Repeating an echo promises nothing new.
     pub(super) fn echoed(&mut self, node: &Node, to: &Node, echo: membership::message::Echo) {
-        let until = self.now + to.t_fail_us;
-        let given = self
-            .echoes
-            .entry((node.id, to.id))
-            .or_insert_with(|| (echo.clone(), until));
-        if given.0 != echo {
-            *given = (echo, until);
+        let stamped = self.stamps.get(&(to.me.process_boot, echo.sent_us));
+        let until = stamped.copied().unwrap_or(self.now) + to.t_fail_us;
+        let given = self.echoes.entry((node.id, to.id));
+        let (known, bound) = given.or_insert_with(|| (echo.clone(), until));
+        if *known != echo {
+            *known = echo;
+            *bound = until.max(*bound);
         }
     }
 
@@ -84,7 +95,7 @@ impl Oracle {
         let Some(config) = self.committed.last().map(|f| f.config.clone()) else {
             return;
         };
-        let enough = votes(&config.current, &answers) >= needed(&config.current);
+        let enough = decides(&config.current, &answers);
         self.check(enough || self.class_u, "R6", || {
             format!("node {id} votes again after the answers of {answers:?} alone")
         });
@@ -150,9 +161,12 @@ impl Oracle {
     ) {
         let promised = |n: &&Node| {
             let disks = [&n.disk, &n.lost].into_iter();
-            disks
-                .filter_map(|d| d.safety.as_ref())
-                .any(|s| s.promised >= ballot)
+            let promised = |d: &crate::disk::Disk| {
+                let node = d.safety.as_ref().map(|s| s.promised);
+                let witness = d.witness.as_ref().map(|w| w.promised);
+                node.max(witness).is_some_and(|promised| promised >= ballot)
+            };
+            disks.into_iter().any(promised)
         };
         let promisers: BTreeSet<NodeId> = nodes
             .iter()
@@ -161,7 +175,7 @@ impl Oracle {
             .collect();
         for set in regime(config) {
             let (have, need) = (votes(&set, &promisers), needed(&set));
-            self.check(have >= need, "I5", || {
+            self.check(decides(&set, &promisers), "I5", || {
                 format!("DC {id} acts under {ballot:?} promised on the disks of {promisers:?}: {have} of {need} votes of {set:?}")
             });
         }

@@ -1,6 +1,7 @@
 //! One log: I4, I5 (two nodes), I6, I7, I9, Raft 5.4.2.
 
-use super::quorum::{disjoint, needed, regime, votes};
+use super::quorum::{decides, disjoint, needed, regime, votes};
+use super::witness::with_witness;
 use super::*;
 
 impl Oracle {
@@ -73,7 +74,9 @@ impl Oracle {
             };
             self.new_fact(nodes, id, entry, hash, record.op);
         }
+        // A snapshot that a candidate took as it came to lead was committed by whoever made it.
         if let Some(ballot) = probe.leads
+            && probe.commit > probe.base.seq
             && let Some(head) = core.point(probe.commit)
         {
             self.check(head.ballot == ballot, "raft-5.4.2", || {
@@ -149,7 +152,8 @@ impl Oracle {
                     format!("entry {seq}: view number does not grow")
                 });
                 if view.members.is_empty() {
-                    let all = config.current.votes.len() == next.members.len();
+                    let witness = usize::from(config.current.witness.is_some());
+                    let all = config.current.votes.len() == next.members.len() + witness;
                     self.check(all, "R6", || {
                         format!("the first view has not all nodes: {next:?}")
                     });
@@ -196,12 +200,13 @@ impl Oracle {
             .filter(|n| n.disk.holds(seq, hash) || n.lost.holds(seq, hash))
             .map(|n| NodeId(n.id))
             .collect();
+        let holders = with_witness(nodes, holders);
         let sets = configs
             .iter()
             .flat_map(|c| std::iter::once(&c.current).chain(&c.next));
         for set in sets.filter(|s| !s.votes.is_empty()) {
             let (have, need) = (votes(set, &holders), needed(set));
-            self.check(have >= need, "I4", || {
+            self.check(decides(set, &holders), "I4", || {
                 format!("node {id} commits entry {seq} held by the disks of {holders:?}: {have} of {need} votes of {set:?}")
             });
             if set.two_node && set.votes.len() == 2 {

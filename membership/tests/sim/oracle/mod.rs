@@ -29,13 +29,14 @@ mod log;
 mod order;
 mod quorum;
 mod told;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use membership::message::{Hash, Message};
 use membership::{
     Ballot, ConfigEntry, Entry, EntryBody, Event, NodeState, OpId, Refusal, SafetyRecord, Token,
-    View, VoterSet,
+    View, VoterSet, WitnessRecord,
 };
 use wire::{Identity, MachineBoot, NodeId, ProcessBoot};
 
@@ -119,6 +120,8 @@ pub struct Oracle {
     versions: BTreeMap<(u64, u64), Hash>,
     /// Until when a node's echo of a member binds it, by node and member.
     echoes: BTreeMap<(u32, u32), (membership::message::Echo, u64)>,
+    /// When a process sent a stamp first, which its own clock names.
+    stamps: BTreeMap<(ProcessBoot, u64), u64>,
     /// Who answered a recovering process.
     answers: BTreeMap<u32, BTreeSet<NodeId>>,
     spoken: BTreeMap<(NodeId, u64), ProcessBoot>,
@@ -127,6 +130,8 @@ pub struct Oracle {
     left_clean: BTreeMap<NodeId, Identity>,
     last_seen: BTreeMap<NodeId, Identity>,
     seen: BTreeMap<u32, Seen>,
+    /// Highest ballot that a witness has promised, in any of its lives.
+    witness_promised: Option<(Ballot, NodeId)>,
     nodes: usize,
     pub now: u64,
 }
@@ -199,6 +204,9 @@ impl Oracle {
     /// A packet leaves: whatever it relies on is on this very disk (I1, I10, I12, R1).
     pub fn sent(&mut self, node: &Node, to: &Node, payload: &[u8], deferred: bool) {
         let id = node.id;
+        if node.witness.is_some() {
+            return self.witness_sent(node, to, payload);
+        }
         let Some(safety) = &node.disk.safety else {
             self.fail(
                 "I10",
@@ -230,6 +238,9 @@ impl Oracle {
         };
         match &message {
             Message::Beat(beat) => {
+                if let Some(stamp) = beat.stamp {
+                    self.stamped(node, stamp);
+                }
                 if let Some(echo) = beat.echo.clone().filter(|e| e.member) {
                     self.echoed(node, to, echo);
                 }
@@ -329,3 +340,7 @@ impl Oracle {
 
 /// Rounding and drift between a node's clock and true time, in microseconds.
 const MARGIN_US: u64 = 4_000;
+/// Stamps kept before the old ones are forgotten.
+const STAMPS_MAX: usize = 4_096;
+/// How long a stamp may matter, in microseconds: longer than any hold.
+const STAMPS_US: u64 = 10_000_000;

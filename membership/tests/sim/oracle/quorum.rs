@@ -7,8 +7,20 @@ pub(super) fn needed(set: &VoterSet) -> u32 {
     if set.two_node && set.votes.len() == 2 {
         return 1;
     }
+    expected(set) / 2 + 1
+}
+
+fn expected(set: &VoterSet) -> u32 {
     let sum: u32 = set.votes.iter().map(|(_, v)| v).sum();
-    sum.max(set.expected_votes.unwrap_or(0)) / 2 + 1
+    let out: u32 = set.absent.iter().map(|(_, v)| v).sum();
+    sum.max(set.expected_votes.unwrap_or(0).saturating_sub(out))
+}
+
+/// Half of the votes is enough with the tie-breaker (R4).
+pub(super) fn decides(set: &VoterSet, nodes: &BTreeSet<NodeId>) -> bool {
+    let have = votes(set, nodes);
+    let tie = set.tie_node.is_some_and(|tie| nodes.contains(&tie));
+    have >= needed(set) || (tie && have * 2 == expected(set))
 }
 
 pub(super) fn votes(set: &VoterSet, nodes: &BTreeSet<NodeId>) -> u32 {
@@ -39,9 +51,8 @@ pub(super) fn disjoint(
         .map(|(n, _)| *n)
         .collect();
     let all: Vec<NodeId> = all.into_iter().collect();
-    let quorate = |sets: &[VoterSet], nodes: &BTreeSet<NodeId>| {
-        sets.iter().all(|s| votes(s, nodes) >= needed(s))
-    };
+    let quorate =
+        |sets: &[VoterSet], nodes: &BTreeSet<NodeId>| sets.iter().all(|s| decides(s, nodes));
     (0..1_u32 << all.len()).find_map(|choice| {
         let side = |n: &usize| choice >> n & 1 == 1;
         let left: BTreeSet<NodeId> = (0..all.len()).filter(side).map(|n| all[n]).collect();

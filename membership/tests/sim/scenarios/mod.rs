@@ -18,6 +18,7 @@ mod restarts;
 mod stores;
 mod two_nodes;
 mod voters;
+mod witness;
 
 use membership::message::Message;
 use membership::{Core, EntryBody, FenceIntent, Input, VoterSet};
@@ -43,6 +44,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         restarts::ALL,
         heirs::ALL,
         voters::ALL,
+        witness::ALL,
     ];
     families.into_iter().flatten()
 }
@@ -63,8 +65,8 @@ fn others(world: &World, not: u32) -> Vec<u32> {
 }
 
 fn split(world: &mut World, left: &[u32], until: u64) {
-    for a in 1..=world.size() {
-        for b in a + 1..=world.size() {
+    for a in 1..=world.all() {
+        for b in a + 1..=world.all() {
             if left.contains(&a) != left.contains(&b) {
                 world.net.cut_both(a, b, until);
             }
