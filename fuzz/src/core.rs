@@ -173,6 +173,7 @@ impl World {
             DurableOp::TruncateLog { seq } => drop(self.log.split_off(&seq)),
             DurableOp::AppendLog { seq, record } => drop(self.log.insert(seq, record)),
             DurableOp::CommitHint { .. } => {}
+            DurableOp::Witness(_) => panic!("a node writes a witness' record"),
             DurableOp::Snapshot { seq, state } => {
                 self.log = self.log.split_off(&(seq + 1));
                 self.snapshot = Some((seq, state));
