@@ -13,8 +13,10 @@ use crate::error::{Error, Result};
 use crate::tree::Element;
 
 mod delete;
+mod twins;
 
 pub use delete::{Deleted, delete, delete_node};
+pub use twins::join_twins;
 
 /// Sets of attributes that an element can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

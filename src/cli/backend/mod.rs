@@ -195,9 +195,10 @@ pub(crate) fn merge(
             result => return result,
         }
         from = cib(backend, false)?;
-        let root = patch
+        let mut root = patch
             .apply_unversioned(from.root())
             .map_err(|e| met_another(&e, old, &from, new))?;
+        cib::edit::join_twins(&mut root);
         to = Cib::from_element(root)?;
         cib::check::check_ids(to.root()).map_err(|e| met_another(&e, old, &from, new))?;
     }
@@ -396,6 +397,21 @@ mod tests {
                 .node("node7")
                 .is_some()
         );
+    }
+
+    #[test]
+    fn two_who_make_the_first_set_of_properties_have_both_theirs() {
+        let mut backend = racing(1, set_theirs);
+        let old = cib(&mut backend, false).unwrap();
+        let mut new = old.clone();
+        set_property(&mut new, "ours", Some("1"));
+        merge(&mut backend, "crm", &old, &new).unwrap();
+        assert_eq!(names(&backend), ["ours", "theirs-0"]);
+        let mut again = racing(1, |cib, _| {
+            set_property(cib, "ours", Some("2"));
+        });
+        let failure = merge(&mut again, "crm", &old, &new).unwrap_err();
+        assert_eq!(failure.exit, Exit::Old, "two values of one name: {failure}");
     }
 
     #[test]
