@@ -146,6 +146,19 @@ impl LogState {
             .filter(|_| certificate.covers(identity))
     }
 
+    /// Does the log know a later process of that node, or another of that incarnation (R8)? A session
+    /// with the earlier one may outlast the news by the detection timeout. A view that names it is
+    /// taken by nobody: whoever wrote it down would lead alone, with the longest log, for ever.
+    pub(crate) fn supersedes(&self, identity: &Identity) -> bool {
+        let known = self.last_seen.get(&identity.node);
+        let older = known.is_some_and(|known| {
+            let other = identity.process_boot != known.process_boot;
+            identity.incarnation < known.incarnation
+                || identity.incarnation == known.incarnation && other
+        });
+        older && !mutant::on(Mutant::IncarnationUnchecked)
+    }
+
     /// Has the process' machine booted again since (R10)? Then nothing of it is left in a kernel.
     pub(crate) fn booted_since(&self, identity: &Identity) -> bool {
         self.last_seen.get(&identity.node).is_some_and(|last| {

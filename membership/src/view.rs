@@ -21,6 +21,7 @@ impl Core {
             let prior = self.tip.view.member(peer.node).map(|m| m.identity);
             if let Some(identity) = peer
                 .identity
+                .filter(|id| !self.tip.supersedes(id))
                 .filter(|_| self.admissible(peer.node, with_intents))
             {
                 members.push(member(identity));
@@ -103,9 +104,7 @@ impl Core {
             let Some(known) = self.tip.last_seen.get(&id.node) else {
                 continue;
             };
-            let older = id.incarnation < known.incarnation
-                || (id.incarnation == known.incarnation && id.process_boot != known.process_boot);
-            if older && !mutant::on(Mutant::IncarnationUnchecked) {
+            if self.tip.supersedes(&id) {
                 return Err(format!(
                     "view {} names incarnation {} of node {}, {} is known",
                     view.view_no, id.incarnation, id.node, known.incarnation
