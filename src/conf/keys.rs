@@ -229,6 +229,7 @@ const QUORUM: &[(&str, Fate)] = &[
 ];
 
 const DEVICE: &[(&str, Fate)] = &[
+    ("experimental", Used),
     ("model", Used),
     ("votes", Used),
     ("timeout", Ignored(DETECTOR)),
