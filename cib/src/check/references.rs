@@ -108,13 +108,32 @@ fn constraint_names(element: &Element, names: &Names<'_>, findings: &mut Finding
             &cure,
         );
     }
-    if let Some(node) = element.attr("node")
-        && !names.nodes.contains(node)
-    {
+    let mut nodes: Vec<&str> = element.attr("node").into_iter().collect();
+    named_in_rules(element, &mut nodes, 0);
+    for node in nodes.iter().filter(|n| !names.nodes.contains(**n)) {
         let what = format!("node \"{node}\" is not known");
         findings.warning(element, what, "check its name; it may join later");
     }
 }
+
+/// Nodes that the rules of a constraint name: `#uname eq NODE`.
+fn named_in_rules<'a>(element: &'a Element, nodes: &mut Vec<&'a str>, depth: u32) {
+    if depth > RULE_DEPTH_MAX {
+        return;
+    }
+    for rule in element.all("rule") {
+        let expressions = rule.all("expression").filter(|e| {
+            e.attr("attribute") == Some("#uname")
+                && matches!(e.attr("operation"), Some("eq" | "ne"))
+                && matches!(e.attr("value-source"), None | Some("literal"))
+        });
+        nodes.extend(expressions.filter_map(|e| e.attr("value")));
+        named_in_rules(rule, nodes, depth + 1);
+    }
+}
+
+/// Deepest nesting of rules that is looked at.
+const RULE_DEPTH_MAX: u32 = 32;
 
 fn fencing_level(level: &Element, names: &Names<'_>, findings: &mut Findings) {
     let devices = level.attr("devices").unwrap_or_default();

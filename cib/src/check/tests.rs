@@ -53,6 +53,10 @@ fn constraints() {
             "warning: <rsc_location id=\"l\">: node \"n7\" is not known; check its name; it may join later",
         ),
         (
+            "<rsc_location id=\"l\" rsc=\"vip\"><rule id=\"r\" score=\"1\"><expression id=\"e\" attribute=\"#uname\" operation=\"eq\" value=\"n7\"/></rule></rsc_location>",
+            "warning: <rsc_location id=\"l\">: node \"n7\" is not known; check its name; it may join later",
+        ),
+        (
             "<rsc_location id=\"l\" rsc=\"vip\" node=\"n1\" score=\"lots\"/>",
             "error: <rsc_location id=\"l\">: score=\"lots\" is not a score; write a whole number, INFINITY or -INFINITY",
         ),

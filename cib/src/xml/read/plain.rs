@@ -27,8 +27,9 @@ struct Plain<'a> {
     bytes: &'a [u8],
     at: usize,
     elements_left: usize,
-    /// Of the element at hand, so that its own list is made in the right size.
-    attrs: Vec<(&'a str, &'a str)>,
+    /// Of the element at hand, so that its own list is made in the right size: names, values as
+    /// they stand, and whether these mean just that.
+    attrs: Vec<(&'a str, &'a str, bool)>,
 }
 
 impl<'a> Plain<'a> {
@@ -112,8 +113,12 @@ impl<'a> Plain<'a> {
         };
         self.take(b'>')?;
         let mut attrs = Vec::with_capacity(self.attrs.len());
-        for (name, raw) in &self.attrs {
-            attrs.push(((*name).into(), value(raw)?));
+        for (name, raw, is_literal) in &self.attrs {
+            let value = match is_literal {
+                true => (*raw).into(),
+                false => value(raw)?,
+            };
+            attrs.push(((*name).into(), value));
         }
         let element = Element {
             name: name.into(),
@@ -128,23 +133,27 @@ impl<'a> Plain<'a> {
         self.take(b'=')?;
         self.take(b'"')?;
         let rest = self.bytes.get(self.at..)?;
-        let length = rest.iter().position(|b| matches!(b, b'"' | b'<'))?;
+        let mut length = rest.iter().position(|b| is(*b, SPECIAL))?;
+        let is_literal = rest[length] == b'"';
+        if !is_literal {
+            length = rest.iter().position(|b| matches!(b, b'"' | b'<'))?;
+        }
         let raw = self.text.get(self.at..self.at + length)?;
         self.at += length;
         self.take(b'"')?;
-        let given = self.attrs.iter().any(|(other, _)| *other == name);
+        let given = self.attrs.iter().any(|(other, ..)| *other == name);
         if given || length > ATTR_VALUE_MAX_BYTES {
             return None;
         }
-        self.attrs.push((name, raw));
+        self.attrs.push((name, raw, is_literal));
         Some(())
     }
 
     /// A name of ASCII characters.
     fn name(&mut self) -> Option<&'a str> {
         let rest = self.bytes.get(self.at..)?;
-        let length = rest.iter().position(|b| !is_in_name(*b))?;
-        let begins = rest.first().is_some_and(|b| begins_name(*b));
+        let length = rest.iter().position(|b| !is(*b, IN_NAME))?;
+        let begins = rest.first().is_some_and(|b| is(*b, BEGINS_NAME));
         if !begins || length > NAME_MAX_BYTES {
             return None;
         }
@@ -154,12 +163,8 @@ impl<'a> Plain<'a> {
     }
 }
 
-/// What an attribute's value means.
+/// What an attribute's value means that has references in it.
 fn value(raw: &str) -> Option<Text> {
-    let special = |b: &u8| matches!(b, b'&' | b'\t' | b'\n' | b'\r');
-    if !raw.as_bytes().iter().any(special) {
-        return Some(raw.into());
-    }
     let mut out = String::with_capacity(raw.len());
     let mut rest = raw;
     while let Some(at) = rest.find(['&', '\t', '\n', '\r']) {
@@ -177,13 +182,32 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-fn begins_name(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':')
+/// Whether a byte is of a class; each one of a document is asked for, most of them once.
+fn is(byte: u8, class: u8) -> bool {
+    CLASSES[usize::from(byte)] & class != 0
 }
 
-fn is_in_name(byte: u8) -> bool {
-    begins_name(byte) || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
-}
+const BEGINS_NAME: u8 = 1;
+const IN_NAME: u8 = 1 << 1;
+/// Ends an attribute's value, or means something else in it.
+const SPECIAL: u8 = 1 << 2;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut at = 0_u8;
+    loop {
+        classes[at as usize] = match at {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':' => BEGINS_NAME | IN_NAME,
+            b'0'..=b'9' | b'-' | b'.' => IN_NAME,
+            b'"' | b'<' | b'&' | b'\t' | b'\n' | b'\r' => SPECIAL,
+            _ => 0,
+        };
+        if at == u8::MAX {
+            break classes;
+        }
+        at += 1;
+    }
+};
 
 /// Declarations that need no thought.
 const DECLARATIONS: [&str; 4] = [
