@@ -93,21 +93,32 @@ impl Trouble {
             ),
             Self::Unopened => format!(
                 "node {peer} answers with our authkey's id but nothing opens: \
-                 its cluster_name differs, or someone forges its packets"
+                 its cluster_name differs, or someone forges its packets; write the same \
+                 cluster_name into corosync.conf on both, and restart mainstayd where it was wrong"
             ),
-            Self::ClusterName => format!("node {peer} answers but its cluster_name differs"),
+            Self::ClusterName => format!(
+                "node {peer} answers but its cluster_name differs: write the same into corosync.conf \
+                 on both, and restart mainstayd where it was wrong"
+            ),
             Self::Versions { ours, theirs } => {
                 format!(
-                    "node {peer} speaks protocol {theirs}, this node {ours}: install a version of \
+                    "node {peer} speaks protocol {theirs}, spoken here is {ours}: install a version of \
                      mainstay on one of them that has a protocol in common with the other"
                 )
             }
-            Self::Stale { known, offered } => Reject::StaleIncarnation {
-                known: *known,
-                offered: *offered,
+            Self::Stale { known, offered } => {
+                let refused = Reject::StaleIncarnation {
+                    known: *known,
+                    offered: *offered,
+                };
+                format!("{refused}; {CLONE_CURE}")
             }
-            .to_string(),
-            Self::RefusesUs(refusal) => format!("node {peer} refuses this node: {refusal}"),
+            Self::RefusesUs(refusal @ Refusal::Other { .. }) => {
+                format!("node {peer} refuses this node: {refusal}; install the version it runs")
+            }
+            Self::RefusesUs(refusal) => {
+                format!("node {peer} refuses this node: {refusal}; {CLONE_CURE}")
+            }
             Self::CrossedLinks {
                 sent_on,
                 arrived_on,
@@ -150,6 +161,10 @@ impl Trouble {
         )
     }
 }
+
+/// What is to be done about two processes of one node.
+const CLONE_CURE: &str = "if two machines run as this node, shut the wrong one down or give it a \
+    nodeid of its own on all nodes; one whose disk was set back fetches what it lacks by itself";
 
 /// How many packets were refused, by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -174,6 +174,11 @@ impl Endpoint {
         versions.min = versions.min.max(min.min(versions.max));
     }
 
+    /// Speaks other versions than this build does: for who plays an older or newer release.
+    pub fn speak(&mut self, versions: VersionRange) {
+        self.local.terms.versions = versions;
+    }
+
     /// Versions that this end speaks.
     pub fn versions(&self) -> VersionRange {
         self.local.terms.versions
@@ -358,11 +363,6 @@ impl Endpoint {
             .and_then(|peer| peer.sending(me))
             .expect("is up")
             .exhaust();
-    }
-
-    #[cfg(test)]
-    pub(crate) fn speak(&mut self, versions: VersionRange) {
-        self.local.terms.versions = versions;
     }
 
     /// The checks that need no peer.

@@ -131,7 +131,7 @@ pub enum Reject {
         src: NodeId,
     },
     /// The peer speaks no version that we speak.
-    #[error("node {peer} speaks protocol {theirs}, this node {ours}: no version in common")]
+    #[error("node {peer} speaks protocol {theirs}, spoken here is {ours}: no version in common")]
     VersionRange {
         /// The sender.
         peer: NodeId,

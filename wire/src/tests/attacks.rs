@@ -348,7 +348,7 @@ fn no_common_version_is_refused_with_both_ranges() {
     let text = at(1, 2).unwrap().describe(NodeId(2));
     assert_eq!(
         text,
-        "node 2 speaks protocol 2 to 4, this node 1: install a version of mainstay on one of them \
+        "node 2 speaks protocol 2 to 4, spoken here is 1: install a version of mainstay on one of them \
          that has a protocol in common with the other"
     );
 }
