@@ -11,6 +11,8 @@ use crate::journal::{Writes, to_batch};
 /// Writes in preparation, over what the engine holds.
 pub(crate) struct Stage<'a> {
     db: &'a sled::Db,
+    /// On their way to the engine, before these.
+    pending: Option<&'a Writes>,
     writes: Writes,
 }
 
@@ -18,7 +20,16 @@ impl<'a> Stage<'a> {
     pub(crate) fn new(db: &'a sled::Db) -> Self {
         Self {
             db,
+            pending: None,
             writes: Writes::new(),
+        }
+    }
+
+    /// As [`Stage::new`], over what the engine will hold when it has `pending`, too.
+    pub(crate) fn over(db: &'a sled::Db, pending: &'a Writes) -> Self {
+        Self {
+            pending: Some(pending),
+            ..Self::new(db)
         }
     }
 
@@ -77,6 +88,10 @@ impl<'a> Stage<'a> {
         self.writes
             .range_mut(from.clone()..=to.clone())
             .for_each(|(_, write)| *write = None);
+        if let Some(pending) = self.pending {
+            let keys = pending.range(from.clone()..=to.clone());
+            self.writes.extend(keys.map(|(key, _)| (key.clone(), None)));
+        }
         for key in self.db.range(from..=to).keys() {
             let key = key.map_err(|e| engine("listing keys", e))?;
             self.writes.insert(key.to_vec(), None);

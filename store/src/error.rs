@@ -237,4 +237,7 @@ fn holder(pid: Option<u32>) -> String {
 pub const RESET_COMMAND: &str = "mainstay store reset --yes-lose-state";
 
 /// First line of the marker file.
-pub(crate) const FORMAT_NAME: &str = "mainstay-store 1";
+pub(crate) const FORMAT_NAME: &str = "mainstay-store 2";
+
+/// The one before it: the same without the file of commits beside the engine.
+pub(crate) const FORMAT_BEFORE: &str = "mainstay-store 1";

@@ -60,11 +60,12 @@ enum Line {
 }
 
 impl Store {
-    /// Writes everything as text.
+    /// Writes everything as text, after [`Store::settle`].
     ///
     /// # Errors
-    /// Writing or reading failed, or a value is damaged.
-    pub fn export(&self, out: &mut dyn Write) -> Result<ExportSummary, StoreError> {
+    /// Writing or reading failed, or a value is damaged; otherwise as [`Store::settle`].
+    pub fn export(&mut self, out: &mut dyn Write) -> Result<ExportSummary, StoreError> {
+        self.settle()?;
         let mut writer = Writer { out, lines: 0 };
         let mut summary = ExportSummary::default();
         let single = |kind| read_single(&self.db, kind);
@@ -110,7 +111,7 @@ impl Store {
 /// # Errors
 /// The store is in use or does not open; otherwise as [`Store::export`].
 pub fn export(dir: &Path, out: &mut dyn Write) -> Result<ExportSummary, OpenError> {
-    let opened = Store::open(dir, &OpenOptions::default())?;
+    let mut opened = Store::open(dir, &OpenOptions::default())?;
     Ok(opened.store.export(out)?)
 }
 

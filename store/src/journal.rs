@@ -33,9 +33,17 @@ pub(crate) fn fits(writes: &Writes) -> bool {
     writes.iter().map(cost).sum::<usize>() <= PIECE_BYTES
 }
 
+/// Do both fit one barrier, the newer in the place of the older?
+pub(crate) fn fit_together(older: &Writes, newer: &Writes) -> bool {
+    let replaced = older.iter().filter(|(key, _)| newer.contains_key(*key));
+    let older: usize = older.iter().map(cost).sum();
+    let newer: usize = newer.iter().map(cost).sum();
+    older + newer - replaced.map(cost).sum::<usize>() <= PIECE_BYTES
+}
+
 /// Makes the writes durable outside the engine.
 pub(crate) fn write(dir: &Path, journal: &Journal) -> Result<(), StoreError> {
-    replace_file(&dir.join(JOURNAL_FILE), &journal.encode())?;
+    replace_file(&dir.join(JOURNAL_FILE), &journal.encode(MAGIC))?;
     sync_dir(dir)
 }
 
@@ -43,7 +51,7 @@ pub(crate) fn write(dir: &Path, journal: &Journal) -> Result<(), StoreError> {
 pub(crate) fn read(dir: &Path) -> Result<Option<Journal>, StoreError> {
     let path = dir.join(JOURNAL_FILE);
     match fs::read(&path) {
-        Ok(bytes) => Ok(Journal::decode(&bytes)),
+        Ok(bytes) => Ok(Journal::decode(&bytes, MAGIC)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(StoreError::io("reading", &path, error)),
     }
@@ -111,6 +119,14 @@ pub(crate) fn to_batch(writes: Writes) -> sled::Batch {
     batch
 }
 
+/// Length of the writes as they stand behind a header, in bytes.
+pub(crate) fn body_bytes(writes: &Writes) -> usize {
+    let one = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| {
+        1 + key.len() + 4 + value.as_ref().map_or(0, Vec::len)
+    };
+    writes.iter().map(one).sum()
+}
+
 /// What a write costs the engine at least: a deletion rewrites a page as well.
 fn cost((key, value): (&Vec<u8>, &Option<Vec<u8>>)) -> usize {
     let len = key.len() + value.as_ref().map_or(0, Vec::len);
@@ -118,8 +134,8 @@ fn cost((key, value): (&Vec<u8>, &Option<Vec<u8>>)) -> usize {
 }
 
 impl Journal {
-    fn encode(&self) -> Vec<u8> {
-        let mut body = Vec::new();
+    pub(crate) fn encode(&self, magic: [u8; 8]) -> Vec<u8> {
+        let mut body = Vec::with_capacity(body_bytes(&self.writes));
         for (key, value) in &self.writes {
             body.push(key.len() as u8);
             body.extend_from_slice(key);
@@ -128,7 +144,7 @@ impl Journal {
             body.extend_from_slice(value.as_deref().unwrap_or_default());
         }
         let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
-        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&magic);
         bytes.extend_from_slice(&self.batches.to_le_bytes());
         bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
         let crc = crc32c(&[&bytes, &body]);
@@ -137,10 +153,11 @@ impl Journal {
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    /// `None` where it is not whole.
+    pub(crate) fn decode(bytes: &[u8], magic: [u8; 8]) -> Option<Self> {
         let (header, mut body) = bytes.split_at_checked(HEADER_BYTES)?;
         let (signed, crc) = header.split_at(HEADER_BYTES - 4);
-        let sound = signed[..8] == MAGIC
+        let sound = signed[..8] == magic
             && u64_at(signed, 16) == body.len() as u64
             && crc32c(&[signed, body]) == u32_at(crc, 0);
         if !sound {
@@ -171,7 +188,7 @@ pub(crate) const JOURNAL_FILE: &str = "journal";
 const MAGIC: [u8; 8] = *b"MSjrnl01";
 
 /// Magic, batches, length of the body, checksum.
-const HEADER_BYTES: usize = 28;
+pub(crate) const HEADER_BYTES: usize = 28;
 
 /// Length that says that the key is deleted; no value is so long.
 const DELETED: u32 = u32::MAX;
@@ -228,11 +245,11 @@ mod tests {
     proptest! {
         #[test]
         fn a_damaged_one_counts_as_none(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
-            let mut bytes = journal().encode();
+            let mut bytes = journal().encode(MAGIC);
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
-            prop_assert_eq!(Journal::decode(&bytes), None);
-            prop_assert_eq!(Journal::decode(&bytes[..at]), None);
+            prop_assert_eq!(Journal::decode(&bytes, MAGIC), None);
+            prop_assert_eq!(Journal::decode(&bytes[..at], MAGIC), None);
         }
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! One thread owns a [`Store`] and blocks in it: a commit takes milliseconds, on a busy disk tens.
 
+mod ahead;
 mod barrier;
 mod chunks;
 mod crc32c;
@@ -45,6 +46,7 @@ pub use space::{SIZE_ALARM_BYTES, Usage};
 pub use verify::{Problem, VerifyReport, verify};
 pub use watch::Trouble;
 
+use ahead::Ahead;
 use barrier::Barrier;
 use chunks::Stage;
 use envelope::Kind;
@@ -125,10 +127,13 @@ pub struct Store {
     dir: PathBuf,
     db: sled::Db,
     barrier: Barrier,
+    ahead: Ahead,
     slots: Slots,
     position: Position,
     versions: Vec<u64>,
     batches: u64,
+    /// A commit hint that came alone and is not on the disk yet.
+    hint: Option<u64>,
     poison: Option<String>,
     skip_barrier: bool,
     watch: Option<Watch>,
@@ -146,7 +151,9 @@ impl Store {
         recover::open(dir, options)
     }
 
-    /// Writes `batch` and returns when it is on disk: one barrier however long the batch is.
+    /// Writes `batch` and returns when it is on disk: one barrier however long the batch is. Nothing
+    /// but a [`Op::CommitHint`], which is safe to lose, gets there with the next batch, or by
+    /// [`Store::settle`].
     ///
     /// # Errors
     /// [`StoreError::Refused`] leaves everything as it was. After any other error
@@ -191,6 +198,30 @@ impl Store {
     pub fn watch(&mut self, tell: impl Fn(Trouble) + Send + 'static) -> std::io::Result<()> {
         self.watch = Some(Watch::start(&self.dir, watch::COMMIT_PATIENCE, tell)?);
         Ok(())
+    }
+
+    /// Brings into the engine what is on the disk beside it. Nobody has to wait for this: call it
+    /// when the disk is idle. A store that is closed does it by itself, and the next opening does
+    /// it for one that was not.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn settle(&mut self) -> Result<(), StoreError> {
+        if let Some(cause) = &self.poison {
+            let cause = cause.clone();
+            return Err(StoreError::Poisoned { cause });
+        }
+        self.begin();
+        let result = catch_unwind(AssertUnwindSafe(|| self.drain()))
+            .unwrap_or_else(|panic| Err(engine::panicked("settling", panic.as_ref())));
+        let result = result.and(self.end());
+        result.inspect_err(|error| self.poison(error))
+    }
+
+    /// There is something that the engine does not have.
+    #[must_use]
+    pub fn unsettled(&self) -> bool {
+        self.hint.is_some() || !self.ahead.pending().is_empty()
     }
 
     fn begin(&self) {
@@ -242,7 +273,15 @@ impl Store {
     }
 
     fn try_commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if let [Op::CommitHint { seq }] = batch.ops[..] {
+            self.hint = Some(seq);
+            return Ok(());
+        }
         let plan = self.plan(batch)?;
+        let beside = batch.ops.iter().all(Op::may_go_ahead) && journal::fits(&plan.writes);
+        if !(beside && self.ahead.takes(&plan.writes)) {
+            self.drain()?;
+        }
         if let Some(safety) = plan.safety {
             self.slots.write(&Slot {
                 generation: plan.generation,
@@ -250,29 +289,61 @@ impl Store {
                 safety,
             })?;
         }
-        let path = self.dir.join(engine::ENGINE_DIR);
-        if journal::fits(&plan.writes) {
-            journal::apply_piece(&self.db, &self.barrier, &path, plan.writes)?;
+        if beside {
+            self.ahead.write(self.batches + 1, plan.writes)?;
         } else {
-            let batches = self.batches + 1;
-            let writes = plan.writes.clone();
-            journal::write(&self.dir, &Journal { batches, writes })?;
-            journal::apply(&self.db, &self.barrier, &path, plan.writes)?;
-            journal::remove(&self.dir);
+            self.give_engine(plan.writes)?;
         }
+        self.hint = None;
         self.batches += 1;
         self.position = plan.position;
         self.versions = plan.versions;
         self.slots.write_head(self.batches)
     }
 
+    fn give_engine(&mut self, writes: Writes) -> Result<(), StoreError> {
+        let path = self.dir.join(engine::ENGINE_DIR);
+        if journal::fits(&writes) {
+            return journal::apply_piece(&self.db, &self.barrier, &path, writes);
+        }
+        let journal = Journal {
+            batches: self.batches + 1,
+            writes,
+        };
+        journal::write(&self.dir, &journal)?;
+        journal::apply(&self.db, &self.barrier, &path, journal.writes)?;
+        journal::remove(&self.dir);
+        Ok(())
+    }
+
+    /// The engine gets what it lacks, all of it behind one barrier, and the hint that waits.
+    fn drain(&mut self) -> Result<(), StoreError> {
+        if !self.unsettled() {
+            return Ok(());
+        }
+        let mut writes = self.ahead.pending().clone();
+        if let Some(seq) = self.hint {
+            let mut stage = Stage::new(&self.db);
+            stage.put_single(Kind::Hint, seq, &[]);
+            writes.extend(stage.into_writes());
+        }
+        let path = self.dir.join(engine::ENGINE_DIR);
+        journal::apply_piece(&self.db, &self.barrier, &path, writes)?;
+        self.ahead.settled();
+        self.hint = None;
+        Ok(())
+    }
+
     /// Checks the whole batch and lays out its writes; changes nothing.
     fn plan(&self, batch: &Batch) -> Result<Plan, StoreError> {
-        let mut stage = Stage::new(&self.db);
+        let mut stage = Stage::over(&self.db, self.ahead.pending());
         let mut position = self.position;
         let mut versions = self.versions.clone();
         let mut safety = None;
         let generation = self.slots.generation() + 1;
+        if let Some(seq) = self.hint {
+            stage.put_single(Kind::Hint, seq, &[]);
+        }
         for op in &batch.ops {
             match op {
                 Op::Safety(bytes) => {
@@ -312,10 +383,27 @@ impl Store {
     }
 }
 
+impl Op {
+    /// What is small and read only at the opening need not be in the engine before then.
+    fn may_go_ahead(&self) -> bool {
+        match self {
+            Self::Safety(_) | Self::AppendLog { .. } | Self::CommitHint { .. } => true,
+            Self::TruncateLog { .. }
+            | Self::Snapshot { .. }
+            | Self::CibVersion(_)
+            | Self::Healed => false,
+        }
+    }
+}
+
 impl Drop for Store {
     /// The engine syncs when it closes, and panics or hangs where the disk has failed: after a
     /// failure it is left open until the process ends.
     fn drop(&mut self) {
+        if self.poison.is_none() {
+            // What fails here fails the next opening, which does it again.
+            let _ = self.settle();
+        }
         if self.poison.is_some() {
             std::mem::forget(self.db.clone());
         }

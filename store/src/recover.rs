@@ -9,11 +9,12 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::ahead::{self, Ahead};
 use crate::barrier::{Barrier, replace_file, sync_dir};
 use crate::chunks::{Stage, read_single};
 use crate::engine::{self, ENGINE_DIR};
 use crate::envelope::Kind;
-use crate::error::{FORMAT_NAME, OpenError, StoreError};
+use crate::error::{FORMAT_BEFORE, FORMAT_NAME, OpenError, StoreError};
 use crate::lock::Lock;
 use crate::log;
 use crate::meta::{self, SlotState, Slots};
@@ -22,7 +23,7 @@ use crate::{OpenOptions, Opened, Store, journal, space, watch};
 
 mod examine;
 
-pub(crate) use examine::finish_large_commit;
+pub(crate) use examine::finish_commits;
 use examine::{Found, examine_or_replace};
 
 /// What came back from the disk.
@@ -117,6 +118,7 @@ pub fn reset(dir: &Path) -> Result<PathBuf, OpenError> {
         mirror::XML_FILE,
         mirror::SIG_FILE,
         journal::JOURNAL_FILE,
+        ahead::AHEAD_FILE,
         FORMAT_FILE,
     ] {
         move_into(&dir.join(name), &aside)?;
@@ -169,14 +171,17 @@ fn finish(
     let (rung, found) = examine_or_replace(dir, options, &before, rung)?;
     journal::remove(dir);
     let slots = Slots::open(dir, &before.slots)?;
+    let ahead = Ahead::open(dir, options.skip_barrier)?;
     let barrier = Barrier::open(&dir.join(ENGINE_DIR), options.skip_barrier)?;
     let mut store = Store {
         dir: dir.to_owned(),
         position: found.contents.position(),
         versions: found.versions.clone(),
         batches: found.batches,
+        hint: None,
         db: rung.db,
         barrier,
+        ahead,
         slots,
         poison: None,
         skip_barrier: options.skip_barrier,
@@ -215,17 +220,24 @@ fn finish(
 struct Before {
     /// Marker: store uuid.
     uuid: Option<String>,
+    /// The marker is of the format before this one.
+    old_format: bool,
     slots: [SlotState; 2],
     head_batches: u64,
+    /// Batches that the file of commits beside the database names.
+    ahead_batches: u64,
     mirror: MirrorState,
 }
 
 impl Before {
     fn look(dir: &Path) -> Result<Self, OpenError> {
+        let marker = read_format(dir)?;
         Ok(Self {
-            uuid: read_format(dir)?,
+            old_format: marker.as_ref().is_some_and(|(old, _)| *old),
+            uuid: marker.map(|(_, uuid)| uuid),
             slots: meta::read_slots(dir),
             head_batches: meta::read_head(dir),
+            ahead_batches: ahead::read(dir)?.batches_min,
             mirror: mirror::read(dir),
         })
     }
@@ -244,7 +256,7 @@ impl Before {
     /// Batches the database must have at least.
     fn batches_min(&self) -> u64 {
         let slot = meta::newest(&self.slots).map_or(0, |slot| slot.batches);
-        slot.max(self.head_batches)
+        slot.max(self.head_batches).max(self.ahead_batches)
     }
 
     fn notices(&self) -> Vec<String> {
@@ -414,7 +426,7 @@ fn settle(
     store.barrier.sync_names(&engine_dir)?;
     repair_slots(store, found, before)?;
     store.slots.write_head(store.batches)?;
-    if before.uuid.is_none() {
+    if before.uuid.is_none() || before.old_format {
         // The marker vouches for what it stands beside: those names are on the disk before its own.
         if !options.skip_barrier {
             sync_dir(&dir)?;
@@ -465,8 +477,9 @@ fn create_dirs(dir: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Reads the marker: the store's uuid, `None` before the first start.
-fn read_format(dir: &Path) -> Result<Option<String>, OpenError> {
+/// Reads the marker: whether it is of the format before, and the store's uuid; `None` before the
+/// first start.
+fn read_format(dir: &Path) -> Result<Option<(bool, String)>, OpenError> {
     let path = dir.join(FORMAT_FILE);
     let text = match fs::read(&path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -477,7 +490,8 @@ fn read_format(dir: &Path) -> Result<Option<String>, OpenError> {
     let first = lines.next().unwrap_or_default();
     let uuid = lines.next().and_then(|line| line.strip_prefix("uuid "));
     match uuid {
-        Some(uuid) if first == FORMAT_NAME => Ok(Some(uuid.to_owned())),
+        Some(uuid) if first == FORMAT_NAME => Ok(Some((false, uuid.to_owned()))),
+        Some(uuid) if first == FORMAT_BEFORE => Ok(Some((true, uuid.to_owned()))),
         _ => Err(OpenError::Format {
             dir: dir.to_owned(),
             found: first.to_owned(),

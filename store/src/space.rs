@@ -60,6 +60,7 @@ impl Store {
     }
 
     fn try_compact(&mut self) -> Result<(), StoreError> {
+        self.drain()?;
         let [current, new, old] = engine_dirs(&self.dir);
         remove_dir(&new)?;
         let fresh = open_fresh(&new)?;

@@ -12,7 +12,7 @@ use crate::lock::Lock;
 use crate::log;
 use crate::meta::{self, SlotState};
 use crate::mirror::{self, MirrorState};
-use crate::recover::finish_large_commit;
+use crate::recover::finish_commits;
 use crate::space::{copy_files, remove_dir};
 use crate::{OpenOptions, Store};
 
@@ -55,12 +55,13 @@ impl fmt::Display for Problem {
 }
 
 impl Store {
-    /// Reads and checks everything (a scrub); changes nothing. Takes as long as reading it all:
-    /// call it at a quiet time.
+    /// Reads and checks everything (a scrub), after [`Store::settle`]; changes nothing else. Takes
+    /// as long as reading it all: call it at a quiet time.
     ///
     /// # Errors
-    /// Reading failed; damage is not an error but a problem in the report.
-    pub fn verify(&self) -> Result<VerifyReport, StoreError> {
+    /// Reading failed, or as [`Store::settle`]; damage is not an error but a problem in the report.
+    pub fn verify(&mut self) -> Result<VerifyReport, StoreError> {
+        self.settle()?;
         let mut report = VerifyReport::default();
         report.database(&self.db)?;
         report.files(&self.dir);
@@ -89,7 +90,7 @@ fn verify_copy(dir: &Path, copy: &Path) -> Result<VerifyReport, OpenError> {
         copy_files(&engine_dir, copy)?;
         match engine::open(copy)? {
             Ok(db) => {
-                finish_large_commit(dir, copy, &db, &OpenOptions::default())?;
+                finish_commits(dir, copy, &db, &OpenOptions::default())?;
                 report.database(&db)?;
             }
             Err(cause) => report.problem("database", format!("does not open: {cause}")),

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use store::{Batch, Health, Mirror, Op, OpenError, OpenOptions, Opened, Store};
+use store::{Batch, Health, Mirror, Op, OpenError, OpenOptions, Opened, Recovered, Store};
 
 fn try_open(dir: &Path) -> Result<Opened, OpenError> {
     Store::open(dir, &OpenOptions::default())
@@ -49,7 +49,7 @@ fn flip(path: &Path, at: usize) {
     fs::write(path, bytes).expect("write");
 }
 
-fn sizes(store: &Store) -> (u64, usize) {
+fn sizes(store: &mut Store) -> (u64, usize) {
     let report = store.verify().expect("verify");
     (report.generation, report.problems.len())
 }
@@ -65,12 +65,12 @@ fn one_damaged_slot_is_repaired_and_told() {
         let dir = filled(true, false);
         flip(&slot(dir.path(), number), 33);
         assert_eq!(store::verify(dir.path()).expect("verify").problems.len(), 1);
-        let Opened { store, state } = open(dir.path());
+        let Opened { mut store, state } = open(dir.path());
         assert_eq!(state.health, Health::Sound);
         assert_eq!(state.safety.as_deref(), Some(PROMISE));
         let name = format!("safety slot meta.{number} was damaged (checksum mismatch)");
         assert_eq!(state.notices, vec![name]);
-        assert_eq!(sizes(&store), (20, 0));
+        assert_eq!(sizes(&mut store), (20, 0));
         drop(store);
         assert_eq!(open(dir.path()).state.notices, Vec::<String>::new());
     }
@@ -80,12 +80,12 @@ fn one_damaged_slot_is_repaired_and_told() {
 fn both_slots_gone_leave_the_database_but_not_the_vote() {
     let dir = filled(true, false);
     fs::remove_dir_all(dir.path().join("state")).expect("remove");
-    let Opened { store, state } = open(dir.path());
+    let Opened { mut store, state } = open(dir.path());
     let cause = "both safety slots are gone".to_owned();
     assert_eq!(state.health, Health::Damaged { cause });
     assert_eq!(state.safety.as_deref(), Some(PROMISE));
     assert_eq!(state.log.len(), 20);
-    assert_eq!(sizes(&store), (20, 0));
+    assert_eq!(sizes(&mut store), (20, 0));
     drop(store);
     let health = open(dir.path()).state.health;
     assert!(
@@ -107,6 +107,8 @@ fn a_lost_database_keeps_promise_and_mirror_and_never_votes_until_healed() {
         let mut bytes = fs::read(&file).expect("read");
         damage(&mut bytes);
         fs::write(&file, bytes).expect("write");
+        // It has all of so short a history.
+        fs::remove_file(dir.path().join("ahead")).expect("remove");
         let mut opened = open(dir.path());
         let health = &opened.state.health;
         assert!(health.degraded(), "{name}: {health:?}");
@@ -192,6 +194,17 @@ fn a_reset_store_starts_anew_and_keeps_the_old_aside() {
 
 #[test]
 fn an_older_database_is_noticed() {
+    for (beside, sound) in [(true, true), (false, false)] {
+        let state = with_older_database(beside);
+        assert_eq!(state.health == Health::Sound, sound, "{:?}", state.health);
+        let cause = state.health.cause().unwrap_or("1 batches, 2 were on disk");
+        assert!(cause.contains("were on disk"), "{cause}");
+        assert_eq!(state.log.len(), if sound { 21 } else { 20 });
+    }
+}
+
+/// A store whose database lacks the last commit, which may lie beside it.
+fn with_older_database(beside: bool) -> Recovered {
     let dir = filled(true, false);
     let old = dir.path().join("old");
     fs::create_dir(&old).expect("create");
@@ -208,13 +221,59 @@ fn an_older_database_is_noticed() {
     drop(store);
     fs::remove_dir_all(dir.path().join("db")).expect("remove");
     fs::rename(&old, dir.path().join("db")).expect("rename");
+    if !beside {
+        fs::remove_file(dir.path().join("ahead")).expect("remove");
+    }
+    open(dir.path()).state
+}
+
+/// The engine lacks commits, and of those beside it one in the middle is damaged: what follows it is
+/// not taken, and missed.
+#[test]
+fn a_hole_in_the_commits_beside_the_database_is_noticed() {
+    let dir = filled(true, false);
+    let old = tempfile::tempdir().expect("directory");
+    copy_tree(&dir.path().join("db"), old.path());
+    let mut store = open(dir.path()).store;
+    for seq in 21..=25 {
+        let record = vec![seq as u8; 10];
+        let ops = vec![Op::AppendLog { seq, record }];
+        store.commit(&Batch { ops }).expect("commit");
+    }
+    drop(store);
+    fs::remove_dir_all(dir.path().join("db")).expect("remove");
+    copy_tree(old.path(), &dir.path().join("db"));
+    // It would tell, too.
+    fs::remove_file(dir.path().join("state/head")).expect("remove");
+    flip(&dir.path().join("ahead"), 2 * 4_096 + 40);
     let state = open(dir.path()).state;
     let cause = state.health.cause().expect("degraded").to_owned();
-    assert!(
-        cause.contains("20 batches") || cause.contains("were on disk"),
-        "{cause}"
-    );
-    assert_eq!(state.log.len(), 20);
+    assert!(cause.contains("22 batches, 25 were on disk"), "{cause}");
+    assert_eq!(state.log.len(), 22);
+    // And it stays so, whatever else is written.
+    let mut store = open(dir.path()).store;
+    let record = vec![1; 10];
+    let ops = vec![Op::AppendLog { seq: 23, record }];
+    store.commit(&Batch { ops }).expect("commit");
+    drop(store);
+    let state = open(dir.path()).state;
+    assert!(state.health.degraded());
+    assert_eq!(state.log.len(), 23);
+}
+
+#[test]
+fn a_store_of_the_format_before_is_read_and_written_on() {
+    let dir = filled(true, true);
+    fs::remove_file(dir.path().join("ahead")).expect("remove");
+    let marker = fs::read_to_string(dir.path().join("FORMAT")).expect("read");
+    let before = marker.replace("store 2", "store 1");
+    assert_ne!(before, marker);
+    fs::write(dir.path().join("FORMAT"), before).expect("write");
+    let state = open(dir.path()).state;
+    assert_eq!((state.health, state.log.len()), (Health::Sound, 20));
+    assert_eq!(state.notices, Vec::<String>::new());
+    let now = fs::read_to_string(dir.path().join("FORMAT")).expect("read");
+    assert_eq!(now, marker);
 }
 
 /// Some leave a database that opens and cannot be read without a panic of the engine.

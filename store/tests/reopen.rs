@@ -285,3 +285,59 @@ fn a_sound_store_verifies() {
     drop(store);
     assert_eq!(store::verify(dir.path()).expect("verify"), online);
 }
+
+/// What goes beside the engine, and a hint alone, are there again whether the store was settled,
+/// closed or left as it was.
+#[test]
+fn what_the_engine_lacks_comes_back() {
+    for end in 0..3 {
+        let dir = tempfile::tempdir().expect("directory");
+        let mut store = open(dir.path()).store;
+        assert!(!store.unsettled());
+        for seq in 1..=40 {
+            commit(&mut store, vec![append(seq)]);
+            commit(&mut store, vec![Op::CommitHint { seq }]);
+        }
+        // It replaces a record that the engine may not have.
+        let another = b"another".to_vec();
+        let replaced = Op::AppendLog {
+            seq: 40,
+            record: another.clone(),
+        };
+        commit(&mut store, vec![replaced]);
+        assert!(store.unsettled());
+        let image = tempfile::tempdir().expect("directory");
+        match end {
+            0 => copy_dir(dir.path(), image.path()),
+            1 => {
+                store.settle().expect("settle");
+                assert!(!store.unsettled());
+                copy_dir(dir.path(), image.path());
+            }
+            _ => {
+                drop(store);
+                copy_dir(dir.path(), image.path());
+            }
+        }
+        let state = open(image.path()).state;
+        assert_eq!(state.health, Health::Sound, "{end}");
+        let mut log: Vec<_> = (1..=40).map(|seq| (seq, record(seq))).collect();
+        log[39].1 = another;
+        assert_eq!(state.log, log, "{end}");
+        assert_eq!(state.commit_hint, 40, "{end}");
+    }
+}
+
+/// As a killed process leaves it: what the kernel has is there.
+fn copy_dir(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).expect("list") {
+        let entry = entry.expect("entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            std::fs::create_dir_all(&target).expect("directory");
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copy");
+        }
+    }
+}

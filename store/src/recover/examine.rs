@@ -12,7 +12,7 @@ use crate::error::{OpenError, StoreError};
 use crate::log::{self, Contents};
 use crate::meta;
 use crate::mirror::MirrorState;
-use crate::{OpenOptions, history, journal};
+use crate::{OpenOptions, ahead, history, journal};
 
 /// What the database holds and what it is worth.
 pub(super) struct Found {
@@ -28,14 +28,19 @@ pub(super) struct Found {
     pub(super) notices: Vec<String>,
 }
 
-/// A large commit of which a part may be in the database gets there whole. One that the database
-/// is too old for is not looked at: what lies between is lost, and that is told.
-pub(crate) fn finish_large_commit(
+/// Commits that were on the disk beside the database get there, in their order: small ones, and a
+/// large one of which a part may be there already. What the database is too old for is not looked
+/// at: what lies between is lost, and that is told.
+pub(crate) fn finish_commits(
     dir: &Path,
     engine_dir: &Path,
     db: &sled::Db,
     options: &OpenOptions,
 ) -> Result<(), StoreError> {
+    let barrier = Barrier::open(engine_dir, options.skip_barrier)?;
+    ahead::finish(&ahead::read(dir)?.records, db, |piece| {
+        journal::apply_piece(db, &barrier, engine_dir, piece)
+    })?;
     let Some(journal) = journal::read(dir)? else {
         return Ok(());
     };
@@ -48,7 +53,6 @@ pub(crate) fn finish_large_commit(
     if batches + 1 != journal.batches {
         return Ok(());
     }
-    let barrier = Barrier::open(engine_dir, options.skip_barrier)?;
     journal::apply(db, &barrier, engine_dir, journal.writes)
 }
 
@@ -61,9 +65,9 @@ pub(super) fn examine_or_replace(
     rung: Rung,
 ) -> Result<(Rung, Found), OpenError> {
     let reading = || {
-        if rung.fallen.is_none() {
+        if matches!(rung.fallen, None | Some(Fallen::WithoutSnapshots(_))) {
             let engine_dir = dir.join(ENGINE_DIR);
-            finish_large_commit(dir, &engine_dir, &rung.db, options)?;
+            finish_commits(dir, &engine_dir, &rung.db, options)?;
         }
         examine(&rung, before)
     };

@@ -41,6 +41,19 @@ fn no_power_cut_loses_an_acknowledged_commit() {
     assert_eq!(failures, Vec::<String>::new(), "of {states} states");
 }
 
+/// What lies beside the engine, before, while and after the engine gets it.
+#[test]
+fn no_power_cut_loses_what_lies_beside_the_engine() {
+    let Some(recording) = Recording::make(History::Beside, false) else {
+        return;
+    };
+    let barriers = engine_syncs(&recording.events);
+    assert!(barriers >= 5, "the engine gets it {barriers} times");
+    let states = number("STORE_CRASH_STATES", 300) / 12;
+    let failures = recording.replay(states, number("STORE_CRASH_SEED", 1));
+    assert_eq!(failures, Vec::<String>::new(), "of {states} states");
+}
+
 /// The engine takes for stable what it passed to the kernel, says so in the header of its next
 /// segment, and believes that when it opens: no barrier of ours may stand more than a segment apart.
 #[test]
@@ -137,11 +150,11 @@ fn no_kill_loses_an_acknowledged_commit() {
     for kill in 0..kills {
         let acked = run_and_kill(&dir, &mut random);
         let opened = Store::open(&dir, &OpenOptions::default());
-        let opened = opened
+        let mut opened = opened
             .unwrap_or_else(|e| panic!("kill {kill}: {e}; kept in {}", keep_tree(&dir).display()));
         there = workload::check(
             History::Small,
-            &opened.store,
+            &mut opened.store,
             &opened.state,
             acked.unwrap_or(there),
         )
@@ -202,8 +215,8 @@ fn run_on_failing_disk(shim: &Path, fault: &str) -> (String, bool) {
         .env("STORE_SHIM_FAULT", fault);
     let (text, ended) = run_for(command, CHILD_WAIT);
     let acked = record::ack(&text).unwrap_or(20);
-    let opened = Store::open(&dir, &OpenOptions::default()).expect("disk is well again");
-    workload::check(History::Small, &opened.store, &opened.state, acked)
+    let mut opened = Store::open(&dir, &OpenOptions::default()).expect("disk is well again");
+    workload::check(History::Small, &mut opened.store, &opened.state, acked)
         .unwrap_or_else(|e| panic!("{fault}: {text}{e}"));
     (text, ended)
 }
@@ -252,7 +265,7 @@ impl Recording {
         let dir = place.path().join("store");
         fs::create_dir(&dir).expect("directory");
         let commits = match history {
-            History::Small => number("STORE_CRASH_COMMITS", COMMITS),
+            History::Small | History::Beside => number("STORE_CRASH_COMMITS", COMMITS),
             History::Large => LARGE_COMMITS,
         };
         let raw = record(history, &dir, commits, skip_barrier)?;
@@ -443,16 +456,35 @@ fn synced_before_written(events: &[Event]) -> bool {
     false
 }
 
+/// How often the engine's file is synced.
+fn engine_syncs(events: &[Event]) -> usize {
+    let mut engine = Vec::new();
+    let mut syncs = 0;
+    for event in events {
+        match event {
+            Event::Open { fd, path, .. } => {
+                engine.retain(|known| known != fd);
+                if path.ends_with("db/db") {
+                    engine.push(*fd);
+                }
+            }
+            Event::Sync { fd } if engine.contains(fd) => syncs += 1,
+            _ => {}
+        }
+    }
+    syncs
+}
+
 /// Opens what a crash left, goes on from there, and opens it again.
 fn reopen(history: History, image: &Path, acked: u64) -> Result<(), String> {
     let open = || Store::open(image, &OpenOptions::default()).map_err(|e| e.to_string());
     let mut opened = open()?;
-    let n = workload::check(history, &opened.store, &opened.state, acked)?;
+    let n = workload::check(history, &mut opened.store, &opened.state, acked)?;
     let next = opened.store.commit(&workload::batch(history, n + 1));
     next.map_err(|e| e.to_string())?;
     drop(opened);
-    let opened = open()?;
-    workload::check(history, &opened.store, &opened.state, n + 1)
+    let mut opened = open()?;
+    workload::check(history, &mut opened.store, &opened.state, n + 1)
         .map_err(|e| format!("again: {e}"))?;
     Ok(())
 }

@@ -13,19 +13,39 @@ pub(crate) enum History {
     /// Every fifth commit replaces a snapshot of more than a segment, so that the engine frees and
     /// reuses segments within one commit.
     Large,
+    /// Nothing but what goes beside the engine: it gets it when one step of it is full.
+    Beside,
 }
 
 impl History {
+    /// Every how many commits replace the snapshot.
     fn snapshot_every(self) -> u64 {
         match self {
             Self::Small => 17,
             Self::Large => 5,
+            Self::Beside => u64::MAX,
+        }
+    }
+
+    /// Every how many commits replace the log's end.
+    fn replaced_every(self) -> u64 {
+        match self {
+            Self::Small | Self::Large => 11,
+            Self::Beside => u64::MAX,
+        }
+    }
+
+    /// Every how many commits keep a version.
+    fn version_every(self) -> u64 {
+        match self {
+            Self::Small | Self::Large => 7,
+            Self::Beside => u64::MAX,
         }
     }
 
     fn snapshot(self, n: u64) -> (u64, Vec<u8>) {
         let len = match self {
-            Self::Small => (n as usize * 977) % 9_000,
+            Self::Small | Self::Beside => (n as usize * 977) % 9_000,
             Self::Large => 600_000 + (n as usize * 97_777) % 600_000,
         };
         (n - 4, noise(n + 3_000_000, len))
@@ -36,22 +56,21 @@ impl History {
         match self {
             Self::Small => "small",
             Self::Large => "large",
+            Self::Beside => "beside",
         }
     }
 
     pub(crate) fn named(name: &str) -> Self {
-        if name == "large" {
-            Self::Large
-        } else {
-            Self::Small
-        }
+        let all = [Self::Small, Self::Large, Self::Beside];
+        let named = all.into_iter().find(|history| history.name() == name);
+        named.unwrap_or(Self::Small)
     }
 }
 
 /// The n-th commit, from 1; the log then ends at n.
 pub(crate) fn batch(history: History, n: u64) -> Batch {
     let mut ops = Vec::new();
-    if n.is_multiple_of(11) {
+    if n.is_multiple_of(history.replaced_every()) {
         // A new coordinator replaces the tail.
         let record = replaced(n - 1);
         ops.push(Op::TruncateLog { seq: n - 1 });
@@ -67,7 +86,7 @@ pub(crate) fn batch(history: History, n: u64) -> Batch {
     if n.is_multiple_of(5) {
         ops.push(Op::CommitHint { seq: n - 2 });
     }
-    if n.is_multiple_of(7) {
+    if n.is_multiple_of(history.version_every()) {
         ops.push(Op::CibVersion(version(n)));
     }
     if n.is_multiple_of(history.snapshot_every()) {
@@ -87,7 +106,7 @@ pub(crate) fn mirror(n: u64) -> Option<Mirror> {
 /// One commit more may be there: it was on its way.
 pub(crate) fn check(
     history: History,
-    store: &Store,
+    store: &mut Store,
     state: &Recovered,
     acked: u64,
 ) -> Result<u64, String> {
@@ -113,11 +132,13 @@ pub(crate) fn check(
     if state.snapshot != expected {
         return Err(at("snapshot"));
     }
-    let log: Vec<_> = (start..=n).map(|seq| (seq, record_at(seq, n))).collect();
+    let log: Vec<_> = (start..=n)
+        .map(|seq| (seq, record_at(history, seq, n)))
+        .collect();
     if state.log != log {
         return Err(at("log"));
     }
-    check_versions(store, n)?;
+    check_versions(history, store, n)?;
     let report = store.verify().map_err(|e| e.to_string())?;
     let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
     if problems.is_empty() {
@@ -127,8 +148,9 @@ pub(crate) fn check(
     }
 }
 
-fn check_versions(store: &Store, n: u64) -> Result<(), String> {
-    let all: Vec<u64> = (1..=n / 7).map(|k| k * 7).collect();
+fn check_versions(history: History, store: &Store, n: u64) -> Result<(), String> {
+    let every = history.version_every();
+    let all: Vec<u64> = (1..=n / every).map(|k| k * every).collect();
     let expected = &all[all.len().saturating_sub(VERSIONS_MAX)..];
     let infos = store.versions().map_err(|e| e.to_string())?;
     let kept: Vec<u64> = infos.iter().map(|info| info.seq).collect();
@@ -197,8 +219,8 @@ pub(crate) fn say(line: &str) {
     let _ = out.flush();
 }
 
-fn record_at(seq: u64, n: u64) -> Vec<u8> {
-    let was_replaced = (seq + 1).is_multiple_of(11) && seq < n;
+fn record_at(history: History, seq: u64, n: u64) -> Vec<u8> {
+    let was_replaced = (seq + 1).is_multiple_of(history.replaced_every()) && seq < n;
     if was_replaced {
         replaced(seq)
     } else {
