@@ -9,7 +9,7 @@ use wire::{Identity, MachineBoot, NodeId, ProcessBoot};
 
 use crate::Reader;
 
-fn identity(node: u32, incarnation: u64) -> Identity {
+pub(crate) fn identity(node: u32, incarnation: u64) -> Identity {
     Identity {
         node: NodeId(node),
         machine_boot: MachineBoot([node as u8; 16]),
@@ -19,15 +19,20 @@ fn identity(node: u32, incarnation: u64) -> Identity {
 }
 
 fn config(incarnation: u64) -> Config {
+    config_of(1, incarnation)
+}
+
+pub(crate) fn config_of(me: u32, incarnation: u64) -> Config {
+    let others = (1..=3).filter(|node| *node != me);
     Config {
-        me: identity(1, incarnation),
-        peers: [2, 3]
+        me: identity(me, incarnation),
+        peers: others
             .map(|node| PeerConfig {
                 node: NodeId(node),
                 links: vec![0, 1],
                 priorities: Vec::new(),
             })
-            .to_vec(),
+            .collect(),
         nodelist_digest: [7; 32],
         voters: VoterSet {
             votes: [1, 2, 3].map(|node| (NodeId(node), 1)).to_vec(),
@@ -105,7 +110,7 @@ pub(crate) fn inputs(bytes: &[u8]) {
 
 /// Mostly the body of a message of the format of today.
 fn framed(body: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![message::FORMAT];
+    let mut bytes = vec![message::MESSAGE_FORMAT];
     bytes.extend_from_slice(body);
     bytes
 }

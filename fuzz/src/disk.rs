@@ -27,6 +27,42 @@ pub(crate) fn slot(bytes: &[u8]) {
     }
 }
 
+/// Both safety slots of a sound store.
+pub(crate) fn slots() -> Vec<u8> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut opened = Store::open(dir.path(), &OpenOptions::default()).expect("a first start");
+    let ops = vec![Op::Safety(SAFETY.to_vec())];
+    opened.store.commit(&Batch { ops }).expect("written");
+    drop(opened);
+    let read = |name| std::fs::read(dir.path().join("state").join(name)).expect("a slot");
+    [read("meta.0"), read("meta.1")].concat()
+}
+
+/// What a store with something of everything says when it is exported.
+pub(crate) fn exported() -> Vec<u8> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut opened = Store::open(dir.path(), &OpenOptions::default()).expect("a first start");
+    let record = |seq| Op::AppendLog {
+        seq,
+        record: vec![seq as u8; 40],
+    };
+    let ops = vec![
+        Op::Safety(SAFETY.to_vec()),
+        record(1),
+        record(2),
+        Op::Snapshot {
+            seq: 1,
+            state: b"state".to_vec(),
+        },
+        record(3),
+        Op::CommitHint { seq: 2 },
+    ];
+    opened.store.commit(&Batch { ops }).expect("written");
+    let mut text = Vec::new();
+    opened.store.export(&mut text).expect("exported");
+    text
+}
+
 /// Over what is there: a shorter one leaves the rest.
 fn overwrite(path: &Path, bytes: &[u8]) {
     let mut all = std::fs::read(path).expect("a slot");

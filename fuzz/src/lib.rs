@@ -6,7 +6,9 @@
 mod core;
 mod disk;
 mod sealed;
+mod seed;
 
+pub use seed::seeds;
 use std::path::{Path, PathBuf};
 
 /// A target: its name, and what is done with the bytes.

@@ -51,10 +51,13 @@ fn unpack(target: &str, dir: &str) -> Result<(), String> {
     known(target)?;
     let told = |e: std::io::Error| format!("{dir}: {e}");
     std::fs::create_dir_all(dir).map_err(told)?;
-    // A target that nothing was kept for yet starts from nothing.
-    for (number, input) in fuzz::corpus(target).unwrap_or_default().iter().enumerate() {
-        let file = std::path::Path::new(dir).join(format!("kept-{number}"));
-        std::fs::write(file, input).map_err(told)?;
+    // A target that nothing was kept for yet starts from its seeds, or from nothing.
+    let kept = fuzz::corpus(target).unwrap_or_default();
+    for (name, inputs) in [("kept", kept), ("seed", fuzz::seeds(target))] {
+        for (number, input) in inputs.iter().enumerate() {
+            let file = std::path::Path::new(dir).join(format!("{name}-{number}"));
+            std::fs::write(file, input).map_err(told)?;
+        }
     }
     Ok(())
 }
@@ -91,4 +94,4 @@ fn run(target: &str, file: &str) -> Result<(), String> {
 
 /// Largest corpus of one target, as text, in bytes.
 #[cfg(not(feature = "libfuzzer"))]
-const CORPUS_BYTES_MAX: usize = 96 * 1024;
+const CORPUS_BYTES_MAX: usize = 32 * 1024;

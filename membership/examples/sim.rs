@@ -56,6 +56,8 @@ struct Options {
     minutes: Option<u64>,
     trace: bool,
     keep_going: bool,
+    /// One line per run with a digest of all that happened in it: to compare two builds.
+    digest: bool,
     mutants: bool,
     /// How many random runs a bug that no scenario catches is shown.
     hunt_seeds: u64,
@@ -207,6 +209,7 @@ fn parse() -> Result<Options, String> {
         minutes: None,
         trace: false,
         keep_going: false,
+        digest: false,
         mutants: false,
         hunt_seeds: 0,
         scenarios: false,
@@ -255,6 +258,7 @@ fn parse() -> Result<Options, String> {
             "--scenarios" => options.scenarios = true,
             "--only" => options.only = value()?,
             "--bug" => options.bug = Some(value()?),
+            "--digest" => options.digest = true,
             "--keep-going" => options.keep_going = true,
             other => return Err(format!("unknown option {other}")),
         }
@@ -263,7 +267,7 @@ fn parse() -> Result<Options, String> {
 }
 
 const USAGE: &str = "usage: sim [--seed S | --seeds A..B] [--nodes N[,N...]] [--seconds SIMULATED] \
-                     [--minutes REAL | --hours REAL] [--jobs N] [--trace] [--keep-going] \
+                     [--minutes REAL | --hours REAL] [--jobs N] [--trace] [--keep-going] [--digest] \
                      [--two-node] [--rules plain|tie|lms|witness|mixed] [--leases] | --calm [--nodes N] [--seconds SIMULATED] | --scenarios [--only PART] [--bug MUTANT] [--seed S] | --mutants \
                      [--hunt SEEDS]";
 
@@ -309,6 +313,7 @@ fn play(options: &Options, seed: u64, nodes: u32) -> Result<Stats, Violation> {
         nodes,
         fault_us: options.seconds * SECOND,
         trace: options.trace,
+        digest: options.digest,
         two_node: options.two_node,
         rules: options.rules,
     };
@@ -331,7 +336,12 @@ impl Found {
         self.runs += 1;
         let (seed, nodes) = run;
         match outcome {
-            Ok(stats) => self.total.add(&stats),
+            Ok(stats) => {
+                if options.digest {
+                    println!("seed={seed} nodes={nodes} digest={:016x}", stats.digest);
+                }
+                self.total.add(&stats);
+            }
             Err(v) => {
                 self.violations += 1;
                 println!(

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use wire::{Identity, MachineBoot, NodeId, ProcessBoot};
 
+use crate::message::Message;
 use crate::{Grant, WitnessRecord};
 
 /// Microseconds on CLOCK_BOOTTIME; the only clock of the protocol.
@@ -82,6 +83,7 @@ pub enum EntryBody {
         /// The node whose client asked.
         origin: NodeId,
         /// What the application wrote.
+        #[serde(with = "crate::message::in_one_piece")]
         payload: Vec<u8>,
     },
     /// A node is about to be fenced (I16): committed before the agent runs.
@@ -209,7 +211,8 @@ pub enum Refusal {
         /// The bound.
         bytes_max: usize,
     },
-    /// The coordinator changed under way: it may or may not be in the log. Ask by [`OpId`].
+    /// The coordinator changed under way: it may or may not be in the log. Ask by [`OpId`], as long as
+    /// fewer than [`crate::OPS_MAX`] operations were committed since it was first proposed.
     InDoubt,
     /// The node may not write: store lost or failed.
     Recovering,
@@ -286,7 +289,7 @@ pub enum Input {
     },
     /// A client of this node wants an [`EntryBody`] in the log (views and configurations excepted).
     Propose {
-        /// Its name; the same name is never applied twice.
+        /// Its name; the same name is not applied twice within [`crate::OPS_MAX`] operations.
         op: OpId,
         /// `App`, `Fence*`, `Grant`, `Revoke`, `Released`.
         body: EntryBody,
@@ -357,6 +360,15 @@ pub enum Input {
     Leave {
         /// Nothing runs here any more, unmanaged resources included (R10).
         clean: bool,
+    },
+    /// [`Input::Packet`] that was decoded already: a simulator has looked into it anyway.
+    Message {
+        /// The session's peer.
+        from: Identity,
+        /// As in [`Input::Packet`].
+        link: LinkId,
+        /// What it says; within the bounds that [`Message::decode`] keeps.
+        message: Box<Message>,
     },
 }
 
@@ -477,6 +489,16 @@ pub enum Effect {
         via: Via,
         /// Encoded message.
         payload: Vec<u8>,
+    },
+    /// The same of a heartbeat, still to be encoded ([`Message::encode`]): it fits a datagram. Most
+    /// packets are heartbeats, and a simulator hands them on as they are.
+    Message {
+        /// Peer.
+        to: NodeId,
+        /// How.
+        via: Via,
+        /// What it says.
+        message: Box<Message>,
     },
     /// A packet that another node passed on: open it, and feed what it holds as a packet of whoever
     /// sealed it, with [`crate::RELAY_LINK`]. Handshakes come this way, too.

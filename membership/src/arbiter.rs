@@ -3,7 +3,8 @@
 //!
 //! Its vote counts for an entry once every member of every view that it may have stored has the
 //! entry on disk. Then it does not matter which of these views it holds when somebody asks it for a
-//! promise: it promises only to a member, and the member has the entry.
+//! promise: it promises only to a member, and the member has the entry. A view is given to it when all
+//! members have what was counted with it before that.
 
 use std::collections::BTreeMap;
 
@@ -17,12 +18,16 @@ use crate::*;
 /// What a coordinator knows of the witness' store under its own ballot.
 #[derive(Debug, Default)]
 pub(crate) struct Arbiter {
-    /// Views it may hold: what it named with its promise, and all it was given since.
+    /// Views it may hold: what it named with its promise, all it was given since, and the one that it
+    /// is given next.
     held: Vec<WitnessView>,
+    /// Through here its vote may have counted for what is committed.
+    counted: u64,
     /// It holds one of these. Not before it has promised this ballot or stored a view of it.
     known: bool,
     /// View given last that it said it stored, and which process of it that was.
     stored: Option<(u64, Identity)>,
+    /// When the last one of `held` was, if it was.
     given_at: Option<Time>,
 }
 
@@ -123,7 +128,18 @@ impl Core {
         Some((witness, through.min()?))
     }
 
-    /// As DC: gives the witness the newest view, once all its members have it on disk.
+    /// As DC: something was committed, and the witness' vote counted through `witness`.
+    pub(crate) fn note_counted(&mut self, witness: Option<(NodeId, u64)>) {
+        let commit = self.commit;
+        if let (Role::Dc(dc), Some((_, through))) = (&mut self.role, witness) {
+            dc.arbiter.counted = dc.arbiter.counted.max(through.min(commit));
+        }
+    }
+
+    /// As DC: gives the witness the newest view, once all its members have it on disk, and with it all
+    /// that was committed with the witness' vote under the views before: it will promise to each of
+    /// them. That the members catch up is not waited for in vain, for from now on its vote counts for
+    /// what they have.
     pub(crate) fn instruct_witness(&mut self) {
         let Some(witness) = self.witness() else {
             return;
@@ -138,16 +154,37 @@ impl Core {
         };
         let Role::Dc(dc) = &mut self.role else { return };
         let arbiter = &mut dc.arbiter;
-        let waiting = arbiter.given_at.is_some_and(|t| now.since(t) < resend_us);
-        let given = arbiter.held.last() == Some(&view);
-        if arbiter.stored == Some((view.view_no, process)) || (given && waiting) {
+        if arbiter.stored == Some((view.view_no, process)) {
             return;
         }
-        arbiter.given_at = Some(now);
-        if !given {
+        if arbiter.held.last() != Some(&view) {
             arbiter.held.push(view.clone());
+            arbiter.given_at = None;
+        }
+        let waiting = arbiter.given_at.is_some_and(|t| now.since(t) < resend_us);
+        let early = mutant::on(Mutant::WitnessViewOverCommits);
+        let counted = if early { 0 } else { arbiter.counted };
+        if waiting || !self.members_have(counted) {
+            return;
+        }
+        if let Role::Dc(dc) = &mut self.role {
+            dc.arbiter.given_at = Some(now);
         }
         self.send(witness, &Message::WitnessView { view });
+    }
+
+    /// Every member of the newest view has the log through `seq` on disk.
+    fn members_have(&self, seq: u64) -> bool {
+        let mut members = self.tip.view.members.iter().map(|m| m.identity);
+        members.all(|id| {
+            let peer = self.peers.get(&id.node);
+            let durable = match peer {
+                None => self.writes.durable,
+                Some(p) if p.identity == Some(id) => p.progress.durable,
+                Some(_) => 0,
+            };
+            durable >= seq
+        })
     }
 
     /// The newest view, if this node's first entry and the view are on the disks of all its members.
@@ -162,18 +199,8 @@ impl Core {
             0 => self.committed_view_seq()?,
             seq => seq,
         };
-        let has = |member: &Member| {
-            let id = member.identity;
-            let peer = self.peers.get(&id.node);
-            let durable = match peer {
-                None => self.writes.durable,
-                Some(p) if p.identity == Some(id) => p.progress.durable,
-                Some(_) => 0,
-            };
-            durable >= seq
-        };
         let early = mutant::on(Mutant::WitnessViewEarly);
-        if !early && !view.members.iter().all(has) {
+        if !early && !self.members_have(seq) {
             return None;
         }
         let members = view.members.iter();

@@ -44,6 +44,12 @@ impl Channel {
         true
     }
 
+    /// Nothing waits in either direction.
+    pub(crate) fn is_idle(&self) -> bool {
+        let to_send = !self.queue.is_empty() || !self.dirty.is_empty() || self.reset_due;
+        !to_send && self.early.is_empty() && !self.ack_due
+    }
+
     /// Nothing more can be queued.
     pub(crate) fn full(&self) -> bool {
         self.queue.len() >= PARCELS_QUEUED_MAX

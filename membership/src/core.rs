@@ -12,6 +12,7 @@ use crate::log::{self, Log, Snapshot};
 use crate::message::{self, Message, Point};
 use crate::mutant::{self, Mutant};
 use crate::peer::Peer;
+use crate::peers::Peers;
 use crate::persist::Writes;
 use crate::propose::Proposals;
 use crate::quorum::Predicates;
@@ -45,7 +46,7 @@ pub struct Core {
     pub(crate) matched: (Ballot, u64),
     pub(crate) role: Role,
     pub(crate) state: NodeState,
-    pub(crate) peers: BTreeMap<NodeId, Peer>,
+    pub(crate) peers: Peers,
     pub(crate) withhold_until: Time,
     /// Highest ballot the predecessor process promised.
     pub(crate) promised_at_start: Ballot,
@@ -166,11 +167,7 @@ impl Core {
         }
         let bound = ever_echoed && !mutant::on(Mutant::HoldForgottenAtRestart);
         let withhold_until = if bound { now.plus(hold_us) } else { now };
-        let peers = config
-            .peers
-            .iter()
-            .map(|p| (p.node, Peer::new(p)))
-            .collect();
+        let peers = config.peers.iter().map(Peer::new).collect();
         let mut core = Self {
             me: config.me,
             now,
@@ -215,7 +212,7 @@ impl Core {
             timeout: None,
             cfg: config,
         };
-        core.begin(recovered.commit_hint, &opened.truncate);
+        core.begin(recovered.commit_hint, opened.truncate);
         Ok(core)
     }
 
@@ -233,7 +230,12 @@ impl Core {
                 from,
                 link,
                 payload,
-            } => self.packet(from, link, &payload),
+            } => self.packet(from, link, || Message::decode(&payload)),
+            Input::Message {
+                from,
+                link,
+                message,
+            } => self.packet(from, link, || Ok(*message)),
             Input::Durable { write } => self.on_durable(write),
             Input::Outdated { from, incarnation } => {
                 self.on_outdated(from, self.me.process_boot, incarnation);
@@ -303,7 +305,7 @@ impl Core {
         self.flush_writes();
     }
 
-    fn begin(&mut self, commit_hint: u64, truncate: &Option<u64>) {
+    fn begin(&mut self, commit_hint: u64, truncate: Option<u64>) {
         self.refold();
         self.seen_all = self.is_only_node();
         self.let_in = self.seen_all;
@@ -314,10 +316,16 @@ impl Core {
             seq: at.seq,
             state: app,
         });
-        if let Some(seq) = truncate {
-            self.writes.pend(DurableOp::TruncateLog { seq: *seq });
+        // That something was lost is on disk before what shows it is cut off: a crash between the two
+        // would leave a log that is short and looks whole.
+        let mut ops = vec![DurableOp::Safety(self.safety.clone())];
+        ops.extend(truncate.map(|seq| DurableOp::TruncateLog { seq }));
+        if mutant::on(Mutant::DamageForgotten) {
+            ops.reverse();
         }
-        self.writes.pend(DurableOp::Safety(self.safety.clone()));
+        for op in ops {
+            self.writes.pend(op);
+        }
         if !self.safety.recovering {
             self.commit = commit_hint.min(self.log.head().seq).max(self.commit);
         }
@@ -496,7 +504,7 @@ fn open_log(recovered: &Recovered) -> Result<Opened, StartError> {
             continue;
         }
         let read = (*seq == log.head().seq + 1).then(|| log::from_disk(&log.head().hash, bytes));
-        if let Some(Err(message::DecodeError::Format(format))) = read {
+        if let Some(Err(message::DecodeError::Format { found: format, .. })) = read {
             // Its chain value is right: it is not damaged.
             return Err(StartError::Format { seq: *seq, format });
         }

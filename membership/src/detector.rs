@@ -3,22 +3,30 @@
 use wire::{NodeId, ProcessBoot};
 
 use crate::core::Role;
-use crate::message::{Beat, Echo, Heard, Known, Message, Stamp};
+use crate::links::Link;
+use crate::message::{Beat, Echo, Ends, Heard, Known, Message, Stamp};
 use crate::mutant::{self, Mutant};
 use crate::peer::Peer;
 use crate::relay;
 use crate::*;
 
-/// When to beat next and what was told last: news are told at once (ruling 2).
+/// When to beat to all next ([`Peer::beat_at`]: to one) and what was told last: news are told at once
+/// (ruling 2).
 #[derive(Debug, Default)]
 pub(crate) struct Beats {
     pub(crate) at: Time,
     told: Option<Told>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Told {
     row: Vec<Heard>,
+    says: Says,
+}
+
+/// What a heartbeat says to all alike, but for the row.
+#[derive(Debug, PartialEq, Eq)]
+struct Says {
     dc_lost: bool,
     state: NodeState,
     acting: bool,
@@ -30,16 +38,16 @@ struct Told {
 
 impl Core {
     pub(crate) fn on_beat(&mut self, node: NodeId, link: LinkId, beat: Beat) {
-        let now = self.now;
+        let (now, me) = (self.now, self.me.node);
         self.see_counter(beat.ballot.counter);
-        let wants_echo = beat.stamp.is_some();
+        let (wants_echo, answers) = (beat.stamp.is_some(), beat.answers);
         let known = beat.known;
         let Some(peer) = self.peers.get_mut(&node) else {
             return;
         };
         if let Some(echo) = beat.echo.clone().filter(|e| e.sent_us <= now.0) {
-            if !wants_echo {
-                // An answer: what is given back by the way says nothing about the way.
+            if answers {
+                // What is given back by the way says nothing about the way.
                 let timing = &self.cfg.timing;
                 match peer.links.iter_mut().find(|l| l.id == link) {
                     Some(link) => link.answered(now, echo.sent_us, timing),
@@ -83,10 +91,10 @@ impl Core {
             self.heed_row(node, &beat);
             self.heed_list(node, &beat);
             self.heed_witness(node, &beat);
-            let blank_among_logs = self.blank() && beat.head.seq > 0;
+            let blank_among_logs = self.blank() && beat.log.head.seq > 0;
             if let Some(peer) = self.peers.get_mut(&node) {
-                peer.forgot &= beat.head.seq < peer.durable_known;
-                peer.beat = Some(beat);
+                peer.forgot &= beat.log.head.seq < peer.durable_known;
+                peer.take_beat(beat, me);
             }
             if blank_among_logs && !mutant::on(Mutant::StoreLostVotes) {
                 self.begin_recovery(&format!("it has no log, but node {node} has"));
@@ -94,8 +102,30 @@ impl Core {
         }
         self.check_known(node, known);
         if wants_echo {
-            self.beat_to(node, Some(link), false);
+            let stamped = self.stamps_answer(node, link);
+            self.beat_to(node, Some(link), stamped);
         }
+    }
+
+    /// Of two nodes the lower one sets the pace: the other's answer to its heartbeat is the other's
+    /// heartbeat, too, and three packets do what four did. Each stamp is given back at once as ever,
+    /// and comes as often. Where the lower one is not heard, and with several ways between the two,
+    /// of which each is to be tried, both beat by themselves.
+    fn stamps_answer(&mut self, node: NodeId, link: LinkId) -> bool {
+        let one_way = self.beat_hops(node).is_empty();
+        let (now, heartbeat_us) = (self.now, self.cfg.timing.heartbeat_us);
+        if node > self.me.node || !one_way {
+            return false;
+        }
+        let Some(peer) = self.peers.get_mut(&node) else {
+            return false;
+        };
+        if !matches!(&peer.links[..], [only] if only.id == link) {
+            return false;
+        }
+        // Its next one is waited for, and a little longer.
+        peer.beat_at = now.plus(heartbeat_us + heartbeat_us / 5);
+        now.since(peer.stamped) >= heartbeat_us / 4
     }
 
     /// Who receives nothing of us any more, on any path, is as good as silent: it would be a member
@@ -213,51 +243,50 @@ impl Core {
         if !self.may_send() || !self.peers.get(&node).is_some_and(met) {
             return;
         }
-        let (links, hops) = self.beat_ways(node, link);
-        let Some(beat) = self.beat(node, stamped) else {
+        let ways = self.beat_ways(node, link);
+        let Some(mut beat) = self.beat(node, stamped) else {
             return;
         };
+        beat.answers = link.is_some();
         if stamped && let Some(peer) = self.peers.get_mut(&node) {
-            let asked = peer.links.iter_mut().filter(|l| links.contains(&l.id));
-            asked.for_each(|l| l.sent(self.now));
+            peer.stamped = self.now;
+            let asked = |l: &&mut Link| ways.contains(&Via::Link(l.id));
+            let links = peer.links.iter_mut().filter(asked);
+            links.for_each(|l| l.sent(self.now));
         }
-        let payload = Message::Beat(beat).encode();
+        let Some((last, others)) = ways.split_last() else {
+            return;
+        };
+        let message = Box::new(Message::Beat(beat));
+        let by = |via: Via, message| {
+            let to = node;
+            Output::Do(Effect::Message { to, via, message })
+        };
+        self.out
+            .extend(others.iter().map(|via| by(*via, message.clone())));
+        self.out.push_back(by(*last, message));
+    }
+
+    /// Links and hops of a beat: an answer goes the way its question came.
+    fn beat_ways(&self, node: NodeId, link: Option<LinkId>) -> Vec<Via> {
+        if let Some(link) = link.filter(|l| *l != relay::RELAY_LINK) {
+            return vec![Via::Link(link)];
+        }
+        let links = self.peers.get(&node).filter(|_| link.is_none());
+        let links = links.into_iter().flat_map(|p| &p.links);
         let by = |(hop, link)| Via::Relay {
             hop,
             link: Some(link),
         };
-        let relayed = hops.into_iter().map(by);
-        for via in links.into_iter().map(Via::Link).chain(relayed) {
-            let payload = payload.clone();
-            let effect = Effect::Send {
-                to: node,
-                via,
-                payload,
-            };
-            self.out.push_back(Output::Do(effect));
-        }
-    }
-
-    /// Links and hops of a beat: an answer goes the way its question came.
-    fn beat_ways(
-        &self,
-        node: NodeId,
-        link: Option<LinkId>,
-    ) -> (Vec<LinkId>, Vec<(NodeId, LinkId)>) {
-        let peer = self.peers.get(&node);
-        let all = || peer.map(|p| p.links.iter().map(|l| l.id).collect());
-        match link {
-            Some(relay::RELAY_LINK) => (Vec::new(), self.beat_hops(node)),
-            Some(link) => (vec![link], Vec::new()),
-            None => (all().unwrap_or_default(), self.beat_hops(node)),
-        }
+        let hops = self.beat_hops(node).into_iter().map(by);
+        links.map(|l| Via::Link(l.id)).chain(hops).collect()
     }
 
     /// The next beat for a peer.
     fn beat(&mut self, node: NodeId, stamped: bool) -> Option<Beat> {
         let echo = self.give_back(node);
         let hold_us = self.cfg.hold_us();
-        let told = self.told();
+        let (says, row) = (self.says(), self.row().collect());
         let commit = self.point_or_base(self.commit);
         let logged = self.tip.last_seen.get(&node).map(|id| id.incarnation);
         let peer = self.peers.get_mut(&node)?;
@@ -269,20 +298,23 @@ impl Core {
                 sent_us: self.now.0,
                 hold_us,
             }),
+            answers: false,
             echo,
-            ballot: told.ballot,
-            view_no: told.view_no,
-            commit,
-            head: self.log.head(),
-            state: told.state,
-            acting: told.acting,
-            dc_lost: told.dc_lost,
-            fit: told.fit,
-            withholding: told.withholding,
+            ballot: says.ballot,
+            view_no: says.view_no,
+            log: Ends {
+                commit,
+                head: self.log.head(),
+            },
+            state: says.state,
+            acting: says.acting,
+            dc_lost: says.dc_lost,
+            fit: says.fit,
+            withholding: says.withholding,
             blank: self.log.head().seq == 0 && self.safety.promised == Ballot::default(),
             class_u: self.tip.class_u.is_some(),
             digest: digest_start(&self.cfg.nodelist_digest),
-            row: told.row,
+            row,
             known: Known {
                 incarnation: peer
                     .identity
@@ -355,34 +387,36 @@ impl Core {
             || by_relay && mutant::on(Mutant::RelayedEchoNoPromise)
             || by_relay && mutant::on(Mutant::RelayedNotHeard);
         if member && !again && !forgotten {
-            let until = now.plus(stamp.hold_us);
-            peer.presence_until = peer.presence_until.max(until);
-            let leads = peer.beat.as_ref().is_some_and(|b| {
-                matches!(b.state, NodeState::Dc | NodeState::DcPending) && b.ballot == ballot
-            });
-            if leads {
-                peer.authority_until = peer.authority_until.max(until);
-                peer.authority_ballot = ballot;
-            }
+            peer.promise_hold(now, stamp.hold_us, ballot);
         }
         Some(echo)
     }
 
-    /// Sends the periodic beat, or one at once when there is news.
+    /// Sends each peer its periodic beat, or all of them one at once when there is news.
     pub(crate) fn send_beats(&mut self) {
         if !self.may_send() {
             return;
         }
-        let told = self.told();
-        let news = self.beats.told.as_ref() != Some(&told);
-        if !news && self.now < self.beats.at {
-            return;
+        let all = self.now >= self.beats.at || !self.told_last();
+        let next = self.now.plus(self.cfg.timing.heartbeat_us);
+        if all {
+            self.beats.told = Some(self.told());
         }
-        self.beats.told = Some(told);
-        self.beats.at = self.now.plus(self.cfg.timing.heartbeat_us);
-        let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
-        for node in nodes {
-            self.beat_to(node, None, true);
+        if all || self.peers.is_empty() {
+            // A node without peers looks at its clock as often.
+            self.beats.at = if self.peers.is_empty() { next } else { NEVER };
+        }
+        for at in 0.. {
+            let Some(node) = self.peers.node(at) else {
+                return;
+            };
+            let Some(peer) = self.peers.get_mut(&node) else {
+                return;
+            };
+            if all || self.now >= peer.beat_at {
+                peer.beat_at = next;
+                self.beat_to(node, None, true);
+            }
         }
     }
 
@@ -391,12 +425,8 @@ impl Core {
         let now = self.now;
         let timing = self.cfg.timing;
         // Once seen, seen for as long as this process lives.
-        let voters = match self.seen_all {
-            true => std::collections::BTreeSet::new(),
-            false => self.predicates().nodes(),
-        };
-        let witness = self.witness();
-        let mut all = self.knows_all(&voters);
+        let (rules, seen_all, witness) = (self.predicates(), self.seen_all, self.witness());
+        let mut all = seen_all || self.knows_all(&rules);
         for peer in self.peers.values_mut() {
             let fresh = peer.fresh(now, timing.t_fail_us);
             for link in &mut peer.links {
@@ -406,8 +436,8 @@ impl Core {
                 }
             }
             peer.in_use = Some(peer.best());
-            let waited_for = voters.contains(&peer.node) && witness != Some(peer.node);
-            all &= !waited_for || peer.fresh(now, timing.t_fail_us) && peer.hears_us(self.me.node);
+            let waited_for = !seen_all && rules.names(peer.node) && witness != Some(peer.node);
+            all &= !waited_for || peer.fresh(now, timing.t_fail_us) && peer.hears_us;
         }
         if all || mutant::on(Mutant::WaitForAllForgotten) {
             self.seen_all = true;
@@ -444,11 +474,9 @@ impl Core {
 
     /// Both ends hear each other.
     pub(crate) fn linked(&self, node: NodeId) -> bool {
-        self.heard(node)
-            && self
-                .peers
-                .get(&node)
-                .is_some_and(|p| p.hears_us(self.me.node))
+        let t_fail_us = self.cfg.timing.t_fail_us;
+        let peer = self.peers.get(&node);
+        peer.is_some_and(|p| p.hears_us && p.hears(self.now, t_fail_us))
     }
 
     /// The DC this node follows: itself, or a peer that is heard and says so under a ballot not
@@ -457,14 +485,19 @@ impl Core {
         if matches!(self.role, Role::Dc(_)) {
             return Some(self.me.node);
         }
-        self.peers
-            .values()
-            .filter(|p| p.hears(self.now, self.cfg.timing.t_fail_us))
-            .filter_map(|p| p.beat.as_ref().map(|b| (b, p.node)))
-            .filter(|(b, _)| matches!(b.state, NodeState::Dc | NodeState::DcPending))
-            .filter(|(b, node)| b.ballot >= self.safety.promised && b.ballot.node == node.0)
-            .max_by_key(|(b, _)| b.ballot)
-            .map(|(_, node)| node)
+        let t_fail_us = self.cfg.timing.t_fail_us;
+        let mut found: Option<(Ballot, NodeId)> = None;
+        for peer in self.peers.values() {
+            let Some(beat) = &peer.beat else { continue };
+            let leads = matches!(beat.state, NodeState::Dc | NodeState::DcPending)
+                && beat.ballot >= self.safety.promised
+                && beat.ballot.node == peer.node.0;
+            let highest = || found.is_none_or(|(ballot, _)| beat.ballot >= ballot);
+            if leads && highest() && peer.hears(self.now, t_fail_us) {
+                found = Some((beat.ballot, peer.node));
+            }
+        }
+        found.map(|(_, node)| node)
     }
 
     /// Until when R0 forbids a promise to `candidate` (`None`: our own consent, dc_lost).
@@ -511,7 +544,7 @@ impl Core {
 
     /// When the detector wants to be called again.
     pub(crate) fn detector_timeout(&self) -> Option<Time> {
-        let mut at = Some(self.beats.at).filter(|_| self.may_send());
+        let mut at = Some(self.next_beat()).filter(|_| self.may_send());
         let mut earlier = |time: Time| {
             if time > self.now {
                 at = Some(at.map_or(time, |a| a.min(time)));
@@ -533,9 +566,26 @@ impl Core {
         at
     }
 
+    fn next_beat(&self) -> Time {
+        let each = self.peers.values().map(|p| p.beat_at);
+        each.fold(self.beats.at, Time::min)
+    }
+
     fn told(&self) -> Told {
         Told {
-            row: self.row(),
+            row: self.row().collect(),
+            says: self.says(),
+        }
+    }
+
+    /// Everybody has been told what would be told now.
+    fn told_last(&self) -> bool {
+        let told = self.beats.told.as_ref();
+        told.is_some_and(|t| t.says == self.says() && self.row().eq(t.row.iter().copied()))
+    }
+
+    fn says(&self) -> Says {
+        Says {
             dc_lost: self.dc_lost(),
             state: self.state,
             acting: self.is_acting(),
@@ -553,6 +603,8 @@ fn digest_start(digest: &[u8; 32]) -> [u8; 8] {
     start
 }
 
+/// Not by itself.
+const NEVER: Time = Time(u64::MAX);
 /// Node lists may differ for so long, in microseconds: a change reaches every node in less, and a
 /// restart with another file lasts longer.
 const LISTS_DIFFER_US: u64 = 15_000_000;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
 use wire::{Identity, NodeId};
 
@@ -59,14 +60,13 @@ impl Core {
         if rules.votes_of(self.me.node) == 0 {
             return Err("this node has no vote".into());
         }
-        let voters = rules.nodes();
         let mut consenting = BTreeSet::from([self.me.node]);
         for peer in self.peers.values() {
             let consents = peer.beat.as_ref().is_some_and(|b| b.dc_lost);
             let futile = self.is_witness(peer.node) && !self.witness_would_promise();
             if self.linked(peer.node) && !futile && (consents || mutant::on(Mutant::NoPreVote)) {
                 consenting.insert(peer.node);
-            } else if rules.two_node() && voters.contains(&peer.node) && self.heard(peer.node) {
+            } else if rules.two_node() && rules.names(peer.node) && self.heard(peer.node) {
                 let node = peer.node;
                 return Err(format!("node {node} is there and does not consent").into());
             }
@@ -100,9 +100,8 @@ impl Core {
             return None;
         }
         let wait = rules.wait_for_all() && !mutant::on(Mutant::WaitForAllForgotten);
-        let voters = rules.nodes();
         let absent = self.peers.values().filter(|p| !present.contains(&p.node));
-        let mut absent = absent.filter(|p| voters.contains(&p.node));
+        let mut absent = absent.filter(|p| rules.names(p.node));
         let absent = absent.find(|p| wait || p.beat.is_some())?;
         (!self.sole_survivor()).then_some(absent.node)
     }
@@ -140,16 +139,20 @@ impl Core {
         // A witness has nothing to contribute to the first view, and gets it when it comes.
         let nodes = self.peers.keys().filter(|n| !self.is_witness(**n));
         let missing = nodes.filter(|n| !consenting.contains(n));
-        let missing: Vec<String> = missing.map(|n| format!("node {n}")).collect();
-        if !missing.is_empty() {
+        // Reckoned in every step until all are there, of many nodes at once.
+        let mut absent = String::new();
+        for node in missing {
+            let between = if absent.is_empty() { "" } else { ", " };
+            let _ = write!(absent, "{between}node {node}");
+        }
+        if !absent.is_empty() {
             return Err(format!(
-                "a new cluster needs all its nodes, not there yet: {}",
-                missing.join(", ")
+                "a new cluster needs all its nodes, not there yet: {absent}"
             ));
         }
         for peer in self.peers.values().filter(|p| !self.is_witness(p.node)) {
             let Some(beat) = &peer.beat else { continue };
-            if beat.head.seq > 0 {
+            if beat.log.head.seq > 0 {
                 return Err(format!("node {} has a log", peer.node));
             }
             if beat.digest != self.cfg.nodelist_digest[..8] {
@@ -189,7 +192,7 @@ impl Core {
             };
             let degree = beat.hears().filter(|n| consenting.contains(n)).count() + 1;
             let in_view = peer.identity.is_some_and(|id| self.tip.view.names(&id));
-            let head = beat.head;
+            let head = beat.log.head;
             let theirs = (!beat.class_u, head.ballot, in_view, head.seq, degree);
             theirs > key || (theirs == key && **node < self.me.node)
         });
@@ -474,8 +477,9 @@ impl Core {
         }
         let members = self.workable_members();
         // R6: all have promised; who fell silent since is to be in the first view, too.
-        let others = self.peers.keys().filter(|n| !self.is_witness(**n));
-        let some = candidate.bootstrap && members.len() <= others.count();
+        let is_node = |node: &&NodeId| !self.is_witness(**node);
+        let others = self.peers.keys().filter(is_node).count();
+        let some = candidate.bootstrap && members.len() <= others;
         if some && all_needed && !mutant::on(Mutant::FirstViewOfSome) {
             return;
         }

@@ -386,7 +386,12 @@ impl Core {
         self.safety.cluster_uuid = self.committed.cluster_uuid;
         self.save_safety();
         let state = self.log.snapshot_bytes.clone();
-        self.writes.pend(DurableOp::TruncateLog { seq: 1 });
+        // What the snapshot covers stays until the snapshot is there: a crash in between must leave what
+        // was acknowledged.
+        let bare = mutant::on(Mutant::SnapshotOverNothing);
+        let seq = if bare { 1 } else { at.seq + 1 };
+        self.writes.pend(DurableOp::TruncateLog { seq });
+        self.writes.forget_log();
         self.writes.pend(DurableOp::Snapshot { seq: at.seq, state });
         self.writes.pend(DurableOp::CommitHint { seq: at.seq });
         // Not before it is on disk: the application must not be ahead of what a crash leaves (I10).

@@ -253,7 +253,7 @@ impl Core {
             && self.matched.0 == beat.ballot
             && self.safety.promised == beat.ballot;
         if follows {
-            self.learn_commit(beat.commit);
+            self.learn_commit(beat.log.commit);
         }
     }
 

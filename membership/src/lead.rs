@@ -8,6 +8,7 @@ use crate::core::Role;
 use crate::log::Record;
 use crate::message::{Message, Point};
 use crate::mutant::{self, Mutant};
+use crate::peer::Peer;
 use crate::*;
 
 impl Core {
@@ -110,15 +111,12 @@ impl Core {
         let Role::Dc(dc) = &self.role else {
             return None;
         };
-        let mut stamps = BTreeMap::from([(self.me.node, self.now.0)]);
-        for peer in self.peers.values() {
+        let stamp = |peer: &Peer| {
             let newest = peer.echo.as_ref();
-            let Some(echo) = newest.filter(|e| e.ballot == dc.ballot && e.member) else {
-                continue;
-            };
+            let echo = newest.filter(|e| e.ballot == dc.ballot && e.member)?;
             let counts = peer.identity.is_some_and(|id| self.tip.view.names(&id));
             if !counts && !self.is_witness(peer.node) {
-                continue;
+                return None;
             }
             let late = mutant::on(Mutant::AuthorityFromReceipt);
             let from = if late {
@@ -126,12 +124,20 @@ impl Core {
             } else {
                 echo.sent_us
             };
-            if from >= dc.since.0 {
-                stamps.insert(peer.node, from);
-            }
-        }
-        let newest = self.predicates().reached(&stamps)?;
+            (from >= dc.since.0).then_some(from)
+        };
+        let newest = self.reached(self.now.0, stamp)?;
         Some(Time(newest).plus(self.cfg.timing.authority_us))
+    }
+
+    /// What a quorum has reached: this node, and its peers as far as they count.
+    pub(crate) fn reached(&self, own: u64, theirs: impl Fn(&Peer) -> Option<u64>) -> Option<u64> {
+        let value = |node| match self.peers.get(&node) {
+            Some(peer) => theirs(peer),
+            None => (node == self.me.node).then_some(own),
+        };
+        let nodes = self.peers.keys().copied().chain([self.me.node]);
+        self.rules().reached_by(nodes, value)
     }
 
     pub(crate) fn check_authority(&mut self) {
@@ -185,17 +191,20 @@ impl Core {
         self.close_intents();
         self.step_config();
         let members = self.workable_members();
-        let present = members.iter().map(|m| m.identity.node).collect();
-        if let Some(node) = self.outsider(&present) {
+        let present = || members.iter().map(|m| m.identity.node).collect();
+        if self.rules().two_node()
+            && let Some(node) = self.outsider(&present())
+        {
             self.step_down(&format!(
                 "node {node} is gone before a view with it was committed"
             ));
             return;
         }
-        if members != self.tip.view.members && !self.owes_presence(&members) {
-            let view_no = self.safety.view_no.max(self.tip.view.view_no) + 1;
+        let newest = self.newest_view_no(&members);
+        let passed = newest > self.tip.view.view_no;
+        if (members != self.tip.view.members || passed) && !self.owes_presence(&members) {
             self.note_drops(&members);
-            self.append_view(view_no, members);
+            self.append_view(newest + 1, members);
         }
         self.note_sole_survivor();
     }
@@ -325,8 +334,10 @@ impl Core {
         let Some(ballot) = self.dc_ballot() else {
             return;
         };
-        let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
-        for node in nodes {
+        for at in 0.. {
+            let Some(node) = self.peers.node(at) else {
+                return;
+            };
             if self.heard(node) && !self.is_witness(node) {
                 self.replicate_to(node, ballot);
             }
@@ -472,6 +483,9 @@ impl Core {
     /// Commit only by counting durable acknowledgements of entries of the own ballot.
     pub(crate) fn advance_commit(&mut self) {
         let Role::Dc(dc) = &self.role else { return };
+        if self.commit >= self.log.head().seq && !self.alone_unproved() {
+            return;
+        }
         let (ballot, first_seq) = (dc.ballot, dc.first_seq);
         let mut acked = BTreeMap::new();
         if self.in_view() {
@@ -482,7 +496,8 @@ impl Core {
                 acked.insert(peer.node, peer.progress.durable);
             }
         }
-        acked.extend(self.witness_acked(&acked));
+        let witness = self.witness_acked(&acked);
+        acked.extend(witness);
         let rules = self.predicates();
         let Some(mut reached) = rules.reached(&acked) else {
             return;
@@ -520,6 +535,7 @@ impl Core {
                 dc.confirmed |= reached >= first_seq;
             }
             self.writes.pend(DurableOp::CommitHint { seq: reached });
+            self.note_counted(witness);
             self.note_durable_known();
             self.check_authority();
         }

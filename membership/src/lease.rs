@@ -228,7 +228,7 @@ impl Core {
             let newer_log = two_node
                 && self.tip.view.member(p.node).is_none()
                 && beat.view_no == self.safety.view_no
-                && (beat.head.ballot, beat.head.seq)
+                && (beat.log.head.ballot, beat.log.head.seq)
                     > (self.log.head().ballot, self.log.head().seq);
             heard && !echo.member && (echo.view_no > self.safety.view_no || newer_log)
         });
@@ -239,11 +239,8 @@ impl Core {
     /// promise; `None` when it is too old for any lease. The own vote counts as of now: what this
     /// node's log knows was asked before.
     fn stamp_for(&self, grant_no: Option<u64>) -> Option<Time> {
-        let mut stamps = BTreeMap::from([(self.me.node, self.now.0)]);
-        for peer in self.peers.values() {
-            let Some(echo) = peer.promise.as_ref().filter(|e| e.member) else {
-                continue;
-            };
+        let stamp = |peer: &Peer| {
+            let echo = peer.promise.as_ref().filter(|e| e.member)?;
             let void = grant_no.is_some_and(|no| !echo.covers(no));
             let behind = echo.config_epoch > self.tip.config.config_epoch
                 && !mutant::on(Mutant::LeaseBehindConfig);
@@ -253,16 +250,16 @@ impl Core {
                 || self.is_witness(peer.node);
             let sent = Time(echo.sent_us);
             if sent < self.lease.since || behind || !current {
-                continue;
+                return None;
             }
             if void && !mutant::on(Mutant::EchoAfterRevoke) {
-                continue;
+                return None;
             }
             let late = mutant::on(Mutant::LeaseFromReceipt);
             let from = if late { peer.promise_received } else { sent };
-            stamps.insert(peer.node, from.0);
-        }
-        let newest = Time(self.predicates().reached(&stamps)?);
+            Some(from.0)
+        };
+        let newest = Time(self.reached(self.now.0, stamp)?);
         (self.now < newest.plus(self.cfg.timing.lease_us)).then_some(newest)
     }
 
@@ -316,7 +313,7 @@ impl Core {
     /// what both have committed it has seen itself.
     pub(crate) fn void_for(&self, node: NodeId) -> Vec<u64> {
         let beat = self.peers.get(&node).and_then(|p| p.beat.as_ref());
-        let known = beat.map_or(0, |b| b.commit.seq.min(self.commit));
+        let known = beat.map_or(0, |b| b.log.commit.seq.min(self.commit));
         match self.tip.ended_after(node, known) {
             Ok(mut void) if void.len() <= GRANTS_VOID_MAX => {
                 void.sort_unstable();

@@ -198,6 +198,9 @@ impl Link {
 /// else the one heard last. The one in use stays where another is not clearly faster: data does not
 /// hop between links that are alike.
 pub(crate) fn choose(links: &[Link], in_use: Option<LinkId>) -> LinkId {
+    if let [only] = links {
+        return only.id;
+    }
     let up = links.iter().filter(|l| l.up);
     let Some(priority) = up.map(|l| l.priority).max() else {
         let last = links.iter().max_by_key(|l| l.last_heard);

@@ -42,6 +42,7 @@ pub struct Snapshot {
     /// The core's part.
     pub state: LogState,
     /// The application's part; empty = initial.
+    #[serde(with = "message::in_one_piece")]
     pub app: Vec<u8>,
 }
 

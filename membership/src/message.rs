@@ -88,6 +88,31 @@ impl Heard {
     pub const EDGE: u8 = 4;
 }
 
+/// How far a log goes. Where everything in it is committed, as nearly always, one of the two goes
+/// without saying.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// Last entry known committed.
+    pub commit: Point,
+    /// Last entry in the log.
+    pub head: Point,
+}
+
+impl Serialize for Ends {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let head = (self.head != self.commit).then_some(self.head);
+        (self.commit, head).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ends {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (commit, head) = <(Point, Option<Point>)>::deserialize(deserializer)?;
+        let head = head.unwrap_or(commit);
+        Ok(Self { commit, head })
+    }
+}
+
 /// Heartbeat. It never changes persisted state by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
@@ -95,16 +120,16 @@ pub struct Beat {
     pub beat_no: u64,
     /// Wants an echo.
     pub stamp: Option<Stamp>,
+    /// It answers a heartbeat, at once and on its way. It may be one itself.
+    pub answers: bool,
     /// Stamp given back.
     pub echo: Option<Echo>,
     /// Highest ballot promised (durably).
     pub ballot: Ballot,
     /// Newest view accepted (durably).
     pub view_no: u64,
-    /// Last entry known committed.
-    pub commit: Point,
-    /// Last entry in the log.
-    pub head: Point,
+    /// The sender's log.
+    pub log: Ends,
     /// Sender's protocol state.
     pub state: NodeState,
     /// Authority fresh: the sender acts as DC.
@@ -130,9 +155,12 @@ pub struct Beat {
 }
 
 impl Beat {
+    fn heard(&self, node: NodeId) -> Option<&Heard> {
+        self.row.iter().find(|h| h.node == node)
+    }
+
     fn how(&self, node: NodeId) -> u8 {
-        let found = self.row.iter().find(|h| h.node == node);
-        found.map_or(0, |h| h.how)
+        self.heard(node).map_or(0, |h| h.how)
     }
 
     /// The sender counts this node as heard, and echoes it.
@@ -142,7 +170,7 @@ impl Beat {
 
     /// The sender receives this node, by whatever path.
     pub fn receives(&self, node: NodeId) -> bool {
-        self.row.iter().any(|h| h.node == node)
+        self.heard(node).is_some()
     }
 
     /// The sender receives this node directly.
@@ -179,11 +207,13 @@ pub enum Parcel {
         /// Its authority.
         token: Token,
         /// Opaque.
+        #[serde(with = "in_one_piece")]
         payload: Vec<u8>,
     },
     /// Opaque message.
     Tell {
         /// Opaque.
+        #[serde(with = "in_one_piece")]
         payload: Vec<u8>,
     },
     /// A proposal forwarded to the DC.
@@ -402,8 +432,13 @@ pub enum DecodeError {
     #[error("empty message")]
     Empty,
     /// Another format.
-    #[error("message format {0}, this build speaks {FORMAT}")]
-    Format(u8),
+    #[error("format {found}, this build reads {known}")]
+    Format {
+        /// The one it has.
+        found: u8,
+        /// The one it should have.
+        known: u8,
+    },
     /// Not what it should be.
     #[error("malformed message: {0}")]
     Malformed(String),
@@ -422,12 +457,12 @@ pub enum DecodeError {
 impl Message {
     /// The message's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        encode_into(Vec::with_capacity(USUAL_BYTES), self)
+        encode_into(Vec::with_capacity(USUAL_BYTES), MESSAGE_FORMAT, self)
     }
 
     /// A message from bytes; never panics.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let message: Self = decode(bytes)?;
+        let message: Self = decode_as(MESSAGE_FORMAT, bytes)?;
         let bound = |what, count, max| {
             if count > max {
                 Err(DecodeError::Bound { what, count, max })
@@ -464,13 +499,13 @@ impl Message {
     }
 }
 
-/// Format byte, then postcard: of messages, disk records and snapshots alike.
+/// Format byte, then postcard: of disk records and snapshots.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    encode_into(Vec::new(), value)
+    encode_into(Vec::new(), FORMAT, value)
 }
 
-fn encode_into<T: Serialize>(mut bytes: Vec<u8>, value: &T) -> Vec<u8> {
-    bytes.push(FORMAT);
+fn encode_into<T: Serialize>(mut bytes: Vec<u8>, format: u8, value: &T) -> Vec<u8> {
+    bytes.push(format);
     postcard::serialize_with_flavor(value, Bytes(bytes))
         .expect("plain data without maps of unknown length always serialises into a Vec")
 }
@@ -499,11 +534,37 @@ impl postcard::ser_flavors::Flavor for Bytes {
 
 /// Inverse of [`encode`].
 pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
-    let (&format, rest) = bytes.split_first().ok_or(DecodeError::Empty)?;
-    if format != FORMAT {
-        return Err(DecodeError::Format(format));
+    decode_as(FORMAT, bytes)
+}
+
+fn decode_as<'a, T: Deserialize<'a>>(format: u8, bytes: &'a [u8]) -> Result<T, DecodeError> {
+    let (&found, rest) = bytes.split_first().ok_or(DecodeError::Empty)?;
+    if found != format {
+        return Err(DecodeError::Format {
+            found,
+            known: format,
+        });
     }
     postcard::from_bytes(rest).map_err(|e| DecodeError::Malformed(e.to_string()))
+}
+
+/// For `#[serde(with)]` on a `Vec<u8>`: in one piece what serde takes byte by byte, in the same form.
+pub(crate) mod in_one_piece {
+    use super::{Blob, Deserialize};
+
+    pub(crate) fn serialize<S: serde::Serializer>(
+        v: &[u8],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(v)
+    }
+
+    pub(crate) fn deserialize<'de, D>(deserializer: D) -> Result<Vec<u8>, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        Blob::deserialize(deserializer).map(|Blob(bytes)| bytes)
+    }
 }
 
 impl Serialize for Blob {
@@ -553,9 +614,12 @@ impl Time {
 /// Ballot counters, view numbers and incarnations stay below this, so that adding one never wraps
 /// whatever a peer claims (48 bits, protocol 3.2).
 pub const NUMBER_MAX: u64 = 1 << 48;
-/// Format of messages, disk records and snapshots. 2: grants that wait for another. 3: a beat tells
-/// how its sender receives whom. 4: voters that are out for a while, witness.
+/// Format of disk records and snapshots. 2: grants that wait for another. 3: as messages. 4: voters
+/// that are out for a while, witness.
 pub const FORMAT: u8 = 4;
+/// Format of messages. 3: a beat tells how its sender receives whom. 4: as disk records. 5: answers
+/// that are beats, a log's ends.
+pub const MESSAGE_FORMAT: u8 = 5;
 /// Most messages are no longer, in bytes: one allocation each.
 const USUAL_BYTES: usize = 320;
 /// Most entries in one message.

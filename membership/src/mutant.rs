@@ -32,12 +32,16 @@ pub enum Mutant {
     StaleSoleSurvivor,
     /// A node whose store was lost votes (R6).
     StoreLostVotes,
+    /// A damaged log is cut off before it is on disk that something was lost (R6).
+    DamageForgotten,
     /// Incarnations of peers are not compared (R8).
     IncarnationUnchecked,
     /// A command's token is not compared (I13).
     TokenUnchecked,
     /// A certificate is taken for any boot of its node (I15).
     CertificateWithoutBoot,
+    /// A view names a process although the log knows a later one of its node (R8).
+    SupersededInView,
     /// The authority's clock starts when the echo arrives, not when the stamp was sent (R0).
     AuthorityFromReceipt,
     /// The first view is formed by a quorum instead of all configured nodes (R6).
@@ -72,12 +76,17 @@ pub enum Mutant {
     LeaseAcrossPause,
     /// A snapshot on its way to the disk is acknowledged as durable (R1).
     SnapshotAckedUnwritten,
+    /// The log gives way before the snapshot that takes its place is written (R1).
+    SnapshotOverNothing,
     /// The application is told of a snapshot that is not on disk yet (I10).
     SnapshotToldUnwritten,
     /// A follower that has the offered snapshot does not say so again.
     SnapshotWordLost,
     /// A command that waited for the disk is not checked again (I13).
     CommandCheckedOnce,
+    /// A write that waits behind a slow one counts as long as if the store were at it: a store that
+    /// works again is taken for hung, and clients are refused (I23).
+    QueuedTakenForHung,
     /// A certificate frees a lone node of two before it is on disk (R1, R11).
     ProofInMemory,
     /// A session that stands after the view carries no soft state of before (R2).
@@ -86,6 +95,8 @@ pub enum Mutant {
     IntentKeepsOut,
     /// A second coordinator's refusal is taken for the first one's, too.
     RefusalForgetsDoubt,
+    /// A coordinator numbers a view by its own views alone, below what a member went through (I10).
+    ViewBehindMember,
     /// Number and ballot of the newest view are compared as one (I10).
     ViewGoesBack,
     /// A lone node of two commits what precedes its lone view before that view (class U).
@@ -146,15 +157,31 @@ pub enum Mutant {
     WitnessCountsAlone,
     /// The witness is given a view before its members have it (R7).
     WitnessViewEarly,
+    /// The witness is given a view whose members lack what it was counted for under the view before (R7).
+    WitnessViewOverCommits,
+    /// Voters that are no quorum without the witness are taken, also where it has no view and can promise
+    /// nobody (R7).
+    WitnessIndispensable,
     /// A witness does not take an echo for a promise (R0).
     WitnessEchoNoPromise,
+    /// A witness promises a node its presence while a view without it is on its way to the disk (R0).
+    WitnessSkipsAView,
+    /// A witness gives echoes again before its disk says that it may (I12).
+    WitnessBackInMemory,
+    /// A witness that lost its store does not wait to hear how long its echoes are relied on (R0).
+    WitnessHoldUnknown,
+    /// A witness writes its record for each answer, also where it asks the same again: a slow disk is
+    /// given more than it can ever write (I25).
+    WitnessWritesEachAnswer,
+    /// What is for the witness goes through another node where its link is held down: it is lost.
+    WitnessByRelay,
     /// last_man_standing is each node's own affair: whom it misses for the window counts no more (R3).
     LmsByLocalTimer,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 73] = [
+    pub const ALL: [Self; 85] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -169,9 +196,11 @@ impl Mutant {
         Self::WaitForAllForgotten,
         Self::StaleSoleSurvivor,
         Self::StoreLostVotes,
+        Self::DamageForgotten,
         Self::IncarnationUnchecked,
         Self::TokenUnchecked,
         Self::CertificateWithoutBoot,
+        Self::SupersededInView,
         Self::AuthorityFromReceipt,
         Self::BootstrapWithoutAll,
         Self::FirstViewOfSome,
@@ -189,13 +218,16 @@ impl Mutant {
         Self::LeaseBehindConfig,
         Self::LeaseAcrossPause,
         Self::SnapshotAckedUnwritten,
+        Self::SnapshotOverNothing,
         Self::SnapshotToldUnwritten,
         Self::SnapshotWordLost,
         Self::CommandCheckedOnce,
+        Self::QueuedTakenForHung,
         Self::ProofInMemory,
         Self::SoftStateOnce,
         Self::IntentKeepsOut,
         Self::RefusalForgetsDoubt,
+        Self::ViewBehindMember,
         Self::ViewGoesBack,
         Self::AloneBeforeItsView,
         Self::ConflictForgotten,
@@ -226,7 +258,14 @@ impl Mutant {
         Self::WitnessPromisesAnybody,
         Self::WitnessCountsAlone,
         Self::WitnessViewEarly,
+        Self::WitnessViewOverCommits,
+        Self::WitnessIndispensable,
         Self::WitnessEchoNoPromise,
+        Self::WitnessSkipsAView,
+        Self::WitnessBackInMemory,
+        Self::WitnessHoldUnknown,
+        Self::WitnessWritesEachAnswer,
+        Self::WitnessByRelay,
         Self::LmsByLocalTimer,
     ];
 }

@@ -8,7 +8,7 @@ use crate::links::{self, Link};
 use crate::message::{Beat, Echo, Stamp};
 use crate::mutant::{self, Mutant};
 use crate::relay::Relaying;
-use crate::{Ballot, LinkId, PeerState, Time};
+use crate::{Ballot, LinkId, NodeState, PeerState, Time};
 
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -27,8 +27,10 @@ pub(crate) struct Peer {
     /// Newest process with a session.
     pub(crate) identity: Option<Identity>,
     pub(crate) last_heard: Option<Time>,
-    /// Newest heartbeat of this process.
+    /// Newest heartbeat of this process ([`Peer::take_beat`]).
     pub(crate) beat: Option<Beat>,
+    /// It says that it hears us.
+    pub(crate) hears_us: bool,
     /// Since when its beats say that it asks for promises.
     pub(crate) stands_since: Option<Time>,
     /// Its newest stamp, to be given back.
@@ -63,6 +65,10 @@ pub(crate) struct Peer {
     pub(crate) progress: Progress,
     pub(crate) channel: Channel,
     pub(crate) next_beat_no: u64,
+    /// When its next heartbeat is due.
+    pub(crate) beat_at: Time,
+    /// When it was sent the newest one.
+    pub(crate) stamped: Time,
     /// A view without it is waiting: no more echoes (R0).
     pub(crate) shunned_until: Time,
     pub(crate) poisoned_sent: Option<Time>,
@@ -103,6 +109,7 @@ impl Peer {
             identity: None,
             last_heard: None,
             beat: None,
+            hears_us: false,
             stands_since: None,
             stamp: None,
             stamp_at: Time(0),
@@ -123,6 +130,8 @@ impl Peer {
             progress: Progress::default(),
             channel: Channel::default(),
             next_beat_no: 0,
+            beat_at: Time(0),
+            stamped: Time(0),
             shunned_until: Time(0),
             poisoned_sent: None,
             outdated_told: None,
@@ -141,6 +150,7 @@ impl Peer {
             link.forgive();
         }
         self.beat = None;
+        self.hears_us = false;
         self.stands_since = None;
         self.stamp = None;
         self.given = None;
@@ -154,6 +164,20 @@ impl Peer {
         self.next_beat_no = 0;
         self.poisoned_sent = None;
         self.forgot = false;
+    }
+
+    /// A new echo was given for a stamp: its presence is promised for the stamp's hold from now, and
+    /// its authority, where it leads under the ballot (R0).
+    pub(crate) fn promise_hold(&mut self, now: Time, hold_us: u64, ballot: Ballot) {
+        let until = now.plus(hold_us);
+        self.presence_until = self.presence_until.max(until);
+        let leads = self.beat.as_ref().is_some_and(|b| {
+            matches!(b.state, NodeState::Dc | NodeState::DcPending) && b.ballot == ballot
+        });
+        if leads {
+            self.authority_until = self.authority_until.max(until);
+            self.authority_ballot = ballot;
+        }
     }
 
     /// Heard within T on some link or through another node, able to work, and not deaf to us: what
@@ -187,8 +211,9 @@ impl Peer {
         self.last_heard.is_some_and(|t| now < t.plus(t_fail_us))
     }
 
-    /// Its last beat says that it hears us.
-    pub(crate) fn hears_us(&self, me: NodeId) -> bool {
-        self.beat.as_ref().is_some_and(|b| b.counts(me))
+    /// Its newest beat. Whether it hears us is asked for in every step, and looked up once.
+    pub(crate) fn take_beat(&mut self, beat: Beat, me: NodeId) {
+        self.hears_us = beat.counts(me);
+        self.beat = Some(beat);
     }
 }

@@ -12,6 +12,8 @@ pub(crate) struct Writes {
     pending_then: Vec<Effect>,
     flying: VecDeque<Write>,
     next_id: u64,
+    /// When the last one that is finished was.
+    finished: Time,
     /// Log position through which everything is on disk.
     pub(crate) durable: u64,
     pub(crate) failed: Option<String>,
@@ -33,6 +35,7 @@ impl Writes {
             pending_then: Vec::new(),
             flying: VecDeque::new(),
             next_id: 1,
+            finished: Time(0),
             durable,
             failed: None,
             hung: false,
@@ -50,6 +53,14 @@ impl Writes {
         self.pending_ops.push(op);
     }
 
+    /// Another log takes this one's place: nothing of it is on disk, whatever is of the old one.
+    pub(crate) fn forget_log(&mut self) {
+        self.durable = 0;
+        for write in &mut self.flying {
+            write.log_to = write.log_to.map(|_| 0);
+        }
+    }
+
     pub(crate) fn then(&mut self, effect: Effect) {
         self.pending_then.push(effect);
     }
@@ -58,8 +69,14 @@ impl Writes {
         self.failed.is_none() && !self.hung
     }
 
+    /// Since when the store is at the oldest write. It does one after the other: what waits behind a
+    /// slow one says nothing of a store that works again.
     pub(crate) fn oldest(&self) -> Option<Time> {
-        self.flying.front().map(|w| w.issued)
+        let finished = match mutant::on(Mutant::QueuedTakenForHung) {
+            true => Time(0),
+            false => self.finished,
+        };
+        self.flying.front().map(|w| w.issued.max(finished))
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -153,6 +170,7 @@ impl Core {
             }
         }
         self.writes.hung = false;
+        self.writes.finished = self.now;
         self.after_durable();
     }
 
@@ -182,6 +200,6 @@ impl Core {
 }
 
 /// Writes handed to the store and not finished; more are gathered into the next one.
-const WRITES_IN_FLIGHT_MAX: usize = 4;
+pub const WRITES_IN_FLIGHT_MAX: usize = 4;
 /// A store that has not completed a barrier for this long is hung, in microseconds (ruling 13).
 pub const BARRIER_US_MAX: u64 = 2_000_000;

@@ -53,7 +53,7 @@ impl Core {
             acting,
             leads: self.dc_ballot(),
             restricted: self.restricted(),
-            recovering: self.safety.recovering || self.poisoned,
+            recovering: self.is_recovering(),
             safety: &self.safety,
             safe: &self.safe,
             head: self.log.head(),
@@ -63,6 +63,11 @@ impl Core {
             view: &self.tip.view,
             class_u: self.committed.class_u,
         }
+    }
+
+    /// It may not vote (R6): [`Probe::recovering`].
+    pub fn is_recovering(&self) -> bool {
+        self.safety.recovering || self.poisoned
     }
 
     /// The entry at `seq` with its chain value, if it is held.

@@ -91,6 +91,9 @@ impl Core {
 
     /// Gives waiting proposals to the DC there is; ends those that waited too long.
     pub(crate) fn check_proposals(&mut self) {
+        if self.proposals.own.is_empty() {
+            return;
+        }
         let dc = self.acting_dc();
         let against = Some((self.applied, dc));
         if self.proposals.looked == against && self.now < self.proposals.look_at {

@@ -9,7 +9,11 @@ use crate::{EntryBody, VoterSet};
 
 /// All sets that must agree: one normally, two while a configuration step is not known committed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Predicates(Vec<VoterSet>);
+pub struct Predicates {
+    sets: Vec<VoterSet>,
+    /// Every node of every set, ascending.
+    nodes: Vec<NodeId>,
+}
 
 impl Predicates {
     /// Joins sets, oldest first; equal ones count once.
@@ -25,17 +29,22 @@ impl Predicates {
         {
             all = vec![last];
         }
-        Self(all)
+        let voters = all.iter().flat_map(|s| s.votes.iter().map(|(n, _)| *n));
+        let nodes: BTreeSet<NodeId> = voters.collect();
+        Self {
+            nodes: nodes.into_iter().collect(),
+            sets: all,
+        }
     }
 
     /// The sets.
     pub fn sets(&self) -> &[VoterSet] {
-        &self.0
+        &self.sets
     }
 
     /// Do these nodes hold a quorum of every set?
     pub fn quorate(&self, nodes: &BTreeSet<NodeId>) -> bool {
-        !self.0.is_empty() && self.0.iter().all(|set| decides(set, nodes))
+        !self.sets.is_empty() && self.sets.iter().all(|set| decides(set, nodes))
     }
 
     /// The same of the nodes for which that is true; for questions of every step.
@@ -45,16 +54,31 @@ impl Predicates {
             let votes = present.fold(0u32, |sum, (_, v)| sum.saturating_add(*v));
             enough(set, votes, set.tie_node.is_some_and(&there))
         };
-        !self.0.is_empty() && self.0.iter().all(enough)
+        !self.sets.is_empty() && self.sets.iter().all(enough)
     }
 
     /// The largest value that a quorum of every set has reached: stamps, acknowledged positions.
     pub fn reached(&self, values: &BTreeMap<NodeId, u64>) -> Option<u64> {
+        self.reached_by(values.keys().copied(), |node| values.get(&node).copied())
+    }
+
+    /// The same of values that need not be gathered first, of the nodes there are; for questions of
+    /// every step.
+    pub(crate) fn reached_by(
+        &self,
+        nodes: impl Iterator<Item = NodeId>,
+        value: impl Fn(NodeId) -> Option<u64>,
+    ) -> Option<u64> {
         if mutant::on(Mutant::NonMemberVote) {
-            return self.reached_by_outsiders(values);
+            let values = nodes.filter_map(|node| Some((node, value(node)?)));
+            return self.reached_by_outsiders(&values.collect());
         }
-        let each = self.0.iter().map(|set| reached_in(set, values));
-        each.collect::<Option<Vec<u64>>>()?.into_iter().min()
+        let mut least = None;
+        for set in &self.sets {
+            let reached = reached_in(set, &value)?;
+            least = Some(least.map_or(reached, |least: u64| least.min(reached)));
+        }
+        least
     }
 
     /// A seeded bug: whoever reached a value counts.
@@ -69,7 +93,7 @@ impl Predicates {
 
     /// Is the node a voter of any set?
     pub fn votes_of(&self, node: NodeId) -> u32 {
-        self.0
+        self.sets
             .iter()
             .filter_map(|s| s.votes_of(node))
             .max()
@@ -78,20 +102,27 @@ impl Predicates {
 
     /// Does any set ask for all nodes at a cold start (R5)?
     pub fn wait_for_all(&self) -> bool {
-        self.0.iter().any(|s| s.wait_for_all)
+        self.sets.iter().any(|s| s.wait_for_all)
     }
 
     /// Does a single node suffice in some set (Q = 1, R11)?
     pub fn two_node(&self) -> bool {
-        self.0.iter().any(|s| s.two_node && s.votes.len() == 2)
+        self.sets.iter().any(|s| s.two_node && s.votes.len() == 2)
     }
 
     /// Every node of every set.
     pub fn nodes(&self) -> BTreeSet<NodeId> {
-        self.0
-            .iter()
-            .flat_map(|s| s.votes.iter().map(|(n, _)| *n))
-            .collect()
+        self.nodes.iter().copied().collect()
+    }
+
+    /// Is it one of these?
+    pub(crate) fn names(&self, node: NodeId) -> bool {
+        self.nodes.binary_search(&node).is_ok()
+    }
+
+    /// Are all of these such?
+    pub(crate) fn all_nodes(&self, such: impl Fn(&NodeId) -> bool) -> bool {
+        self.nodes.iter().all(such)
     }
 }
 
@@ -150,6 +181,16 @@ impl VoterSet {
             if self.last_man_standing.is_some() {
                 return Err("last_man_standing does not go with a witness".into());
             }
+            // It promises only to members of a view that it was given: one that was given none yet could
+            // not help to elect who might give it one.
+            let nodes = sum(&self.votes) - self.votes_of(witness).unwrap_or(0);
+            if nodes < needed(self) && !mutant::on(Mutant::WitnessIndispensable) {
+                return Err(format!(
+                    "all nodes together have {nodes} of {} votes expected and would be no quorum without \
+                     the witness, node {witness}",
+                    expected(self)
+                ));
+            }
         }
         if self.last_man_standing.is_some() && !self.wait_for_all {
             return Err("last_man_standing needs wait_for_all".into());
@@ -203,15 +244,29 @@ pub fn decides(set: &VoterSet, nodes: &BTreeSet<NodeId>) -> bool {
 }
 
 /// The same for one set: highest values first until their votes are enough.
-fn reached_in(set: &VoterSet, values: &BTreeMap<NodeId, u64>) -> Option<u64> {
-    let voted = |(node, votes): &(NodeId, u32)| Some((*values.get(node)?, *node, *votes));
-    let mut voted: Vec<(u64, NodeId, u32)> = set.votes.iter().filter_map(voted).collect();
+fn reached_in(set: &VoterSet, value: &impl Fn(NodeId) -> Option<u64>) -> Option<u64> {
+    let voted = |(node, votes): &(NodeId, u32)| Some((value(*node)?, *node, *votes));
+    let voted = set.votes.iter().filter_map(voted);
+    // Asked for in every step of a coordinator: a cluster of usual size needs no memory for it.
+    let mut few = [(0, NodeId(0), 0); VOTERS_FEW];
+    if set.votes.len() > VOTERS_FEW {
+        return first_enough(set, &mut voted.collect::<Vec<_>>());
+    }
+    let mut count = 0;
+    for (place, found) in few.iter_mut().zip(voted) {
+        *place = found;
+        count += 1;
+    }
+    first_enough(set, &mut few[..count])
+}
+
+fn first_enough(set: &VoterSet, voted: &mut [(u64, NodeId, u32)]) -> Option<u64> {
     voted.sort_unstable_by(|a, b| b.cmp(a));
     let (mut have, mut has_tie) = (0_u32, false);
-    voted.into_iter().find_map(|(value, node, votes)| {
-        have = have.saturating_add(votes);
-        has_tie |= set.tie_node == Some(node);
-        enough(set, have, has_tie).then_some(value)
+    voted.iter().find_map(|(value, node, votes)| {
+        have = have.saturating_add(*votes);
+        has_tie |= set.tie_node == Some(*node);
+        enough(set, have, has_tie).then_some(*value)
     })
 }
 
@@ -234,6 +289,9 @@ pub fn votes(set: &VoterSet, nodes: &BTreeSet<NodeId>) -> u32 {
     }
     inside
 }
+
+/// Sets of so many voters are reckoned without an allocation.
+const VOTERS_FEW: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@ use wire::Identity;
 
 use crate::core::Core;
 use crate::links::Link;
-use crate::message::Message;
+use crate::message::{DecodeError, Message};
 use crate::mutant::{self, Mutant};
 use crate::*;
 
@@ -101,7 +101,12 @@ impl Core {
         }
     }
 
-    pub(crate) fn packet(&mut self, from: Identity, link: LinkId, payload: &[u8]) {
+    pub(crate) fn packet(
+        &mut self,
+        from: Identity,
+        link: LinkId,
+        read: impl FnOnce() -> Result<Message, DecodeError>,
+    ) {
         if !self.session(from) {
             return;
         }
@@ -127,7 +132,7 @@ impl Core {
                 link.heard(now);
             }
         }
-        match Message::decode(payload) {
+        match read() {
             Ok(message) => self.dispatch(from, link, message),
             Err(e) => {
                 let text = format!("node {node} sent what this build cannot read: {e}");

@@ -118,10 +118,11 @@ impl Core {
     }
 
     /// Who can pass packets on to it, the lowest node first: both ends take the same one, and a
-    /// second one stands ready.
+    /// second one stands ready. Nobody can to the witness, which takes nothing that way.
     fn hops(&self, to: NodeId) -> impl Iterator<Item = (NodeId, LinkId)> {
+        let takes = !self.is_witness(to) || mutant::on(Mutant::WitnessByRelay);
         let serves = move |p: &&Peer| {
-            let near = p.beat.as_ref().is_some_and(|b| b.edge(to));
+            let near = takes && p.beat.as_ref().is_some_and(|b| b.edge(to));
             p.node != to && p.identity.is_some() && !p.left && near && p.edge()
         };
         let hops = self.peers.values().filter(serves);
@@ -221,27 +222,25 @@ impl Core {
     }
 
     /// Who is received, and how: this node's row of the matrix.
-    pub(crate) fn row(&self) -> Vec<Heard> {
+    pub(crate) fn row(&self) -> impl Iterator<Item = Heard> {
         let t_fail_us = self.cfg.timing.t_fail_us;
         let fresh = self
             .peers
             .values()
-            .filter(|p| p.fresh(self.now, t_fail_us) && !p.left);
-        fresh
-            .map(|p| {
-                let mut how = 0;
-                if p.hears(self.now, t_fail_us) {
-                    how |= Heard::COUNTS;
-                }
-                if p.up() {
-                    how |= Heard::DIRECT;
-                }
-                if p.edge() {
-                    how |= Heard::EDGE;
-                }
-                Heard { node: p.node, how }
-            })
-            .collect()
+            .filter(move |p| p.fresh(self.now, t_fail_us) && !p.left);
+        fresh.map(move |p| {
+            let mut how = 0;
+            if p.hears(self.now, t_fail_us) {
+                how |= Heard::COUNTS;
+            }
+            if p.up() {
+                how |= Heard::DIRECT;
+            }
+            if p.edge() {
+                how |= Heard::EDGE;
+            }
+            Heard { node: p.node, how }
+        })
     }
 
     /// Tells of peers that are reached through others only, and when that is over.
@@ -249,11 +248,11 @@ impl Core {
         let now = self.now;
         let patience_us = self.cfg.timing.t_fail_us + DEGRADED_US;
         let mut news = Vec::new();
-        let ways: Vec<(NodeId, Option<NodeId>)> = self
-            .peers
-            .values()
-            .map(|p| (p.node, self.degraded(p)))
-            .collect();
+        let ways = self.peers.values().map(|p| (p, self.degraded(p)));
+        // Nothing is to be noted of a peer that is reached directly, and was so before.
+        let odd = |p: &Peer| p.relaying.since.is_some() || p.relaying.told;
+        let ways = ways.filter(|(p, hop)| hop.is_some() || odd(p));
+        let ways: Vec<(NodeId, Option<NodeId>)> = ways.map(|(p, hop)| (p.node, hop)).collect();
         for (node, hop) in ways {
             let Some(peer) = self.peers.get_mut(&node) else {
                 continue;

@@ -4,12 +4,11 @@
 //! that is new here is a peer without a vote until its configuration entry has committed; one that
 //! was removed is forgotten only when nothing rests on it any more.
 
-use std::collections::BTreeSet;
-
 use wire::NodeId;
 
 use crate::config::PeerConfig;
 use crate::peer::Peer;
+use crate::quorum::Predicates;
 use crate::*;
 
 impl Core {
@@ -29,12 +28,12 @@ impl Core {
         for peer in &config.peers {
             match self.peers.get_mut(&peer.node) {
                 Some(known) => known.retired = false,
-                None => drop(self.peers.insert(peer.node, Peer::new(peer))),
+                None => self.peers.insert(Peer::new(peer)),
             }
         }
         let stays = |node: &NodeId| config.peers.iter().any(|p| p.node == *node);
-        for (node, peer) in &mut self.peers {
-            peer.retired |= !stays(node);
+        for peer in self.peers.values_mut() {
+            peer.retired |= !stays(&peer.node);
         }
         self.cfg = config;
     }
@@ -47,9 +46,10 @@ impl Core {
         }
         let voters = self.predicates().nodes();
         let (now, view) = (self.now, &self.tip.view);
-        self.peers.retain(|node, peer| {
+        self.peers.retain(|peer| {
             let bound = now < peer.presence_until.max(peer.authority_until);
-            let counts = voters.contains(node) || view.member(*node).is_some();
+            let node = peer.node;
+            let counts = voters.contains(&node) || view.member(node).is_some();
             !peer.retired || bound || counts
         });
     }
@@ -57,13 +57,13 @@ impl Core {
     /// Nobody but this node votes, and nobody else is configured: it has nobody to wait for.
     pub(crate) fn is_only_node(&self) -> bool {
         let others = |node: &NodeId| *node != self.me.node;
-        self.peers.is_empty() && !self.predicates().nodes().iter().any(others)
+        self.peers.is_empty() && self.rules().all_nodes(|node| !others(node))
     }
 
     /// Every voter of the log is a peer, or this node: a node list that lacks one cannot tell
     /// whether all were seen (R5).
-    pub(crate) fn knows_all(&self, voters: &BTreeSet<NodeId>) -> bool {
+    pub(crate) fn knows_all(&self, rules: &Predicates) -> bool {
         let known = |node: &NodeId| *node == self.me.node || self.peers.contains_key(node);
-        voters.iter().all(known)
+        rules.all_nodes(known)
     }
 }

@@ -61,8 +61,13 @@ impl Core {
 
     /// Moves soft state into the channels, takes what became ready, sends what is due.
     pub(crate) fn flush_channels(&mut self) {
-        let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
-        for node in nodes {
+        for at in 0.. {
+            let Some(node) = self.peers.node(at) else {
+                return;
+            };
+            if self.peers.get(&node).is_none_or(|p| p.channel.is_idle()) {
+                continue;
+            }
             self.take_ready(node);
             self.queue_soft(node);
             self.send_parcels(node);

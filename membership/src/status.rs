@@ -346,7 +346,7 @@ impl Core {
             votes_expected: quorum::expected(&set),
             votes_present: quorum::votes(&set, &present),
             votes_needed: quorum::needed(&set),
-            row: self.row(),
+            row: self.row().collect(),
             peers: self.peers.values().map(|p| self.peer_status(p)).collect(),
             config: self.tip.config.clone(),
             cluster_uuid: self.tip.cluster_uuid,

@@ -21,7 +21,7 @@ impl Core {
             let prior = self.tip.view.member(peer.node).map(|m| m.identity);
             if let Some(identity) = peer
                 .identity
-                .filter(|id| !self.tip.supersedes(id))
+                .filter(|id| !self.tip.supersedes(id) || mutant::on(Mutant::SupersededInView))
                 .filter(|_| self.admissible(peer.node, with_intents))
             {
                 members.push(member(identity));
@@ -95,6 +95,26 @@ impl Core {
             }
         }
         self.predicates().quorate(&missed_by) || self.unreachable(node)
+    }
+
+    /// Highest view number that this node or any of the members that follow it went through. One that
+    /// comes back may have formed, alone or in a minority, more views than were formed without it; it
+    /// installs none with a lower number, and what it says of its own would be waited for in vain.
+    pub(crate) fn newest_view_no(&self, members: &[Member]) -> u64 {
+        let own = self.safety.view_no.max(self.tip.view.view_no);
+        let ballot = self.dc_ballot();
+        if mutant::on(Mutant::ViewBehindMember) {
+            return own;
+        }
+        let beat = |m: &Member| {
+            let peer = self.peers.get(&m.identity.node)?;
+            let beat = peer.beat.as_ref()?;
+            let follows = peer.identity == Some(m.identity) && Some(beat.ballot) <= ballot;
+            follows.then_some(beat.view_no)
+        };
+        let theirs = members.iter().filter_map(beat);
+        let theirs = theirs.filter(|no| *no < crate::message::NUMBER_MAX).max();
+        theirs.unwrap_or(0).max(own)
     }
 
     /// R0 and R8 before a VIEW is accepted: until when it must wait, or `Err` for never.

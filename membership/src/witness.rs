@@ -7,6 +7,7 @@
 //! its help. What R0 asks of an echo holds for it as for anybody.
 
 mod decide;
+mod disk;
 mod echo;
 mod talk;
 
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use wire::{Identity, NodeId};
 
 use crate::config::{Config, StartError};
-use crate::message::{self, Beat, Echo, Heard, Known, Message, Point, Stamp};
+use crate::message::{self, Beat, DecodeError, Echo, Ends, Heard, Known, Message, Point, Stamp};
 use crate::mutant::{self, Mutant};
 use crate::peer::Peer;
 use crate::*;
@@ -109,6 +110,8 @@ pub struct Witness {
     next_write: u64,
     /// Writes under way, oldest first.
     flying: VecDeque<(u64, WitnessRecord)>,
+    /// What waits for the next one.
+    waiting: Vec<disk::Waiting>,
     failed: bool,
     peers: BTreeMap<NodeId, Peer>,
     withhold_until: Time,
@@ -169,6 +172,7 @@ impl Witness {
             safe: stored.unwrap_or_default(),
             next_write: 1,
             flying: VecDeque::new(),
+            waiting: Vec::new(),
             failed: false,
             peers: peers.collect(),
             promised_at_start,
@@ -182,7 +186,7 @@ impl Witness {
             cfg: config,
         };
         witness.assume_echoed();
-        witness.save(Vec::new());
+        witness.flush();
         if lost {
             witness.notice(
                 "witness-empty",
@@ -204,7 +208,12 @@ impl Witness {
                 from,
                 link,
                 payload,
-            } => self.packet(from, link, &payload),
+            } => self.packet(from, link, || Message::decode(&payload)),
+            Input::Message {
+                from,
+                link,
+                message,
+            } => self.packet(from, link, || Ok(*message)),
             Input::Durable { write } => self.on_durable(write),
             Input::StoreFailed { reason } => {
                 self.failed = true;
@@ -219,6 +228,7 @@ impl Witness {
         self.check_recovery();
         self.report();
         self.send_beats();
+        self.flush();
     }
 
     /// The next thing to do in the world.
@@ -270,8 +280,11 @@ impl Witness {
         Some(at.max(self.now.plus(TICK_US_MIN)))
     }
 
+    /// May promise, vote and echo, by its disk as well (I12).
     fn fit(&self) -> bool {
-        !self.failed && !self.record.recovering && self.may_speak()
+        let early = mutant::on(Mutant::WitnessBackInMemory);
+        let recovering = self.record.recovering || self.safe.recovering && !early;
+        !self.failed && !recovering && self.may_speak()
     }
 
     fn votes(&self) -> bool {

@@ -3,7 +3,7 @@
 mod common;
 
 use common::Cluster;
-use membership::message::{Blob, Message, Parcel, Point};
+use membership::message::{Beat, Blob, Ends, Message, Parcel, Point, Stamp};
 use membership::*;
 use proptest::prelude::*;
 use wire::NodeId;
@@ -24,10 +24,56 @@ fn blob() -> impl Strategy<Value = Blob> {
     proptest::collection::vec(any::<u8>(), 0..64).prop_map(Blob)
 }
 
+/// Half of the logs have everything committed.
+fn ends() -> impl Strategy<Value = Ends> {
+    (point(), point(), any::<bool>()).prop_map(|(commit, head, all)| Ends {
+        commit,
+        head: if all { commit } else { head },
+    })
+}
+
+fn beat() -> impl Strategy<Value = Message> {
+    let stamp = (any::<u64>(), any::<u64>());
+    let numbers = (0u64..99, 0u64..99);
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    (
+        ends(),
+        proptest::option::of(stamp),
+        ballot(),
+        numbers,
+        flags,
+    )
+        .prop_map(
+            |(log, stamp, ballot, (beat_no, view_no), (answers, acting, fit))| {
+                Message::Beat(Beat {
+                    beat_no,
+                    stamp: stamp.map(|(sent_us, hold_us)| Stamp { sent_us, hold_us }),
+                    answers,
+                    echo: None,
+                    ballot,
+                    view_no,
+                    log,
+                    state: NodeState::Follower,
+                    acting,
+                    dc_lost: !acting,
+                    fit,
+                    withholding: false,
+                    blank: false,
+                    class_u: false,
+                    digest: [0; 8],
+                    row: Vec::new(),
+                    known: message::Known::default(),
+                    parcel_ack: 0,
+                })
+            },
+        )
+}
+
 /// Any message a peer with the key but without good will might send.
 fn message() -> impl Strategy<Value = Message> {
     let blobs = || proptest::collection::vec(blob(), 0..4);
     prop_oneof![
+        beat(),
         (ballot(), point(), any::<bool>()).prop_map(|(ballot, head, bootstrap)| Message::Prepare {
             ballot,
             head,
@@ -106,7 +152,7 @@ proptest! {
     #[test]
     fn decoding_rubbish_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = Message::decode(&bytes);
-        let mut framed = vec![message::FORMAT];
+        let mut framed = vec![message::MESSAGE_FORMAT];
         framed.extend(&bytes);
         let _ = Message::decode(&framed);
     }
@@ -147,9 +193,9 @@ proptest! {
 
 #[test]
 fn an_unknown_format_is_named() {
-    let bytes = [message::FORMAT + 1, 0, 0];
+    let bytes = [message::MESSAGE_FORMAT + 1, 0, 0];
     let error = Message::decode(&bytes).unwrap_err();
-    let named = format!("message format {}", message::FORMAT + 1);
+    let named = format!("format {}", message::MESSAGE_FORMAT + 1);
     assert!(error.to_string().contains(&named), "{error}");
     let _ = NodeId(1);
 }

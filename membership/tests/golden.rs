@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Cluster, Disk, MS};
-use membership::message::{Blob, Message, Parcel, Point};
+use membership::message::{Beat, Blob, Echo, Ends, Heard, Known, Message, Parcel, Point, Stamp};
 use membership::*;
 use std::path::PathBuf;
 use wire::{Identity, MachineBoot, NodeId, ProcessBoot};
@@ -82,7 +82,52 @@ fn samples() -> Vec<Message> {
         ack: 5,
         parcel,
     };
+    let older = Point {
+        seq: 76,
+        hash: [4; 32],
+        ..point
+    };
+    let beat = |commit, head| {
+        Message::Beat(Beat {
+            beat_no: 300,
+            stamp: Some(Stamp {
+                sent_us: 1_000_000,
+                hold_us: 500_000,
+            }),
+            answers: true,
+            echo: Some(Echo {
+                sent_us: 2_000_000,
+                ballot,
+                view_no: 8,
+                member: true,
+                void: vec![7],
+                config_epoch: 4,
+            }),
+            ballot,
+            view_no: 8,
+            log: Ends { commit, head },
+            state: NodeState::Follower,
+            acting: false,
+            dc_lost: false,
+            fit: true,
+            withholding: false,
+            blank: false,
+            class_u: false,
+            digest: [3; 8],
+            row: vec![Heard {
+                node: NodeId(1),
+                how: Heard::COUNTS | Heard::DIRECT,
+            }],
+            known: Known {
+                incarnation: 9,
+                durable: 76,
+            },
+            parcel_ack: 5,
+        })
+    };
     vec![
+        beat(point, point),
+        beat(older, point),
         Message::Prepare {
             ballot,
             head: point,

@@ -182,6 +182,12 @@ fn what_contradicts_itself_is_refused() {
         (witness(plain(3), 3), None),
         (witness(plain(2), 2), Some("two nodes")),
         (witness(plain(3), 4), Some("needs a vote")),
+        (witness(voters(&[1; 3], Some(3)), 3), None),
+        (
+            witness(voters(&[1; 3], Some(4)), 3),
+            Some("without the witness"),
+        ),
+        (witness(voters(&[1, 0, 1], None), 3), Some("two nodes")),
         (witness(tie(plain(3), 1), 3), Some("auto_tie_breaker")),
         (last_man(true, plain(4)), None),
         (last_man(false, plain(4)), Some("wait_for_all")),

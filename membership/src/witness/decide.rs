@@ -108,10 +108,15 @@ impl Witness {
         4 * self.cfg.timing.resend_us
     }
 
+    /// Its process has said what it promised, and by a stamp how long it relies on an echo: one of
+    /// the lost store's last may still bind.
     pub(super) fn answered(&self, node: NodeId) -> bool {
-        let now = self.peers.get(&node).and_then(|p| p.identity);
+        let Some(peer) = self.peers.get(&node) else {
+            return false;
+        };
         let answer = self.answers.get(&node);
-        answer.is_some_and(|(process, _)| Some(*process) == now)
+        let told = peer.stamp.is_some() || mutant::on(Mutant::WitnessHoldUnknown);
+        told && answer.is_some_and(|(process, _)| Some(*process) == peer.identity)
     }
 
     /// What this witness promised or counted for before is unknown, and any node may rely on it: it
@@ -147,7 +152,6 @@ impl Witness {
         for peer in self.peers.values_mut() {
             peer.presence_until = peer.presence_until.max(self.withhold_until);
         }
-        self.save(Vec::new());
         let text = "every node has answered: this witness votes once a coordinator gives it a view";
         self.notice("recovered", None, text.to_owned());
     }

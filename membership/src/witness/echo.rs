@@ -22,15 +22,17 @@ impl Witness {
         }
         if stamp.hold_us > self.record.hold_us_max {
             self.record.hold_us_max = stamp.hold_us;
-            self.save(Vec::new());
             return None;
         }
         if stamp.hold_us > hold_safe_us {
             return None;
         }
-        // Both the view on disk and the one on its way there: a crash may leave either.
+        // Every view that a crash may leave: the one on disk, and all on their way there.
         let named = |v: &Option<WitnessView>| v.as_ref().is_some_and(|v| v.names(&identity));
-        let listed = named(&self.safe.view) && named(&self.record.view);
+        let flying = !mutant::on(Mutant::WitnessSkipsAView);
+        let listed = named(&self.safe.view)
+            && named(&self.record.view)
+            && (!flying || self.flying.iter().all(|(_, r)| named(&r.view)));
         let view = self.safe.view.as_ref();
         let (view_no, config_epoch) = view.map_or((0, 0), |v| (v.view_no, v.config_epoch));
         let peer = self.peers.get_mut(&node)?;
@@ -47,15 +49,7 @@ impl Witness {
         let again = peer.given.as_ref() == Some(&echo);
         peer.given = Some(echo.clone());
         if member && !again && !mutant::on(Mutant::WitnessEchoNoPromise) {
-            let until = now.plus(stamp.hold_us);
-            peer.presence_until = peer.presence_until.max(until);
-            let leads = peer.beat.as_ref().is_some_and(|b| {
-                matches!(b.state, NodeState::Dc | NodeState::DcPending) && b.ballot == ballot
-            });
-            if leads {
-                peer.authority_until = peer.authority_until.max(until);
-                peer.authority_ballot = ballot;
-            }
+            peer.promise_hold(now, stamp.hold_us, ballot);
         }
         Some(echo)
     }
@@ -92,11 +86,11 @@ impl Witness {
         let beat = Beat {
             beat_no: peer.next_beat_no,
             stamp: None,
+            answers: true,
             echo,
             ballot: told.ballot,
             view_no: told.view_no,
-            commit: Point::default(),
-            head: Point::default(),
+            log: Ends::default(),
             state,
             acting: false,
             dc_lost: told.dc_lost,

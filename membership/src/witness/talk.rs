@@ -48,7 +48,12 @@ impl Witness {
         true
     }
 
-    pub(super) fn packet(&mut self, from: Identity, link: LinkId, payload: &[u8]) {
+    pub(super) fn packet(
+        &mut self,
+        from: Identity,
+        link: LinkId,
+        read: impl FnOnce() -> Result<Message, DecodeError>,
+    ) {
         if !self.session(from) {
             return;
         }
@@ -59,7 +64,7 @@ impl Witness {
                 link.heard(now);
             }
         }
-        match Message::decode(payload) {
+        match read() {
             Ok(Message::Beat(beat)) => self.on_beat(node, beat),
             Ok(Message::Prepare {
                 ballot,
@@ -116,11 +121,11 @@ impl Witness {
         self.record.recovering = true;
         self.record.view = None;
         let why = format!("peers know incarnation {incarnation} of this witness");
-        self.save(vec![Effect::Event(Event::RestartNeeded { why })]);
+        self.once_written(Effect::Event(Event::RestartNeeded { why }));
     }
 
     pub(super) fn on_beat(&mut self, node: NodeId, beat: Beat) {
-        let now = self.now;
+        let (now, me) = (self.now, self.me.node);
         let Some(peer) = self.peers.get_mut(&node) else {
             return;
         };
@@ -140,7 +145,7 @@ impl Witness {
             if !leads || beat.ballot != peer.authority_ballot {
                 peer.authority_until = Time(0);
             }
-            peer.beat = Some(beat);
+            peer.take_beat(beat, me);
         }
         if wants_echo {
             self.beat_to(node);
@@ -161,40 +166,5 @@ impl Witness {
             via: Via::Link(peer.best()),
             payload: message.encode(),
         })
-    }
-
-    /// Sends once everything decided so far is on disk.
-    pub(super) fn send_durable(&mut self, to: NodeId, message: &Message) {
-        let effect = self.effect(to, message);
-        if mutant::on(Mutant::WitnessForgetsPromise) {
-            self.out.extend(effect.map(Output::Do));
-        } else if let Some(effect) = effect {
-            self.save(vec![effect]);
-        }
-    }
-
-    /// Writes the record, whole, and then lets go what relies on it.
-    pub(super) fn save(&mut self, then: Vec<Effect>) {
-        assert!(
-            self.record.promised >= self.safe.promised,
-            "I1: a promise never decreases"
-        );
-        if self.failed {
-            return;
-        }
-        let write = self.next_write;
-        self.next_write += 1;
-        let record = self.record.clone();
-        self.flying.push_back((write, record.clone()));
-        let ops = vec![DurableOp::Witness(record)];
-        self.out.push_back(Output::Persist { write, ops, then });
-    }
-
-    pub(super) fn on_durable(&mut self, write: u64) {
-        while self.flying.front().is_some_and(|(id, _)| *id <= write) {
-            if let Some((_, record)) = self.flying.pop_front() {
-                self.safe = record;
-            }
-        }
     }
 }

@@ -313,6 +313,9 @@ impl Cluster {
     fn effect(&mut self, id: u32, effect: Effect) {
         match effect {
             Effect::Send { to, via, payload } => self.transmit(id, to.0, via, payload),
+            Effect::Message { to, via, message } => {
+                self.transmit(id, to.0, via, message.encode());
+            }
             Effect::Unseal { by, sealed } => self.unseal(id, by.0, &sealed),
             Effect::Event(event) => self.event(id, event),
         }

@@ -170,3 +170,47 @@ fn a_clean_leave_is_quick_for_member_and_dc() {
         );
     }
 }
+
+/// Of two nodes the lower one beats, the other's answer is its heartbeat, and is answered: three
+/// packets. No heartbeat is missed for it, and none goes unanswered.
+#[test]
+fn a_heartbeat_of_a_pair_takes_three_packets() {
+    let mut c = Cluster::running(3, 20);
+    c.run(2_000 * MS);
+    let before = c.sent_packets;
+    let beats = 200;
+    c.run(beats * c.t_fail_us / 10);
+    let pairs_packets = c.sent_packets - before;
+    let expected = beats * 3 * 3;
+    assert!(
+        pairs_packets.abs_diff(expected) * 50 <= expected,
+        "{pairs_packets} packets, not {expected}"
+    );
+    for id in 1..=3 {
+        for peer in c.status(id).peers {
+            let link = &peer.links[0];
+            let rtt = link.rtt_us.unwrap();
+            assert!((200..=800).contains(&rtt), "{id}: {link:?}");
+            assert_eq!(link.loss_permille, 0, "{id}: {link:?}");
+        }
+    }
+    assert!(c.alive().into_iter().all(|id| c.members(id).len() == 3));
+}
+
+/// The lower node's packets do not arrive: the other beats by itself, as often.
+#[test]
+fn who_is_not_asked_beats_by_itself() {
+    let mut c = Cluster::running(3, 21);
+    c.no_relay = true;
+    c.run(1_000 * MS);
+    c.cut.insert((1, 2));
+    c.run(1_000 * MS);
+    // Node 1 hears node 2 all the time, in spite of its own silence towards it.
+    for _ in 0..40 {
+        c.run(25 * MS);
+        let status = c.status(1);
+        let two = status.peers.iter().find(|p| p.node == NodeId(2)).unwrap();
+        let silent = two.links[0].silent_us.unwrap();
+        assert!(silent <= c.t_fail_us / 10 * 12 / 10 + MS, "{silent} us");
+    }
+}

@@ -25,7 +25,8 @@ pub enum Work {
 #[derive(Debug, Default)]
 pub struct State {
     next_op: u64,
-    bodies: BTreeMap<OpId, EntryBody>,
+    /// What clients asked for, and how much was committed when they first did.
+    bodies: BTreeMap<OpId, (EntryBody, usize)>,
     agents: BTreeMap<(u64, NodeId), u64>,
     /// By number and target: two halves that lost each other may give one number twice.
     results: BTreeMap<(u64, NodeId), FenceResult>,
@@ -121,7 +122,9 @@ impl World {
                 self.later(in_us, Happening::Work(Work::Coordinate));
             }
             Work::Retry { op } => {
-                if let Some(body) = self.app.bodies.get(&op).cloned()
+                // A client asks again only as long as the operation is surely remembered.
+                if let Some((body, since)) = self.app.bodies.get(&op).cloned()
+                    && self.oracle.committed.len() - since < OPS_MAX / 2
                     && let Some(id) = self.somebody()
                 {
                     self.propose(id, op, body);
@@ -158,7 +161,8 @@ impl World {
             origin: NodeId(id),
             payload,
         };
-        self.app.bodies.insert(op, body.clone());
+        let since = self.oracle.committed.len();
+        self.app.bodies.insert(op, (body.clone(), since));
         self.propose(id, op, body.clone());
         if self.rng.permille(100)
             && let Some(other) = self.somebody()

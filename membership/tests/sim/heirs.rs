@@ -85,12 +85,14 @@ impl World {
         self.input(id, Input::GivenUp { grants });
     }
 
-    /// Its turn has come: the log is to know it, too.
+    /// Its turn has come: the log is to know that the grant before it is over, if it does not yet. A
+    /// coordinator that asks on a slow disk may be behind: this node's own grant may stand by now.
     pub fn inherited(&mut self, id: u32, vip: &str) {
         let core = self.node(id).core.as_ref();
-        let standing = core.and_then(|c| c.log_state().grants.get(vip).cloned());
-        if let Some(standing) = standing.filter(|_| self.kernels.on && !self.kernels.word_only) {
-            self.tell_released(id, vip, standing.grant_no);
+        let heir = core.and_then(|c| c.log_state().heirs.get(vip));
+        let before = heir.and_then(|g| g.after);
+        if let Some(before) = before.filter(|_| self.kernels.on && !self.kernels.word_only) {
+            self.tell_released(id, vip, before);
         }
     }
 

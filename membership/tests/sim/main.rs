@@ -31,16 +31,20 @@ use world::{SECOND, Setup, World};
 const FAULTS_S: u64 = 30;
 
 /// Runs seeds 1 to `count`: 2,000 in all the tests of this file together. How many of them, in
-/// percent, is `MAINSTAY_SIM_PERCENT`; more, and longer ones, are the example's.
+/// percent, is `MAINSTAY_SIM_PERCENT`, and how long each is `MAINSTAY_SIM_SECONDS`; more are the
+/// example's.
 fn seeds(nodes: u32, two_node: bool, rules: Rules, leases: bool, count: u64) {
-    let percent = std::env::var("MAINSTAY_SIM_PERCENT").ok();
-    let percent = percent.map_or(100, |p| p.parse().expect("a number"));
+    let given = |name| std::env::var(name).ok();
+    let number = |name, usual| given(name).map_or(usual, |n| n.parse().expect("a number"));
+    let percent = number("MAINSTAY_SIM_PERCENT", 100);
+    let faults_s = number("MAINSTAY_SIM_SECONDS", FAULTS_S);
     for seed in 1..=(count * percent / 100).max(1) {
         let this = Run {
             seed,
             nodes,
-            fault_us: FAULTS_S * SECOND,
+            fault_us: faults_s * SECOND,
             trace: false,
+            digest: false,
             two_node,
             rules,
         };
@@ -53,7 +57,7 @@ fn seeds(nodes: u32, two_node: bool, rules: Rules, leases: bool, count: u64) {
             panic!(
                 "seed={seed} nodes={nodes} commit={}: {} violated at {} ms: {}\nreplay: cargo run \
                  --release --example sim -p membership -- --seed {seed} --nodes {nodes} --seconds \
-                 {FAULTS_S} --rules {}{}{} --trace",
+                 {faults_s} --rules {}{}{} --trace",
                 option_env!("MAINSTAY_COMMIT").unwrap_or("unknown"),
                 v.rule,
                 v.at_us / 1_000,
@@ -139,10 +143,11 @@ fn a_seed_repeats_exactly() {
         nodes: 3,
         fault_us: 10 * SECOND,
         trace: false,
+        digest: true,
         two_node: false,
         rules: Rules::Plain,
     };
-    let counts = || run(this).map(|s| (s.packets, s.steps, s.commits, s.acked, s.faults));
+    let counts = || run(this).map(|s| (s.packets, s.steps, s.commits, s.digest, s.faults));
     assert_eq!(counts().unwrap(), counts().unwrap());
 }
 

@@ -46,6 +46,7 @@ fn in_seeds(bug: Mutant, seeds_max: u64) -> Option<Catch> {
             nodes,
             fault_us: 30 * SECOND,
             trace: false,
+            digest: false,
             two_node: true,
             rules: Rules::Mixed,
         };

@@ -75,6 +75,11 @@ impl Net {
         now >= self.paths[self.at(from, to)].cut_until
     }
 
+    /// Long datagrams are lost there now.
+    pub fn is_narrow(&self, now: u64, from: u32, to: u32) -> bool {
+        now < self.paths[self.at(from, to)].narrow_until
+    }
+
     pub fn cut(&mut self, from: u32, to: u32, until: u64) {
         let path = self.path(from, to);
         path.cut_until = path.cut_until.max(until);
@@ -95,11 +100,11 @@ impl Net {
     }
 
     /// Is this very message lost, whatever becomes of others?
-    pub fn swallowed(&mut self, from: u32, to: u32, payload: &[u8]) -> bool {
+    pub fn swallowed(&mut self, from: u32, to: u32, message: &Message) -> bool {
         let Some(swallows) = self.path(from, to).swallows else {
             return false;
         };
-        let lost = Message::decode(payload).is_ok_and(|message| swallows(&message));
+        let lost = swallows(message);
         self.dropped += u64::from(lost);
         lost
     }

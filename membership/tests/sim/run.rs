@@ -20,6 +20,8 @@ pub struct Run {
     pub nodes: u32,
     pub fault_us: u64,
     pub trace: bool,
+    /// Reckon [`Stats::digest`].
+    pub digest: bool,
     /// Of two nodes, half of the seeds run with `two_node: 1`.
     pub two_node: bool,
     /// The others decide by these.
@@ -129,6 +131,7 @@ fn simulate(run: Run, leases: bool) -> Result<Stats, Violation> {
         world = world.with_leases();
     }
     world.trace |= run.trace;
+    world.digest = run.digest.then(Default::default);
     draw_network(&mut rng, &mut world);
     if run.trace {
         println!("{:#?}\n{:#?}", world.setup, world.profile);
@@ -308,19 +311,19 @@ impl World {
             .filter(|c| c.probe().acting.is_some())
             .collect();
         let [dc] = acting[..] else { return false };
-        let (view, head) = (dc.probe().view.clone(), dc.probe().head);
+        let (view, head) = (dc.probe().view, dc.probe().head);
         let up = |n: &Node| n.up() && n.paused_until <= self.now;
         self.nodes.iter().all(up)
             && cores.iter().all(|core| {
                 let p = core.probe();
-                *p.view == view
+                p.view == view
                     && view.names(&p.me)
                     && p.head == head
                     && p.commit == head.seq
                     && p.durable == head.seq
             })
             && self.members().iter().all(|n| n.app.through == head.seq)
-            && self.witness_holds(&view)
+            && self.witness_holds(view)
     }
 
     /// The witness, where there is one, has the view.

@@ -1,7 +1,12 @@
 //! A whole cluster in one thread of virtual time: production cores over simulated machines.
 
-use std::collections::BTreeMap;
+#[path = "world/carry.rs"]
+mod carry;
 
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use membership::message::Message;
 use membership::*;
 use wire::{Identity, NodeId};
 
@@ -13,7 +18,6 @@ use crate::net::Net;
 use crate::node::{App, Node, Write};
 use crate::oracle::{Oracle, Violation};
 use crate::queue::Queue;
-use crate::relay;
 use crate::rng::Rng;
 
 pub const MS: u64 = 1_000;
@@ -76,7 +80,7 @@ pub enum Happening {
         from: Identity,
         to: Identity,
         link: LinkId,
-        payload: Vec<u8>,
+        message: Box<Message>,
     },
     Disk {
         node: u32,
@@ -114,6 +118,8 @@ pub struct World {
     pub oracle: Oracle,
     pub profile: Profile,
     pub trace: bool,
+    /// Of everything that was sent, told and handed to a disk, where somebody compares runs.
+    pub digest: Option<DefaultHasher>,
     pub calm: bool,
     pub stats: Stats,
     pub app: crate::app::State,
@@ -139,6 +145,8 @@ pub struct Stats {
     pub elections: u64,
     pub views: u64,
     pub commands: u64,
+    /// Of the whole history, where it was asked for: equal in runs that are equal.
+    pub digest: u64,
 }
 
 impl World {
@@ -163,6 +171,7 @@ impl World {
             oracle: Oracle::new(n as usize, class_u),
             profile,
             trace: std::env::var_os(TRACE).is_some(),
+            digest: None,
             calm: false,
             stats: Stats::default(),
             app: crate::app::State::default(),
@@ -216,6 +225,13 @@ impl World {
                 self.now as f64 / 1e3,
                 text()
             );
+        }
+    }
+
+    /// One more thing that happened, for whoever compares runs.
+    fn note(&mut self, node: u32, what: impl Hash) {
+        if let Some(digest) = &mut self.digest {
+            (self.now, node, what).hash(digest);
         }
     }
 
@@ -310,6 +326,17 @@ impl World {
         self.say(id, || "process dies".to_owned());
     }
 
+    /// kill -9 at a moment when so many of the operations under way have reached the disk.
+    pub fn kill_having_written(&mut self, id: u32, ops: usize) {
+        let node = self.node_mut(id);
+        let under_way: Vec<_> = node.writes.iter().flat_map(|w| &w.ops).cloned().collect();
+        node.writes.clear();
+        for op in under_way.iter().take(ops) {
+            self.write(id, op);
+        }
+        self.kill(id);
+    }
+
     /// Power lost; another machine boot when it starts again.
     pub fn power_off(&mut self, id: u32) {
         self.kill(id);
@@ -381,6 +408,9 @@ impl World {
     }
 
     fn persist(&mut self, id: u32, write: u64, ops: Vec<DurableOp>, then: Vec<Effect>) {
+        if self.digest.is_some() {
+            self.note(id, format!("{ops:?}"));
+        }
         let model = self.setup.disk;
         let mut in_us = self.rng.range(model.write_us_max / 10, model.write_us_max);
         if !self.calm && self.rng.permille(model.stall_permille) {
@@ -396,7 +426,9 @@ impl World {
             ops,
             then,
         });
-        let generation = node.generation;
+        let (queued, generation) = (node.writes.len(), node.generation);
+        self.oracle.now = now;
+        self.oracle.queued(id, queued);
         self.later(
             at - now,
             Happening::Disk {
@@ -451,9 +483,13 @@ impl World {
 
     fn effect(&mut self, id: u32, effect: Effect, deferred: bool) {
         match effect {
-            Effect::Send { to, via, payload } => self.transmit(id, to.0, via, payload, deferred),
+            Effect::Send { to, via, payload } => self.transmit(id, to.0, via, &payload, deferred),
+            Effect::Message { to, via, message } => self.beat(id, to.0, via, message, deferred),
             Effect::Unseal { sealed, .. } => self.unseal(id, &sealed),
             Effect::Event(event) => {
+                if self.digest.is_some() {
+                    self.note(id, format!("{event:?}"));
+                }
                 self.oracle.now = self.now;
                 self.oracle.event(&self.nodes[id as usize - 1], &event);
                 self.say(id, || format!("{event:.200?}"));
@@ -462,162 +498,14 @@ impl World {
         }
     }
 
-    fn transmit(&mut self, from: u32, to: u32, via: Via, payload: Vec<u8>, deferred: bool) {
-        self.stats.packets += 1;
-        self.oracle.now = self.now;
-        let [me, peer] = [from, to].map(|id| &self.nodes[id as usize - 1]);
-        self.oracle.sent(me, peer, &payload, deferred);
-        let me = self.node(from).me;
-        let (to, via, payload) = match via {
-            Via::Relay { .. } => {
-                // Sealed for the process that the core knows, or not at all.
-                let known = self.told[self.pair(from, to)];
-                let Some(end) = self.session(me, to).filter(|end| known == Some(*end)) else {
-                    return;
-                };
-                relay::wrapped(me, end, via, payload)
-            }
-            via => (to, via, payload),
-        };
-        let told = self.told[self.pair(from, to)];
-        let Some(peer) = self.session(me, to).filter(|peer| told == Some(*peer)) else {
-            return;
-        };
-        if self.net.swallowed(from, to, &payload) {
-            return;
-        }
-        let now = self.now;
-        let (link, [first, again]) = match via {
-            Via::Link(link) => {
-                let bytes = payload.len();
-                if bytes > RELAY_DATAGRAM_BYTES_MAX {
-                    let text = format!("node {from}: datagram of {bytes} bytes");
-                    self.oracle.fail("bounds", text);
-                }
-                let rng = &mut self.rng;
-                (link, self.net.datagram(rng, now, (from, to), link, bytes))
-            }
-            Via::Stream | Via::Relay { .. } => {
-                (0, [self.net.stream(&mut self.rng, now, from, to), None])
-            }
-        };
-        let packet = |payload| Happening::Packet {
-            from: me,
-            to: peer,
-            link,
-            payload,
-        };
-        if let Some(at) = again {
-            self.later(at - now, packet(payload.clone()));
-        }
-        if let Some(at) = first {
-            self.later(at - now, packet(payload));
-        }
-    }
-
-    /// What another node passed on: only the two ends can read or forge it.
-    fn unseal(&mut self, id: u32, sealed: &[u8]) {
-        let (from, process, payload) = relay::unseal(sealed);
-        let to = self.node(id).me;
-        let told = self.told[self.pair(id, from.node.0)] == Some(from);
-        if told && to.process_boot == process {
-            self.stats.relayed += 1;
-            self.deliver(from, to, RELAY_LINK, payload);
-        }
-    }
-
-    /// The peer's process at the other end of the sender's session, if one stands for it.
-    fn session(&self, me: Identity, to: u32) -> Option<Identity> {
-        let from = me.node.0;
-        let (a, b) = self.sessions[self.pair(from.min(to), from.max(to))].as_ref()?;
-        let (mine, theirs) = if from < to { (a, b) } else { (b, a) };
-        (*mine == me).then_some(*theirs)
-    }
-
-    /// A handshake between two running processes: needs both directions.
-    fn shake(&mut self, a: u32, b: u32) {
-        let (a, b) = (a.min(b), a.max(b));
-        let (x, y) = (self.node(a), self.node(b));
-        let pair = self.pair(a, b);
-        if !x.up() || !y.up() || self.sessions[pair] == Some((x.me, y.me)) {
-            return;
-        }
-        let now = self.now;
-        let able = x.may_speak() && y.may_speak() && x.paused_until <= now && y.paused_until <= now;
-        let both = |x: u32, y: u32| self.net.open(now, x, y) && self.net.open(now, y, x);
-        let passes_on =
-            |c: u32| c != a && c != b && self.node(c).may_speak() && both(a, c) && both(c, b);
-        // Through a third node it takes several rounds.
-        let by_relay = (1..=self.size()).any(passes_on) && self.rng.clone().permille(100);
-        let open = both(a, b) || by_relay;
-        let lost = self.net.loss_permille > 0 && self.rng.permille(2 * self.net.loss_permille);
-        if !able || !open || lost {
-            let in_us = self.rng.range(5 * MS, 40 * MS);
-            self.later(in_us, Happening::Shake { a, b });
-            return;
-        }
-        let (ida, idb) = (self.node(a).me, self.node(b).me);
-        self.sessions[pair] = Some((ida, idb));
-        for (node, at, peer) in [(a, ida, idb), (b, idb, ida)] {
-            let in_us = self.rng.range(50, MS);
-            let head = self.node(peer.node.0).disk.head();
-            let up = Happening::Up {
-                node,
-                at,
-                peer,
-                head,
-            };
-            self.later(in_us, up);
-        }
-    }
-
-    fn deliver(&mut self, from: Identity, to: Identity, link: LinkId, payload: Vec<u8>) {
-        let id = to.node.0;
-        let stands = self.session(from, id) == Some(to);
-        if !stands || !self.node(id).up() || self.node(id).me != to {
-            return;
-        }
-        if !self.is_witness(from.node.0) {
-            self.oracle.heard(id, from.node.0);
-        }
-        let recovering = self
-            .node(id)
-            .core
-            .as_ref()
-            .is_some_and(|c| c.probe().recovering);
-        if recovering
-            && matches!(
-                message::Message::decode(&payload),
-                Ok(message::Message::RecoverState { .. })
-            )
-        {
-            self.oracle.answered(id, from.node);
-        }
-        if self.trace
-            && let Ok(message) = message::Message::decode(&payload)
-            && !matches!(message, message::Message::Beat(_))
-        {
-            let from = from.node;
-            self.say(id, || format!("<- {from} {message:.160?}"));
-        }
-        self.input(
-            id,
-            Input::Packet {
-                from,
-                link,
-                payload,
-            },
-        );
-    }
-
     fn happen(&mut self, what: Happening) {
         match what {
             Happening::Packet {
                 from,
                 to,
                 link,
-                payload,
-            } => self.deliver(from, to, link, payload),
+                message,
+            } => self.deliver(from, to, link, Ok(message)),
             Happening::Disk { node, generation } => self.disk_done(node, generation),
             Happening::Tick { node, generation } => {
                 let n = self.node(node);
@@ -706,7 +594,10 @@ impl World {
     pub fn verdict(self) -> Result<Stats, Violation> {
         match self.oracle.violation {
             Some(violation) => Err(violation),
-            None => Ok(self.stats),
+            None => Ok(Stats {
+                digest: self.digest.map_or(0, |digest| digest.finish()),
+                ..self.stats
+            }),
         }
     }
 }

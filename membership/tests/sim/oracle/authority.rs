@@ -65,22 +65,28 @@ impl Oracle {
     /// Whoever gets the stamp back relies on it from the moment it sent it, however late or often that
     /// happens: a core may have given it back before, in a heartbeat that found no way.
     pub(super) fn stamped(&mut self, node: &Node, stamp: membership::message::Stamp) {
-        let key = (node.me.process_boot, stamp.sent_us);
-        self.stamps.entry(key).or_insert(self.now);
-        if self.stamps.len() > STAMPS_MAX {
-            let now = self.now;
-            self.stamps.retain(|_, at| *at + STAMPS_US > now);
+        let sent = self.stamps.entry(node.me.process_boot).or_default();
+        // A process' clock never goes back, and all its peers get one stamp.
+        if sent.back().is_none_or(|(last, _)| *last < stamp.sent_us) {
+            sent.push_back((stamp.sent_us, self.now));
+        }
+        let old = |at: u64| at + STAMPS_US <= self.now;
+        while sent.len() > STAMPS_MAX && sent.front().is_some_and(|(_, at)| old(*at)) {
+            sent.pop_front();
         }
     }
 
     /// Repeating an echo promises nothing new.
-    pub(super) fn echoed(&mut self, node: &Node, to: &Node, echo: membership::message::Echo) {
-        let stamped = self.stamps.get(&(to.me.process_boot, echo.sent_us));
-        let until = stamped.copied().unwrap_or(self.now) + to.t_fail_us;
+    pub(super) fn echoed(&mut self, node: &Node, to: &Node, echo: &membership::message::Echo) {
+        let stamped = self.stamps.get(&to.me.process_boot).and_then(|sent| {
+            let at = sent.binary_search_by_key(&echo.sent_us, |(stamp, _)| *stamp);
+            at.ok().map(|at| sent[at].1)
+        });
+        let until = stamped.unwrap_or(self.now) + to.t_fail_us;
         let given = self.echoes.entry((node.id, to.id));
         let (known, bound) = given.or_insert_with(|| (echo.clone(), until));
-        if *known != echo {
-            *known = echo;
+        if known != echo {
+            *known = echo.clone();
             *bound = until.max(*bound);
         }
     }

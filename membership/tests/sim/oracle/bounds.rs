@@ -17,6 +17,14 @@ impl Oracle {
             )
         });
     }
+
+    /// I25: a disk that is slow is not given more and more.
+    pub fn queued(&mut self, id: u32, writes: usize) {
+        let most = membership::WRITES_IN_FLIGHT_MAX;
+        self.check(writes <= most, "I25", || {
+            format!("node {id} has {writes} writes under way, at most {most} may be")
+        });
+    }
 }
 
 /// Entries that a leader writes for itself while nothing commits: its first one, views, a joint step.

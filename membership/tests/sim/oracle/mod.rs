@@ -31,7 +31,7 @@ mod quorum;
 mod told;
 mod witness;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use membership::message::{Hash, Message};
 use membership::{
@@ -120,8 +120,8 @@ pub struct Oracle {
     versions: BTreeMap<(u64, u64), Hash>,
     /// Until when a node's echo of a member binds it, by node and member.
     echoes: BTreeMap<(u32, u32), (membership::message::Echo, u64)>,
-    /// When a process sent a stamp first, which its own clock names.
-    stamps: BTreeMap<(ProcessBoot, u64), u64>,
+    /// Its newest stamps, as each process' own clock names them, and when it sent them first.
+    stamps: BTreeMap<ProcessBoot, VecDeque<(u64, u64)>>,
     /// Who answered a recovering process.
     answers: BTreeMap<u32, BTreeSet<NodeId>>,
     spoken: BTreeMap<(NodeId, u64), ProcessBoot>,
@@ -202,10 +202,10 @@ impl Oracle {
     }
 
     /// A packet leaves: whatever it relies on is on this very disk (I1, I10, I12, R1).
-    pub fn sent(&mut self, node: &Node, to: &Node, payload: &[u8], deferred: bool) {
+    pub fn sent(&mut self, node: &Node, to: &Node, message: &Message, deferred: bool) {
         let id = node.id;
         if node.witness.is_some() {
-            return self.witness_sent(node, to, payload);
+            return self.witness_sent(node, to, message);
         }
         let Some(safety) = &node.disk.safety else {
             self.fail(
@@ -229,19 +229,12 @@ impl Oracle {
                 me.incarnation
             )
         });
-        let message = match Message::decode(payload) {
-            Ok(message) => message,
-            Err(e) => {
-                self.fail("format", format!("node {id} sent what cannot be read: {e}"));
-                return;
-            }
-        };
-        match &message {
+        match message {
             Message::Beat(beat) => {
                 if let Some(stamp) = beat.stamp {
                     self.stamped(node, stamp);
                 }
-                if let Some(echo) = beat.echo.clone().filter(|e| e.member) {
+                if let Some(echo) = beat.echo.as_ref().filter(|e| e.member) {
                     self.echoed(node, to, echo);
                 }
             }
@@ -251,10 +244,10 @@ impl Oracle {
             _ => {}
         }
         let recovering = match &node.core {
-            Some(core) if !deferred => core.probe().recovering,
+            Some(core) if !deferred => core.is_recovering(),
             _ => safety.recovering,
         };
-        self.promises(node, safety, &message, recovering);
+        self.promises(node, safety, message, recovering);
     }
 
     /// After every input of a node, before its outputs are carried out: I4, I6, I7.
@@ -288,12 +281,15 @@ impl Oracle {
         let began = probe.acting.is_some() && seen.acting != probe.acting;
         seen.acting = probe.acting;
         seen.restricted = probe.restricted;
-        // Everybody who votes, as its log has it: whoever lost its vote need not be waited for.
+        // Every node that votes, as its log has it: whoever lost its vote need not be waited for, nor
+        // need the witness, which has nothing that a node could lack.
         let config = &core.log_state().config;
         let sets = std::iter::once(&config.current).chain(&config.next);
-        let mut voters = sets.flat_map(|s| &s.votes).map(|(node, _)| node.0);
+        let witness = config.current.witness;
+        let voters = sets.flat_map(|s| &s.votes).map(|(node, _)| *node);
+        let mut voters = voters.filter(|v| witness != Some(*v)).map(|v| v.0);
         let known = config.config_epoch > 0;
-        seen.let_in |= known && voters.all(|v| v == id || seen.met.contains(&v));
+        seen.let_in = seen.let_in || known && voters.all(|v| v == id || seen.met.contains(&v));
         let let_in = seen.let_in;
         if probe.acting.is_some() {
             if began {
@@ -340,7 +336,7 @@ impl Oracle {
 
 /// Rounding and drift between a node's clock and true time, in microseconds.
 const MARGIN_US: u64 = 4_000;
-/// Stamps kept before the old ones are forgotten.
+/// Stamps of a process kept before the old ones are forgotten.
 const STAMPS_MAX: usize = 4_096;
 /// How long a stamp may matter, in microseconds: longer than any hold.
 const STAMPS_US: u64 = 10_000_000;

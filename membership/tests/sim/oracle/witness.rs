@@ -21,16 +21,13 @@ pub(super) fn with_witness(nodes: &[Node], mut holders: BTreeSet<NodeId>) -> BTr
 impl Oracle {
     /// What it says stands on its disk; a promise is for no ballot below one it promised before, and
     /// for each ballot to its own candidate.
-    pub(super) fn witness_sent(&mut self, node: &Node, to: &Node, payload: &[u8]) {
+    pub(super) fn witness_sent(&mut self, node: &Node, to: &Node, message: &Message) {
         let id = node.id;
         let disk = node.disk.witness.clone().unwrap_or_default();
         let spoken = disk.incarnation >= node.me.incarnation;
         self.check(spoken, "I10", || {
             format!("witness {id} speaks before its incarnation is on disk")
         });
-        let Ok(message) = Message::decode(payload) else {
-            return self.fail("format", format!("witness {id} sent what cannot be read"));
-        };
         match message {
             Message::Beat(beat) => {
                 self.check(beat.ballot <= disk.promised, "I1", || {
@@ -40,27 +37,27 @@ impl Oracle {
                 self.check(silent, "I12", || {
                     format!("witness {id} gives echoes although it may not vote")
                 });
-                if let Some(echo) = beat.echo.filter(|e| e.member) {
+                if let Some(echo) = beat.echo.as_ref().filter(|e| e.member) {
                     self.echoed(node, to, echo);
                 }
             }
             Message::WitnessPromise { ballot, .. } => {
-                self.check(ballot <= disk.promised, "I1", || {
+                self.check(*ballot <= disk.promised, "I1", || {
                     format!("witness {id}: promise {ballot:?} is not on its disk")
                 });
                 self.check(!disk.recovering, "I12", || {
                     format!("witness {id} promises although it may not vote")
                 });
                 let to = NodeId(to.id);
-                let before = self.witness_promised.replace((ballot, to));
-                let lower = before.is_some_and(|(highest, _)| ballot < highest);
+                let before = self.witness_promised.replace((*ballot, to));
+                let lower = before.is_some_and(|(highest, _)| *ballot < highest);
                 self.check(!lower, "I1", || {
                     format!("witness {id} promises {ballot:?} after {before:?}")
                 });
             }
             Message::WitnessStored { ballot, view_no } => {
                 let held = disk.view.map(|v| (v.ballot, v.view_no));
-                let written = held.is_some_and(|held| held >= (ballot, view_no));
+                let written = held.is_some_and(|held| held >= (*ballot, *view_no));
                 self.check(written, "R1", || {
                     format!("witness {id} says it stored view {view_no}, on disk is {held:?}")
                 });

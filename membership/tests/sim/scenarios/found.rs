@@ -8,6 +8,7 @@ use super::*;
 
 scenarios![
     a_snapshot_on_a_slow_disk,
+    r1_a_crash_while_a_snapshot_takes_the_logs_place,
     the_word_of_a_snapshot_is_lost,
     a_command_overtaken_by_a_promise,
     a_certificate_in_memory_frees_nobody,
@@ -16,6 +17,7 @@ scenarios![
     i8_a_refusal_after_the_end_is_none,
     the_first_word_of_a_dc_is_a_snapshot,
     a_loss_under_load,
+    r8_a_session_outlasts_the_news,
     a_higher_promise_behind_the_log,
     what_a_lone_half_loses_is_kept,
     more_views_under_lower_ballots,
@@ -90,6 +92,37 @@ fn a_snapshot_on_a_slow_disk(seed: u64) -> Result<(), Violation> {
         world.net.path(other, c).swallows = None;
     }
     world.run(SECOND);
+    ends_well(world)
+}
+
+/// C has acknowledged entries, is away for so long that it needs a snapshot, and dies when its disk has what
+/// comes before the snapshot: it still has what it had acknowledged.
+fn r1_a_crash_while_a_snapshot_takes_the_logs_place(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(Setup::plain(3, seed));
+    let a = dc_of(&world);
+    let c = others(&world, a)[1];
+    keep_writing(&mut world, &[a], SECOND);
+    world.run(SECOND);
+    let had = world.node(c).disk.head();
+    world.kill(c);
+    many_writes(&mut world, a);
+    world.start(c);
+    world.node_mut(c).disk_stalled_until = world.now + 100 * MS;
+    let before_it = |w: &World| {
+        let mut ops = w.node(c).writes.iter().flat_map(|w| &w.ops);
+        ops.position(|op| matches!(op, membership::DurableOp::Snapshot { .. }))
+    };
+    let installs = |w: &World| before_it(w).is_some();
+    world.until("C installs a snapshot", 2 * SECOND, installs);
+    let written = before_it(&world).unwrap_or(0);
+    world.kill_having_written(c, written);
+    let has = world.node(c).disk.head();
+    if has < had {
+        let text = format!("node {c} had log {had} on its disk, and has {has}");
+        world.oracle.now = world.now;
+        world.oracle.fail("R1", text);
+    }
+    world.start(c);
     ends_well(world)
 }
 
@@ -225,6 +258,34 @@ fn a_higher_promise_behind_the_log(seed: u64) -> Result<(), Violation> {
     world.until("a new ballot", 5 * SECOND, |w| w.dc().is_some());
     write_very_much(&mut world);
     ends_well(world)
+}
+
+/// B is cut off from C and starts anew; A's view names the new process, and C has that view. Then A
+/// starts anew as well: C leads, and still has a session with B's old process, which it heard less
+/// than T ago.
+fn r8_a_session_outlasts_the_news(seed: u64) -> Result<(), Violation> {
+    for sub in 0..4 {
+        let mut world = founded(Setup::plain(3, seed * 100 + sub));
+        let a = dc_of(&world);
+        let rest = others(&world, a);
+        let (b, c) = (rest[0], rest[1]);
+        world.run(SECOND + sub * 13 * MS);
+        let until = world.now + 2 * SECOND;
+        world.net.cut_both(b, c, until);
+        world.kill(b);
+        world.start(b);
+        let names_new = |w: &World| {
+            let core = w.node(c).core.as_ref();
+            core.is_some_and(|core| core.probe().view.names(&w.node(b).me))
+        };
+        world.until("C has the view with B's new process", SECOND, names_new);
+        world.net.cut_both(a, b, until);
+        world.kill(a);
+        world.start(a);
+        world.until("C leads", SECOND, |w| w.dc() == Some(c));
+        ends_well(world)?;
+    }
+    Ok(())
 }
 
 /// Of two nodes, an entry is lost on its way, and clients go on writing, more often than packets are

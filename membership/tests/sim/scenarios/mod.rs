@@ -38,13 +38,13 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         two_nodes::ALL,
         stores::ALL,
         coordinator::ALL,
+        witness::ALL,
         found::ALL,
         leases::ALL,
         relays::ALL,
         restarts::ALL,
         heirs::ALL,
         voters::ALL,
-        witness::ALL,
     ];
     families.into_iter().flatten()
 }
@@ -72,6 +72,24 @@ fn split(world: &mut World, left: &[u32], until: u64) {
             }
         }
     }
+}
+
+/// Each of the nodes takes a write every tenth of a second.
+fn keep_writing(world: &mut World, ids: &[u32], for_us: u64) {
+    let end = world.now + for_us;
+    while world.now < end && world.oracle.violation.is_none() {
+        for id in ids {
+            world.write_at(*id);
+        }
+        world.run(100 * MS);
+    }
+}
+
+/// A write at the node is acknowledged in time.
+fn acked(world: &mut World, id: u32, limit_us: u64) {
+    let op = world.write_at(id);
+    let acked = |w: &World| w.oracle.ops[&op].acked.is_some();
+    world.until("a write is acknowledged", limit_us, acked);
 }
 
 fn ends_well(mut world: World) -> Result<(), Violation> {

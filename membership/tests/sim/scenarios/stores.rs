@@ -4,11 +4,13 @@ use super::*;
 
 scenarios![
     r6_a_lost_store_does_not_vote,
+    r6_damage_outlasts_a_crash_while_it_is_cut_off,
     r6_recovery_needs_a_quorum,
     r6_founding_needs_all_nodes,
     r6_the_first_view_has_everybody,
     r6_founding_needs_one_node_list,
     r8_a_rolled_back_disk,
+    a_store_that_works_again_takes_writes,
 ];
 
 /// {A, B} have a write, C has not; B loses its store, A dies: {B, C} must not go on without it.
@@ -34,6 +36,40 @@ fn r6_a_lost_store_does_not_vote(seed: u64) -> Result<(), Violation> {
         let node = world.node_mut(b);
         node.lost = std::mem::replace(&mut node.disk, fresh);
         world.oracle.disk_lost(b);
+        world.net.heal();
+        world.start(b);
+        nobody_acts(&mut world, "R6", 4 * SECOND);
+        ends_well(world)?;
+    }
+    Ok(())
+}
+
+/// {A, B} have a write, C has not; B's copy of it rots, and B dies with some of its first writes done.
+/// Then A dies: {B, C} must not go on without it.
+fn r6_damage_outlasts_a_crash_while_it_is_cut_off(seed: u64) -> Result<(), Violation> {
+    for written in 0..3 {
+        let mut world = founded(Setup::plain(3, seed));
+        let a = dc_of(&world);
+        let rest = others(&world, a);
+        let (b, c) = (rest[0], rest[1]);
+        let until = world.now + 60 * SECOND;
+        world.isolate(c, until);
+        world.run(SECOND);
+        acked(&mut world, a, SECOND);
+        world.kill(b);
+        let now = world.now;
+        let node = world.node_mut(b);
+        node.lost = node.disk.clone();
+        node.forgot = true;
+        if let Some(mut newest) = node.disk.log.last_entry() {
+            newest.get_mut()[0] ^= 1;
+        }
+        node.disk_stalled_until = now + 60 * SECOND;
+        world.oracle.disk_lost(b);
+        world.start(b);
+        world.kill_having_written(b, written);
+        world.node_mut(b).disk_stalled_until = 0;
+        world.kill(a);
         world.net.heal();
         world.start(b);
         nobody_acts(&mut world, "R6", 4 * SECOND);
@@ -145,5 +181,22 @@ fn r8_a_rolled_back_disk(seed: u64) -> Result<(), Violation> {
             w.node(c).core.as_ref().is_none_or(recovers)
         },
     );
+    ends_well(world)
+}
+
+/// A disk stands still for longer than a hung one may, with several writes before it. As soon as it has
+/// done the first of them it works again, although the others have waited for as long.
+fn a_store_that_works_again_takes_writes(seed: u64) -> Result<(), Violation> {
+    let mut setup = Setup::plain(3, seed);
+    setup.disk.write_us_max = 20 * MS;
+    let mut world = founded(setup);
+    let dc = dc_of(&world);
+    let slow = others(&world, dc)[0];
+    world.node_mut(slow).disk_stalled_until = world.now + 2_300 * MS;
+    keep_writing(&mut world, &[dc], 2_200 * MS);
+    let queued = world.node(slow).writes.len();
+    let works = |w: &World| w.node(slow).writes.len() < queued;
+    world.until("the disk works again", SECOND, works);
+    acked(&mut world, slow, 5 * SECOND);
     ends_well(world)
 }

@@ -12,6 +12,7 @@ scenarios![
     r5_a_glimpse_is_not_a_view,
     r10_an_open_intent_blocks_nobody,
     r10_a_leaving_dc_commands_nothing,
+    i10_a_half_that_went_through_more_views,
 ];
 
 fn r5_wait_for_all_across_restarts(seed: u64) -> Result<(), Violation> {
@@ -229,5 +230,41 @@ fn r10_a_leaving_dc_commands_nothing(seed: u64) -> Result<(), Violation> {
     world.net.cut(b, a, until);
     world.until("B acts alone", SECOND, |w| w.acting().contains(&b));
     world.run(300 * MS);
+    ends_well(world)
+}
+
+/// Two lone halves. X, which leads under the higher ballot, hears Y now and then, and nothing of the log
+/// gets through: it goes through view after view. Then Y stands, and leads when they meet: under a higher
+/// ballot than X, whose last view has a higher number than any of Y's. What X says in the view with both,
+/// its clients' writes included, is not waited for in vain.
+fn i10_a_half_that_went_through_more_views(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(two_with_fencing(seed));
+    let until = world.now + 60 * SECOND;
+    world.net.cut_both(1, 2, until);
+    world.until("both act alone", 5 * SECOND, |w| w.acting().len() == 2);
+    let promised = |w: &World, id| w.node(id).disk.safety.as_ref().map(|s| s.promised);
+    let x = if promised(&world, 1) > promised(&world, 2) {
+        1
+    } else {
+        2
+    };
+    let y = 3 - x;
+    let view_no = |w: &World, id| w.node(id).disk.safety.as_ref().map_or(0, |s| s.view_no);
+    for _ in 0..3 {
+        world.net.heal();
+        for (from, to) in [(x, y), (y, x)] {
+            world.net.path(from, to).swallows = Some(|m| matches!(m, Message::Append { .. }));
+        }
+        let before = view_no(&world, x);
+        let heard = |w: &World| view_no(w, x) > before;
+        world.until("X takes Y into a view", 2 * SECOND, heard);
+        world.pause(y, 2 * SECOND);
+        world.run(2 * SECOND);
+    }
+    world.net.heal();
+    world.net.cut_both(1, 2, until);
+    world.until("Y stands alone", 5 * SECOND, |w| w.acting().len() == 2);
+    world.publish(x);
+    world.net.heal();
     ends_well(world)
 }

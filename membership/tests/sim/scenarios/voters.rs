@@ -34,12 +34,7 @@ fn joint_step(seed: u64, n: u32, m: u32, left: &[u32]) -> Result<(), Violation> 
         world.run(offset_us);
         let until = world.now + 3 * SECOND;
         split(&mut world, left, until);
-        for _ in 0..25 {
-            for id in [1, n] {
-                world.write_at(id);
-            }
-            world.run(100 * MS);
-        }
+        keep_writing(&mut world, &[1, n], 2_500 * MS);
         ends_well(world)?;
     }
     Ok(())
@@ -73,22 +68,8 @@ fn r3_a_former_voter_returns(seed: u64) -> Result<(), Violation> {
     world.run(SECOND);
     let until = world.now + 4 * SECOND;
     split(&mut world, &[1, 2], until);
-    for _ in 0..30 {
-        world.write_at(1);
-        world.write_at(3);
-        world.run(100 * MS);
-    }
+    keep_writing(&mut world, &[1, 3], 3 * SECOND);
     ends_well(world)
-}
-
-/// Both halves ask for writes for a while.
-fn both_write(world: &mut World, left: u32, right: u32, for_us: u64) {
-    let end = world.now + for_us;
-    while world.now < end && world.oracle.violation.is_none() {
-        world.write_at(left);
-        world.write_at(right);
-        world.run(100 * MS);
-    }
 }
 
 /// E := 3 for four voters: {A, B} and {C, D} must not both reach two.
@@ -103,7 +84,7 @@ fn r3_expected_below_the_voters(seed: u64) -> Result<(), Violation> {
     world.run(SECOND);
     let until = world.now + 4 * SECOND;
     split(&mut world, &[1, 2], until);
-    both_write(&mut world, 1, 3, 3 * SECOND);
+    keep_writing(&mut world, &[1, 3], 3 * SECOND);
     ends_well(world)
 }
 
@@ -132,7 +113,7 @@ fn r4_half_with_the_tie_breaker(seed: u64) -> Result<(), Violation> {
         });
         let op = world.write_at(tie);
         let other = (1..=n).find(|id| !wins(*id)).unwrap_or(1);
-        both_write(&mut world, tie, other, 2 * SECOND);
+        keep_writing(&mut world, &[tie, other], 2 * SECOND);
         let acked = |w: &World| w.oracle.ops[&op].acked.is_some();
         world.until("its writes are acknowledged", SECOND, acked);
         ends_well(world)?;
@@ -156,7 +137,7 @@ fn r4_the_tie_breaker_moves(seed: u64) -> Result<(), Violation> {
         world.run(offset_us);
         let until = world.now + 3 * SECOND;
         split(&mut world, &[1, 2], until);
-        both_write(&mut world, 1, 4, 2_500 * MS);
+        keep_writing(&mut world, &[1, 4], 2_500 * MS);
         ends_well(world)?;
     }
     Ok(())
@@ -189,12 +170,6 @@ fn voters_of(world: &World, id: u32) -> usize {
     core.map_or(0, |c| c.log_state().config.current.votes.len())
 }
 
-fn writes(world: &mut World, id: u32) {
-    let op = world.write_at(id);
-    let acked = |w: &World| w.oracle.ops[&op].acked.is_some();
-    world.until("a write is acknowledged", 3 * SECOND, acked);
-}
-
 /// Five nodes, of which one after the other goes; two carry on. All come back, all vote again.
 fn lms_one_after_the_other(seed: u64) -> Result<(), Violation> {
     let mut world = founded(last_man(5, seed));
@@ -202,7 +177,7 @@ fn lms_one_after_the_other(seed: u64) -> Result<(), Violation> {
         world.kill(dead);
         let fewer = |w: &World| voters_of(w, 5) == left;
         world.until("the voter is taken out", 6 * SECOND, fewer);
-        writes(&mut world, 3);
+        acked(&mut world, 3, 3 * SECOND);
     }
     world.start_all();
     let all = |w: &World| (1..=5).all(|id| voters_of(w, id) == 5);
@@ -230,7 +205,7 @@ fn lms_an_even_split_waits(seed: u64) -> Result<(), Violation> {
     let mut world = founded(last_man(4, seed));
     let until = world.now + 6 * SECOND;
     split(&mut world, &[1, 2], until);
-    both_write(&mut world, 1, 3, 3 * SECOND);
+    keep_writing(&mut world, &[1, 3], 3 * SECOND);
     nobody_acts(&mut world, "R3", 2 * SECOND);
     ends_well(world)
 }
@@ -249,7 +224,7 @@ fn lms_who_was_out_returns_beside_another(seed: u64) -> Result<(), Violation> {
         }
         world.run(offset_us);
         split(&mut world, &[1, 2], until);
-        both_write(&mut world, 1, 3, 3 * SECOND);
+        keep_writing(&mut world, &[1, 3], 3 * SECOND);
         ends_well(world)?;
     }
     Ok(())
@@ -267,7 +242,7 @@ fn lms_down_to_the_tie_breaker(seed: u64) -> Result<(), Violation> {
     world.kill(1);
     let one = |w: &World| voters_of(w, 2) == 1;
     world.until("one votes", 6 * SECOND, one);
-    writes(&mut world, 2);
+    acked(&mut world, 2, 3 * SECOND);
     world.kill(2);
     world.start(1);
     world.start(3);
