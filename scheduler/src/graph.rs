@@ -235,7 +235,7 @@ impl Cluster<'_> {
         false
     }
 
-    fn graph_element(&self, id: ActId) -> plan::Action {
+    pub(crate) fn graph_element(&self, id: ActId) -> plan::Action {
         let action = &self.actions[id];
         let pseudo = action.is(flag::PSEUDO);
         let kind = match action.task.as_str() {
@@ -434,6 +434,6 @@ impl Cluster<'_> {
 }
 
 /// Actions are numbered from one, in order of creation.
-fn number(id: ActId) -> u32 {
+pub(crate) fn number(id: ActId) -> u32 {
     u32::try_from(id).unwrap_or(u32::MAX).saturating_add(1)
 }

@@ -14,6 +14,7 @@ mod cluster;
 mod colocate;
 mod config_change;
 mod constraint;
+mod draft;
 mod expand;
 mod fencing;
 mod graph;
@@ -45,6 +46,7 @@ mod utilization;
 mod values;
 mod view;
 
+pub use draft::{Draft, Fate};
 pub use limit::{CONSTRAINT_PAIRS_MAX, NODES_MAX, PAIRS_MAX};
 pub use options::options_in_force;
 pub use plan::{
@@ -63,41 +65,87 @@ pub struct Options {
     pub now: i64,
 }
 
+/// What of a plan somebody wants to see; what is not asked for stays empty and is not worked out.
+/// The decisions are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// [`Plan::nodes`] and [`Plan::resources`].
+    pub status: bool,
+    /// [`Plan::graph`], and what [`Plan::warnings`] say of it.
+    pub graph: bool,
+    /// [`Plan::reasons`].
+    pub reasons: bool,
+    /// [`Plan::scores`]: for people, and dear in large clusters.
+    pub scores: bool,
+    /// [`Plan::drafts`], which need the graph.
+    pub drafts: bool,
+}
+
+impl Asked {
+    /// All but scores.
+    pub const PLAN: Self = Self {
+        status: true,
+        graph: true,
+        reasons: true,
+        scores: false,
+        drafts: false,
+    };
+    /// With scores.
+    pub const ALL: Self = Self {
+        scores: true,
+        ..Self::PLAN
+    };
+}
+
 /// Decides. Never panics, whatever the CIB says; what it cannot use it names in
 /// [`Plan::errors`] and ignores. What is bigger than [`NODES_MAX`], [`PAIRS_MAX`] or
 /// [`CONSTRAINT_PAIRS_MAX`] allow is refused as a whole ([`Plan::refused`]).
 #[must_use]
 pub fn schedule(cib: &cib::Element, options: &Options) -> Plan {
-    run(cib, options, false)
+    schedule_for(cib, options, Asked::PLAN)
 }
 
-/// The same, with [`Plan::scores`] filled in: for people, and dear in large clusters.
+/// The same, with [`Plan::scores`] filled in.
 #[must_use]
 pub fn schedule_with_scores(cib: &cib::Element, options: &Options) -> Plan {
-    run(cib, options, true)
+    schedule_for(cib, options, Asked::ALL)
 }
 
-fn run(cib: &cib::Element, options: &Options, with_scores: bool) -> Plan {
+/// The same, as far as asked.
+#[must_use]
+pub fn schedule_for(cib: &cib::Element, options: &Options, asked: Asked) -> Plan {
     let expanded = match expand::implied(cib) {
         Ok(expanded) => expanded,
         Err(reason) => return refusal(reason),
     };
     let configured = expanded.as_ref().unwrap_or(cib);
     let mut cluster = Cluster::new(configured, cib.first("status"), options.now);
-    cluster.scores = with_scores.then(Vec::new);
+    cluster.scores = asked.scores.then(Vec::new);
     cluster.unpack();
     if let Some(reason) = cluster.refused {
         return refusal(reason);
     }
-    let (nodes, resources) = (cluster.node_status(), cluster.resource_status());
+    let (nodes, resources) = match asked.status {
+        true => (cluster.node_status(), cluster.resource_status()),
+        false => Default::default(),
+    };
     cluster.decide();
     if let Some(reason) = cluster.refused {
         return refusal(reason);
     }
     // The graph's last look at collectives may still change what is needed.
     let summary = cluster.summarize();
-    let graph = cluster.build_graph();
-    cluster.explain();
+    let graph = match asked.graph {
+        true => cluster.build_graph(),
+        false => Graph::default(),
+    };
+    let drafts = match asked.drafts {
+        true => cluster.drafts(&graph),
+        false => Vec::new(),
+    };
+    if asked.reasons {
+        cluster.explain();
+    }
     if let Some(at) = cluster.rules_change.get() {
         cluster.recheck(at);
     }
@@ -112,6 +160,7 @@ fn run(cib: &cib::Element, options: &Options, with_scores: bool) -> Plan {
         quorate: cluster.options.quorate,
         recheck_at: cluster.recheck_at,
         scores: cluster.scores.unwrap_or_default(),
+        drafts,
         refused: None,
     }
 }

@@ -46,6 +46,8 @@ type OfOperation = (String, u64, Meta);
 pub(crate) struct Known {
     /// By the address of the resource's element.
     operations: RefCell<BTreeMap<usize, Vec<OfOperation>>>,
+    /// Of operations that have nothing but a timeout, by that in milliseconds.
+    plain: RefCell<BTreeMap<u64, Meta>>,
     /// Of parameters.
     pub(crate) digests: RefCell<BTreeMap<BTreeMap<String, String>, String>>,
     /// By the address of others, with one value more; those others are kept, too.
@@ -75,6 +77,17 @@ impl Cluster<'_> {
         let list = operations.entry(address).or_default();
         list.push((op.to_owned(), interval_ms, meta.clone()));
         meta
+    }
+
+    /// Meta attributes of an operation that has nothing but a timeout.
+    pub(crate) fn meta_of_timeout(&self, timeout_ms: u64) -> Meta {
+        let mut plain = self.known.plain.borrow_mut();
+        let meta = plain.entry(timeout_ms).or_insert_with(|| {
+            let mut meta = Meta::default();
+            meta.insert("timeout", timeout_ms.to_string());
+            meta
+        });
+        meta.clone()
     }
 
     /// The exit code that an action shall end with.

@@ -116,11 +116,26 @@ impl Cluster<'_> {
             self.unpack_operation_meta(rsc, op, interval_ms, node)
                 .into()
         };
-        let by_node = self.has_timeout_of_device(rsc, op, interval_ms);
-        match by_node {
-            true => make(),
-            false => self.known_meta(rsc, op, interval_ms, make),
+        if self.has_timeout_of_device(rsc, op, interval_ms) {
+            return make();
         }
+        match self.unconfigured_timeout_ms(rsc, op, interval_ms) {
+            Some(timeout_ms) => self.meta_of_timeout(timeout_ms),
+            None => self.known_meta(rsc, op, interval_ms, make),
+        }
+    }
+
+    /// The timeout of an operation of which nothing else is known.
+    fn unconfigured_timeout_ms(&self, rsc: RscId, op: &str, interval_ms: u64) -> Option<u64> {
+        let configured = interval_ms > 0 || self.op_config(rsc, op, interval_ms, true).is_some();
+        if configured || section(self.cib, "op_defaults").is_some() {
+            return None;
+        }
+        let of_monitor = match op {
+            "monitor" => self.shortest_monitor_timeout(rsc),
+            _ => None,
+        };
+        Some(of_monitor.and_then(parse_ms).unwrap_or(TIMEOUT_DEFAULT_MS))
     }
 
     /// Whether a fence device's own parameter says how long an operation may take.
@@ -145,7 +160,8 @@ impl Cluster<'_> {
         let mut meta = BTreeMap::new();
         let config = self.op_config(rsc, op, interval_ms, true);
         if let Some(config) = config {
-            for (name, value) in &config.xml.attrs {
+            let attrs = config.xml.attrs.iter();
+            for (name, value) in attrs.filter(|(name, _)| name != "id" && name != "interval") {
                 meta.insert(name.to_string(), value.to_string());
             }
             unpack_nvpairs(
@@ -161,7 +177,7 @@ impl Cluster<'_> {
             && !meta.contains_key("timeout")
             && let Some(timeout) = self.shortest_monitor_timeout(rsc)
         {
-            meta.insert("timeout".to_owned(), timeout);
+            meta.insert("timeout".to_owned(), timeout.to_owned());
         }
         if let Some(defaults) = section(self.cib, "op_defaults") {
             unpack_nvpairs(self.cib, &[defaults], "meta_attributes", &facts, &mut meta);
@@ -203,14 +219,13 @@ impl Cluster<'_> {
     }
 
     /// Timeout of the recurring monitor with the shortest interval: probes use it.
-    fn shortest_monitor_timeout(&self, rsc: RscId) -> Option<String> {
+    fn shortest_monitor_timeout(&self, rsc: RscId) -> Option<&str> {
         self.rscs[rsc]
             .ops
             .iter()
             .filter(|op| op.enabled && op.interval_ms > 0 && op.name() == "monitor")
             .min_by_key(|op| op.interval_ms)
             .and_then(|op| op.xml.attr("timeout"))
-            .map(str::to_owned)
     }
 
     /// Instance parameters of a resource, as they are on a node: its own, then its parents'.

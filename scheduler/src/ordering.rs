@@ -41,8 +41,8 @@ pub(crate) struct Fixpoint {
 impl Cluster<'_> {
     /// Pacemaker pcmk_sched_ordering.c:pcmk__apply_orderings.
     pub(crate) fn apply_orderings(&mut self) {
-        for index in 0..self.orderings.len() {
-            let order = self.orderings[index].clone();
+        let orderings = std::mem::take(&mut self.orderings);
+        for order in &orderings {
             match (order.first.rsc, order.then.rsc, order.first.action) {
                 (Some(rsc), ..) => self.order_first(rsc, &order.first, &order.then, order.kind),
                 (None, Some(rsc), first) => {
@@ -56,6 +56,8 @@ impl Cluster<'_> {
                 (None, None, None) => {}
             }
         }
+        let added = std::mem::replace(&mut self.orderings, orderings);
+        self.orderings.extend(added);
         for id in (0..self.actions.len()).rev() {
             self.block_colocation_dependents(id);
         }
@@ -263,15 +265,14 @@ impl Cluster<'_> {
         };
         // Where the others are told, an operation is complete when they are. What has no
         // notifications of its own, as bundles, is not waited for until complete.
-        let told = format!("confirmed-post_notify_{completed}");
         let outermost = match self.rscs[rsc].parent {
             Some(parent) => self.is_clone(rsc) && self.rscs[parent].variant == Variant::Bundle,
             None => true,
         };
-        let completed = if self.rscs[rsc].flags.notify && outermost {
-            told.as_str()
-        } else {
-            completed
+        let told = self.rscs[rsc].flags.notify && outermost;
+        let is_completion = |op: &str| match told {
+            true => op.strip_prefix("confirmed-post_notify_") == Some(completed),
+            false => op == completed,
         };
         self.rscs[rsc]
             .actions
@@ -280,7 +281,7 @@ impl Cluster<'_> {
             .copied()
             .find(|other| {
                 let other = &self.actions[*other];
-                other.op == completed && other.interval_ms == 0
+                is_completion(&other.op) && other.interval_ms == 0
             })
             .unwrap_or(id)
     }

@@ -1,5 +1,6 @@
 //! What the scheduler answers: status as unpacked, placement, transition graph, reasons.
 
+use crate::draft::Draft;
 use crate::score::INFINITY;
 use crate::shown::Shown;
 use crate::values::Values;
@@ -33,6 +34,10 @@ pub struct Plan {
     /// [`crate::schedule_with_scores`].
     #[serde(default)]
     pub scores: Vec<Score>,
+    /// All actions that were thought of, the latest first; only where [`crate::Asked::drafts`] asks
+    /// for them. They do not travel.
+    #[serde(skip)]
+    pub drafts: Vec<Draft>,
     /// Why nothing at all was decided: the cluster is bigger than is looked at. All lists but
     /// `errors` are empty then.
     #[serde(default)]
@@ -181,6 +186,11 @@ pub struct NodeStatus {
     pub health: i32,
     /// It is meant to be up.
     pub expected_up: bool,
+    /// What it speaks: as it says (`#feature-set`), else as the CIB does; `<3.15.1` where neither
+    /// is known to, as nodes have been saying it since then.
+    pub feature_set: String,
+    /// The resource whose inside a guest is.
+    pub container: Option<String>,
 }
 
 /// A resource, or an instance or member of one.

@@ -1,7 +1,7 @@
 //! Finding out what runs where: one-time monitors of unknown resources, and what must wait for
 //! them (Pacemaker pcmk_sched_probes.c).
 
-use crate::action::flag;
+use crate::action::{Relation, flag};
 use crate::cluster::{ActId, Cluster, NodeId, RscId};
 use crate::constraint::relation;
 use crate::node::ProbeMode;
@@ -100,12 +100,14 @@ impl Cluster<'_> {
             }
             return;
         }
+        let mut tracked = Vec::new();
         for probe in self.find_actions(rsc, "monitor", 0, None) {
-            for after in self.actions[probe].after.clone().iter().rev() {
-                self.order_instances_after_probe(probe, after.action, after.kind);
-                let mut tracked = Vec::new();
-                self.order_restart_after_probe(probe, after.action, &mut tracked);
-                for id in tracked {
+            // What is added on the way needs no look.
+            for index in (0..self.actions[probe].after.len()).rev() {
+                let Relation { action, kind } = self.actions[probe].after[index];
+                self.order_instances_after_probe(probe, action, kind);
+                self.order_restart_after_probe(probe, action, &mut tracked);
+                for id in tracked.drain(..) {
                     self.actions[id].flags &= !flag::TRACKED;
                 }
             }
@@ -153,7 +155,7 @@ impl Cluster<'_> {
             self.actions[after].flags |= flag::TRACKED;
             tracked.push(after);
             self.order_undoing_after_probe(probe, after);
-            pending.extend(self.chained_after(probe, after));
+            self.chain_after(probe, after, &mut pending);
         }
     }
 
@@ -176,8 +178,8 @@ impl Cluster<'_> {
         }
     }
 
-    /// Actions that must be done again with this one, latest relation first.
-    fn chained_after(&self, probe: ActId, after: ActId) -> Vec<ActId> {
+    /// Adds the actions that must be done again with this one, latest relation last.
+    fn chain_after(&self, probe: ActId, after: ActId, chain: &mut Vec<ActId>) {
         let rsc = self.actions[after].rsc;
         let probe_rsc = self.actions[probe].rsc;
         let interleaved = rsc
@@ -189,7 +191,7 @@ impl Cluster<'_> {
             }
             _ => None,
         };
-        let follows = |relation: &&crate::action::Relation| {
+        let follows = |relation: &&Relation| {
             if relation.kind & relation::FIRST_IMPLIES_THEN != 0 {
                 return true;
             }
@@ -203,12 +205,8 @@ impl Cluster<'_> {
                 && self.rscs[chained].parent == Some(rsc)
                 && (!interleaved || compatible == Some(chained))
         };
-        self.actions[after]
-            .after
-            .iter()
-            .filter(follows)
-            .map(|relation| relation.action)
-            .collect()
+        let relations = self.actions[after].after.iter().filter(follows);
+        chain.extend(relations.map(|relation| relation.action));
     }
 
     /// What waits for a stop also waits for a probe that may find that a stop is needed

@@ -26,10 +26,25 @@ pub(crate) fn parse_ms(text: &str) -> Option<u64> {
     cib::value::parse_interval_ms(text).ok()
 }
 
-/// `RESOURCE_OPERATION_INTERVAL`.
+/// `RESOURCE_OPERATION_INTERVAL`. Every action has one, and nearly all have the interval 0.
 pub(crate) fn op_key(resource: &str, operation: &str, interval_ms: u64) -> String {
-    format!("{resource}_{operation}_{interval_ms}")
+    let length = resource.len() + operation.len() + INTERVAL_DIGITS_USUAL;
+    let mut key = String::with_capacity(length);
+    key.push_str(resource);
+    key.push('_');
+    key.push_str(operation);
+    match interval_ms {
+        0 => key.push_str("_0"),
+        _ => {
+            key.push('_');
+            key.push_str(&interval_ms.to_string());
+        }
+    }
+    key
 }
+
+/// Room for the interval and what stands before it.
+const INTERVAL_DIGITS_USUAL: usize = 8;
 
 /// An id without its clone instance number: `web:1` -> `web`.
 pub(crate) fn base_id(id: &str) -> &str {
@@ -97,6 +112,12 @@ mod tests {
         let mut names = vec!["node10", "Node9", "node1", "alpha", "node007"];
         names.sort_by(|a, b| cmp_names(a, b));
         assert_eq!(names, ["alpha", "node1", "node007", "Node9", "node10"]);
+    }
+
+    #[test]
+    fn keys_name_resource_operation_and_interval() {
+        assert_eq!(op_key("ip", "start", 0), "ip_start_0");
+        assert_eq!(op_key("ip", "monitor", 10_000), "ip_monitor_10000");
     }
 
     #[test]

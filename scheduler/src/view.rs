@@ -1,6 +1,6 @@
 //! Status as unpacked, before anything is decided: what monitors show.
 
-use crate::cluster::{Cluster, RscId};
+use crate::cluster::{Cluster, NodeId, RscId};
 use crate::plan::{NodeStatus, OpFailure, ResourceStatus};
 use crate::resource::{Role, Variant};
 
@@ -17,7 +17,7 @@ impl Cluster<'_> {
                 pending: node.pending,
                 // Without fencing a node that nothing speaks of is simply not there.
                 unclean: node.unclean && (self.options.fencing || !node.unseen),
-                standby: node.standby && !node.pending,
+                standby: node.standby,
                 standby_on_fail: node.standby_on_fail,
                 maintenance: node.maintenance,
                 shutdown: node.shutdown,
@@ -26,8 +26,26 @@ impl Cluster<'_> {
                 kind: self.node_kind(id).to_owned(),
                 health: self.node_health(id),
                 expected_up: node.expected_up,
+                feature_set: self.feature_set(id),
+                container: self.container_of(id).map(|c| self.rscs[c].id.clone()),
             })
             .collect()
+    }
+
+    /// Pacemaker pe_output.c:get_node_feature_set.
+    fn feature_set(&self, node: NodeId) -> String {
+        let numbers = |set: &str| -> Vec<u32> {
+            let numbers = set.split('.').map(str::parse);
+            numbers.map(Result::unwrap_or_default).collect()
+        };
+        let said = self.nodes[node].attrs.get("#feature-set");
+        let of_cib = self.cib.attr("crm_feature_set");
+        let of_cib = of_cib.filter(|set| numbers(set) >= numbers(FEATURE_SET_SAID_SINCE));
+        match (said, of_cib) {
+            (Some(said), _) => said.clone(),
+            (None, Some(set)) => set.to_owned(),
+            (None, None) => format!("<{FEATURE_SET_SAID_SINCE}"),
+        }
     }
 
     /// Top-level resources by priority, as Pacemaker lists them; removed ones only while they run.
@@ -120,3 +138,6 @@ fn agent(r: &crate::resource::Resource) -> String {
         None => format!("{}:{}", r.class, r.kind),
     }
 }
+
+/// Nodes have told their feature set in an attribute since this one.
+const FEATURE_SET_SAID_SINCE: &str = "3.15.1";

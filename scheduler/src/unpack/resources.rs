@@ -399,7 +399,7 @@ impl<'a> Cluster<'a> {
 
     /// What the meta attributes mean (Pacemaker complex.c:pe__unpack_resource).
     pub(crate) fn unpack_attributes(&mut self, rsc: RscId) {
-        let meta = self.rscs[rsc].meta.clone();
+        let meta = std::mem::take(&mut self.rscs[rsc].meta);
         let get = |name: &str| meta.get(name).map(String::as_str);
         let top = self.top_of(rsc);
         let in_clone = self.is_clone(top);
@@ -450,6 +450,7 @@ impl<'a> Cluster<'a> {
             Some("stop_unexpected") => MultipleActive::StopUnexpected,
             _ => MultipleActive::StopStart,
         };
+        r.meta = meta;
         if let Some(role) = self.target_role(rsc) {
             self.set_next_role(rsc, role);
         }

@@ -235,7 +235,8 @@ fn show(case: &Case) {
 fn cases() -> Option<Vec<Case>> {
     let folder = std::env::var_os("MAINSTAY_SCHEDULER_CASES")?;
     let folder = Path::new(&folder);
-    let table = std::fs::read_to_string(folder.join("cases.tsv")).expect("cases.tsv");
+    // Without it, as in a checkout of Pacemaker, crm_simulate's own test looks at the cases.
+    let table = std::fs::read_to_string(folder.join("cases.tsv")).ok()?;
     let rows = table.lines().skip(1);
     Some(rows.filter_map(|row| Case::parse(folder, row)).collect())
 }
@@ -243,7 +244,7 @@ fn cases() -> Option<Vec<Case>> {
 #[test]
 fn agreement_stays() {
     let Some(cases) = cases() else {
-        eprintln!("skipped: MAINSTAY_SCHEDULER_CASES does not name the folder of the cases");
+        eprintln!("skipped: MAINSTAY_SCHEDULER_CASES does not name a folder with cases.tsv");
         return;
     };
     if let Ok(name) = std::env::var("MAINSTAY_CASE") {
