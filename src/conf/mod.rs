@@ -16,7 +16,8 @@ pub use authkey::{AuthkeyError, KEY_BYTES, generate as generate_authkey, load as
 pub use cmap::keys as map_keys;
 pub use edit::set as set_key;
 pub use model::{
-    ClusterConf, Link, Logging, NodeConf, QuorumConf, Tie, WITNESS_ID, Warning, WitnessConf,
+    ClusterConf, Link, Logging, NodeConf, PORT_DEFAULT, QuorumConf, Tie, WITNESS_ID, Warning,
+    WitnessConf,
 };
 pub use names::Hosts;
 pub use read::{Strictness, read};

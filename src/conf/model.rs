@@ -1,5 +1,7 @@
 //! What corosync.conf says, whichever generation wrote it.
 
+use std::net::IpAddr;
+
 /// One cluster's configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterConf {
@@ -19,6 +21,65 @@ pub struct ClusterConf {
     pub logging: Logging,
     /// What was accepted but means less than it says.
     pub warnings: Vec<Warning>,
+}
+
+impl ClusterConf {
+    /// Links whose `bindnetaddr` is neither an address of the node list, nor an address or network of
+    /// this machine, whose addresses and prefix lengths are given: in a sentence each. The node list
+    /// decides, so that it is no error; but whoever wrote it meant something else.
+    #[must_use]
+    pub fn bind_remarks(&self, own: &[(IpAddr, u8)]) -> Vec<String> {
+        let listed = |text: &str| {
+            let mut addresses = self.nodes.iter().flat_map(|n| n.addrs.iter().flatten());
+            addresses.any(|a| a == text)
+        };
+        let remark = |link: &Link| {
+            let bind = link.bindnetaddr.as_deref().filter(|text| !listed(text))?;
+            let fits = |(ip, prefix): &(IpAddr, u8)| {
+                let network = network_of(*ip, *prefix);
+                bind == ip.to_string() || bind == network.to_string()
+            };
+            if own.iter().any(fits) {
+                return None;
+            }
+            let known = own.iter().filter(|(ip, _)| !ip.is_loopback());
+            let known: Vec<String> = known
+                .map(|(ip, prefix)| format!("{} ({ip}/{prefix})", network_of(*ip, *prefix)))
+                .collect();
+            Some(format!(
+                "bindnetaddr: {bind} of link {} is no address and no network of this machine; it has {}; the list of nodes says which address is used",
+                link.number,
+                known.join(", ")
+            ))
+        };
+        self.links.iter().filter_map(remark).collect()
+    }
+
+    /// UDP and TCP port of the first link.
+    #[must_use]
+    pub fn first_port(&self) -> u16 {
+        let first = self.links.iter().min_by_key(|l| l.number);
+        first.map_or(PORT_DEFAULT, |l| l.port)
+    }
+}
+
+/// An address without what stands behind its prefix.
+fn network_of(ip: IpAddr, prefix: u8) -> IpAddr {
+    let prefix = u32::from(prefix);
+    match ip {
+        IpAddr::V4(ip) => {
+            let mask = u32::MAX
+                .checked_shl(32_u32.saturating_sub(prefix))
+                .unwrap_or(0);
+            IpAddr::V4((u32::from(ip) & mask).into())
+        }
+        IpAddr::V6(ip) => {
+            let mask = u128::MAX
+                .checked_shl(128_u32.saturating_sub(prefix))
+                .unwrap_or(0);
+            IpAddr::V6((u128::from(ip) & mask).into())
+        }
+    }
 }
 
 /// A node of the list.
@@ -135,7 +196,7 @@ impl std::fmt::Display for Warning {
 }
 
 /// Port of links that name none (`mcastport` of corosync.conf(5)).
-pub(super) const PORT_DEFAULT: u16 = 5405;
+pub const PORT_DEFAULT: u16 = 5405;
 /// Node id of the witness, which no node may have: it stands in no file, so that nobody can give it
 /// twice.
 pub const WITNESS_ID: u32 = u32::MAX;

@@ -123,7 +123,7 @@ impl<'a> QuorumReader<'a> {
             (true, None) => {
                 fail("a device needs net{ host: ADDRESS }, where mainstay-witness runs")
             }
-            // Rare orders of faults are known in which it breaks its promises (MEMBERSHIP.md).
+            // Too few histories were played since its last defects were mended (MEMBERSHIP.md).
             (true, Some(_)) if !experimental => fail(
                 "a witness is not proved yet, and is no good where data or addresses matter; to try \
                  it all the same, write `experimental: yes` into device{}",

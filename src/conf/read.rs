@@ -458,10 +458,11 @@ fn generated_id(address: Ipv4Addr) -> u32 {
 
 /// `; did you mean …?` for the closest known name, if one is close.
 fn nearest(word: &str, known: &[&str]) -> String {
+    let word: String = word.chars().take(WORD_CHARS_MAX).collect();
     // Among equally close names the first of the list wins.
     let best = known
         .iter()
-        .map(|k| (distance(word, k), k))
+        .map(|k| (strsim::levenshtein(&word, k), k))
         .min_by_key(|(d, _)| *d);
     match best {
         Some((d, name)) if d <= 2 || (d == 3 && word.len() > 7) => {
@@ -469,21 +470,6 @@ fn nearest(word: &str, known: &[&str]) -> String {
         }
         _ => String::new(),
     }
-}
-
-/// Levenshtein distance, on short words only.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().take(WORD_CHARS_MAX).enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, cb) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// Longest word compared for suggestions, in characters.

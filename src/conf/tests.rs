@@ -456,3 +456,35 @@ fn what_cannot_decide_together_is_refused() {
         assert!(said.contains(expected), "{quorum:?} said: {said}");
     }
 }
+
+/// The reference's own example: 10.12.12.93 with the mask 255.0.0.0.
+#[test]
+fn a_bindnetaddr_that_fits_nothing_is_named_with_what_would() {
+    let own = [
+        ("127.0.0.1".parse().unwrap(), 8),
+        ("10.12.12.93".parse().unwrap(), 8),
+        ("192.168.1.101".parse().unwrap(), 24),
+    ];
+    for (bind, fits) in [
+        ("10.0.0.0", true),
+        ("10.12.12.93", true),
+        ("192.168.1.0", true),
+        // The file is the same on both nodes, and names one of them.
+        ("10.12.12.94", true),
+        ("10.12.12.0", false),
+        ("192.168.2.0", false),
+    ] {
+        let text = format!(
+            "totem {{\n version: 2\n interface {{\n ringnumber: 0\n bindnetaddr: {bind}\n }}\n}}\nnodelist {{\n node {{\n ring0_addr: 10.12.12.93\n nodeid: 1\n }}\n node {{\n ring0_addr: 10.12.12.94\n nodeid: 2\n }}\n}}\n"
+        );
+        let conf = read("corosync.conf", &text, Strictness::Strict).unwrap();
+        let remarks = conf.bind_remarks(&own);
+        assert_eq!(remarks.is_empty(), fits, "{bind}: {remarks:?}");
+        for remark in remarks {
+            assert!(
+                remark.contains("10.0.0.0 (10.12.12.93/8), 192.168.1.0 (192.168.1.101/24)"),
+                "{remark}"
+            );
+        }
+    }
+}

@@ -279,7 +279,10 @@ impl Controller {
             self.phase = Phase::Idle;
             return;
         }
-        if plan.graph.synapses.is_empty() {
+        // Pseudo-actions order others and do nothing by themselves (`load_stopped_NODE` stands in
+        // every plan with utilization): a plan of nothing else would be made again for ever.
+        let mut actions = plan.graph.synapses.iter().map(|s| s.action.kind);
+        if actions.all(|kind| kind == ActionKind::Pseudo) {
             self.phase = Phase::Idle;
             self.failures = 0;
             out.push(Command::Idle);

@@ -34,6 +34,8 @@ pub struct StatusNode {
     pub history: BTreeMap<String, Element>,
     /// Transient attributes.
     pub attributes: BTreeMap<String, String>,
+    /// Transient capacities (`utilization`).
+    pub capacities: BTreeMap<String, String>,
 }
 
 /// The whole CIB: `config` (a `<cib>`, of whose status only the tickets count) with the status section and the
@@ -81,8 +83,18 @@ fn node_state(node: &StatusNode) -> Option<Element> {
         // Where Pacemaker's controller puts the wish to stop, and its scheduler looks for it.
         attributes.insert("shutdown".to_owned(), at.to_string());
     }
-    if !attributes.is_empty() {
-        state.children.push(transient_attributes(&id, &attributes));
+    let sets = [
+        set("instance_attributes", format!("status-{id}"), &attributes),
+        set(
+            "utilization",
+            format!("status-{id}-utilization"),
+            &node.capacities,
+        ),
+    ];
+    let mut transient = Element::new("transient_attributes").with("id", &id);
+    transient.children.extend(sets.into_iter().flatten());
+    if !transient.children.is_empty() {
+        state.children.push(transient);
     }
     let mut resources = Element::new("lrm_resources");
     resources.children = node.history.values().cloned().collect();
@@ -92,21 +104,17 @@ fn node_state(node: &StatusNode) -> Option<Element> {
     Some(state)
 }
 
-fn transient_attributes(id: &str, attributes: &BTreeMap<String, String>) -> Element {
-    let mut set = Element::new("instance_attributes").with("id", &format!("status-{id}"));
-    for (name, value) in attributes {
+/// A set of name-value pairs; none where there are no pairs.
+fn set(tag: &'static str, id: String, pairs: &BTreeMap<String, String>) -> Option<Element> {
+    let mut set = Element::new(tag).with("id", &id);
+    for (name, value) in pairs {
         let nvpair = Element::new("nvpair")
-            .with(
-                "id",
-                &format!("status-{id}-{}", name.replace(['#', ':'], ".")),
-            )
+            .with("id", &format!("{id}-{}", name.replace(['#', ':'], ".")))
             .with("name", name)
             .with("value", value);
         set.children.push(nvpair);
     }
-    Element::new("transient_attributes")
-        .with("id", id)
-        .child(set)
+    (!set.children.is_empty()).then_some(set)
 }
 
 #[cfg(test)]
@@ -127,6 +135,7 @@ mod tests {
             shutdown: None,
             history,
             attributes,
+            capacities: BTreeMap::new(),
         }
     }
 
@@ -181,6 +190,23 @@ mod tests {
         let cib = compose(&Element::new("cib"), &[asked], true, None);
         let text = cib::xml::compact(&cib);
         assert!(text.contains("name=\"shutdown\" value=\"17\""), "{text}");
+    }
+
+    #[test]
+    fn a_capacity_stands_in_a_set_of_its_own() {
+        let carries = StatusNode {
+            attributes: BTreeMap::new(),
+            capacities: BTreeMap::from([("cpu".to_owned(), "4".to_owned())]),
+            ..node(1, Presence::Member)
+        };
+        let cib = compose(&Element::new("cib"), &[carries], true, None);
+        let text = cib::xml::compact(&cib);
+        assert!(
+            text.contains(
+                "<transient_attributes id=\"1\"><utilization id=\"status-1-utilization\"><nvpair id=\"status-1-utilization-cpu\" name=\"cpu\" value=\"4\"/></utilization></transient_attributes>"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

@@ -106,6 +106,14 @@ fn actions_fire_in_the_order_of_their_inputs() {
 }
 
 #[test]
+fn a_plan_that_does_nothing_is_rest() {
+    let mut c = acting();
+    let nothing = vec![(action(1, ActionKind::Pseudo, "load_stopped_a", ""), vec![])];
+    assert_eq!(c.step(1, plan(nothing)), [Command::Idle]);
+    assert!(c.is_idle());
+}
+
+#[test]
 fn an_action_that_was_taken_back_is_no_failure_and_nothing_follows_it() {
     let mut c = acting();
     let steps = vec![

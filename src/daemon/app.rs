@@ -113,6 +113,8 @@ pub(super) enum Own {
         run: OpId,
         outcome: FenceOutcome,
     },
+    /// This node was to have itself killed, and lives.
+    SelfFenced(FenceOutcome),
     /// The store thread gave up.
     StoreFailed(String),
     /// The files of the authkeys are as the log wants them, or why not.
@@ -259,6 +261,7 @@ impl App {
                 run,
                 outcome,
             } => self.fence_agent_ended(fence_no, run, outcome),
+            Own::SelfFenced(outcome) => self.self_fence_ended(outcome),
             Own::Silence { round, heard } => self.wire_heard(round, heard),
             Own::Voters(Some(config)) => self.voters_moved(&config),
             Own::Voters(None) => {}

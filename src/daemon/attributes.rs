@@ -6,7 +6,7 @@
 //! together whoever is DC (daemons/attrd/attrd_attributes.c, `attrd_write_or_elect_attribute`).
 
 use super::app::App;
-use super::peer::{Item, Items, NodeTell, attribute_key, dampened_key, private_key};
+use super::peer::{Item, Items, NodeTell, attribute_key, capacity_key, dampened_key, private_key};
 use super::reports::ReportChange;
 use super::requests::{Reply, error};
 use crate::controller;
@@ -168,13 +168,20 @@ impl App {
             ));
         }
         let wanted = match &change.update {
-            AttributeUpdate::Set(value) => Some(expanded(value, present.as_deref())),
+            AttributeUpdate::Set(value) | AttributeUpdate::SetCapacity(value) => {
+                Some(expanded(value, present.as_deref()))
+            }
             AttributeUpdate::Clear => None,
             AttributeUpdate::Keep => present.clone(),
         };
         let private =
             report.is_some_and(|r| r.is_private(name)) || (change.private && present.is_none());
+        let capacity = report.is_some_and(|r| r.is_capacity(name))
+            || (matches!(change.update, AttributeUpdate::SetCapacity(_)) && present.is_none());
         let waits = report.is_some_and(|r| r.dampened(name).is_some());
+        if capacity {
+            return Ok(self.write_capacity(name, &present, wanted));
+        }
         self.note_dampening(change);
         if private {
             return Ok(self.publish_attribute(private_key(name), wanted));
@@ -218,6 +225,25 @@ impl App {
         let node = self.peers.name(self.me.node);
         self.tell_dc(NodeTell::Changed {
             why: format!("attribute {name} of {node} changed"),
+            items: items.clone(),
+        });
+        items
+    }
+
+    /// What a node can carry counts at once: nobody flaps with that.
+    fn write_capacity(
+        &mut self,
+        name: &str,
+        present: &Option<String>,
+        value: Option<String>,
+    ) -> Items {
+        if value == *present {
+            return Items::new();
+        }
+        let items = self.publish_attribute(capacity_key(name), value);
+        let node = self.peers.name(self.me.node);
+        self.tell_dc(NodeTell::Changed {
+            why: format!("capacity {name} of {node} changed"),
             items: items.clone(),
         });
         items
@@ -334,7 +360,7 @@ fn check(change: &AttributeChange) -> Result<(), String> {
                 .to_owned(),
         );
     }
-    if let AttributeUpdate::Set(value) = &change.update {
+    if let AttributeUpdate::Set(value) | AttributeUpdate::SetCapacity(value) = &change.update {
         if value.len() > VALUE_BYTES_MAX {
             return Err(format!(
                 "the value of an attribute has at most {VALUE_BYTES_MAX} bytes, this one has {}",

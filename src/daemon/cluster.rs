@@ -7,7 +7,7 @@ use super::peer::{self, NodeCommand, NodeTell};
 use crate::controller;
 use crate::ipc::Response;
 use crate::replica::{NewVersion, Replica};
-use crate::transport::{Message, Report};
+use crate::transport::{Message, PEER_TROUBLE, Report};
 use membership::{
     ConfigEntry, Entry, EntryBody, Event, Input, NodeState, PeerState, Token, VoterSet,
 };
@@ -50,7 +50,11 @@ impl App {
                 self.witness_seen(state, &why);
             }
             Event::Peer { node, state, why } => {
-                tracing::info!(node = self.peers.name(node), ?state, "{why}");
+                let name = self.peers.name(node);
+                tracing::info!(node = name.as_str(), ?state, "{why}");
+                if state == PeerState::Up {
+                    self.notices.clear_about(PEER_TROUBLE, &format!("{name} "));
+                }
                 self.standing.peers.insert(node, (state, why));
             }
             Event::Notice { code, node, text } => {

@@ -124,7 +124,9 @@ fn run(mut store: Store, inbox: &Receiver<Job>, done: &dyn Fn(Done)) {
         let result = match todo {
             Todo::Job(Job::Persist { write, ops }) => {
                 let (batch, last) = gather(write, ops, inbox, &mut next);
-                store.commit(&batch).map(|()| done(Done::Durable(last)))
+                let committed = store.commit(&batch).map(|()| done(Done::Durable(last)));
+                later.note(&store);
+                committed
             }
             Todo::Job(job) => take(job, &mut store, &mut later),
             Todo::Idle => later.keep_one(&mut store),
@@ -161,15 +163,16 @@ fn take(job: Job, store: &mut Store, later: &mut Later) -> Result<(), StoreError
 /// What is next on the store thread.
 enum Todo {
     Job(Job),
-    /// There is time for a version of the CIB.
+    /// There is time for what waits.
     Idle,
     /// Nobody is left to ask for anything.
     End,
 }
 
-/// Versions of the CIB that wait until the disk is idle: a version and its mirror take six barriers,
-/// and the promise, the grant or the view behind them would wait for all. A process that starts
-/// again replays its log and is told of each once more.
+/// What waits until the disk is idle: commits that are on it and that the engine lacks, and versions
+/// of the CIB. A version and its mirror take six barriers, and the promise, the grant or the view
+/// behind them would wait for all. A process that starts again replays its log and is told of each
+/// once more.
 #[derive(Default)]
 struct Later {
     versions: VecDeque<CibVersion>,
@@ -178,6 +181,13 @@ struct Later {
 }
 
 impl Later {
+    /// After a commit.
+    fn note(&mut self, store: &Store) {
+        if store.unsettled() {
+            self.since.get_or_insert_with(Instant::now);
+        }
+    }
+
     fn put(&mut self, store: &Store, version: CibVersion) {
         self.since.get_or_insert_with(Instant::now);
         self.mirror = Some(Mirror {
@@ -212,6 +222,13 @@ impl Later {
 
     /// One step; the mirror is the last.
     fn keep_one(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        if store.unsettled() {
+            let settled = store.settle();
+            if self.mirror.is_none() {
+                self.since = None;
+            }
+            return settled;
+        }
         if let Some(version) = self.versions.pop_front() {
             return store.commit(&Batch {
                 ops: vec![Op::CibVersion(version)],
@@ -311,7 +328,7 @@ fn decode_safety(bytes: &[u8]) -> Result<SafetyRecord, String> {
 const JOBS_MAX: usize = 4096;
 /// Without a job for so long the disk counts as idle.
 const IDLE_AFTER: Duration = Duration::from_millis(50);
-/// A version of the CIB waits no longer than this, however busy the disk is.
+/// Nothing waits longer than this, however busy the disk is.
 const KEEP_WITHIN: Duration = Duration::from_secs(2);
 /// Operations behind one barrier.
 const GROUP_OPS_MAX: usize = 1024;

@@ -9,6 +9,7 @@ pub(super) use planning::PlanFor;
 use super::app::App;
 use super::fences::Fences;
 use super::peer::{self, DcReport, DutyId, Item, NodeCommand, Step};
+use super::self_fence::SelfFence;
 use crate::controller::{self, Command, Controller};
 use crate::transport::{OsEntropy, boottime_ms};
 use membership::Ballot;
@@ -47,6 +48,8 @@ pub(super) struct Duty {
     pub(super) fences: Fences,
     /// Since when this node has been without quorum.
     pub(super) lone_since_ms: Option<u64>,
+    /// What it does to itself about that.
+    pub(super) self_fence: SelfFence,
     /// What ended the last rest of the DC's controller, and when: why addresses move.
     cause: (String, u64),
 }
@@ -71,6 +74,7 @@ impl Duty {
             published: DcReport::default(),
             fences: Fences::default(),
             lone_since_ms: None,
+            self_fence: SelfFence::default(),
             cause: (String::new(), 0),
         }
     }

@@ -4,7 +4,7 @@
 use super::app::{App, Own};
 use super::by_hand::{A_HUMAN, CONFIRMED};
 use super::peer::Step;
-use crate::fencing::{FenceOutcome, FenceRequest};
+use crate::fencing::{Device, FenceOutcome, FenceRequest};
 use crate::replica::OpenIntent;
 use crate::transport::OsEntropy;
 use membership::{EntryBody, FenceIntent, FenceResult, Input, OpId};
@@ -195,21 +195,31 @@ impl App {
         self.run_fence_agents(intent, run);
     }
 
-    fn run_fence_agents(&mut self, intent: &FenceIntent, run: OpId) {
+    /// What the fencer is asked for, and the devices there are.
+    pub(super) fn fence_request(
+        &mut self,
+        target: NodeId,
+        action: &str,
+    ) -> (FenceRequest, Vec<Device>) {
         let cib = self.replica.cib().root().clone();
         let (devices, faults) = crate::fencing::devices(&cib);
         for fault in faults {
             self.notice("fence-device", fault);
         }
-        let target = self.peers.name(intent.target);
+        let target = self.peers.name(target);
         let request = FenceRequest {
             levels: crate::fencing::levels(&cib, &target, &self.node_attributes(&target)),
             target,
-            action: intent.action.clone(),
+            action: action.to_owned(),
             timeout_ms: self.option_ms("stonith-timeout", FENCE_TIMEOUT_MS),
             random: u32::from_le_bytes(OsEntropy::array()),
             client: "mainstayd".to_owned(),
         };
+        (request, devices)
+    }
+
+    fn run_fence_agents(&mut self, intent: &FenceIntent, run: OpId) {
+        let (request, devices) = self.fence_request(intent.target, &intent.action);
         let (fencer, own, fence_no) =
             (self.local.fencer.clone(), self.own.clone(), intent.fence_no);
         tokio::spawn(async move {

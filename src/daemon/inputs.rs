@@ -49,6 +49,8 @@ impl Inputs {
 }
 
 fn keep_all(folder: &std::path::Path, inbox: &Receiver<Input>) {
+    // It packs whole configurations: behind everything that somebody waits for.
+    let _ = netlink::make_thread_nice(INPUTS_NICE);
     let mut last = None;
     let mut told = false;
     for Input { cib, series, now } in inbox {
@@ -70,5 +72,7 @@ fn keep_all(folder: &std::path::Path, inbox: &Receiver<Input>) {
     }
 }
 
+/// Nice value of the thread that keeps inputs.
+const INPUTS_NICE: i32 = 10;
 /// Inputs that may wait for the disk.
 const QUEUE_MAX: usize = 4;

@@ -34,6 +34,7 @@ mod reload;
 mod reports;
 mod requests;
 mod roster;
+mod self_fence;
 mod serve;
 mod silence;
 mod start;

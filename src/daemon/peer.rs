@@ -150,6 +150,8 @@ pub(super) enum Item {
     },
     /// A transient attribute that never shows in the CIB.
     Private { name: String, value: String },
+    /// A capacity of the node, as long as its daemon runs.
+    Capacity { name: String, value: String },
     /// A floating address held there.
     Vip(Box<VipStatus>),
     /// A floating address that is gone from there for certain: the grant that its holder gives up.
@@ -172,6 +174,7 @@ impl Item {
             Self::Attribute { name, .. } => attribute_key(name),
             Self::Dampened { name, .. } => dampened_key(name),
             Self::Private { name, .. } => private_key(name),
+            Self::Capacity { name, .. } => capacity_key(name),
             Self::Vip(vip) => vip_key(&vip.resource),
             Self::Free { vip, .. } => free_key(vip),
             Self::Move(moved) => format!("move/{}", moved.resource),
@@ -186,9 +189,9 @@ impl Item {
             Self::Ready(view_no) => encode(view_no),
             Self::Shutdown(at) => encode(at),
             Self::History { xml, .. } => xml.clone().into_bytes(),
-            Self::Attribute { value, .. } | Self::Private { value, .. } => {
-                value.clone().into_bytes()
-            }
+            Self::Attribute { value, .. }
+            | Self::Private { value, .. }
+            | Self::Capacity { value, .. } => value.clone().into_bytes(),
             Self::Dampened {
                 value, dampen_ms, ..
             } => encode(&(value, dampen_ms)),
@@ -228,6 +231,10 @@ impl Item {
                 name: name.to_owned(),
                 value: text()?,
             },
+            Some(("capacity", name)) => Self::Capacity {
+                name: name.to_owned(),
+                value: text()?,
+            },
             Some(("vip", _)) => Self::Vip(decode(value)?),
             Some(("free", vip)) => Self::Free {
                 vip: vip.to_owned(),
@@ -253,6 +260,10 @@ pub(super) fn dampened_key(name: &str) -> String {
 
 pub(super) fn private_key(name: &str) -> String {
     format!("private/{name}")
+}
+
+pub(super) fn capacity_key(name: &str) -> String {
+    format!("capacity/{name}")
 }
 
 pub(super) fn vip_key(rsc: &str) -> String {
@@ -284,8 +295,8 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     }
 }
 
-/// Version of everything in this file. 2: starts that wait for their turn.
-const FORMAT: u8 = 2;
+/// Version of everything in this file. 2: starts that wait for their turn. 3: capacities.
+const FORMAT: u8 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -317,6 +328,10 @@ mod tests {
             Item::Private {
                 name: "secret".to_owned(),
                 value: "x".to_owned(),
+            },
+            Item::Capacity {
+                name: "cpu".to_owned(),
+                value: "4".to_owned(),
             },
             Item::Vip(Box::new(VipStatus {
                 resource: "ip".to_owned(),

@@ -72,10 +72,16 @@ pub(super) fn find_here(
 }
 
 pub(super) fn own_addresses() -> Result<Vec<IpAddr>, Refusal> {
+    let networks = own_networks()?.into_iter();
+    Ok(networks.map(|(ip, _)| ip).collect())
+}
+
+/// This machine's addresses with their prefix lengths.
+pub(super) fn own_networks() -> Result<Vec<(IpAddr, u8)>, Refusal> {
     let failed = |e: netlink::Error| refuse(EX_OSERR, format!("own addresses: {e}"));
     let mut kernel = netlink::Kernel::open().map_err(failed)?;
     let addresses = kernel.addresses().map_err(failed)?;
-    Ok(addresses.into_iter().map(|a| a.ip).collect())
+    Ok(addresses.into_iter().map(|a| (a.ip, a.prefix)).collect())
 }
 
 /// Opens the store, and says what it holds; `accept_lost` takes an empty one where there was a full

@@ -23,6 +23,7 @@ pub(super) struct NodeReport {
     /// What attributes will be when their dampening is over; `None` = gone.
     dampened: BTreeMap<String, Option<String>>,
     private: BTreeMap<String, String>,
+    capacities: BTreeMap<String, String>,
     vips: BTreeMap<String, VipStatus>,
     /// Grants given up, by resource.
     freed: BTreeMap<String, u64>,
@@ -211,7 +212,9 @@ impl Reports {
     pub(super) fn lone_cib(&self, replica: &Replica, peers: &Peers) -> Element {
         let mut me = self.status_node(peers.me.0, replica, peers, &BTreeSet::new());
         me.presence = Presence::Member;
-        compose(replica.cib().root(), &[me], false, Some(peers.me.0))
+        let mut cib = compose(replica.cib().root(), &[me], false, Some(peers.me.0));
+        super::self_fence::stop_meanwhile(&mut cib);
+        cib
     }
 
     fn known(&self, replica: &Replica, peers: &Peers) -> BTreeSet<u32> {
@@ -252,6 +255,7 @@ impl Reports {
             shutdown: report.and_then(|r| r.shutdown),
             history: report.map(NodeReport::history).unwrap_or_default(),
             attributes: report.map(|r| r.attributes.clone()).unwrap_or_default(),
+            capacities: report.map(|r| r.capacities.clone()).unwrap_or_default(),
         }
     }
 }
@@ -271,14 +275,18 @@ impl NodeReport {
     pub(super) fn attribute(&self, name: &str) -> Option<&String> {
         match self.dampened.get(name) {
             Some(value) => value.as_ref(),
-            None => self.attributes.get(name).or_else(|| self.private.get(name)),
+            None => {
+                let others = || self.private.get(name).or_else(|| self.capacities.get(name));
+                self.attributes.get(name).or_else(others)
+            }
         }
     }
 
     /// Names of every attribute that [`NodeReport::attribute`] may know.
     pub(super) fn attribute_names(&self) -> BTreeSet<&String> {
         let names = self.attributes.keys().chain(self.dampened.keys());
-        names.chain(self.private.keys()).collect()
+        let names = names.chain(self.private.keys());
+        names.chain(self.capacities.keys()).collect()
     }
 
     /// What an attribute will be when its dampening is over; the outer `None`: it does not wait.
@@ -289,6 +297,11 @@ impl NodeReport {
     /// The attribute never shows in the CIB.
     pub(super) fn is_private(&self, name: &str) -> bool {
         self.private.contains_key(name)
+    }
+
+    /// The attribute is a capacity of the node.
+    pub(super) fn is_capacity(&self, name: &str) -> bool {
+        self.capacities.contains_key(name)
     }
 
     /// Resources that run there, by this report.
@@ -336,6 +349,11 @@ impl NodeReport {
                 change.dampened.push((name, dampen_ms));
             }
             Item::Private { name, value } => drop(self.private.insert(name, value)),
+            Item::Capacity { name, value } => {
+                if self.capacities.insert(name.clone(), value.clone()) != Some(value) {
+                    change.plan = Some(format!("capacity {name} changed"));
+                }
+            }
             Item::Vip(vip) => drop(self.vips.insert(vip.resource.clone(), *vip)),
             Item::Free { vip, grant_no } => drop(self.freed.insert(vip, grant_no)),
             Item::Move(moved) => drop(self.moves.insert(moved.resource.clone(), *moved)),
@@ -359,6 +377,9 @@ impl NodeReport {
             }
             Some(("damp", name)) => drop(self.dampened.remove(name)),
             Some(("private", name)) => drop(self.private.remove(name)),
+            Some(("capacity", name)) if self.capacities.remove(name).is_some() => {
+                change.plan = Some(format!("capacity {name} was cleared"));
+            }
             None if key == "shutdown" => {
                 self.shutdown = None;
                 change.plan = Some("a node withdrew its wish to stop".to_owned());

@@ -150,7 +150,8 @@ impl App {
                 return self.absence_changed();
             }
             Ok(Some((whose, ip))) => format!(
-                "the other node's heartbeats are not heard, but {ip} ({whose}) answers: it lives, and nothing is taken over; repair the way of the heartbeats (UDP and TCP port 5405). A third node or a fence device would give certainty"
+                "the other node's heartbeats are not heard, but {ip} ({whose}) answers: it lives, and nothing is taken over; repair the way of the heartbeats (UDP and TCP port {}). A third node or a fence device would give certainty",
+                self.conf.first_port()
             ),
             Err(why) => format!(
                 "the other node's heartbeats are not heard, and whether it lives could not be asked ({why}): nothing is taken over"

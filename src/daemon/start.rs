@@ -1,7 +1,7 @@
 //! From the command line to a running daemon.
 
 use super::keys::load_ring;
-use super::prepare::{find_peers, open_store, read_conf, timing_of};
+use super::prepare::{find_peers, open_store, own_networks, read_conf, timing_of};
 use super::refusal::{EX_CONFIG, EX_NOPERM, EX_OSERR, EX_USAGE, Refusal, refuse};
 use super::serve::{Parts, serve};
 use super::{Log, last_words, leases, supervise};
@@ -62,12 +62,12 @@ pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         .as_ref()
         .map_or_else(Paths::from_env, Paths::below);
     if parsed.test || parsed.worker {
-        return conclude(run(&parsed, paths));
+        return conclude("mainstayd", run(&parsed, paths));
     }
     // The pid that an init script signals: the parent's, which passes signals on.
     let pid_file = PidFile::write(&paths);
     let code = if parsed.no_supervisor {
-        conclude(run(&parsed, paths))
+        conclude("mainstayd", run(&parsed, paths))
     } else {
         supervise::run(&args)
     };
@@ -75,7 +75,8 @@ pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     code
 }
 
-fn conclude(result: Result<u8, Refusal>) -> ExitCode {
+/// The program's end: what stopped it is told in the log and to whoever started it.
+pub(super) fn conclude(program: &str, result: Result<u8, Refusal>) -> ExitCode {
     if let Err(refusal) = &result {
         tracing::error!("{}", refusal.text);
     }
@@ -83,7 +84,7 @@ fn conclude(result: Result<u8, Refusal>) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(refusal) => {
-            eprintln!("mainstayd: {}", refusal.text);
+            eprintln!("{program}: {}", refusal.text);
             ExitCode::from(refusal.code)
         }
     }
@@ -153,10 +154,13 @@ fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
     for problem in problems {
         tracing::warn!("logging: {problem}");
     }
-    for warning in &conf.warnings {
-        tracing::warn!("{}: {warning}", paths.corosync_conf().display());
+    let file = paths.corosync_conf();
+    let mut remarks: Vec<String> = conf.warnings.iter().map(ToString::to_string).collect();
+    remarks.extend(conf.bind_remarks(&own_networks().unwrap_or_default()));
+    for remark in remarks {
+        tracing::warn!("{}: {remark}", file.display());
         if args.test {
-            println!("{}: {warning}", paths.corosync_conf().display());
+            println!("{}: {remark}", file.display());
         }
     }
     let timing = timing_of(&conf)?;

@@ -187,7 +187,10 @@ impl App {
         let diagnosis = report.and_then(|r| r.peers.iter().find(|(n, _)| *n == id));
         match diagnosis.and_then(|(_, d)| d.evidence.as_ref()) {
             Some(trouble) => trouble.describe(id),
-            None if why.is_empty() => "no answer since mainstayd started here: does it run there, with the same authkey and cluster_name, and is port 5405 open?".to_owned(),
+            None if why.is_empty() => format!(
+                "no answer since mainstayd started here: does it run there, with the same authkey and cluster_name, and is port {} open?",
+                self.conf.first_port()
+            ),
             None => why,
         }
     }
@@ -220,12 +223,15 @@ impl App {
         if self.standing.quorate {
             return check("quorum", CheckLevel::Ok, why.clone(), None);
         }
-        let cure = "start mainstayd on the other nodes and check that UDP and TCP port 5405 are open between them";
+        let cure = format!(
+            "start mainstayd on the other nodes and check that UDP and TCP port {} are open between them",
+            self.conf.first_port()
+        );
         check(
             "quorum",
             CheckLevel::Error,
             format!("no quorum: {why}"),
-            Some(cure),
+            Some(&cure),
         )
     }
 

@@ -3,6 +3,7 @@
 
 use super::app::{App, now_s};
 use super::peer::Item;
+use super::self_fence::wants_fencing;
 use crate::controller;
 use crate::transport::boottime_ms;
 use cib::value::parse_bool;
@@ -218,6 +219,7 @@ impl App {
     pub(super) fn quorum_changed(&mut self) {
         if self.standing.quorate {
             self.duty.lone_since_ms = None;
+            self.duty.self_fence.quorum_gained();
             if self.stopping.is_none() {
                 self.control_lone(controller::Input::Ended);
             }
@@ -238,6 +240,9 @@ impl App {
             .unwrap_or_else(|| "stop".to_owned());
         if matches!(policy.as_str(), "ignore" | "freeze") || self.keeps_resources() {
             return;
+        }
+        if wants_fencing(&policy) {
+            self.fence_self_on_time(now_ms);
         }
         // Asked at every turn of the loop: a change that is told each time would never let the
         // controller come to rest, nor a stop to its end.

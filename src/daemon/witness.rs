@@ -55,18 +55,7 @@ pub fn witness_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let result = run(&args);
-    if let Err(refusal) = &result {
-        tracing::error!("{}", refusal.text);
-    }
-    super::log::flush(super::LOG_WAIT_MAX);
-    match result {
-        Ok(code) => ExitCode::from(code),
-        Err(refusal) => {
-            eprintln!("mainstay-witness: {}", refusal.text);
-            ExitCode::from(refusal.code)
-        }
-    }
+    super::start::conclude("mainstay-witness", run(&args))
 }
 
 fn run(args: &Args) -> Result<u8, Refusal> {
@@ -319,6 +308,10 @@ impl Loop {
                 if let Ok(datagram) = self.endpoint.seal(to, link, &payload, &mut OsEntropy) {
                     self.sockets.send(to, link, &datagram);
                 }
+            }
+            Effect::Message { to, via, message } => {
+                let payload = message.encode();
+                self.effect(Effect::Send { to, via, payload });
             }
             Effect::Event(Event::State { state, why }) => tracing::info!(?state, "{why}"),
             Effect::Event(Event::Notice { code, node, text }) => {

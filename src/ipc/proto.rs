@@ -5,7 +5,7 @@ use crate::view::net::NetStatus;
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; the first byte of every frame's body.
-pub const IPC_VERSION: u8 = 3;
+pub const IPC_VERSION: u8 = 5;
 
 /// Largest frame, in bytes: a CIB of [`CIB_BYTES_MAX`] with room for its envelope.
 pub const FRAME_BYTES_MAX: usize = CIB_BYTES_MAX + 64 * 1024;
@@ -189,6 +189,8 @@ pub enum AttributeUpdate {
     Clear,
     /// Its value stays: only the dampening changes.
     Keep,
+    /// A value of a capacity of the node (`utilization`), if the attribute is new; else as `Set`.
+    SetCapacity(String),
 }
 
 /// A transient attribute.

@@ -73,8 +73,8 @@ fn listen(lab: &Path) -> Result<UnixListener, LabError> {
     UnixListener::bind(&path).tried(|| format!("listen on {}", path.display()))
 }
 
-/// One request, `on NODE`, `off NODE`, `status NODE` or `list`; one line back: `ok ...` or
-/// `error ...`.
+/// One request, `on NODE`, `off NODE`, `cycle NODE`, `status NODE` or `list`; one line back:
+/// `ok ...` or `error ...`.
 fn serve(lab: &Path, tied: bool, mut stream: UnixStream) {
     let mut line = String::new();
     let read = stream
@@ -111,7 +111,13 @@ fn request(lab: &Path, tied: bool, line: &str) -> Result<String, String> {
         "status" => Ok(if is_on()? { "on" } else { "off" }.to_owned()),
         "on" | "off" if is_on()? == (word == "on") => Ok(word.to_owned()),
         "on" | "off" => switch(lab, tied, word, node).map(|()| word.to_owned()),
-        _ => Err(format!("{word:?} is not on, off, status or list")),
+        "cycle" => {
+            if is_on()? {
+                switch(lab, tied, "off", node)?;
+            }
+            switch(lab, tied, "on", node).map(|()| "on".to_owned())
+        }
+        _ => Err(format!("{word:?} is not on, off, cycle, status or list")),
     }
 }
 

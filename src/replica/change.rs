@@ -180,15 +180,17 @@ fn keep_own_attributes(old: &Element, new: &mut Element) {
 
 /// New faults are refused; old ones do not keep an administrator from repairing others.
 fn check(old: &Cib, new: &Cib) -> Result<(), Rejection> {
-    let known = verify(old);
-    let faults: Vec<String> = verify(new)
-        .into_iter()
-        .filter(|f| f.severity == Severity::Error && !known.contains(f))
-        .map(|f| f.to_string())
-        .collect();
+    let mut faults = verify(new);
+    faults.retain(|f| f.severity == Severity::Error);
     if faults.is_empty() {
         return Ok(());
     }
+    let known = verify(old);
+    faults.retain(|f| !known.contains(f));
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
     Err(Rejection {
         kind: RejectionKind::Config,
         text: faults.join("\n"),

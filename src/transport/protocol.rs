@@ -2,8 +2,10 @@
 
 mod change;
 mod relay;
+mod trouble;
 
 pub use change::NewPeers;
+pub(crate) use trouble::PEER_TROUBLE;
 
 use super::sockets::{Sockets, Stranger};
 use super::{OsEntropy, Peers, StreamHandle, boottime_us};
@@ -21,6 +23,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use trouble::Troubles;
 use wire::{Diagnosis, Endpoint, Identity, NodeId, Received, Refusal, Reject};
 
 /// What other threads tell the protocol thread.
@@ -215,6 +218,7 @@ struct Loop {
     /// Writes under way, oldest first, with what waits for them.
     writes: VecDeque<(u64, Vec<Effect>)>,
     ended: Option<Ended>,
+    troubles: Troubles,
     on_hang: Option<OnHang>,
 }
 
@@ -255,6 +259,7 @@ impl Protocol {
             entropy: OsEntropy,
             writes: VecDeque::new(),
             ended: None,
+            troubles: Troubles::default(),
             on_hang: Some(on_hang),
         };
         let thread = std::thread::Builder::new()
@@ -311,6 +316,7 @@ impl Loop {
             self.transmit();
             self.drain();
             self.feel_pulse();
+            self.look_at_troubles();
         }
         self.leases.feed(Vec::new());
         let ended = self.ended.take().unwrap_or(Ended::Stopped);
@@ -393,6 +399,10 @@ impl Loop {
                 self.peers.name(*listed),
                 self.peers.name(*claims),
             ),
+            (None, Some(claims)) if self.peers.names.contains_key(claims) => format!(
+                "{from} says that it is {}, which has another address in the node list: its packets are refused; shut that machine down if it is a copy, or {cure}",
+                self.peers.name(*claims),
+            ),
             _ => format!(
                 "{from} sends packets to this node's port and is not in its node list: they are ignored; if it is a node of this cluster, {cure}"
             ),
@@ -428,6 +438,9 @@ impl Loop {
             Received::Handled => {}
             Received::Rejected(reject) => {
                 tracing::debug!(%reject, "packet refused");
+                if let Reject::StaleIncarnation { known, offered } = reject {
+                    self.tell_clone(known, offered);
+                }
                 if let Reject::RefusedByPeer {
                     peer: from,
                     refusal: Refusal::StaleIncarnation { known: incarnation },
@@ -572,6 +585,10 @@ impl Loop {
                 via: Via::Relay { hop, link },
                 payload,
             } => self.send_by(to, hop, link, &payload),
+            Effect::Message { to, via, message } => {
+                let payload = message.encode();
+                self.effect(Effect::Send { to, via, payload });
+            }
             Effect::Unseal { sealed, .. } => self.unseal(&sealed),
             Effect::Event(event) => {
                 // R8: an older process of a member is refused from now on.

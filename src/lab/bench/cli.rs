@@ -149,7 +149,7 @@ fn of_machine(
         return Ok(Err(format!("no {tool} but ours is installed here")));
     }
     let cib = lab.shared_dir().join("cib.xml");
-    let text = lab.paste("node1", "cibadmin -Q")?;
+    let text = as_theirs(&lab.paste("node1", "cibadmin -Q")?)?;
     let mut figures = Vec::new();
     for timed in all {
         interrupt::check()?;
@@ -166,6 +166,15 @@ fn of_machine(
         figures.push(figure(timed, times.into_iter()));
     }
     Ok(Ok(figures))
+}
+
+/// The CIB with the feature set of theirs: one that says that it was written by a newer version is
+/// refused.
+fn as_theirs(text: &str) -> Result<String, LabError> {
+    let refused = |e: cib::Error| LabError::Refused(format!("the CIB of the lab: {e}"));
+    let mut cib = cib::Cib::parse(text).map_err(refused)?;
+    cib.root_mut().set("crm_feature_set", THEIR_FEATURE_SET);
+    Ok(cib.to_xml())
 }
 
 fn figure(timed: &Timed, times: impl Iterator<Item = f64>) -> Figure {
@@ -316,6 +325,8 @@ const THEIRS_WITH_MANY: [Timed; 2] = [
     },
 ];
 
+/// A feature set that every Pacemaker from 1.1.18 on takes.
+const THEIR_FEATURE_SET: &str = "3.0.14";
 /// Resources, where there are many.
 const MANY: u32 = 200;
 /// Runs before those that count.

@@ -86,7 +86,7 @@ impl Bench {
         }
     }
 
-    fn figures(self, token_ms: Option<u32>) -> Vec<Figure> {
+    fn figures(self, token_ms: Option<u32>, nodes: u8) -> Vec<Figure> {
         match self {
             Self::Failover => vec![Figure::new("client outage", "ms", Some(700.0))],
             Self::Restart => restart::figures(),
@@ -102,13 +102,7 @@ impl Bench {
             Self::Writes => writes::figures(),
             // Has tables of its own.
             Self::Cli => Vec::new(),
-            Self::Idle => vec![
-                Figure::new("resident memory", "MiB", Some(30.0)),
-                Figure::new("of it private", "MiB", None),
-                Figure::new("CPU of one core", "%", Some(1.0)),
-                Figure::new("processes", "", None),
-                Figure::new("sent and received", "kB/s", Some(25.0)),
-            ],
+            Self::Idle => idle_figures(nodes),
         }
     }
 
@@ -149,7 +143,7 @@ pub(super) fn run(bench: Bench, options: &Options, scale: Scale) -> Result<i32, 
     let load_before = load_average();
     let lab = bench.up(options, vips)?;
     let disk = file_system(lab.dir())?;
-    let mut figures = bench.figures(options.token_ms);
+    let mut figures = bench.figures(options.token_ms, options.nodes);
     let mut deaths = Deaths::default();
     let outcome = (1..=runs).try_for_each(|number| {
         interrupt::check()?;
@@ -205,7 +199,7 @@ pub(super) fn run(bench: Bench, options: &Options, scale: Scale) -> Result<i32, 
 /// What needs two namespaces and no node.
 fn without_lab(bench: Bench, runs: u32) -> Result<i32, LabError> {
     let load_before = load_average();
-    let mut figures = bench.figures(None);
+    let mut figures = bench.figures(None, 0);
     for (figure, samples) in figures.iter_mut().zip(announce::run(runs)?) {
         figure.samples = samples;
     }
@@ -270,6 +264,19 @@ fn cold(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
             })
         })?;
     Ok(vec![vec![ms(quorum - on)], vec![ms(answered - on)]])
+}
+
+/// Everybody speaks with everybody: what a node does grows with their number.
+fn idle_figures(nodes: u8) -> Vec<Figure> {
+    let few = nodes <= 3;
+    let cpu = if few { 1.0 } else { 3.0 };
+    vec![
+        Figure::new("resident memory", "MiB", Some(30.0)),
+        Figure::new("of it private", "MiB", None),
+        Figure::new("CPU of one core", "%", Some(cpu)),
+        Figure::new("processes", "", None),
+        Figure::new("sent and received", "kB/s", few.then_some(25.0)),
+    ]
 }
 
 fn idle(lab: &Lab) -> Result<Vec<Vec<f64>>, LabError> {
