@@ -20,7 +20,8 @@ pub(crate) fn main(args: &[String]) -> Exit {
             std::fs::write(file, source.cib.to_xml()).map_err(failed)?;
         }
         let remarks = verify(&source);
-        let xml = found.value("output-as") == Some("xml");
+        // The answer is one document; it is not made of parts.
+        let xml = console.take_answer().is_some();
         if xml {
             let request = format!("crm_verify {}", args.join(" "));
             console.print(&cib::xml::format(&document(&remarks, request.trim_end())));
@@ -28,6 +29,7 @@ pub(crate) fn main(args: &[String]) -> Exit {
             tell(&remarks, console);
         }
         match remarks.iter().any(|r| r.severity == Severity::Error) {
+            true if xml => Err(Failure::new(Exit::Config, "")),
             true => Err(Failure::new(Exit::Config, VERDICT)),
             false => Ok(()),
         }
@@ -224,7 +226,7 @@ const NO_DEVICE: &str = "fencing is enabled but no fence device is configured";
 const VERDICT: &str = "Errors found during check: config not valid";
 
 /// crm_verify(8).
-pub(super) const OPTIONS: [Opt; 11] = [
+pub(super) const OPTIONS: [Opt; 13] = [
     flag('L', "live-check"),
     flag('p', "xml-pipe"),
     flag('V', "verbose"),
@@ -235,7 +237,9 @@ pub(super) const OPTIONS: [Opt; 11] = [
     with_value('x', "xml-file"),
     with_value('X', "xml-text"),
     with_value('S', "save-xml"),
+    flag('\0', "text-fancy"),
     with_value('\0', "output-as"),
+    with_value('\0', "output-to"),
 ];
 
 const USAGE: &str =

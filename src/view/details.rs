@@ -102,8 +102,8 @@ fn operation(op: &Element) -> Option<OperationResult> {
         interval_ms,
         rc,
         last_rc_change: op.attr("last-rc-change").and_then(|v| v.parse().ok()),
-        exec_time_ms: number("exec-time").unwrap_or(0),
-        queue_time_ms: number("queue-time").unwrap_or(0),
+        exec_time_ms: number("exec-time"),
+        queue_time_ms: number("queue-time"),
     })
 }
 
@@ -126,15 +126,8 @@ fn bans(config: &Config<'_>) -> Vec<Ban> {
 }
 
 /// Attributes that are shown elsewhere.
-const HIDDEN: [&str; 6] = [
-    "shutdown",
-    "terminate",
-    "standby",
-    "maintenance",
-    "probe_complete",
-    "#feature-set",
-];
-const HIDDEN_STARTS: [&str; 2] = ["fail-count-", "last-failure-"];
+const HIDDEN: [&str; 4] = ["shutdown", "terminate", "standby", "maintenance"];
+const HIDDEN_STARTS: [&str; 3] = ["fail-count-", "last-failure-", "#"];
 /// OCF's code for a resource that does not run.
 const NOT_RUNNING: i32 = 7;
 

@@ -6,8 +6,15 @@ use std::fmt::Write as _;
 
 /// `Node Attributes:`.
 pub(super) fn attributes(status: &Status) -> String {
+    let mut with = status
+        .told_by_present()
+        .filter(|n| !n.attributes.is_empty())
+        .peekable();
+    if with.peek().is_none() {
+        return String::new();
+    }
     let mut text = String::from("\nNode Attributes:\n");
-    for node in status.details.iter().filter(|n| !n.attributes.is_empty()) {
+    for node in with {
         let _ = writeln!(text, "  * Node: {}:", node.node);
         for (name, value) in &node.attributes {
             let _ = writeln!(text, "    * {name:<32}\t: {value:<10}");
@@ -19,7 +26,7 @@ pub(super) fn attributes(status: &Status) -> String {
 /// `Operations:`, with times and results where asked for.
 pub(super) fn operations(status: &Status, timing: bool) -> String {
     let mut text = String::from("\nOperations:\n");
-    for node in status.details.iter().filter(|n| !n.history.is_empty()) {
+    for node in status.told_by_present().filter(|n| !n.history.is_empty()) {
         let _ = writeln!(text, "  * Node: {}:", node.node);
         for history in &node.history {
             let _ = writeln!(text, "    * {}:", heading(history));
@@ -54,8 +61,12 @@ fn operation(result: &OperationResult, timing: bool) -> String {
         if let Some(at) = result.last_rc_change {
             notes.push(format!("last-rc-change=\"{}\"", asctime(at)));
         }
-        notes.push(format!("exec-time=\"{}ms\"", result.exec_time_ms));
-        notes.push(format!("queue-time=\"{}ms\"", result.queue_time_ms));
+        for (name, ms) in [
+            ("exec-time", result.exec_time_ms),
+            ("queue-time", result.queue_time_ms),
+        ] {
+            notes.extend(ms.map(|ms| format!("{name}=\"{ms}ms\"")));
+        }
         notes.push(format!("rc={} ({})", result.rc, ocf_code(result.rc)));
     }
     let head = format!("({}) {}", result.call_id, result.task);

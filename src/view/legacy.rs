@@ -1,8 +1,10 @@
 //! The status in the words of Pacemaker 1.1 (`crm_mon --legacy`): probes written for it look at
 //! the beginning of lines.
 
+use super::list::{Look, show_nodes};
+use super::printer::{Form, Printer};
 use super::tell::{asctime, count};
-use super::{Status, text};
+use super::{Status, failures, summary, text};
 use std::fmt::Write as _;
 
 /// Everything.
@@ -10,7 +12,7 @@ use std::fmt::Write as _;
 pub fn document(status: &Status) -> String {
     let mut out = String::from("============\n");
     let _ = writeln!(out, "Last updated: {}", asctime(status.now));
-    out.push_str("Stack: corosync\n");
+    let _ = writeln!(out, "Stack: {}", summary::stack(status));
     let quorum = match status.quorate {
         true => "partition with quorum",
         false => "partition WITHOUT quorum",
@@ -19,18 +21,22 @@ pub fn document(status: &Status) -> String {
         Some(dc) => writeln!(out, "Current DC: {dc} - {quorum}"),
         None => writeln!(out, "Current DC: NONE"),
     };
-    let _ = writeln!(out, "Version: {}", crate::DC_VERSION);
+    let _ = writeln!(out, "Version: {}", summary::version(status));
     let _ = writeln!(
         out,
         "{} Nodes configured, {} expected votes",
         status.nodes.len(),
         status.votes.0
     );
-    let _ = writeln!(out, "{} Resources configured.", count(status).configured);
+    let _ = writeln!(
+        out,
+        "{} Resources configured.",
+        count(&status.resources).configured
+    );
     out.push_str("============\n\n");
-    for line in text::node_lines(status) {
-        let _ = writeln!(out, "{line}");
-    }
+    let mut nodes = Printer::new(Form::Fancy, cib::Element::default());
+    show_nodes(&mut nodes, Look::all(&status.nodes, true));
+    out.push_str(&nodes.take());
     out.push_str("\nFull list of resources:\n\n");
     let options = text::Options {
         inactive: true,
@@ -42,7 +48,7 @@ pub fn document(status: &Status) -> String {
         let line = line.replace("(ocf:", "(ocf::").replace(":\t ", ":\t");
         let _ = writeln!(out, "{line}");
     }
-    let failures = text::all_failures(status);
+    let failures = failures::all(status);
     if !failures.is_empty() {
         out.push_str("\nFailed actions:\n");
         for failure in failures {

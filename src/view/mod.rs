@@ -2,15 +2,20 @@
 
 mod brief;
 mod details;
+mod failures;
 mod from_cib;
 mod history;
 pub mod html;
 pub mod legacy;
+pub(crate) mod list;
 mod model;
 pub mod nagios;
 pub mod net;
 mod only;
 pub mod own;
+pub(crate) mod parts;
+pub(crate) mod printer;
+mod summary;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -18,6 +23,7 @@ pub mod text;
 pub mod xml;
 
 pub use details::details;
+pub(crate) use failures::parse_key;
 pub use model::{
     Ban, FailCount, Fencing, NodeDetails, Notice, OperationResult, PeerStatus, ResourceHistory,
     Status, SwitchStatus, VipMove, VipStatus,
@@ -27,4 +33,3 @@ pub use tell::{
     Counts, asctime, count, exec_status, find_resource, interval, leaves, node_state, ocf_code,
     option, option_on, places, risks, score,
 };
-pub(crate) use text::{parse_key, told_state};

@@ -59,6 +59,17 @@ pub struct Status {
     pub switches: Vec<SwitchStatus>,
 }
 
+impl Status {
+    /// What the nodes told of themselves that are there: of others it is of no use any more.
+    pub(crate) fn told_by_present(&self) -> impl Iterator<Item = &NodeDetails> {
+        let is_gone = |node: &NodeStatus| !node.online && !node.pending;
+        self.details.iter().filter(move |told| {
+            let node = self.nodes.iter().find(|node| node.name == told.node);
+            !node.is_some_and(is_gone)
+        })
+    }
+}
+
 /// What a node told of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeDetails {
@@ -98,10 +109,10 @@ pub struct OperationResult {
     pub rc: i32,
     /// Seconds since the epoch of the last change of the result.
     pub last_rc_change: Option<i64>,
-    /// Milliseconds.
-    pub exec_time_ms: u64,
-    /// Milliseconds.
-    pub queue_time_ms: u64,
+    /// Milliseconds, where the history says.
+    pub exec_time_ms: Option<u64>,
+    /// Milliseconds, where the history says.
+    pub queue_time_ms: Option<u64>,
 }
 
 /// A constraint that keeps a resource away from a node.

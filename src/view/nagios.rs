@@ -1,7 +1,7 @@
 //! One line for monitoring: crm_mon's `-s`, and the Nagios plugin `mainstay check`.
 
 use super::tell::{count, option_on};
-use super::{Status, text};
+use super::{Status, failures};
 
 /// `crm_mon -s` (tools/crm_mon.c `print_simple_status` of 2.1): the line, and its exit code.
 #[must_use]
@@ -19,7 +19,7 @@ pub fn simple(status: &Status) -> (String, u8) {
         }
     }
     if warnings.is_empty() {
-        let counts = count(status);
+        let counts = count(&status.resources);
         return (
             format!(
                 "CLUSTER OK: {online} node{} online, {} resource instance{} configured",
@@ -36,7 +36,7 @@ pub fn simple(status: &Status) -> (String, u8) {
 /// The Nagios line with performance data, and the plugin's exit code: 0 OK, 1 WARNING, 2 CRITICAL.
 #[must_use]
 pub fn check(status: &Status) -> (String, u8) {
-    let counts = count(status);
+    let counts = count(&status.resources);
     let (mut critical, mut warning) = (Vec::new(), Vec::new());
     if !status.quorate {
         critical.push("no quorum".to_owned());
@@ -46,7 +46,7 @@ pub fn check(status: &Status) -> (String, u8) {
     }
     of_nodes(status, &mut critical, &mut warning);
     of_resources(status, &mut critical, &mut warning);
-    let failures = text::all_failures(status).len();
+    let failures = failures::all(status).len();
     if failures > 0 {
         warning.push(format!(
             "{failures} failed action{}",

@@ -13,6 +13,11 @@ pub fn only_node(mut status: Status, node: &str) -> Status {
     for_each(&mut status.resources, &mut |resource| {
         resource.nodes.retain(|n| names.contains(n));
         resource.failures.retain(|f| names.contains(&f.node));
+        let shown = &mut resource.shown;
+        shown.idle_nodes.retain(|n| names.contains(n));
+        shown.failed_probes.retain(|(n, _)| names.contains(n));
+        let place = shown.place.take();
+        shown.place = place.filter(|(n, _)| names.contains(n));
     });
     status.details.retain(|d| names.contains(&d.node));
     status.failcounts.retain(|f| names.contains(&f.node));
@@ -41,8 +46,16 @@ fn keep(resources: &mut Vec<ResourceStatus>, wanted: &impl Fn(&ResourceStatus) -
         if resource.children.is_empty() {
             return wanted(resource);
         }
-        keep(&mut resource.children, wanted);
-        !resource.children.is_empty()
+        if resource.kind != "group" {
+            keep(&mut resource.children, wanted);
+            return !resource.children.is_empty();
+        }
+        // Members that run nowhere are told with those that run here.
+        let here = resource.children.iter().any(wanted);
+        resource
+            .children
+            .retain(|member| wanted(member) || member.nodes.is_empty());
+        here
     });
 }
 
@@ -67,7 +80,7 @@ fn for_each(resources: &mut [ResourceStatus], act: &mut impl FnMut(&mut Resource
 mod tests {
     use super::*;
     use crate::view::text;
-    use scheduler::NodeStatus;
+    use scheduler::{NodeStatus, Shown};
 
     fn primitive(id: &str, node: &str) -> ResourceStatus {
         ResourceStatus {
@@ -78,6 +91,12 @@ mod tests {
             nodes: vec![node.to_owned()],
             active: true,
             managed: true,
+            shown: Shown {
+                name: id.to_owned(),
+                fully_active: true,
+                place: Some((node.to_owned(), false)),
+                ..Shown::default()
+            },
             ..ResourceStatus::default()
         }
     }
@@ -89,6 +108,11 @@ mod tests {
             active: true,
             managed: true,
             children,
+            shown: Shown {
+                name: id.to_owned(),
+                fully_active: true,
+                ..Shown::default()
+            },
             ..ResourceStatus::default()
         }
     }

@@ -168,26 +168,20 @@ pub struct Counts {
     pub active: usize,
 }
 
-/// Counts resource instances.
+/// Counts resource instances; what is gone from the configuration and runs nowhere is none.
 #[must_use]
-pub fn count(status: &Status) -> Counts {
-    fn walk(resource: &ResourceStatus, disabled: bool, counts: &mut Counts) {
-        let disabled = disabled || is_disabled(resource);
-        if resource.children.is_empty() {
-            if !resource.orphaned {
-                counts.configured += 1;
-            }
-            counts.disabled += usize::from(disabled);
-            counts.blocked += usize::from(resource.blocked);
-            counts.active += usize::from(resource.active);
-        }
-        for child in &resource.children {
-            walk(child, disabled, counts);
-        }
-    }
+pub fn count(resources: &[ResourceStatus]) -> Counts {
     let mut counts = Counts::default();
-    for resource in &status.resources {
-        walk(resource, false, &mut counts);
+    for resource in resources {
+        leaves(resource, &mut |leaf| {
+            let collective = matches!(leaf.kind.as_str(), "group" | "clone" | "bundle");
+            if !collective && (!leaf.orphaned || leaf.role != "Stopped") {
+                counts.configured += 1;
+                counts.disabled += usize::from(leaf.shown.disabled);
+                counts.blocked += usize::from(leaf.blocked);
+                counts.active += usize::from(leaf.active);
+            }
+        });
     }
     counts
 }
@@ -253,8 +247,8 @@ pub fn risks(status: &Status) -> Vec<String> {
         (Some("ignore"), _) => risks.push(
             "quorum is ignored (no-quorum-policy=ignore): two nodes that lose sight of each other both run everything; use `two_node: 1` in corosync.conf and a fence device".to_owned(),
         ),
-        (Some("suicide" | "fence"), _) => risks.push(
-            "no-quorum-policy=suicide (or fence) is taken as stop: a node without quorum stops its resources and does not end itself; write stop".to_owned(),
+        (Some("suicide" | "fence"), _) if !option_on(status, "stonith-enabled", true) => risks.push(
+            "no-quorum-policy=fence (or suicide) is taken as stop, because fencing is off: a node without quorum stops its resources and is not killed; configure a fence device, or write stop".to_owned(),
         ),
         _ => {}
     }

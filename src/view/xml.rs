@@ -1,8 +1,8 @@
 //! The status as `crm_mon --output-as=xml` of Pacemaker 2.1 prints it (schema crm_mon-2.25):
 //! scripts search it line by line, so the order of attributes is part of the interface.
 
-use super::tell::{asctime, count, exec_status, is_disabled, ocf_code, option, option_on};
-use super::{ResourceHistory, Status, leaves, text};
+use super::tell::{asctime, count, exec_status, ocf_code, option, option_on};
+use super::{ResourceHistory, Status, failures, list, parts, summary as head, text};
 use cib::Element;
 use scheduler::ResourceStatus;
 
@@ -15,16 +15,73 @@ pub fn document(status: &Status, request: &str) -> String {
 /// As [`document`], not yet text.
 #[must_use]
 pub fn root(status: &Status, request: &str) -> Element {
-    let mut parts = vec![summary(status), nodes(status), resources(status)];
-    // Pacemaker leaves out what has nothing in it.
+    let mut parts = vec![
+        summary(status),
+        parts::nodes(&status.nodes),
+        resources(status),
+    ];
+    // Pacemaker leaves out what has nothing in it, but the history.
     let more = [
         node_attributes(status),
         node_history(status),
-        failures(status),
+        failed(status),
         bans(status),
     ];
-    parts.extend(more.into_iter().filter(|e| !e.children.is_empty()));
+    let is_shown = |e: &Element| !e.children.is_empty() || e.name == "node_history";
+    parts.extend(more.into_iter().filter(is_shown));
     answered(request, parts, 0, "OK", &[])
+}
+
+/// As [`root`] of a part of a status, with the summary of the whole.
+#[must_use]
+pub fn part_of(whole: &Status, status: &Status, request: &str) -> Element {
+    let mut root = root(status, request);
+    if let Some(told) = root.first_mut("summary") {
+        *told = summary(whole);
+    }
+    root
+}
+
+/// What runs stands with its node, and no more among the resources (`-n`).
+pub fn group_by_node(root: &mut Element, status: &Status) {
+    for node in root
+        .first_mut("nodes")
+        .into_iter()
+        .flat_map(|n| &mut n.children)
+    {
+        let name = node.attr("name").unwrap_or_default().to_owned();
+        let here = text::on_node(status, &name);
+        let here = here.into_iter().map(|r| parts::resource(r, &status.nodes));
+        node.children.extend(here);
+    }
+    let idle = status.resources.iter().filter(|r| !list::is_active(r));
+    let idle: Vec<Element> = idle.map(|r| parts::resource(r, &status.nodes)).collect();
+    if let Some(resources) = root.first_mut("resources") {
+        resources.children = idle;
+    }
+    root.children
+        .retain(|part| part.name != "resources" || !part.children.is_empty());
+}
+
+/// What [`super::text::more`] tells.
+pub(crate) fn more(status: &Status, attributes: bool, failcounts: bool) -> Vec<Element> {
+    let mut parts = Vec::new();
+    let list = attributes.then(|| node_attributes(status));
+    parts.extend(list.filter(|list| !list.children.is_empty()));
+    if failcounts {
+        let mut history = node_history(status);
+        for node in &mut history.children {
+            node.children.retain(|r| r.attr("fail-count").is_some());
+            for resource in &mut node.children {
+                resource.children.clear();
+            }
+        }
+        history.children.retain(|node| !node.children.is_empty());
+        parts.push(history);
+        let failures = failed(status);
+        parts.extend((!failures.children.is_empty()).then_some(failures));
+    }
+    parts
 }
 
 /// An answer of a tool in XML (schema api-result): what was asked, the parts of the answer, how it
@@ -70,7 +127,8 @@ pub fn with_text(name: &str, text: &str) -> Element {
     element
 }
 
-fn flag(value: bool) -> &'static str {
+/// Yes or no, as an attribute's value.
+pub(crate) const fn flag(value: bool) -> &'static str {
     if value { "true" } else { "false" }
 }
 
@@ -82,27 +140,25 @@ fn summary(status: &Status) -> Element {
             .iter()
             .find(|n| n.name == *name)
             .map_or("", |n| &n.id);
-        dc.set("version", crate::DC_VERSION);
+        dc.set("version", head::version(status));
         dc.set("name", name);
         dc.set("id", id);
         dc.set("with_quorum", flag(status.quorate));
         dc.set("mixed_version", "false");
     }
-    let counts = count(status);
-    let mut summary = Element::new("summary")
-        .child(Element::new("stack").with("type", "corosync"))
+    let counts = count(&status.resources);
+    let summary = Element::new("summary")
+        .child(Element::new("stack").with("type", head::stack(status)))
         .child(dc)
         .child(Element::new("last_update").with("time", &asctime(status.now)));
-    if let Some((time, user, client, origin)) = &status.last_change {
-        summary.children.push(
-            Element::new("last_change")
-                .with("time", time)
-                .with("user", user)
-                .with("client", client)
-                .with("origin", origin),
-        );
-    }
+    let (time, user, client, origin) = status.last_change.clone().unwrap_or_default();
+    let last_change = Element::new("last_change")
+        .with("time", &time)
+        .with("user", &user)
+        .with("client", &client)
+        .with("origin", &origin);
     summary
+        .child(last_change)
         .child(Element::new("nodes_configured").with("number", &status.nodes.len().to_string()))
         .child(
             Element::new("resources_configured")
@@ -151,119 +207,24 @@ fn options(status: &Status) -> Element {
         )
 }
 
-fn nodes(status: &Status) -> Element {
-    let mut nodes = Element::new("nodes");
-    for node in &status.nodes {
-        let mut element = Element::new("node")
-            .with("name", &node.name)
-            .with("id", &node.id)
-            .with("online", flag(node.online))
-            .with("standby", flag(node.standby))
-            .with("standby_onfail", flag(node.standby_on_fail))
-            .with("maintenance", flag(node.maintenance))
-            .with("pending", flag(node.pending))
-            .with("unclean", flag(node.unclean))
-            .with(
-                "health",
-                match node.health {
-                    1.. => "green",
-                    0 => "yellow",
-                    ..0 => "red",
-                },
-            );
-        if node.online {
-            element.set("feature_set", cib::document::FEATURE_SET);
-        }
-        element.set("shutdown", flag(node.shutdown));
-        element.set("expected_up", flag(node.online && !node.shutdown));
-        element.set("is_dc", flag(node.is_dc));
-        element.set("resources_running", &node.resources_running.to_string());
-        element.set("type", "member");
-        nodes.children.push(element);
-    }
-    nodes
-}
-
 /// All resources, as `crm_mon` and `crm_resource --list` show them.
 #[must_use]
 pub fn resources(status: &Status) -> Element {
-    let mut list = Element::new("resources");
-    for resource in &status.resources {
-        list.children.push(element(resource, status));
-    }
-    list
+    parts::resources(&status.resources, &status.nodes, true)
 }
 
 /// A resource with what is in it.
 #[must_use]
 pub fn element(resource: &ResourceStatus, status: &Status) -> Element {
-    let children = || resource.children.iter().map(|c| element(c, status));
-    match resource.kind.as_str() {
-        "group" => {
-            let mut group = Element::new("group")
-                .with("id", &resource.id)
-                .with("number_resources", &resource.children.len().to_string())
-                .with("managed", flag(resource.managed))
-                .with("disabled", flag(is_disabled(resource)));
-            group.children.extend(children());
-            group
-        }
-        "clone" => {
-            let mut promotable = false;
-            let mut failed = false;
-            leaves(resource, &mut |leaf| {
-                promotable |= matches!(leaf.role.as_str(), "Promoted" | "Unpromoted");
-                failed |= leaf.failed;
-            });
-            let mut clone = Element::new("clone")
-                .with("id", &resource.id)
-                .with("multi_state", flag(promotable))
-                .with("unique", "false")
-                .with("managed", flag(resource.managed))
-                .with("disabled", flag(is_disabled(resource)))
-                .with("failed", flag(failed))
-                .with("failure_ignored", "false");
-            clone.children.extend(children());
-            clone
-        }
-        _ => primitive(resource, status),
-    }
-}
-
-fn primitive(resource: &ResourceStatus, status: &Status) -> Element {
-    let id = resource.id.split(':').next().unwrap_or_default();
-    let mut element = Element::new("resource")
-        .with("id", id)
-        .with("resource_agent", &resource.agent)
-        .with("role", &resource.role);
-    if let Some(role) = &resource.target_role {
-        element.set("target_role", role);
-    }
-    element.set("active", flag(resource.active));
-    element.set("orphaned", flag(resource.orphaned));
-    element.set("blocked", flag(resource.blocked));
-    element.set("managed", flag(resource.managed));
-    element.set("failed", flag(resource.failed));
-    element.set("failure_ignored", "false");
-    element.set("nodes_running_on", &resource.nodes.len().to_string());
-    if let Some(pending) = &resource.pending {
-        element.set("pending", pending);
-    }
-    for name in &resource.nodes {
-        let node = status.nodes.iter().find(|n| n.name == *name);
-        element.children.push(
-            Element::new("node")
-                .with("name", name)
-                .with("id", node.map_or("", |n| &n.id))
-                .with("cached", flag(node.is_some_and(|n| n.online))),
-        );
-    }
-    element
+    parts::resource(resource, &status.nodes)
 }
 
 fn node_attributes(status: &Status) -> Element {
     let mut list = Element::new("node_attributes");
-    for node in status.details.iter().filter(|n| !n.attributes.is_empty()) {
+    for node in status
+        .told_by_present()
+        .filter(|n| !n.attributes.is_empty())
+    {
         let mut element = Element::new("node").with("name", &node.node);
         for (name, value) in &node.attributes {
             let attribute = Element::new("attribute");
@@ -279,7 +240,7 @@ fn node_attributes(status: &Status) -> Element {
 /// Operations and fail counts by node.
 fn node_history(status: &Status) -> Element {
     let mut history = Element::new("node_history");
-    for node in status.details.iter().filter(|n| !n.history.is_empty()) {
+    for node in status.told_by_present().filter(|n| !n.history.is_empty()) {
         let mut element = Element::new("node").with("name", &node.node);
         element.children = node.history.iter().map(resource_history).collect();
         history.children.push(element);
@@ -311,8 +272,14 @@ fn resource_history(history: &ResourceHistory) -> Element {
         if let Some(at) = result.last_rc_change {
             operation.set("last-rc-change", &asctime(at));
         }
-        operation.set("exec-time", &format!("{}ms", result.exec_time_ms));
-        operation.set("queue-time", &format!("{}ms", result.queue_time_ms));
+        for (name, ms) in [
+            ("exec-time", result.exec_time_ms),
+            ("queue-time", result.queue_time_ms),
+        ] {
+            if let Some(ms) = ms {
+                operation.set(name, &format!("{ms}ms"));
+            }
+        }
         element.children.push(operation);
     }
     element
@@ -334,15 +301,19 @@ fn bans(status: &Status) -> Element {
     list
 }
 
-fn failures(status: &Status) -> Element {
+fn failed(status: &Status) -> Element {
     let mut list = Element::new("failures");
-    for failure in text::all_failures(status) {
-        let (_, task, interval_ms) = text::parse_key(&failure.key);
+    for failure in failures::all(status) {
+        let (_, task, interval_ms) = failures::parse_key(&failure.key);
+        let exit_reason = match failure.exit_reason.as_str() {
+            "" => "none",
+            reason => reason,
+        };
         let mut element = Element::new("failure")
             .with("op_key", &failure.key)
             .with("node", &failure.node)
             .with("exitstatus", ocf_code(failure.rc))
-            .with("exitreason", &failure.exit_reason)
+            .with("exitreason", exit_reason)
             .with("exitcode", &failure.rc.to_string())
             .with("call", &failure.call_id.to_string())
             .with("status", exec_status(failure.op_status));

@@ -4,14 +4,22 @@ use crate::cli::backend::{self, Backend};
 use crate::cli::exit::Failure;
 use crate::view;
 use cib::{Element, Section};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Tickets with a state, as `ticket` elements.
+/// Tickets that have a state or are asked for by a constraint, as `ticket` elements by id.
 pub(super) fn tickets(backend: &mut dyn Backend) -> Result<Element, Failure> {
     let cib = backend::cib(backend, true)?;
     let status = cib.section(Section::Status);
     let states = status.and_then(|s| s.first("tickets"));
-    let mut list = Element::new("tickets");
+    let mut found: BTreeMap<String, Element> = BTreeMap::new();
+    let constraints = cib.section(Section::Constraints);
+    let asked_for = constraints.into_iter().flat_map(|c| c.all("rsc_ticket"));
+    for id in asked_for.filter_map(|constraint| constraint.attr("ticket")) {
+        let ticket = Element::new("ticket").with("id", id);
+        let ticket = ticket.with("status", "revoked").with("standby", "false");
+        found.insert(id.to_owned(), ticket);
+    }
     for state in states.into_iter().flat_map(|t| t.all("ticket_state")) {
         let on = |name| {
             let value = state.attr(name).unwrap_or("false");
@@ -24,8 +32,10 @@ pub(super) fn tickets(backend: &mut dyn Backend) -> Result<Element, Failure> {
         if let Some(at) = state.attr("last-granted").and_then(|t| t.parse().ok()) {
             ticket.set("last-granted", &view::asctime(at));
         }
-        list.children.push(ticket);
+        found.insert(state.id().unwrap_or_default().to_owned(), ticket);
     }
+    let mut list = Element::new("tickets");
+    list.children = found.into_values().collect();
     Ok(list)
 }
 
@@ -53,12 +63,12 @@ mod tests {
 
     #[test]
     fn tickets_as_pacemakers_tool_shows_them() {
-        let text = r#"<cib admin_epoch="0" epoch="1" num_updates="0"><configuration><crm_config/><nodes/><resources/><constraints/></configuration><status><tickets><ticket_state id="t" granted="true" standby="yes"/><ticket_state id="u"/></tickets></status></cib>"#;
+        let text = r#"<cib admin_epoch="0" epoch="1" num_updates="0"><configuration><crm_config/><nodes/><resources/><constraints><rsc_ticket id="c" rsc="r" ticket="v"/></constraints></configuration><status><tickets><ticket_state id="t" granted="true" standby="yes"/><ticket_state id="u"/></tickets></status></cib>"#;
         let mut backend = CibFile::in_memory(cib::Cib::parse(text).unwrap());
         let found = tickets(&mut backend).unwrap();
         assert_eq!(
             tickets_text(&found),
-            "\nTickets:\n  * t: granted [standby]\n  * u: revoked\n"
+            "\nTickets:\n  * t: granted [standby]\n  * u: revoked\n  * v: revoked\n"
         );
     }
 }

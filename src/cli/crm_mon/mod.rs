@@ -1,5 +1,6 @@
 //! `crm_mon`: the status, once or again and again, as text, XML, a page, or a line for monitoring.
 
+mod agent;
 pub(super) mod extra;
 mod sections;
 #[cfg(test)]
@@ -12,8 +13,9 @@ use super::fencings::{self, State};
 use super::getopt::{self, Found, Opt, flag, with_optional, with_value};
 use super::tool::request;
 use crate::view::{self, Fencing, Status};
+use agent::Agent;
 use sections::Sections;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The forms of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +44,17 @@ pub(crate) fn main(args: &[String]) -> Exit {
         return Exit::Ok;
     }
     if found.has("version") {
-        console.line(&format!("Pacemaker {}", crate::DC_VERSION));
+        if form == Form::Xml {
+            console.answer_in_xml();
+        }
+        super::tool::version(&mut console);
+        if let Some(parts) = console.take_answer() {
+            let request = request("crm_mon", args);
+            console.print(&view::xml::answer(&request, parts, 0, Exit::Ok.text(), &[]));
+        }
         return Exit::Ok;
     }
-    let shown = refuse_unknown(&found).and_then(|()| watch(args, form, &found, &mut console));
+    let shown = watch(args, form, &found, &mut console);
     match shown {
         Ok(()) => Exit::Ok,
         Err(failure) => told(args, form, &failure, &mut console),
@@ -82,14 +91,18 @@ fn watch(args: &[String], form: Form, found: &Found, console: &mut Console) -> R
     let interval = found.value("interval").map(cib::value::parse_interval_ms);
     let interval = interval.transpose()?.unwrap_or(PAUSE_MS).max(PAUSE_MS_MIN);
     let pause = Duration::from_millis(interval);
+    let agent = watcher(found)?;
     if found.has("daemonize") {
-        return in_background(args, form, found, console, pause);
+        return in_background(args, form, found, console, (pause, agent));
     }
-    let again = console.interactive
+    if agent.is_some() {
+        return again(args, form, found, console, (pause, agent));
+    }
+    let forever = console.interactive
         && form == Form::Text
         && !found.has("one-shot")
         && output(found).is_none();
-    if !again {
+    if !forever {
         return show(args, form, found, console);
     }
     loop {
@@ -107,51 +120,76 @@ fn in_background(
     form: Form,
     found: &Found,
     console: &mut Console,
-    pause: Duration,
+    (pause, agent): (Duration, Option<Agent>),
 ) -> Result<(), Failure> {
-    if output(found).is_none() {
+    if output(found).is_none() && agent.is_none() {
         return Err(Failure::usage(
-            "--daemonize requires --output-to (or --as-html): there is no terminal to write to",
+            "--daemonize requires at least one of --output-to (or --as-html) and --external-agent: there is no terminal to write to",
         ));
     }
-    nix::unistd::daemon(true, true)
+    nix::unistd::daemon(true, false)
         .map_err(|e| Failure::new(Exit::OsErr, format!("to the background: {e}")))?;
     if let Some(path) = found.value("pid-file") {
         let text = format!("{:>11}\n", std::process::id());
         std::fs::write(path, text)
             .map_err(|e| Failure::new(Exit::CantCreat, format!("{path}: {e}")))?;
     }
+    again(args, form, found, console, (pause, agent))
+}
+
+/// Shows it at every pause, and has the program told of what happened in between.
+fn again(
+    args: &[String],
+    form: Form,
+    found: &Found,
+    console: &mut Console,
+    (pause, mut agent): (Duration, Option<Agent>),
+) -> Result<(), Failure> {
+    let shows = output(found).is_some() || !found.has("daemonize");
+    let mut next = Instant::now();
     loop {
-        match show(args, form, found, console) {
-            Err(failure) if failure.exit == Exit::Disconnect => {
-                write(found, console, &format!("crm_mon: {failure}\n"))?;
+        if shows && Instant::now() >= next {
+            next = Instant::now() + pause;
+            match show(args, form, found, console) {
+                Err(failure) if failure.exit == Exit::Disconnect => {
+                    write(found, console, &format!("crm_mon: {failure}\n"))?;
+                }
+                result => result?,
             }
-            result => result?,
         }
-        std::thread::sleep(pause);
+        match agent.as_mut().map(look) {
+            None => {}
+            Some(Err(failure)) if failure.exit == Exit::Disconnect => {}
+            Some(result) => result?,
+        }
+        std::thread::sleep(match agent {
+            Some(_) => pause.min(LOOK_PAUSE),
+            None => pause,
+        });
     }
 }
 
-/// What would be taken and do nothing.
-fn refuse_unknown(found: &Found) -> Result<(), Failure> {
-    let refused = [
-        (
-            "external-agent",
-            "configure an alert: it is told of every event, on every node",
-        ),
-        (
-            "watch-fencing",
-            "configure an alert: it is told of fencings, on every node",
-        ),
-    ];
-    match refused.iter().find(|(option, _)| found.has(option)) {
-        Some((option, cure)) => Err(Failure {
-            exit: Exit::Unimplemented,
-            text: format!("--{option} is not offered"),
-            cure: Some((*cure).to_owned()),
-        }),
-        None => Ok(()),
+/// The program to be run for events, where there is one, and somebody stays to look.
+fn watcher(found: &Found) -> Result<Option<Agent>, Failure> {
+    let agent = Agent::of(found);
+    if agent.is_none() && found.has("watch-fencing") {
+        return Err(Failure::usage(
+            "--watch-fencing is for use with --external-agent: name a program",
+        ));
     }
+    if agent.is_some() && found.has("one-shot") {
+        return Err(Failure::usage(
+            "--external-agent is run when something happens: leave out --one-shot",
+        ));
+    }
+    Ok(agent)
+}
+
+fn look(agent: &mut Agent) -> Result<(), Failure> {
+    let mut backend = backend::open()?;
+    let cib = backend::cib(backend.as_mut(), true)?;
+    let status = backend::status(backend.as_mut())?;
+    agent.tell(cib.root(), &status)
 }
 
 fn form(found: &Found) -> Result<Form, Failure> {
@@ -226,11 +264,9 @@ fn sections(found: &Found, form: Form) -> Result<Sections, Failure> {
     if let Some(prefix) = found.value("neg-locations") {
         prefix.clone_into(&mut sections.bans_prefix);
     }
-    for list in found.values("include") {
-        sections.apply(list, true, xml)?;
-    }
-    for list in found.values("exclude") {
-        sections.apply(list, false, xml)?;
+    // In their order: what is said last counts.
+    for (option, list) in found.in_order(&["include", "exclude"]) {
+        sections.apply(list, option == "include", xml)?;
     }
     Ok(sections)
 }
@@ -252,7 +288,8 @@ fn fence_history(found: &Found) -> Result<Option<u8>, Failure> {
 fn show(args: &[String], form: Form, found: &Found, console: &mut Console) -> Result<(), Failure> {
     let sections = sections(found, form)?;
     let mut backend = backend::open()?;
-    let mut status = backend::status(backend.as_mut())?;
+    let whole = backend::status(backend.as_mut())?;
+    let mut status = whole.clone();
     if let Some(node) = found.value("node") {
         status = view::only_node(status, node);
     }
@@ -263,7 +300,14 @@ fn show(args: &[String], form: Form, found: &Found, console: &mut Console) -> Re
     status.bans.retain(|b| b.id.starts_with(prefix.as_str()));
     let text = match form {
         Form::Xml => {
-            let root = xml(args, &status, &sections, backend.as_mut())?;
+            let by_node = found.has("group-by-node");
+            let root = xml(
+                args,
+                (&whole, &status),
+                by_node,
+                &sections,
+                backend.as_mut(),
+            )?;
             cib::xml::format(&match found.has("as-xml") {
                 true => older(root),
                 false => root,
@@ -277,9 +321,9 @@ fn show(args: &[String], form: Form, found: &Found, console: &mut Console) -> Re
             };
             view::legacy::document(&status) + &migration
         }
-        Form::Text => text(found, &status, &sections, backend.as_mut())?,
+        Form::Text => text(found, (&whole, &status), &sections, backend.as_mut())?,
         Form::Html => {
-            let text = text(found, &status, &sections, backend.as_mut())?;
+            let text = text(found, (&whole, &status), &sections, backend.as_mut())?;
             let interval = found.value("interval").map(cib::value::parse_interval_ms);
             let interval = interval.transpose()?.unwrap_or(PAUSE_MS) / 1000;
             let page = view::html::Page {
@@ -296,7 +340,7 @@ fn show(args: &[String], form: Form, found: &Found, console: &mut Console) -> Re
 
 fn text(
     found: &Found,
-    status: &Status,
+    (whole, status): (&Status, &Status),
     sections: &Sections,
     backend: &mut dyn Backend,
 ) -> Result<String, Failure> {
@@ -313,8 +357,9 @@ fn text(
         no_headers: false,
         brief: found.has("brief"),
         detail: found.has("show-detail"),
+        placeless: false,
     };
-    let mut text = view::text::document(status, options);
+    let mut text = view::text::part_of(whole, status, options);
     let full = fence_history(found)? == Some(3);
     let mut fenced = fencings::newest_first(status);
     if !full {
@@ -345,11 +390,15 @@ fn text(
 
 fn xml(
     args: &[String],
-    status: &Status,
+    (whole, status): (&Status, &Status),
+    by_node: bool,
     sections: &Sections,
     backend: &mut dyn Backend,
 ) -> Result<cib::Element, Failure> {
-    let mut root = view::xml::root(status, &request("crm_mon", args));
+    let mut root = view::xml::part_of(whole, status, &request("crm_mon", args));
+    if by_node {
+        view::xml::group_by_node(&mut root, status);
+    }
     // The schema has an order: these two stand before bans and the result.
     let late = |name: &str| ["bans", "status"].contains(&name);
     let at = root.children.iter().position(|c| late(&c.name));
@@ -378,6 +427,8 @@ fn older(mut root: cib::Element) -> cib::Element {
 
 /// Between two looks, milliseconds.
 const PAUSE_MS: u64 = 5_000;
+/// Between two looks for events that a program is run for, at most.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// The shortest, milliseconds.
 const PAUSE_MS_MIN: u64 = 100;
 
@@ -425,4 +476,4 @@ pub(super) const OPTIONS: [Opt; 40] = [
     with_value('\0', "resource"),
 ];
 
-const USAGE: &str = "usage: crm_mon [-1] [-i TIME] [-r] [-n] [-b] [-R] [-f] [-A] [-o] [-t] [-c] [-L] [-m [LEVEL]] [-D] [-I|-U PART,…] [--node NODE] [--resource ID] [-s] [-X|--output-as=text|html|xml] [--output-to FILE] [-d [-p FILE]] [--legacy]";
+const USAGE: &str = "usage: crm_mon [-1] [-i TIME] [-r] [-n] [-b] [-R] [-f] [-A] [-o] [-t] [-c] [-L] [-m [LEVEL]] [-D] [-I|-U PART,…] [--node NODE] [--resource ID] [-s] [-X|--output-as=text|html|xml] [--output-to FILE] [-d [-p FILE]] [-E PROGRAM [-e RECIPIENT] [-W]] [--legacy]";

@@ -12,7 +12,14 @@ pub(in crate::cli) fn cluster() -> CibFile {
 
 pub(in crate::cli) fn document(backend: &mut CibFile) -> cib::Element {
     let status = backend::status(backend).unwrap();
-    xml(&[], &status, &Sections::usual(true), backend).unwrap()
+    xml(
+        &[],
+        (&status, &status),
+        false,
+        &Sections::usual(true),
+        backend,
+    )
+    .unwrap()
 }
 
 /// The five regular expressions of check_crm, and that of check_pacemaker.pl for the DC.
@@ -140,13 +147,92 @@ fn checkmk_finds_its_lines() {
     }
 }
 
+/// What Centreon's plugin (App-Pacemaker, mode crm) takes from `crm_mon -1 -r -f`, line by line.
+#[test]
+fn centreon_finds_its_lines() {
+    let text = shown("-1 -r -f");
+    let all = |pattern: &str| -> Vec<String> {
+        let pattern = Regex::new(pattern).unwrap();
+        let found = text.lines().filter_map(|line| pattern.captures(line));
+        let groups = |c: regex_lite::Captures<'_>| {
+            let groups = c.iter().skip(1).flatten().map(|m| m.as_str().to_owned());
+            groups.collect::<Vec<_>>().join("=")
+        };
+        found.map(groups).collect()
+    };
+    assert_eq!(all(r"Current DC:.*(partition with quorum)$").len(), 1);
+    assert_eq!(
+        all(r"(?i)^(?:(?:\s*\*\s*)?(offline|online)):\s*\[\s*(.*?)\s*\]"),
+        ["Online=node1", "OFFLINE=node2"]
+    );
+    let started = all(r"\s*([0-9a-zA-Z_\-]+)\s+\(\S+\):\s+Started\s+([0-9a-zA-Z_\-]+)");
+    assert_eq!(started, ["ip=node1", "unm=node1", "ga=node1"]);
+    let stopped = all(r"\s*([0-9a-zA-Z_\-]+)\s+\(\S+\):\s+Stopped");
+    assert_eq!(stopped, ["dis", "gb"]);
+    assert_eq!(
+        all(r"(?i)^Failed\s+(Resource|Fencing)\s+actions:"),
+        ["Resource"]
+    );
+    assert_eq!(all(r"(?i)\s*(\S+?):.*migration.*fail-count=(\d+)"), ["f=1"]);
+}
+
+/// How Checkmk's agent section heartbeat_crm is read: three parts by their headings, lines of lists
+/// by their first word.
+#[test]
+fn checkmk_finds_resources_and_failures() {
+    let text = shown("-1 -r");
+    let plain = |line: &str| line.trim_start_matches([' ', '*']).to_owned();
+    let at = |heading: &str| {
+        let mut lines = text.lines().map(str::to_ascii_lowercase);
+        lines
+            .position(|l| l == heading)
+            .unwrap_or_else(|| panic!("{heading}: {text}"))
+    };
+    let (resources, failures) = (
+        at("full list of resources:"),
+        at("failed resource actions:"),
+    );
+    let lines: Vec<&str> = text.lines().collect();
+    let number = |what: &str| {
+        let line = lines[..resources]
+            .iter()
+            .find(|l| l.contains(what))
+            .unwrap();
+        plain(line)
+            .split(' ')
+            .next()
+            .unwrap()
+            .parse::<u32>()
+            .unwrap()
+    };
+    assert_eq!(number("nodes configured"), 3);
+    assert_eq!(number("resource instances configured"), 12);
+    let part = &lines[resources + 1..failures];
+    let words = |id: &str| -> Vec<String> {
+        let found = part.iter().map(|l| plain(l)).find(|l| l.starts_with(id));
+        let found = found.unwrap_or_else(|| panic!("{id}: {text}"));
+        found.split_whitespace().map(str::to_owned).collect()
+    };
+    assert_eq!(
+        words("ip"),
+        ["ip", "(ocf:heartbeat:IPaddr2):", "Started", "node1"]
+    );
+    assert_eq!(words("dis")[2], "Stopped");
+    assert!(words("unm").contains(&"(unmanaged)".to_owned()));
+    assert_eq!(words("Resource Group:")[2], "g:");
+    assert_eq!(words("Clone Set: c ")[3], "[ca]:");
+    let promotable = part.iter().find(|l| l.contains("(promotable)")).unwrap();
+    assert!(promotable.ends_with("(promotable):"), "{promotable}");
+    assert!(plain(lines[failures + 1]).starts_with("f 10s-interval monitor on node1 "));
+}
+
 fn shown(line: &str) -> String {
     let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     let found = getopt::parse(&OPTIONS, &args).unwrap();
     let mut backend = cluster();
     let status = backend::status(&mut backend).unwrap();
     let sections = sections(&found, Form::Text).unwrap();
-    text(&found, &status, &sections, &mut backend).unwrap()
+    text(&found, (&status, &status), &sections, &mut backend).unwrap()
 }
 
 /// Compared with crm_mon 2.1.5 on the same CIB.

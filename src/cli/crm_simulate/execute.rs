@@ -2,8 +2,8 @@
 //! result in the CIB (Pacemaker pcmk_simulate.c, pcmk_graph_consumer.c).
 
 use super::inject::{self, OpSpec};
-use super::printer::Printer;
 use super::record::{self, Agent, Outcome, Places};
+use crate::view::printer::Printer;
 use cib::Element;
 use scheduler::{Action, ActionKind, ActionResource, Graph, Plan, ResourceStatus, Synapse};
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! Changes to try out on a CIB before the scheduler sees it (Pacemaker pcmk_injections.c).
 
-use super::printer::Printer;
 use super::record::{self, Agent, Outcome, Places};
+use crate::view::printer::Printer;
 use cib::Element;
 use scheduler::Action;
 
@@ -86,7 +86,12 @@ impl Injections {
     /// Makes the changes, and tells of them; what could not be made is returned.
     pub(super) fn apply(&self, cib: &mut Element, now: i64, out: &mut Printer) -> Vec<String> {
         let mut wrong = Vec::new();
-        let xml = Element::new("modifications");
+        let mut xml = Element::new("modifications");
+        for (name, value) in [("quorum", &self.quorum), ("watchdog", &self.watchdog)] {
+            if let Some(value) = value {
+                xml.set(name, value);
+            }
+        }
         out.list("Performing Requested Modifications", xml, |out| {
             self.apply_each(cib, now, out, &mut wrong);
         });
@@ -95,15 +100,11 @@ impl Injections {
 
     fn apply_each(&self, cib: &mut Element, now: i64, out: &mut Printer, wrong: &mut Vec<String>) {
         if let Some(quorum) = &self.quorum {
-            out.item(&format!("Setting quorum: {quorum}"), || {
-                modify("quorum", quorum)
-            });
+            out.text_item(&format!("Setting quorum: {quorum}"));
             cib.set("have-quorum", quorum);
         }
         if let Some(watchdog) = &self.watchdog {
-            out.item(&format!("Setting watchdog: {watchdog}"), || {
-                modify("watchdog", watchdog)
-            });
+            out.text_item(&format!("Setting watchdog: {watchdog}"));
             set_property(cib, "have-watchdog", watchdog);
         }
         for node in &self.nodes_up {
@@ -207,10 +208,6 @@ pub(super) fn tell_attributes(out: &mut Printer, state: &Element, set: &[(String
             xml.with("node_path", "/node_state").with("cib_node", id)
         });
     }
-}
-
-fn modify(what: &str, value: &str) -> Element {
-    Element::new("modify").with(what, value)
 }
 
 fn modify_node(action: &str, node: &str) -> Element {

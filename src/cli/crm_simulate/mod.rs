@@ -1,17 +1,18 @@
 //! `crm_simulate` (once `ptest`): what the cluster would do, and how it would stand afterwards.
 
+#[cfg(test)]
+mod agreement;
 mod dot;
 mod execute;
 mod graph_xml;
 mod inject;
 mod options;
-mod printer;
 mod profile;
 mod record;
 mod source;
-mod status;
-mod status_xml;
 mod summary;
+#[cfg(test)]
+mod tests;
 
 use graph_xml::graph_xml;
 pub(super) use options::OPTIONS;
@@ -20,55 +21,71 @@ pub(super) use summary::Row;
 
 use super::console::Console;
 use super::exit::{Exit, Failure};
+use super::getopt::{self, Found};
 use super::tool::Tool;
+use crate::view::list::{self, Look};
+use crate::view::printer::{Form, Printer};
+use crate::view::{self, Status, parts, text, xml};
 use cib::Element;
 use options::Wanted;
-use printer::{Form, Printer};
-use scheduler::{Plan, Score, schedule, schedule_with_scores};
+use scheduler::{Plan, Score};
 
 /// The whole program; `args` without its name.
 #[must_use]
 pub(crate) fn main(args: &[String]) -> Exit {
-    TOOL.alone(args, |console, found| {
-        let wanted = Wanted::read(found)?;
-        if let Some(folder) = &wanted.profile {
-            return profile::run(folder, &wanted, console);
-        }
-        let form = wanted.form();
-        let request = format!("crm_simulate {}", args.join(" "));
-        let root = Element::new("pacemaker-result")
-            .with("api-version", API_VERSION)
-            .with("request", request.trim_end());
-        let mut cib = source::read(wanted.source.as_deref())?;
-        let mut session = Session {
-            wanted: &wanted,
-            out: Printer::new(form, root),
-            now: 0,
-            complete: true,
-        };
-        let done = session.run(&mut cib, console);
-        // The process ends: giving a big tree back piece by piece would take longer than to plan.
-        std::mem::forget(cib);
-        let complete = session.complete;
-        console.print(&session.out.take());
-        if let Some(document) = session.out.into_xml() {
-            let (code, message) = match &done {
-                Ok(()) => (0, "OK".to_owned()),
-                Err(failure) => (failure.exit.code(), failure.exit.text().to_owned()),
-            };
-            let status = Element::new("status").with("code", &code.to_string());
-            let document = document.child(status.with("message", &message));
-            console.print(&cib::xml::format(&document));
-        }
-        done?;
-        match complete {
-            true => Ok(()),
-            false => Err(Failure::new(
-                Exit::Error,
-                "Transition failed: terminated\nAn invalid transition was produced",
-            )),
-        }
-    })
+    TOOL.alone(args, run)
+}
+
+/// Its answer, in text or as parts of an answer in XML.
+pub(super) fn run(console: &mut Console, found: &Found) -> Result<(), Failure> {
+    let wanted = Wanted::read(found)?;
+    if let Some(folder) = &wanted.profile {
+        return profile::run(folder, &wanted, console);
+    }
+    // What holds the answer in XML is made by the tool.
+    let answer = Printer::new(wanted.form(), Element::default());
+    let mut cib = source::read(wanted.source.as_deref())?;
+    let mut session = Session {
+        wanted: &wanted,
+        out: answer,
+        now: 0,
+        complete: true,
+    };
+    let done = session.run(&mut cib, console);
+    // The process ends: giving a big tree back piece by piece would take longer than to plan.
+    std::mem::forget(cib);
+    let complete = session.complete;
+    console.print(&session.out.take());
+    for part in session.out.into_xml().unwrap_or_default().children {
+        console.element(part);
+    }
+    done?;
+    match complete {
+        true => Ok(()),
+        false => Err(Failure::new(
+            Exit::Error,
+            "Transition failed: terminated\nAn invalid transition was produced",
+        )),
+    }
+}
+
+/// As the command with these words, on a CIB that is at hand: what they inject, and what would come
+/// of a transition, is in it afterwards.
+///
+/// # Errors
+/// As the command.
+pub(super) fn on(cib: &mut Element, words: &[&str], console: &mut Console) -> Result<(), Failure> {
+    let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+    let wanted = Wanted::read(&getopt::parse(&OPTIONS, &words)?)?;
+    let mut session = Session {
+        wanted: &wanted,
+        out: Printer::new(wanted.form(), Element::default()),
+        now: 0,
+        complete: true,
+    };
+    let done = session.run(cib, console);
+    console.print(&session.out.take());
+    done
 }
 
 const TOOL: Tool = Tool {
@@ -132,12 +149,8 @@ impl Session<'_> {
             self.set_now(cib);
             let plan = self.plan(cib, console)?;
             self.out.spacer();
-            self.show_status(
-                "Revised Cluster Status",
-                "revised_cluster_status",
-                &plan,
-                false,
-            );
+            let names = ("Revised Cluster Status", "revised_cluster_status");
+            self.show_status(names, cib, &plan, false);
         }
         Ok(())
     }
@@ -164,10 +177,7 @@ impl Session<'_> {
 
     fn plan(&self, cib: &Element, console: &mut Console) -> Result<Plan, Failure> {
         let options = scheduler::Options { now: self.now };
-        let plan = match self.wanted.scores || self.wanted.utilization {
-            true => schedule_with_scores(cib, &options),
-            false => schedule(cib, &options),
-        };
+        let plan = scheduler::schedule_for(cib, &options, self.wanted.asked());
         if self.wanted.verbose {
             for text in &plan.errors {
                 console.err_line(&format!("error: {text}"));
@@ -189,21 +199,56 @@ impl Session<'_> {
             self.out.info(MAINTENANCE);
             self.out.spacer();
         }
-        let (all, disabled, blocked) = status::counts(plan);
+        let view::Counts {
+            configured: all,
+            disabled,
+            blocked,
+            ..
+        } = view::count(&plan.resources);
         if disabled > 0 || blocked > 0 {
             self.out.info(&format!(
                 "{disabled} of {all} resource instances DISABLED and {blocked} BLOCKED from further action due to failure"
             ));
             self.out.spacer();
         }
-        self.show_status("Current cluster status", "cluster_status", plan, true);
+        self.show_status(
+            ("Current cluster status", "cluster_status"),
+            cib,
+            plan,
+            true,
+        );
     }
 
-    fn show_status(&mut self, title: &str, tag: &str, plan: &Plan, pending: bool) {
+    fn show_status(
+        &mut self,
+        (title, tag): (&str, &str),
+        cib: &Element,
+        plan: &Plan,
+        pending: bool,
+    ) {
+        let (attributes, failcounts) = (self.wanted.attributes, self.wanted.failcounts);
+        let view = (attributes || failcounts).then(|| Status::of_cib(cib, plan));
+        let view = view.unwrap_or_default();
         if self.out.is_xml() {
-            self.out.element(status_xml::status(tag, plan, pending));
+            let more = xml::more(&view, attributes, failcounts);
+            let resources = parts::resources(&plan.resources, &plan.nodes, pending);
+            let mut status = Element::new(tag)
+                .child(parts::nodes(&plan.nodes))
+                .child(resources);
+            status.children.extend(more);
+            self.out.element(status);
         } else {
-            status::print(&mut self.out, title, plan, pending);
+            let more = text::more(&view, attributes, failcounts);
+            let look = Look::all(&plan.nodes, pending);
+            let none = Element::default;
+            self.out.list(title, none(), |out| {
+                out.list("Node List", none(), |out| list::show_nodes(out, look));
+                out.spacer();
+                out.list("Full List of Resources", none(), |out| {
+                    list::show_resources(out, &plan.resources, look, false);
+                });
+                out.sections(&more);
+            });
         }
     }
 
@@ -235,8 +280,13 @@ impl Session<'_> {
                 true => self.wanted.utilization,
                 false => self.wanted.scores,
             });
+        let tag = match (self.wanted.scores, self.wanted.utilization) {
+            (true, true) => "allocations_utilizations",
+            (false, true) => "utilizations",
+            (_, false) => "allocations",
+        };
         let out = &mut self.out;
-        out.list("Assignment Scores", Element::new("allocations"), |out| {
+        out.list("Assignment Scores", Element::new(tag), |out| {
             for score in shown {
                 out.item(&score.to_string(), || score_xml(score));
             }
@@ -252,7 +302,8 @@ impl Session<'_> {
             write(file, &cib::xml::format(&graph_xml(&options, plan)))?;
         }
         if let Some(file) = &self.wanted.save_dot {
-            write(file, &dot::text(&plan.graph, self.wanted.verbose))?;
+            let (all, numbers) = (self.wanted.all_actions, self.wanted.verbose);
+            write(file, &dot::text(&plan.drafts, all, numbers))?;
         }
         Ok(())
     }
@@ -289,11 +340,11 @@ impl Session<'_> {
 }
 
 fn score_xml(score: &Score) -> Element {
-    let amounts = |mut xml: Element, amounts: &[(String, i64)]| {
-        for (name, amount) in amounts {
-            xml.set(name, &amount.to_string());
-        }
-        xml
+    let amounts = |mut told: Element, amounts: &[(String, i64)]| {
+        let amounts = amounts.iter();
+        let amounts = amounts.map(|(name, amount)| xml::with_text(name, &amount.to_string()));
+        told.children.extend(amounts);
+        told
     };
     match score {
         Score::Assignment {
@@ -330,8 +381,8 @@ fn score_xml(score: &Score) -> Element {
             node,
             amounts: of,
         } => {
-            let xml = Element::new("utilization").with("function", stage);
-            amounts(xml.with("node", node).with("resource", resource), of)
+            let xml = Element::new("utilization").with("resource", resource);
+            amounts(xml.with("node", node).with("function", stage), of)
         }
     }
 }
@@ -345,5 +396,3 @@ const MAINTENANCE: &str = "
               *** Resource management is DISABLED ***
   The cluster will not attempt to start, stop or recover services";
 const NO_SCHEMA: &str = "Schema validation of configuration is disabled (support for validate-with set to \"none\" is deprecated and will be removed in a future release)";
-/// Version of the schema that the XML follows.
-const API_VERSION: &str = "2.25";

@@ -1,9 +1,10 @@
 //! The command line of crm_simulate(8).
 
 use super::inject::{Injections, OpSpec, TicketChange};
-use super::printer::Form;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::getopt::{Found, Opt, flag, with_value};
+use crate::view::printer::Form;
+use scheduler::Asked;
 
 /// What is wanted.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +16,10 @@ pub(super) struct Wanted {
     pub(super) in_place: bool,
     pub(super) scores: bool,
     pub(super) utilization: bool,
+    /// Attributes of nodes are shown.
+    pub(super) attributes: bool,
+    /// Fail counts and failures are shown.
+    pub(super) failcounts: bool,
     pub(super) quiet: bool,
     pub(super) verbose: bool,
     pub(super) xml: bool,
@@ -27,6 +32,8 @@ pub(super) struct Wanted {
     pub(super) save_output: Option<String>,
     pub(super) save_graph: Option<String>,
     pub(super) save_dot: Option<String>,
+    /// What is not done is drawn, too.
+    pub(super) all_actions: bool,
     /// Folder with inputs to be timed.
     pub(super) profile: Option<String>,
     pub(super) repeat: u32,
@@ -56,6 +63,8 @@ impl Wanted {
             in_place: found.has("in-place"),
             scores: found.has("show-scores"),
             utilization: found.has("show-utilization"),
+            attributes: found.has("show-attrs"),
+            failcounts: found.has("show-failcounts"),
             quiet: found.has("quiet"),
             verbose: found.has("verbose"),
             xml: xml(found)?,
@@ -66,6 +75,7 @@ impl Wanted {
             save_output: text("save-output"),
             save_graph: text("save-graph"),
             save_dot: text("save-dotfile"),
+            all_actions: found.has("all-actions"),
             profile: text("profile"),
             repeat: repeat(found)?,
         };
@@ -83,6 +93,19 @@ impl Wanted {
             (true, _) => Form::Xml,
             (false, true) => Form::Plain,
             (false, false) => Form::Fancy,
+        }
+    }
+
+    /// What the answer needs of a plan.
+    pub(super) const fn asked(&self) -> Asked {
+        let saved = self.save_graph.is_some() || self.save_dot.is_some();
+        Asked {
+            status: !self.quiet || self.simulate,
+            // Its circles are told of.
+            graph: self.simulate || saved || self.verbose,
+            reasons: false,
+            scores: self.scores || self.utilization,
+            drafts: self.save_dot.is_some(),
         }
     }
 
@@ -210,12 +233,14 @@ const TICKET_CHANGES: [TicketOption; 4] = [
 ];
 
 /// crm_simulate(8).
-pub(in crate::cli) const OPTIONS: [Opt; 36] = [
+pub(in crate::cli) const OPTIONS: [Opt; 39] = [
     flag('R', "run"),
     flag('S', "simulate"),
     flag('X', "in-place"),
     flag('s', "show-scores"),
     flag('U', "show-utilization"),
+    flag('A', "show-attrs"),
+    flag('c', "show-failcounts"),
     with_value('P', "profile"),
     with_value('N', "repeat"),
     with_value('u', "node-up"),
@@ -246,11 +271,12 @@ pub(in crate::cli) const OPTIONS: [Opt; 36] = [
     flag('h', "help-usage"),
     flag('\0', "help-all"),
     with_value('\0', "output-as"),
+    with_value('\0', "output-to"),
     flag('\0', "text-fancy"),
 ];
 
 pub(super) const USAGE: &str = "\
-usage: crm_simulate [-L | -x FILE | -p] [-R | -S | -X] [-s] [-U] [-Q] [-V] [--output-as=text|xml]
+usage: crm_simulate [-L | -x FILE | -p] [-R | -S | -X] [-s] [-U] [-A] [-c] [-Q] [-V] [--output-as=text|xml]
        [-u|-d|-f NODE] [-i|-F RESOURCE_OPERATION_INTERVAL@NODE=RC] [-q 0|1] [-w 0|1] [-t TIME]
        [-g|-r|-b|-e TICKET] [-I|-O|-G|-D FILE]
        crm_simulate -P FOLDER [-N COUNT]";

@@ -1,10 +1,10 @@
 //! `--profile`: how long the scheduler takes for each input in a folder.
 
 use super::options::Wanted;
-use super::printer::Printer;
 use super::source;
 use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
+use crate::view::printer::Printer;
 use cib::Element;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -21,15 +21,15 @@ pub(super) fn run(folder: &str, wanted: &Wanted, console: &mut Console) -> Resul
         }
     }
     files.sort();
-    let mut out = Printer::new(wanted.form(), Element::new("pacemaker-result"));
+    let mut out = Printer::new(wanted.form(), Element::default());
     out.list("Timings", Element::new("timings"), |out| {
         for path in &files {
             time(&path.display().to_string(), wanted, out, console);
             console.print(&out.take());
         }
     });
-    if let Some(document) = out.into_xml() {
-        console.print(&cib::xml::format(&document));
+    for part in out.into_xml().unwrap_or_default().children {
+        console.element(part);
     }
     Ok(())
 }
@@ -52,7 +52,7 @@ fn time(name: &str, wanted: &Wanted, out: &mut Printer, console: &mut Console) {
         let _ = scheduler::schedule(&cib, &scheduler::Options { now });
     }
     let seconds = start.elapsed().as_secs_f64();
-    out.item(&format!("{name} ... {seconds:.6} secs"), || {
+    out.item(&format!("Testing {name} ... {seconds:.6} secs"), || {
         let timing = Element::new("timing").with("file", name);
         timing.with("duration", &format!("{seconds:.6}"))
     });

@@ -47,13 +47,46 @@ pub(super) fn node_state<'a>(
     let by_name = |s: &Element| s.name == "node_state" && s.attr("uname") == Some(name);
     let by_id = |s: &Element| s.name == "node_state" && s.id() == Some(&id);
     let found = states.iter().position(by_name);
-    let at = found.or_else(|| states.iter().position(by_id));
-    let at = at.unwrap_or_else(|| {
+    let found = found.or_else(|| states.iter().position(by_id));
+    if found.is_none() {
+        introduce(cib, name, &id);
+    }
+    let states = &mut status(cib).children;
+    let at = found.unwrap_or_else(|| {
         states.push(Element::new("node_state").with("id", &id));
         states.len() - 1
     });
     states[at].set("uname", name);
     &mut states[at]
+}
+
+/// A node that nobody has heard of joins the configuration
+/// (Pacemaker pcmk_injections.c:create_node_entry).
+fn introduce(cib: &mut Element, name: &str, id: &str) {
+    let configuration = child(cib, "configuration", None);
+    let resources = configuration.first("resources");
+    if resources.is_some_and(|r| is_remote(r, name)) {
+        return;
+    }
+    let nodes = child(configuration, "nodes", None);
+    if nodes.all("node").all(|n| n.attr("uname") != Some(name)) {
+        let node = Element::new("node").with("id", id);
+        nodes.children.push(node.with("uname", name));
+    }
+}
+
+/// A resource is, or makes, the remote node of this name.
+fn is_remote(element: &Element, name: &str) -> bool {
+    let connection = element.name == "primitive" && element.id() == Some(name);
+    let guest = element.attr("name") == Some("remote-node") && element.attr("value") == Some(name);
+    let replica = element.name == "bundle"
+        && element.id().is_some_and(|id| {
+            let number = name
+                .strip_prefix(id)
+                .and_then(|rest| rest.strip_prefix('-'));
+            number.is_some_and(|n| n.parse::<u32>().is_ok())
+        });
+    connection || guest || replica || element.children.iter().any(|c| is_remote(c, name))
 }
 
 /// The id that the configuration gives a node; its name where it has none there.

@@ -28,8 +28,12 @@ pub(crate) fn bytes_of(name: &str) -> Result<Vec<u8>, Failure> {
     let read = if name == "-" {
         std::io::stdin().lock().take(limit).read_to_end(&mut bytes)
     } else {
-        let file = std::fs::File::open(name);
-        file.and_then(|file| file.take(limit).read_to_end(&mut bytes))
+        std::fs::File::open(name).and_then(|file| {
+            // In one piece where its length is known; what says that it is longer is not believed.
+            let length = file.metadata().map_or(0, |m| m.len()).min(limit);
+            bytes.reserve(usize::try_from(length).unwrap_or(0) + 1);
+            file.take(limit).read_to_end(&mut bytes)
+        })
     };
     let shown = if name == "-" { "standard input" } else { name };
     read.map_err(|e| Failure {

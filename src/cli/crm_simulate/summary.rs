@@ -23,7 +23,8 @@ pub(crate) fn aligned(lines: &[String]) -> Vec<String> {
     aligned.collect()
 }
 
-/// A line of the summary as XML.
+/// A line of the summary as XML: where something begins or ends there is a `node`, where it goes on
+/// a `source` (Pacemaker pcmk_output.c:rsc_action_item_xml).
 pub(super) fn xml(line: &str) -> Element {
     let Some(row) = Row::parse(line) else {
         return node_action(line);
@@ -31,54 +32,51 @@ pub(super) fn xml(line: &str) -> Element {
     let mut xml = Element::new("rsc_action")
         .with("action", &row.what.to_lowercase())
         .with("resource", row.id);
-    let blocked = row.why.contains("(blocked)") || row.why.ends_with("  blocked");
     // `Promoted node1 -> Unpromoted node2`, with what is there.
-    let words: Vec<&str> = row.how.split_whitespace().collect();
-    let is_role = |word: &&str| ROLES.contains(word);
-    let roles: Vec<&str> = words.iter().copied().filter(is_role).collect();
-    let nodes: Vec<&str> = words
-        .iter()
-        .copied()
-        .filter(|w| !is_role(w) && *w != "->")
-        .collect();
-    match roles.as_slice() {
-        [role] => xml.set("role", role),
-        [role, next] => {
-            xml.set("role", role);
-            xml.set("next-role", next);
-        }
-        _ => {}
-    }
-    match nodes.as_slice() {
-        [node] => xml.set("node", node),
-        [source, dest] => {
-            xml.set("source", source);
-            xml.set("dest", dest);
-        }
-        _ => {}
+    let words = || row.how.split_whitespace().filter(|w| *w != "->");
+    let roles: Vec<&str> = words().filter(|w| ROLES.contains(w)).collect();
+    let nodes: Vec<&str> = words().filter(|w| !ROLES.contains(w)).collect();
+    let stays = ["Restart", "Reload", "Re-promote"].contains(&row.what);
+    let places: &[(&str, &str)] = match (roles.as_slice(), nodes.as_slice()) {
+        (["Stopped", next], [node]) => &[("role", "Stopped"), ("next-role", next), ("dest", node)],
+        ([role, next], [node]) => &[("role", role), ("next-role", next), ("source", node)],
+        ([role, next], [from, to]) => &[
+            ("role", role),
+            ("source", from),
+            ("next-role", next),
+            ("dest", to),
+        ],
+        ([role], [from, to]) => &[("source", from), ("dest", to), ("role", role)],
+        ([role], [node]) if stays => &[("role", role), ("source", node)],
+        ([role], [node]) => &[("role", role), ("node", node)],
+        ([], [node]) if stays => &[("source", node)],
+        ([], [node]) => &[("node", node)],
+        ([], [from, to]) => &[("source", from), ("dest", to)],
+        _ => &[],
+    };
+    for (name, value) in places {
+        xml.set(name, value);
     }
     if let Some(reason) = row.why.trim().strip_prefix("due to ") {
         xml.set("reason", reason.trim_end_matches(" (blocked)"));
     }
-    if blocked {
+    if row.why.ends_with("(blocked)") || row.why.ends_with("  blocked") {
         xml.set("blocked", "true");
     }
     xml
 }
 
-/// `Fence (reboot) node1 'why'`.
+/// `Fence (reboot) node1 'why'`, `Shutdown node1`.
 fn node_action(line: &str) -> Element {
-    let mut words = line.splitn(4, ' ');
-    let mut xml = Element::new("node_action");
-    xml.set("task", words.next().unwrap_or_default());
-    let how = words.next().unwrap_or_default();
-    let node = words.next().unwrap_or_default();
-    xml.set("node", node);
-    xml.set("action", how.trim_matches(['(', ')']));
-    if let Some(reason) = words.next() {
-        xml.set("reason", reason.trim_matches('\''));
-    }
-    xml
+    let (what, reason) = line.split_once(" '").unwrap_or((line, ""));
+    // A guest is told of with its resource: `Fence (off) guest (resource: vm)`.
+    let after_task = what.find(") ").map(|at| at + 1).or_else(|| what.find(' '));
+    let (task, node) = what.split_at(after_task.unwrap_or(what.len()));
+    let node = node.trim_start();
+    Element::new("node_action")
+        .with("task", task)
+        .with("node", node)
+        .with("reason", reason.trim_end_matches('\''))
 }
 
 const ROLES: [&str; 4] = ["Started", "Stopped", "Promoted", "Unpromoted"];
@@ -109,6 +107,46 @@ const WIDTH_MIN: usize = 5;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_have_pacemakers_names_in_xml() {
+        for (line, wanted) in [
+            (
+                "Start a ( n1 )",
+                "<rsc_action action=\"start\" resource=\"a\" node=\"n1\"/>",
+            ),
+            (
+                "Restart a ( n1 )  due to required b start",
+                "<rsc_action action=\"restart\" resource=\"a\" source=\"n1\" reason=\"required b start\"/>",
+            ),
+            (
+                "Stop a ( Promoted n1 )  blocked",
+                "<rsc_action action=\"stop\" resource=\"a\" role=\"Promoted\" node=\"n1\" blocked=\"true\"/>",
+            ),
+            (
+                "Promote a:0 ( Stopped -> Promoted n1 )",
+                "<rsc_action action=\"promote\" resource=\"a:0\" role=\"Stopped\" next-role=\"Promoted\" dest=\"n1\"/>",
+            ),
+            (
+                "Demote a:0 ( Promoted -> Unpromoted n1 )",
+                "<rsc_action action=\"demote\" resource=\"a:0\" role=\"Promoted\" next-role=\"Unpromoted\" source=\"n1\"/>",
+            ),
+            (
+                "Move a ( n1 -> n2 )",
+                "<rsc_action action=\"move\" resource=\"a\" source=\"n1\" dest=\"n2\"/>",
+            ),
+            (
+                "Move a ( Promoted n1 -> Unpromoted n2 )",
+                "<rsc_action action=\"move\" resource=\"a\" role=\"Promoted\" source=\"n1\" next-role=\"Unpromoted\" dest=\"n2\"/>",
+            ),
+            (
+                "Fence (off) g (resource: vm) 'guest is unclean'",
+                "<node_action task=\"Fence (off)\" node=\"g (resource: vm)\" reason=\"guest is unclean\"/>",
+            ),
+        ] {
+            assert_eq!(cib::xml::compact(&xml(line)), wanted);
+        }
+    }
 
     #[test]
     fn columns_are_as_wide_as_needed() {

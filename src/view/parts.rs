@@ -1,26 +1,31 @@
-//! The status as crm_simulate's XML has it (schema crm_simulate-2.25: nodes-2.24,
-//! resources-2.24).
+//! Nodes and resources in XML, as crm_mon, crm_resource and crm_simulate have them (schemas
+//! nodes-2.24, resources-2.24): scripts search them line by line, so the order of attributes is a
+//! part of the interface.
 
-use super::status::shown_name;
+use super::list::shown_name;
+use super::xml::flag;
 use cib::Element;
-use cib::document::FEATURE_SET;
-use scheduler::{NodeStatus, Plan, ResourceStatus};
+use scheduler::{NodeStatus, ResourceStatus};
 
-/// Nodes and resources below an element of this name.
-pub(super) fn status(tag: &str, plan: &Plan, pending: bool) -> Element {
+/// `nodes`.
+pub(crate) fn nodes(all: &[NodeStatus]) -> Element {
     let mut nodes = Element::new("nodes");
-    nodes.children = plan.nodes.iter().map(node).collect();
-    let mut resources = Element::new("resources");
-    let look = Look {
-        nodes: &plan.nodes,
-        pending,
-    };
-    resources.children = plan.resources.iter().map(|r| look.resource(r)).collect();
-    Element::new(tag).child(nodes).child(resources)
+    nodes.children = all.iter().map(node).collect();
+    nodes
 }
 
-fn flag(value: bool) -> &'static str {
-    if value { "true" } else { "false" }
+/// `resources`; operations under way are shown where `pending` says so.
+pub(crate) fn resources(all: &[ResourceStatus], nodes: &[NodeStatus], pending: bool) -> Element {
+    let look = Look { nodes, pending };
+    let mut resources = Element::new("resources");
+    resources.children = all.iter().map(|r| look.resource(r)).collect();
+    resources
+}
+
+/// A resource with what is in it.
+pub(crate) fn resource(resource: &ResourceStatus, nodes: &[NodeStatus]) -> Element {
+    let pending = true;
+    Look { nodes, pending }.resource(resource)
 }
 
 fn node(node: &NodeStatus) -> Element {
@@ -37,22 +42,26 @@ fn node(node: &NodeStatus) -> Element {
     let mut element = Element::new("node")
         .with("name", &node.name)
         .with("id", &node.id)
-        .with("online", flag(node.online))
+        .with("online", flag(node.online || node.pending))
         .with("standby", flag(node.standby))
         .with("standby_onfail", flag(node.standby_on_fail))
         .with("maintenance", flag(node.maintenance))
         .with("pending", flag(node.pending))
         .with("unclean", flag(node.unclean))
         .with("health", health);
-    if node.online && node.kind == "member" {
-        element.set("feature_set", FEATURE_SET);
+    if (node.online || node.pending) && node.kind == "member" {
+        element.set("feature_set", &node.feature_set);
     }
-    element
+    element = element
         .with("shutdown", flag(node.shutdown))
         .with("expected_up", flag(node.expected_up))
         .with("is_dc", flag(node.is_dc))
         .with("resources_running", &node.resources_running.to_string())
-        .with("type", kind)
+        .with("type", kind);
+    if let Some(container) = &node.container {
+        element.set("id_as_resource", container);
+    }
+    element
 }
 
 struct Look<'a> {
@@ -67,14 +76,12 @@ impl Look<'_> {
             "group" => Element::new("group")
                 .with("id", &resource.id)
                 .with("number_resources", &resource.children.len().to_string())
-                .with("maintenance", flag(resource.maintenance))
                 .with("managed", flag(resource.managed))
                 .with("disabled", flag(shown.disabled)),
             "clone" => Element::new("clone")
                 .with("id", &resource.id)
                 .with("multi_state", flag(shown.promotable))
                 .with("unique", flag(shown.unique))
-                .with("maintenance", flag(resource.maintenance))
                 .with("managed", flag(resource.managed))
                 .with("disabled", flag(shown.disabled))
                 .with("failed", flag(resource.failed))
@@ -82,7 +89,13 @@ impl Look<'_> {
             "bundle" => return self.bundle(resource),
             _ => return self.primitive(resource),
         };
-        if let Some(role) = &resource.target_role {
+        // A clone without one of its own shows that of what is cloned.
+        let first = resource
+            .children
+            .first()
+            .and_then(|c| c.target_role.as_ref());
+        let role = resource.target_role.as_ref().or(first);
+        if let Some(role) = role.filter(|_| resource.kind == "clone") {
             element.set("target_role", role);
         }
         element.children = resource.children.iter().map(|c| self.resource(c)).collect();
@@ -96,7 +109,6 @@ impl Look<'_> {
             .with("type", &shown.container_kind)
             .with("image", &shown.image)
             .with("unique", flag(shown.unique))
-            .with("maintenance", flag(bundle.maintenance))
             .with("managed", flag(bundle.managed))
             .with("failed", flag(bundle.failed));
         for (number, replica) in shown.replicas.iter().enumerate() {
@@ -124,7 +136,6 @@ impl Look<'_> {
             ("active", resource.active),
             ("orphaned", resource.orphaned),
             ("blocked", resource.blocked),
-            ("maintenance", resource.maintenance),
             ("managed", resource.managed),
             ("failed", resource.failed),
             ("failure_ignored", shown.failure_ignored),

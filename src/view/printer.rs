@@ -33,6 +33,11 @@ impl Printer {
         }
     }
 
+    /// How much text there is, for whoever wants to know whether something came to it.
+    pub(crate) fn lines(&self) -> usize {
+        self.text.len()
+    }
+
     /// Takes out the text that was collected.
     pub(crate) fn take(&mut self) -> String {
         std::mem::take(&mut self.text)
@@ -69,6 +74,29 @@ impl Printer {
         self.info(text);
     }
 
+    /// An entry that XML tells in another way.
+    pub(crate) fn text_item(&mut self, text: &str) {
+        if self.form != Form::Xml {
+            self.item(text, Element::default);
+        }
+    }
+
+    /// Sections of the list that is open: headings that end with a colon, indented entries. Plain
+    /// output has only the entries.
+    pub(crate) fn sections(&mut self, text: &str) {
+        for line in text.lines() {
+            let entry = line.trim_start_matches(' ');
+            match (self.form, entry.starts_with("* ")) {
+                (Form::Fancy, true) => self.info(&format!("{}{line}", "  ".repeat(self.depth))),
+                (_, true) if entry.ends_with(':') => {}
+                (_, true) => self.info(entry.trim_start_matches("* ")),
+                (Form::Fancy, false) if !line.is_empty() => self.item(line, Element::default),
+                (_, false) if line.is_empty() => self.spacer(),
+                (_, false) => {}
+            }
+        }
+    }
+
     /// Something that only XML has.
     pub(crate) fn element(&mut self, element: Element) {
         if let Some(parent) = self.open.last_mut() {
@@ -91,6 +119,11 @@ impl Printer {
         {
             self.element(done);
         }
+    }
+
+    /// Lists are without headings.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.form == Form::Plain
     }
 
     /// The answer is XML.

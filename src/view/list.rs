@@ -1,42 +1,101 @@
-//! The cluster's status as crm_simulate shows it (Pacemaker lib/pengine: pe_output.c, native.c,
+//! Nodes and resources in the lists of Pacemaker's tools (lib/pengine: pe_output.c, native.c,
 //! group.c, clone.c, bundle.c).
 
 use super::printer::Printer;
-use crate::view::{leaves, told_state};
+use super::tell::node_state;
+use super::{brief, leaves};
 use cib::Element;
-use scheduler::{NodeStatus, Plan, ResourceStatus, ShownReplica};
+use scheduler::{NodeStatus, ResourceStatus, ShownReplica};
 use std::collections::BTreeMap;
-
-/// Nodes and resources. Operations under way are shown where `pending` says so.
-pub(crate) fn print(out: &mut Printer, title: &str, plan: &Plan, pending: bool) {
-    let nodes = &plan.nodes;
-    let look = Look { nodes, pending };
-    let none = Element::default;
-    out.list(title, none(), |out| {
-        out.list("Node List", none(), |out| show_nodes(out, nodes));
-        out.spacer();
-        out.list("Full List of Resources", none(), |out| {
-            for resource in &plan.resources {
-                show(out, resource, look);
-            }
-            if plan.resources.is_empty() {
-                line_of(out, "No resources");
-            }
-        });
-    });
-}
 
 /// What lines depend on beside their resource.
 #[derive(Clone, Copy)]
-struct Look<'a> {
+pub(crate) struct Look<'a> {
     /// In display order.
-    nodes: &'a [NodeStatus],
+    pub(crate) nodes: &'a [NodeStatus],
     /// Operations under way are shown.
-    pending: bool,
+    pub(crate) pending: bool,
+    /// What runs nowhere is shown, too.
+    pub(crate) inactive: bool,
+    /// Instances one by one, the parts of bundles, ids of nodes.
+    pub(crate) detail: bool,
+    /// Numbers in place of a line for each primitive.
+    pub(crate) brief: bool,
+    /// A primitive's state without its place.
+    pub(crate) placeless: bool,
+}
+
+impl<'a> Look<'a> {
+    /// Everything, without details.
+    pub(crate) const fn all(nodes: &'a [NodeStatus], pending: bool) -> Self {
+        Self {
+            nodes,
+            pending,
+            inactive: true,
+            detail: false,
+            brief: false,
+            placeless: false,
+        }
+    }
+}
+
+/// The list of resources, or a line that there are none. Under `by_node` what runs stands with its
+/// node already.
+pub(crate) fn show_resources(
+    out: &mut Printer,
+    resources: &[ResourceStatus],
+    look: Look<'_>,
+    by_node: bool,
+) {
+    let before = out.lines();
+    if look.brief && !by_node {
+        let primitives: Vec<_> = resources.iter().filter(|r| is_primitive(r)).collect();
+        for line in brief::lines(&primitives, look.inactive) {
+            line_of(out, &line);
+        }
+    }
+    for resource in resources {
+        let partly = any_active(resource);
+        let gone = resource.orphaned && !partly;
+        let told = (by_node && is_active(resource)) || (look.brief && is_primitive(resource));
+        if gone || told || !(partly || look.inactive) {
+            continue;
+        }
+        show(out, resource, look);
+    }
+    if out.lines() == before {
+        line_of(
+            out,
+            match (by_node, look.inactive) {
+                (true, _) => "No inactive resources",
+                (false, true) => "No resources",
+                (false, false) => "No active resources",
+            },
+        );
+    }
+}
+
+fn is_primitive(resource: &ResourceStatus) -> bool {
+    !matches!(resource.kind.as_str(), "group" | "clone" | "bundle")
+}
+
+/// Every part of it is active.
+pub(super) fn is_active(resource: &ResourceStatus) -> bool {
+    match is_primitive(resource) {
+        true => resource.active,
+        false => resource.shown.fully_active,
+    }
+}
+
+/// A part of it is active.
+fn any_active(resource: &ResourceStatus) -> bool {
+    let mut active = resource.active;
+    leaves(resource, &mut |leaf| active |= leaf.active);
+    active
 }
 
 /// Interchangeable instances are shown without their number.
-pub(super) fn shown_name(resource: &ResourceStatus) -> &str {
+pub(crate) fn shown_name(resource: &ResourceStatus) -> &str {
     let shown = &resource.shown;
     match shown.unique {
         true => &shown.name,
@@ -44,24 +103,8 @@ pub(super) fn shown_name(resource: &ResourceStatus) -> &str {
     }
 }
 
-/// How many instances of resources there are, disabled and blocked ones among them.
-pub(crate) fn counts(plan: &Plan) -> (usize, usize, usize) {
-    let (mut all, mut disabled, mut blocked) = (0, 0, 0);
-    for resource in &plan.resources {
-        leaves(resource, &mut |leaf| {
-            let collective = matches!(leaf.kind.as_str(), "group" | "clone" | "bundle");
-            if !collective && (!leaf.orphaned || leaf.role != "Stopped") {
-                all += 1;
-                disabled += usize::from(leaf.shown.disabled);
-                blocked += usize::from(leaf.blocked);
-            }
-        });
-    }
-    (all, disabled, blocked)
-}
-
 /// A line for every node with a state of its own, then those that are on or off together.
-fn show_nodes(out: &mut Printer, nodes: &[NodeStatus]) {
+pub(crate) fn show_nodes(out: &mut Printer, look: Look<'_>) {
     let mut together: [(&str, Vec<&str>); 5] = [
         ("Online", Vec::new()),
         ("OFFLINE", Vec::new()),
@@ -69,12 +112,9 @@ fn show_nodes(out: &mut Printer, nodes: &[NodeStatus]) {
         ("RemoteOFFLINE", Vec::new()),
         ("GuestOnline", Vec::new()),
     ];
-    for node in nodes {
-        if stands_alone(node) {
-            line_of(
-                out,
-                &format!("{} {}: {}", word(node), node.name, told_state(node)),
-            );
+    for node in look.nodes {
+        if look.detail || stands_alone(node) {
+            line_of(out, &node_line(node, look.detail));
             continue;
         }
         let place = match (node.kind.as_str(), node.online) {
@@ -89,7 +129,12 @@ fn show_nodes(out: &mut Printer, nodes: &[NodeStatus]) {
     }
     for (heading, names) in together {
         if !names.is_empty() {
-            line_of(out, &format!("{heading}: [ {} ]", names.join(" ")));
+            // Without headings there is none of these either.
+            let heading = match out.is_plain() {
+                true => String::new(),
+                false => format!("{heading}: "),
+            };
+            line_of(out, &format!("{heading}[ {} ]", names.join(" ")));
         }
     }
 }
@@ -103,6 +148,34 @@ fn stands_alone(node: &NodeStatus) -> bool {
         || node.health <= 0
 }
 
+/// A node by itself; in detail with its id and what it speaks.
+pub(crate) fn node_line(node: &NodeStatus, detail: bool) -> String {
+    let id = match detail {
+        true => format!(" ({})", node.id),
+        false => String::new(),
+    };
+    let set = match detail && node.online && node.kind == "member" {
+        true => format!(", feature set {}", node.feature_set),
+        false => String::new(),
+    };
+    format!(
+        "{} {}{id}: {}{set}",
+        word(node),
+        node.name,
+        told_state(node)
+    )
+}
+
+/// The state, and the health where that is not green (lib/pengine/pe_output.c).
+pub(crate) fn told_state(node: &NodeStatus) -> String {
+    let health = match node.health {
+        ..0 => " (health is RED)",
+        0 => " (health is YELLOW)",
+        1.. => "",
+    };
+    format!("{}{health}", node_state(node))
+}
+
 fn word(node: &NodeStatus) -> &'static str {
     match node.kind.as_str() {
         "guest" => "GuestNode",
@@ -111,7 +184,8 @@ fn word(node: &NodeStatus) -> &'static str {
     }
 }
 
-fn show(out: &mut Printer, resource: &ResourceStatus, look: Look) {
+/// A resource with what is in it.
+pub(crate) fn show(out: &mut Printer, resource: &ResourceStatus, look: Look<'_>) {
     match resource.kind.as_str() {
         "group" => show_group(out, resource, look),
         "clone" => show_clone(out, resource, look),
@@ -119,27 +193,42 @@ fn show(out: &mut Printer, resource: &ResourceStatus, look: Look) {
         _ if resource.shown.internal => {}
         _ => {
             let name = shown_name(resource);
-            line_of(
-                out,
-                &line(resource, name, &resource.shown.place, look.pending),
-            );
+            let place = match look.placeless {
+                true => &None,
+                false => &resource.shown.place,
+            };
+            line_of(out, &line(resource, name, place, look.pending));
         }
     }
 }
 
-fn show_group(out: &mut Printer, group: &ResourceStatus, look: Look) {
+fn show_group(out: &mut Printer, group: &ResourceStatus, look: Look<'_>) {
+    let idle = group.children.iter().filter(|c| !is_active(c)).count();
+    let idle = (idle > 0 && !look.inactive).then(|| {
+        let s = if idle == 1 { "" } else { "s" };
+        format!("{idle} member{s} inactive")
+    });
     let mut notes = Vec::new();
+    notes.extend(idle.as_deref());
     notes.extend(management(group));
     notes.extend(group.shown.disabled.then_some("disabled"));
     let title = format!("Resource Group: {}{}", group.id, bracketed(&notes));
     out.list(&title, Element::default(), |out| {
-        for member in &group.children {
+        if look.brief {
+            let members: Vec<_> = group.children.iter().collect();
+            for line in brief::lines(&members, true) {
+                line_of(out, &line);
+            }
+            return;
+        }
+        let shown = |member: &&ResourceStatus| look.inactive || any_active(member);
+        for member in group.children.iter().filter(shown) {
             show(out, member, look);
         }
     });
 }
 
-fn show_bundle(out: &mut Printer, bundle: &ResourceStatus, look: Look) {
+fn show_bundle(out: &mut Printer, bundle: &ResourceStatus, look: Look<'_>) {
     let replicas = &bundle.shown.replicas;
     let set = if replicas.len() > 1 { " set" } else { "" };
     let unique = if bundle.shown.unique { " (unique)" } else { "" };
@@ -158,7 +247,7 @@ fn show_bundle(out: &mut Printer, bundle: &ResourceStatus, look: Look) {
 
 /// Instances about which there is something to say have lines of their own; the others are told
 /// by the names of their nodes.
-fn show_clone(out: &mut Printer, clone: &ResourceStatus, look: Look) {
+fn show_clone(out: &mut Printer, clone: &ResourceStatus, look: Look<'_>) {
     let shown = &clone.shown;
     let mut notes = Vec::new();
     notes.extend(shown.promotable.then_some("promotable"));
@@ -170,7 +259,7 @@ fn show_clone(out: &mut Printer, clone: &ResourceStatus, look: Look) {
     out.list(&title, Element::default(), |out| {
         let (mut promoted, mut started) = (Vec::new(), Vec::new());
         for instance in &clone.children {
-            match place_in_clone(clone, instance, look.pending) {
+            match place_in_clone(clone, instance, look) {
                 Place::Alone => show(out, instance, look),
                 Place::Promoted(node) => promoted.push(node),
                 Place::Started(node) => started.push(node),
@@ -189,7 +278,7 @@ fn show_clone(out: &mut Printer, clone: &ResourceStatus, look: Look) {
                 line_of(out, &format!("{word}: [ {} ]", names.join(" ")));
             }
         }
-        if !shown.unique && shown.instances_max as usize > active {
+        if look.inactive && !look.detail && !shown.unique && shown.instances_max as usize > active {
             show_idle(out, clone);
         }
     });
@@ -231,15 +320,18 @@ enum Place<'a> {
 fn place_in_clone<'a>(
     clone: &ResourceStatus,
     instance: &'a ResourceStatus,
-    pending: bool,
+    look: Look<'_>,
 ) -> Place<'a> {
+    if look.detail {
+        return Place::Alone;
+    }
     if clone.shown.unique {
         return match instance.active || !clone.orphaned {
             true => Place::Alone,
             false => Place::Nowhere,
         };
     }
-    if pending && instance.pending.is_some() {
+    if look.pending && instance.pending.is_some() {
         return Place::Alone;
     }
     if !instance.active {
@@ -263,7 +355,7 @@ fn place_in_clone<'a>(
 }
 
 /// A primitive's line (Pacemaker native.c:pcmk__native_output_string).
-fn line(
+pub(crate) fn line(
     resource: &ResourceStatus,
     name: &str,
     place: &Option<(String, bool)>,

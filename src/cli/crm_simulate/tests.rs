@@ -1,0 +1,160 @@
+//! What is said of a small cluster, as crm_simulate(8) 2.1.5 says it.
+
+use super::*;
+
+const CLUSTER: &str = r#"<cib have-quorum="1"><configuration>
+<crm_config><cluster_property_set id="o"><nvpair id="f" name="stonith-enabled" value="false"/>
+</cluster_property_set></crm_config>
+<nodes><node id="1" uname="node1"/></nodes>
+<resources><primitive id="d" class="ocf" provider="pacemaker" type="Dummy"/></resources><constraints/>
+</configuration><status><node_state id="1" uname="node1" in_ccm="true" crmd="online" join="member"
+expected="member"><transient_attributes id="1"><instance_attributes id="a">
+<nvpair id="c" name="fail-count-d#monitor_10000" value="2"/><nvpair id="t" name="tier" value="9"/>
+</instance_attributes></transient_attributes><lrm id="1"><lrm_resources><lrm_resource id="d"
+class="ocf" provider="pacemaker" type="Dummy"><lrm_rsc_op id="d_last_0" operation="stop" interval="0"
+operation_key="d_stop_0" call-id="3" rc-code="0" op-status="0" transition-magic="0:0;1:1:0:k"
+transition-key="1:1:0:k"/></lrm_resource></lrm_resources></lrm></node_state></status></cib>"#;
+
+/// Status and results of what `wanted` asks for.
+fn told(wanted: &Wanted) -> String {
+    told_of(wanted, CLUSTER)
+}
+
+fn told_of(wanted: &Wanted, cib: &str) -> String {
+    let mut session = Session {
+        wanted,
+        out: Printer::new(wanted.form(), Element::new("pacemaker-result")),
+        now: 0,
+        complete: true,
+    };
+    let mut cib = cib::xml::parse(cib).unwrap();
+    let mut console = Console::buffers();
+    session.run(&mut cib, &mut console).unwrap();
+    let text = session.out.take();
+    match session.out.into_xml() {
+        Some(xml) => cib::xml::format(&xml),
+        None => text,
+    }
+}
+
+fn all_of_it() -> Wanted {
+    Wanted {
+        attributes: true,
+        failcounts: true,
+        date: Some(("1970-01-01 00:00:00Z".to_owned(), 0)),
+        ..Wanted::default()
+    }
+}
+
+#[test]
+fn attributes_and_fail_counts_follow_the_resources() {
+    let text = told(&all_of_it());
+    let wanted = "\
+  * Full List of Resources:
+    * d\t(ocf:pacemaker:Dummy):\t Stopped
+
+  * Node Attributes:
+    * Node: node1:
+      * tier                            \t: 9         
+
+  * Migration Summary:
+    * Node: node1:
+      * d: migration-threshold=1000000 fail-count=2
+";
+    assert!(text.ends_with(wanted), "{text}");
+}
+
+#[test]
+fn scores_between_them_leave_only_the_entries() {
+    let text = told(&Wanted {
+        scores: true,
+        ..all_of_it()
+    });
+    let wanted = "
+d\t(ocf:pacemaker:Dummy):\t Stopped
+
+tier                            \t: 9         
+
+d: migration-threshold=1000000 fail-count=2
+";
+    assert!(text.contains(wanted), "{text}");
+}
+
+#[test]
+fn the_same_in_xml() {
+    let text = told(&Wanted {
+        xml: true,
+        ..all_of_it()
+    });
+    for part in [
+        "<attribute name=\"tier\" value=\"9\"/>",
+        "<resource_history id=\"d\" orphan=\"false\" migration-threshold=\"1000000\" fail-count=\"2\"/>",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("<failures"), "nothing failed: {text}");
+}
+
+#[test]
+fn a_node_that_nobody_knew_joins() {
+    let mut wanted = Wanted {
+        simulate: true,
+        process: true,
+        ..all_of_it()
+    };
+    wanted.injections.nodes_up = vec!["node2".to_owned()];
+    let text = told(&wanted);
+    assert!(text.contains("d               monitor on node2"), "{text}");
+    let revised = "Revised Cluster Status:\n  * Node List:\n    * Online: [ node1 node2 ]\n";
+    assert!(text.contains(revised), "{text}");
+}
+
+#[test]
+fn the_tool_gives_all_parts_of_an_answer_in_xml() {
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/cli/status/three-nodes.xml"
+    );
+    let args = ["-x", file, "--output-as=xml", "-S"].map(str::to_owned);
+    let found = crate::cli::getopt::parse(&OPTIONS, &args).unwrap();
+    let mut console = Console::buffers();
+    console.answer_in_xml();
+    run(&mut console, &found).unwrap();
+    let parts = console.take_answer().unwrap();
+    let parts: Vec<&str> = parts.iter().map(|p| p.name.as_str()).collect();
+    let all = [
+        "cluster_status",
+        "actions",
+        "transition",
+        "revised_cluster_status",
+    ];
+    assert_eq!(parts, all);
+}
+
+/// An instance that is not whole has a line of its own, and its number.
+#[test]
+fn instances_of_groups_have_numbers() {
+    let group = r#"<clone id="c"><group id="g"><primitive id="d" class="ocf" provider="pacemaker"
+        type="Dummy"/><primitive id="e" class="ocf" provider="pacemaker" type="Dummy"/></group></clone>"#;
+    let plain = r#"<primitive id="d" class="ocf" provider="pacemaker" type="Dummy"/>"#;
+    let cib = CLUSTER.replace(plain, group).replace("stop", "start");
+    let text = told_of(&all_of_it(), &cib);
+    assert!(
+        text.contains("      * Resource Group: g:0:\n        * d\t"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_done_to_nodes_in_xml() {
+    let xml = |line| cib::xml::compact(&summary::xml(line));
+    assert_eq!(
+        xml("Fence (reboot) n1 'peer is no longer part of the cluster'"),
+        "<node_action task=\"Fence (reboot)\" node=\"n1\" \
+         reason=\"peer is no longer part of the cluster\"/>"
+    );
+    assert_eq!(
+        xml("Shutdown n1"),
+        "<node_action task=\"Shutdown\" node=\"n1\" reason=\"\"/>"
+    );
+}
