@@ -5,7 +5,7 @@ use super::backend::{Backend, CibFile};
 use super::console::Console;
 use super::exit::Failure;
 use super::getopt::{self, Found, Opt};
-use super::{crm_attribute, crm_error, crm_mon, crm_resource, crmadmin};
+use super::{crm_attribute, crm_error, crm_mon, crm_resource, crm_simulate, crmadmin};
 use crate::view::xml;
 use std::io::Write;
 use std::path::PathBuf;
@@ -76,6 +76,21 @@ fn documents() -> Vec<(String, String)> {
         crm_error::OPTIONS,
         |_, console, found| crm_error::run(console, found),
         &["-X 105", "-l -n"],
+    );
+    let cluster = concat!(
+        "-x ",
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/cli/status/three-nodes.xml"
+    );
+    add(
+        "crm_simulate",
+        &crm_simulate::OPTIONS,
+        |_, console, found| crm_simulate::run(console, found),
+        &[
+            &format!("{cluster} --output-as=xml -S"),
+            &format!("{cluster} --output-as=xml -R -s -U -A -c"),
+            &format!("{cluster} --output-as=xml -S -d node1 -u other -q 1 -w 0 -g t"),
+        ],
     );
     all
 }

@@ -90,10 +90,17 @@ fn change(
     if both && dampen_ms.is_none() {
         return Err(Failure::usage(format!("--{command} requires --delay")));
     }
+    let capacity = found.has("utilization");
+    if capacity && (dampen_ms.is_some() || found.has("private")) {
+        return Err(Failure::usage(
+            "--utilization: a capacity counts at once and for everybody: leave out --delay and --private",
+        ));
+    }
     let value = found.value(command).unwrap_or_default().to_owned();
     let update = match command {
         "delete" => AttributeUpdate::Clear,
         "update-delay" => AttributeUpdate::Keep,
+        _ if capacity => AttributeUpdate::SetCapacity(value),
         _ => AttributeUpdate::Set(value),
     };
     let change = AttributeChange {
@@ -154,7 +161,7 @@ const COMMANDS: [&str; 6] = [
 ];
 
 /// attrd_updater(8). `-v` and `-S`, and words that are no options, are what agents still write.
-pub(super) const OPTIONS: [Opt; 23] = [
+pub(super) const OPTIONS: [Opt; 25] = [
     with_value('n', "name"),
     with_value('P', "pattern"),
     with_value('U', "update"),
@@ -171,6 +178,8 @@ pub(super) const OPTIONS: [Opt; 23] = [
     flag('A', "all"),
     with_value('l', "lifetime"),
     flag('p', "private"),
+    flag('z', "utilization"),
+    flag('\0', "text-fancy"),
     flag('q', "quiet"),
     flag('V', "verbose"),
     flag('$', "version"),
@@ -180,4 +189,4 @@ pub(super) const OPTIONS: [Opt; 23] = [
     with_value('\0', "output-to"),
 ];
 
-const USAGE: &str = "usage: attrd_updater -n NAME -U VALUE [-d TIME] [-p] | -B VALUE -d TIME | -Y -d TIME | -Q [-A] [-q] | -D [-N NODE]";
+const USAGE: &str = "usage: attrd_updater -n NAME -U VALUE [-d TIME] [-p] | -z -U VALUE | -B VALUE -d TIME | -Y -d TIME | -Q [-A] [-q] | -D [-N NODE]";

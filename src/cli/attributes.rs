@@ -3,7 +3,7 @@
 use super::backend::{self, Backend, ask, ask_done};
 use super::exit::Failure;
 use crate::ipc::{AttributeChange, AttributeUpdate, NodeAttribute, Request, Response};
-use cib::Cib;
+use cib::{Cib, Element};
 
 /// Sets (`Some`) or deletes an attribute of a node.
 ///
@@ -19,6 +19,29 @@ pub(crate) fn set(
         Some(value) => AttributeUpdate::Set(value.to_owned()),
         None => AttributeUpdate::Clear,
     };
+    update_of(backend, node, name, update)
+}
+
+/// Sets how much of something a node has, as long as its daemon runs.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn set_capacity(
+    backend: &mut dyn Backend,
+    node: &str,
+    name: &str,
+    value: &str,
+) -> Result<(), Failure> {
+    let update = AttributeUpdate::SetCapacity(value.to_owned());
+    update_of(backend, node, name, update)
+}
+
+fn update_of(
+    backend: &mut dyn Backend,
+    node: &str,
+    name: &str,
+    update: AttributeUpdate,
+) -> Result<(), Failure> {
     let change = AttributeChange {
         node: Some(node.to_owned()),
         name: name.to_owned(),
@@ -51,14 +74,28 @@ pub(crate) fn list(
 
 /// Transient attributes of a node as the CIB shows them: those that are valid.
 pub(crate) fn valid<'a>(cib: &'a Cib, node: &str) -> Vec<(&'a str, &'a str)> {
+    pairs_in(cib, node, "instance_attributes")
+}
+
+/// As [`valid`], of the node's transient capacities.
+pub(crate) fn capacities<'a>(cib: &'a Cib, node: &str) -> Vec<(&'a str, &'a str)> {
+    pairs_in(cib, node, "utilization")
+}
+
+fn pairs_in<'a>(cib: &'a Cib, node: &str, tag: &'static str) -> Vec<(&'a str, &'a str)> {
+    let sets = transient(cib, node).into_iter().flat_map(|t| t.all(tag));
+    sets.flat_map(|s| s.all("nvpair"))
+        .filter_map(|nv| Some((nv.attr("name")?, nv.attr("value")?)))
+        .collect()
+}
+
+/// The elements that hold a node's transient attributes.
+pub(crate) fn transient<'a>(cib: &'a Cib, node: &str) -> Vec<&'a Element> {
     let states = cib.root().first("status");
     let states = states.into_iter().flat_map(|s| s.all("node_state"));
     let of_node = states.filter(|s| s.attr("uname") == Some(node));
-    let sets = of_node
+    of_node
         .flat_map(|s| s.all("transient_attributes"))
-        .flat_map(|t| t.all("instance_attributes"));
-    sets.flat_map(|s| s.all("nvpair"))
-        .filter_map(|nv| Some((nv.attr("name")?, nv.attr("value")?)))
         .collect()
 }
 

@@ -3,7 +3,7 @@
 use super::backend::{self, Backend};
 use super::console::Console;
 use super::exit::{Exit, Failure};
-use super::getopt::{Found, Opt, flag, with_value};
+use super::getopt::{Found, Opt, flag, with_optional, with_value};
 use super::tool::{self, Tool};
 use cib::{Cib, Element, Patch, Section, XPath, update};
 
@@ -33,6 +33,20 @@ fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Resul
         return Err(Failure::new(
             Exit::Unimplemented,
             "--node is not offered: every node has the same CIB, and changes go to the whole cluster",
+        ));
+    }
+    if found.has("bump") {
+        return Err(Failure::new(
+            Exit::Unimplemented,
+            "--bump is not offered: the epoch grows with every change, and no older configuration can take this one's place",
+        ));
+    }
+    if let Some(option) = found.first_of(&["show-access", "user"]) {
+        return Err(Failure::new(
+            Exit::Unimplemented,
+            format!(
+                "--{option} is not offered: access control lists are not enforced; CIB_user=NAME records for whom root changes something"
+            ),
         ));
     }
     let section = match found.value("scope") {
@@ -323,7 +337,7 @@ const COMMANDS: [&str; 11] = [
 ];
 
 /// cibadmin(8).
-pub(super) const OPTIONS: [Opt; 28] = [
+pub(super) const OPTIONS: [Opt; 31] = [
     flag('Q', "query"),
     flag('C', "create"),
     flag('M', "modify"),
@@ -332,6 +346,9 @@ pub(super) const OPTIONS: [Opt; 28] = [
     flag('d', "delete-all"),
     flag('E', "erase"),
     flag('P', "patch"),
+    flag('B', "bump"),
+    with_optional('S', "show-access"),
+    with_value('U', "user"),
     flag('5', "md5-sum"),
     flag('6', "md5-sum-versioned"),
     flag('u', "upgrade"),

@@ -6,7 +6,7 @@ use super::corosync::{net, options};
 use super::exit::{Exit, Failure};
 use crate::ipc::Request;
 use crate::view::asctime;
-use crate::view::net::{NetNode, NetStatus};
+use crate::view::net::{NetNode, NetQuorum, NetStatus};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -77,6 +77,26 @@ pub(super) fn expect(backend: &mut dyn backend::Backend, votes: &str) -> Result<
         .parse()
         .map_err(|_| Failure::usage(format!("`{votes}` is no number of votes")))?;
     backend::ask_done(backend, &Request::ExpectVotes { votes })
+}
+
+/// `-p`: how quorum stands, and the members.
+///
+/// # Errors
+/// No daemon answers.
+pub(super) fn parsable_status(backend: &mut dyn backend::Backend) -> Result<String, Failure> {
+    let form = Form {
+        parsable: true,
+        ..Form::default()
+    };
+    Ok(status(&net(backend)?, form))
+}
+
+/// `-l`: the members.
+///
+/// # Errors
+/// No daemon answers.
+pub(super) fn list(backend: &mut dyn backend::Backend) -> Result<String, Failure> {
+    Ok(members(&net(backend)?, Form::default()))
 }
 
 /// How members are shown.
@@ -188,6 +208,9 @@ fn members(net: &NetStatus, form: Form) -> String {
         Order::Name => nodes.sort_by_key(|n| n.name.clone()),
         Order::Address => nodes.sort_by_key(|n| called(n, true, false)),
     }
+    // What the members do not have of the votes that count is the witness's.
+    let (_, present, _) = net.quorum.votes;
+    let witness_votes = present.saturating_sub(nodes.iter().map(|n| n.votes).sum());
     for node in nodes {
         let id = if form.hex {
             format!("{:#010x}", node.id)
@@ -196,12 +219,29 @@ fn members(net: &NetStatus, form: Form) -> String {
         };
         let _ = write!(text, "{id:>10} {:>10} ", node.votes);
         if device {
-            let _ = write!(text, "{:>10} ", "NR");
+            let _ = write!(text, "{:>10} ", device_column(&net.quorum, witness_votes));
         }
         let local = if node.id == net.local { " (local)" } else { "" };
         let _ = writeln!(text, "{}{local}", called(node, form.addresses, form.all));
     }
+    if net.quorum.device {
+        let id = if form.hex { "0x00000000" } else { "0" };
+        let _ = write!(text, "{id:>10} {witness_votes:>10} {:>10} Qdevice", "");
+        text.push_str(match witness_votes {
+            0 => " (votes 1)\n",
+            _ => "\n",
+        });
+    }
     text
+}
+
+/// Registered, alive, casts its vote; it never wins against the members.
+fn device_column(quorum: &NetQuorum, votes: u32) -> &'static str {
+    match (quorum.device, votes) {
+        (false, _) => "NR",
+        (true, 0) => "NA,NV,NMW",
+        (true, _) => "A,V,NMW",
+    }
 }
 
 fn called(node: &NetNode, by_address: bool, all: bool) -> String {
@@ -246,7 +286,7 @@ usage: corosync-quorumtool [-s | -l | -e VOTES] [-p] [-H] [-i] [-a] [-o a|n|i] |
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::net::{NetLink, NetQuorum};
+    use crate::view::net::NetLink;
 
     fn net(quorate: bool) -> NetStatus {
         let node = |id, here| NetNode {
@@ -291,6 +331,60 @@ mod tests {
         let text = status(&net(false), Form::default());
         assert!(text.contains("Quorate:          No\n"));
         assert!(text.contains("Quorum:           2 Activity blocked\nFlags:             \n"));
+    }
+
+    /// The last row is that of corosync 3.1.7 with a device, which has its place after the nodes.
+    #[test]
+    fn a_witness_has_a_row_of_its_own() {
+        let mut net = net(true);
+        net.quorum.device = true;
+        net.quorum.votes = (3, 3, 2);
+        let text = members(&net, Form::default());
+        let want = "    Nodeid      Votes    Qdevice Name\n         \
+             1          1    A,V,NMW node1 (local)\n         2          1    A,V,NMW node2\n         \
+             0          1            Qdevice\n";
+        assert!(text.ends_with(want), "{text}");
+        net.quorum.votes = (3, 2, 2);
+        let text = members(&net, Form::default());
+        assert!(text.contains("  NA,NV,NMW node2\n"), "{text}");
+        assert!(
+            text.ends_with("         0          0            Qdevice (votes 1)\n"),
+            "{text}"
+        );
+    }
+
+    /// The expressions of ha_cluster_exporter, collector/corosync.
+    #[test]
+    fn the_exporter_finds_its_fields() {
+        let form = Form {
+            parsable: true,
+            ..Form::default()
+        };
+        let text = status(&net(true), form);
+        for (pattern, groups) in [
+            (r"(?m)Node ID:\s+(\w+)", "1"),
+            (r"(?m)Ring ID:\s+(\w+).(\d+)", "1,1"),
+            (r"(?m)Quorate:\s+(Yes|No)", "Yes"),
+            (
+                r"(?m)Expected votes:\s+(\d+)\s+Highest expected:\s+(\d+)\s+Total votes:\s+(\d+)\s+Quorum:\s+(\d+)",
+                "3,3,2,2",
+            ),
+            (
+                r"(?m)Membership information\n-+\s+Nodeid\s+Votes\s+(Qdevice)\s+Name",
+                "Qdevice",
+            ),
+            (
+                r"(?m)(\w+)\s+(\d+)\s+NR\s([\w.-]+)(?:\s(\(local\)))?$",
+                "1,1,node1,(local)",
+            ),
+        ] {
+            let found = regex_lite::Regex::new(pattern).unwrap();
+            let found = found
+                .captures(&text)
+                .unwrap_or_else(|| panic!("{pattern}: {text}"));
+            let found: Vec<&str> = found.iter().skip(1).flatten().map(|m| m.as_str()).collect();
+            assert_eq!(found.join(","), groups, "{pattern}");
+        }
     }
 
     #[test]

@@ -3,9 +3,8 @@
 use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::getopt::{Found, Opt, flag, with_value};
-use super::tool::Tool;
+use super::tool::{self, Tool};
 use cib::{Element, Patch};
-use std::io::Read;
 
 /// The whole program.
 #[must_use]
@@ -84,14 +83,7 @@ fn document(found: &Found, file: &str, string: &str, which: &str) -> Result<Elem
             return Err(Failure::usage(format!("say --{file}=FILE")));
         }
         (None, None | Some("-")) => {
-            let mut text = String::new();
-            let limit = cib::xml::DOCUMENT_MAX_BYTES as u64 + 1;
-            let read = std::io::stdin()
-                .lock()
-                .take(limit)
-                .read_to_string(&mut text);
-            read.map_err(|e| failed(format!("standard input: {e}")))?;
-            text
+            tool::standard_input().map_err(|failure| failed(failure.text))?
         }
         (None, Some(path)) => {
             std::fs::read_to_string(path).map_err(|e| failed(format!("{path}: {e}")))?

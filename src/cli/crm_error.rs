@@ -45,9 +45,12 @@ fn listed(exit_codes: bool, results: bool) -> Vec<i32> {
     }
     let mut codes: Vec<i32> = Vec::new();
     if results {
-        codes.extend(RESULTS.iter().map(|(code, ..)| *code));
+        // The older numbers are those of another list.
+        let newer = RESULTS.iter().map(|(code, ..)| *code);
+        codes.extend(newer.filter(|code| *code < OLDER_MIN));
     }
     codes.extend((0..=ERRNO_MAX).filter(|n| *n == 0 || meaning(*n, false).is_some()));
+
     codes
 }
 
@@ -102,6 +105,8 @@ fn meaning(code: i32, exit: bool) -> Option<(String, String)> {
 
 /// The system's own errors end below this one.
 const ERRNO_MAX: i32 = 133;
+/// The first of the older numbers (`pcmk_err_generic`).
+const OLDER_MIN: i32 = 201;
 
 /// Exit codes (Pacemaker include/crm/common/results.h, `crm_exit_t`).
 const EXITS: &[(i32, &str, &str)] = &[
@@ -357,6 +362,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     flag('V', "verbose"),
     flag('$', "version"),
     flag('?', "help"),
+    flag('\0', "text-fancy"),
     super::getopt::with_value('\0', "output-as"),
     super::getopt::with_value('\0', "output-to"),
 ];

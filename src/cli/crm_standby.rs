@@ -7,6 +7,7 @@ use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::getopt::{Found, Opt, flag, with_value};
 use super::tool::Tool;
+use cib::Element;
 use cib::config::Config;
 use cib::edit;
 
@@ -91,18 +92,28 @@ fn delete(
     lifetime: Option<Lifetime>,
     cib: &cib::Cib,
 ) -> Result<(), Failure> {
-    let said = |scope: &str| format!("Deleted {scope} attribute: name={NAME}");
+    let said = |scope: &str, id: &str| format!("Deleted {scope} attribute: id={id} name={NAME}");
+    let in_config = Config::new(cib).node(node).map(|n| n.element);
+    let of_node: Vec<&Element> = in_config.into_iter().collect();
     let permanent = standing(cib, node, Some(Lifetime::Forever)).1 != "off";
     if lifetime != Some(Lifetime::Reboot) && permanent {
         set_for_ever(backend, node, None)?;
-        console.line(&said("nodes"));
+        console.line(&said("nodes", pair_id(&of_node)));
     }
     let transient = attributes::valid(cib, node);
     if lifetime != Some(Lifetime::Forever) && transient.iter().any(|(name, _)| *name == NAME) {
         attributes::set(backend, node, NAME, None)?;
-        console.line(&said("status"));
+        console.line(&said("status", pair_id(&attributes::transient(cib, node))));
     }
     Ok(())
+}
+
+/// The id of the attribute's pair in one of these.
+fn pair_id<'a>(parents: &[&'a Element]) -> &'a str {
+    let sets = parents.iter().flat_map(|p| p.all("instance_attributes"));
+    let mut pairs = sets.flat_map(|s| s.all("nvpair"));
+    let pair = pairs.find(|p| p.attr("name") == Some(NAME));
+    pair.and_then(|p| p.id()).unwrap_or_default()
 }
 
 fn set_for_ever(backend: &mut dyn Backend, node: &str, value: Option<&str>) -> Result<(), Failure> {
@@ -179,11 +190,11 @@ mod tests {
                 "",
                 "scope=nodes  name=standby value=on",
                 "on",
-                "Deleted nodes attribute: name=standby",
+                "Deleted nodes attribute: id=nodes-1-standby name=standby",
                 "",
                 "",
                 "scope=status  name=standby value=on",
-                "Deleted status attribute: name=standby",
+                "Deleted status attribute: id=status-1-standby name=standby",
                 "scope=status  name=standby value=off",
                 "105",
                 "64",

@@ -22,7 +22,11 @@ const TOOL: Tool = Tool {
     prefix: "crm_ticket: ",
 };
 
-fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Result<(), Failure> {
+pub(super) fn run(
+    backend: &mut dyn Backend,
+    console: &mut Console,
+    found: &Found,
+) -> Result<(), Failure> {
     let command = found.last_of(&COMMANDS).unwrap_or("info");
     let id = found.value("ticket").filter(|t| !t.is_empty());
     match command {

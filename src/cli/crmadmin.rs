@@ -153,6 +153,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     flag('$', "version"),
     flag('?', "help"),
     flag('h', "help-usage"),
+    flag('\0', "text-fancy"),
     with_value('\0', "output-as"),
     with_value('\0', "output-to"),
 ];

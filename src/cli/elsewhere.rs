@@ -36,6 +36,7 @@ pub(crate) fn invite(
     let own = status.peers.iter().find(|p| p.state == "self");
     let host = own.and_then(|p| p.links.first()).map(|l| l.0.clone());
     let host = host.unwrap_or_else(|| status.local_node.clone());
+    let host = with_port(&host, first_port(&Paths::from_env()));
     let valid_s = TOKEN_VALID_S;
     let token = ask_done(backend, &Request::TokenCreate { valid_s })?;
     let addresses: String = addresses
@@ -45,6 +46,23 @@ pub(crate) fn invite(
     Ok(format!(
         "{name} is not reached from here. Run on {name}, as root, within an hour:\n  mainstay join {host} --name {name}{addresses} --token {token}\n  {program} cluster start\n"
     ))
+}
+
+/// The host, with the port where nobody would guess it.
+fn with_port(host: &str, port: u16) -> String {
+    match (port, host.contains(':')) {
+        (conf::PORT_DEFAULT, _) => host.to_owned(),
+        (port, true) => format!("[{host}]:{port}"),
+        (port, false) => format!("{host}:{port}"),
+    }
+}
+
+/// The port of the first link, as corosync.conf has it.
+fn first_port(paths: &Paths) -> u16 {
+    let file = paths.corosync_conf();
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    let read = conf::read(&file.display().to_string(), &text, Strictness::Lenient);
+    read.map_or(conf::PORT_DEFAULT, |c| c.first_port())
 }
 
 /// What shall be done to the service, and where.
@@ -190,6 +208,18 @@ fn configured(paths: &Paths) -> Vec<String> {
     let hosts = Hosts::load(&paths.root().join("etc/hosts"));
     let named = nodes.iter().map(|n| hosts.node_name(n));
     named.collect()
+}
+
+#[test]
+fn a_host_is_told_with_a_port_that_nobody_would_guess() {
+    for (host, port, told) in [
+        ("10.0.0.1", conf::PORT_DEFAULT, "10.0.0.1"),
+        ("10.0.0.1", 5406, "10.0.0.1:5406"),
+        ("fd00::1", conf::PORT_DEFAULT, "fd00::1"),
+        ("fd00::1", 5406, "[fd00::1]:5406"),
+    ] {
+        assert_eq!(with_port(host, port), told);
+    }
 }
 
 /// How long a token is good, in seconds.

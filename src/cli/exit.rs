@@ -53,6 +53,12 @@ pub enum Exit {
     Unsafe = 107,
     /// What shall be made exists already.
     Exists = 108,
+    /// Several fit, and one was meant.
+    Multiple = 109,
+    /// What was asked about is over.
+    Expired = 110,
+    /// What was asked about has not begun.
+    NotYet = 111,
     /// It may or may not have happened.
     Indeterminate = 112,
     /// Not within the time.
@@ -93,6 +99,9 @@ impl Exit {
             Self::Quorum => "Quorum required",
             Self::Unsafe => "Operation not safe",
             Self::Exists => "Requested item already exists",
+            Self::Multiple => "Multiple items match request",
+            Self::Expired => "Requested item has expired",
+            Self::NotYet => "Requested item is not yet in effect",
             Self::Indeterminate => "Could not determine status",
             Self::Timeout => "Timeout occurred",
         }

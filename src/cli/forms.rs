@@ -192,7 +192,7 @@ impl Program<'_> {
 }
 
 /// The last two letters that differ, swapped.
-fn misspelt(name: &str) -> String {
+pub(super) fn misspelt(name: &str) -> String {
     let mut letters: Vec<char> = name.chars().collect();
     for at in (1..letters.len()).rev() {
         if letters[at - 1] != letters[at] {

@@ -79,6 +79,15 @@ impl Found {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// These options with their values, in their order.
+    pub(crate) fn in_order<'f>(
+        &'f self,
+        longs: &'f [&'static str],
+    ) -> impl Iterator<Item = (&'static str, &'f str)> {
+        let found = self.options.iter().filter(|(name, _)| longs.contains(name));
+        found.map(|(name, value)| (*name, value.as_str()))
+    }
+
     /// The last of these options that was given.
     pub(crate) fn last_of(&self, longs: &[&'static str]) -> Option<&'static str> {
         let mut names = self.options.iter().rev().map(|(name, _)| *name);

@@ -25,7 +25,7 @@ const TOOL: Tool = Tool {
 };
 
 fn run(console: &mut Console, found: &Found) -> Result<(), Failure> {
-    let expected = |text: &str| match found.value("expect") {
+    let expected = |text: &str| match found.value("expected") {
         Some(wanted) if wanted != text => Err(Failure::new(Exit::Error, "")),
         _ => Ok(()),
     };
@@ -225,7 +225,10 @@ impl Duration {
         ] {
             if number != 0 {
                 let s = if number == 1 { "" } else { "s" };
-                text.push_str(&format!(" {number} {unit}{s} "));
+                text.push_str(&match unit {
+                    "year" => format!("{number:>4} {unit}{s} "),
+                    _ => format!(" {number} {unit}{s} "),
+                });
             }
         }
         if self.seconds != 0 {
@@ -252,6 +255,29 @@ impl Duration {
         }
         element
     }
+}
+
+/// The point in time that a `<duration>` later, seconds since the epoch; nothing when it has no
+/// numbers.
+pub(super) fn after(start: i64, duration: &Element) -> Option<i64> {
+    let number = |name: &str| match duration.attr(name) {
+        None => Some(0),
+        Some(text) => text.trim().parse::<i32>().ok(),
+    };
+    let seconds = number("hours")?
+        .checked_mul(3600)?
+        .checked_add(number("minutes")?.checked_mul(60)?)?
+        .checked_add(number("seconds")?)?;
+    let duration = Duration {
+        years: number("years")?,
+        months: number("months")?,
+        days: number("weeks")?
+            .checked_mul(7)?
+            .checked_add(number("days")?)?,
+        seconds,
+    };
+    let end = duration.after(date_of_epoch(start).ok()?);
+    end.ok().map(epoch)
 }
 
 /// The point in time that much later, seconds since the epoch; nothing when it is no duration.
@@ -304,7 +330,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     with_value('d', "date"),
     with_value('p', "period"),
     with_value('D', "duration"),
-    with_value('E', "expect"),
+    with_value('E', "expected"),
     flag('s', "seconds"),
     flag('S', "epoch"),
     flag('L', "local"),

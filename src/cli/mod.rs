@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod api_schemas;
+mod ask;
 mod attrd_updater;
 mod attributes;
 mod backend;
@@ -23,6 +24,7 @@ mod crm_master;
 mod crm_mon;
 mod crm_node;
 mod crm_resource;
+mod crm_rule;
 mod crm_shadow;
 mod crm_simulate;
 mod crm_standby;

@@ -1,5 +1,6 @@
 //! `stonith_admin`: fence devices, fencing by hand, what was fenced.
 
+use super::ask;
 use super::backend::{self, Backend, ask_done};
 use super::console::Console;
 use super::crm::agents::Agents;
@@ -14,8 +15,8 @@ use crate::view::asctime;
 use crate::view::xml::with_text;
 use cib::config::{Config, Resource};
 use cib::{Cib, Element};
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// The whole program.
 #[must_use]
@@ -199,18 +200,24 @@ fn validate(console: &mut Console, found: &Found) -> Result<(), Failure> {
         }
         text.push_str(&format!("{option}\n"));
     }
-    let failed = |e: std::io::Error| Failure::new(Exit::Error, format!("{}: {e}", path.display()));
-    let mut child = Command::new(&path)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .map_err(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // An agent that does not read its options says so by its exit code.
-        let _ = stdin.write_all(text.as_bytes());
+    let patience = match found.value("timeout") {
+        Some(text) => Duration::from_millis(cib::value::parse_interval_ms(text)?),
+        None => PATIENCE,
+    };
+    let answer = ask::until_told(&mut Command::new(&path), &text, Instant::now() + patience);
+    let answer = answer
+        .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", path.display())))?
+        .ok_or_else(|| Failure {
+            cure: Some("--timeout gives it longer".to_owned()),
+            ..Failure::new(
+                Exit::Timeout,
+                format!("{}: it was not done in time, and was ended", agent.spec()),
+            )
+        })?;
+    for line in answer.errors.lines() {
+        console.err_line(line);
     }
-    let valid = child.wait().map_err(failed)?.success();
+    let valid = answer.code == Some(0);
     let word = if valid { "true" } else { "false" };
     let element = Element::new("validate").with("agent", &agent.kind);
     console.element(element.with("valid", word));
@@ -305,6 +312,9 @@ fn last(backend: &mut dyn Backend, console: &mut Console, node: &str) -> Result<
     Ok(())
 }
 
+/// How long an agent may look at its options, when nothing is said (stonith_admin.c: 120 s).
+const PATIENCE: Duration = Duration::from_secs(120);
+
 const COMMANDS: [&str; 17] = [
     "list",
     "list-registered",
@@ -360,6 +370,10 @@ pub(super) const OPTIONS: &[Opt] = &[
     flag('V', "verbose"),
     flag('$', "version"),
     flag('?', "help"),
+    flag('\0', "text-fancy"),
+    flag('\0', "html-cgi"),
+    with_value('\0', "html-stylesheet"),
+    with_value('\0', "html-title"),
     with_value('\0', "output-as"),
     with_value('\0', "output-to"),
 ];

@@ -96,6 +96,12 @@ pub const COMMANDS: &[Command] = &[
         run: |args| super::crm_verify::main(args).into(),
     },
     Command {
+        name: "crm_rule",
+        man_page: "crm_rule",
+        summary: "whether a rule with a date is in effect",
+        run: |args| super::crm_rule::main(args).into(),
+    },
+    Command {
         name: "crm_simulate",
         man_page: "crm_simulate",
         summary: "what the cluster would do, and how it would stand then",
@@ -219,9 +225,11 @@ mod tests {
 
     #[test]
     fn every_option_is_in_its_manual_page() {
-        let tables: [(&str, &[Opt]); 18] = [
+        let tables: [(&str, &[Opt]); 20] = [
             ("crm_verify", &super::super::crm_verify::OPTIONS),
             ("crm_simulate", &super::super::crm_simulate::OPTIONS),
+            ("crm_rule", super::super::crm_rule::OPTIONS),
+            ("pacemakerd", super::super::pacemakerd::OPTIONS),
             ("attrd_updater", &super::super::attrd_updater::OPTIONS),
             ("crm_mon", &super::super::crm_mon::OPTIONS),
             ("cibadmin", &super::super::cibadmin::OPTIONS),

@@ -5,7 +5,9 @@ use super::backend::{self, Backend};
 use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::getopt::{self, Found, Opt};
+use super::pacemakerd;
 use crate::view;
+use cib::Element;
 use std::io::Read;
 
 /// A tool.
@@ -45,10 +47,10 @@ impl Tool {
     ) -> Exit {
         let mut console = Console::process();
         let result = getopt::parse(self.options, args).and_then(|found| {
+            direct(&mut console, &found)?;
             if self.answered(&found, &mut console) {
                 return Ok(());
             }
-            direct(&mut console, &found)?;
             run(&mut console, &found)
         });
         self.finish(&mut console, args, result)
@@ -57,7 +59,7 @@ impl Tool {
     /// Version and help need nobody.
     fn answered(&self, found: &Found, console: &mut Console) -> bool {
         if found.has("version") {
-            console.line(&format!("Pacemaker {}", crate::DC_VERSION));
+            version(console);
             return true;
         }
         if found.has("help") || found.has("help-usage") {
@@ -101,6 +103,22 @@ impl Tool {
     }
 }
 
+/// The version that is stood in for, and who does.
+pub(crate) fn version(console: &mut Console) {
+    let (number, build) = pacemakerd::numbers();
+    let by = concat!("Served by mainstay ", env!("CARGO_PKG_VERSION"));
+    console.line(&format!("Pacemaker {}", crate::DC_VERSION));
+    console.line(by);
+    console.element(
+        Element::new("version")
+            .with("program", "Pacemaker")
+            .with("version", number)
+            .with("author", by)
+            .with("build", build)
+            .with("features", &pacemakerd::FEATURES.join(" ")),
+    );
+}
+
 /// The command line as an answer in XML repeats it.
 pub(crate) fn request(name: &str, args: &[String]) -> String {
     let quoted = |word: &String| match word.contains([' ', '\t', '\n', '"', '\'']) {
@@ -139,21 +157,27 @@ pub(crate) fn xml_input(found: &Found) -> Result<Option<String>, Failure> {
     if let Some(text) = found.value("xml-text") {
         return Ok(Some(text.to_owned()));
     }
-    let failed =
-        |name: &str, e: std::io::Error| Failure::new(Exit::NoInput, format!("{name}: {e}"));
     if let Some(path) = found.value("xml-file") {
-        let text = std::fs::read_to_string(path);
-        return text.map(Some).map_err(|e| failed(path, e));
+        let failed = |e| Failure::new(Exit::NoInput, format!("{path}: {e}"));
+        return std::fs::read_to_string(path).map(Some).map_err(failed);
     }
     if !found.has("xml-pipe") {
         return Ok(None);
     }
+    standard_input().map(Some)
+}
+
+/// A document on standard input; no more than can be one.
+///
+/// # Errors
+/// [`Exit::NoInput`] when it cannot be read.
+pub(crate) fn standard_input() -> Result<String, Failure> {
     let mut text = String::new();
     let limit = cib::xml::DOCUMENT_MAX_BYTES as u64 + 1;
     let read = std::io::stdin()
         .lock()
         .take(limit)
         .read_to_string(&mut text);
-    read.map_err(|e| failed("standard input", e))?;
-    Ok(Some(text))
+    read.map_err(|e| Failure::new(Exit::NoInput, format!("standard input: {e}")))?;
+    Ok(text)
 }

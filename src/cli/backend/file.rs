@@ -100,14 +100,23 @@ impl CibFile {
             return Ok(error(ErrorKind::NotFound, &text));
         };
         let id = state.id().unwrap_or_default().to_owned();
-        let set_id = format!("status-{id}");
         let transient = child(state, "transient_attributes", &id);
-        let pairs = &mut child(transient, "instance_attributes", &set_id).children;
         let name = change.name.as_str();
+        let has = |set: &&Element| set.all("nvpair").any(|p| p.attr("name") == Some(name));
+        let present = transient.children.iter().find(has).map(|s| s.name.clone());
+        let capacity = match present {
+            Some(tag) => tag == "utilization",
+            None => matches!(change.update, AttributeUpdate::SetCapacity(_)),
+        };
+        let (tag, set_id) = match capacity {
+            true => ("utilization", format!("status-{id}-utilization")),
+            false => ("instance_attributes", format!("status-{id}")),
+        };
+        let pairs = &mut child(transient, tag, &set_id).children;
         match &change.update {
             AttributeUpdate::Keep => {}
             AttributeUpdate::Clear => pairs.retain(|p| p.attr("name") != Some(name)),
-            AttributeUpdate::Set(value) => {
+            AttributeUpdate::Set(value) | AttributeUpdate::SetCapacity(value) => {
                 pairs.retain(|p| p.attr("name") != Some(name));
                 let pair_id = format!("{set_id}-{}", name.replace([':', '#'], "."));
                 let pair = Element::new("nvpair").with("id", &pair_id);
@@ -130,7 +139,9 @@ impl CibFile {
         let nodes = config.nodes().into_iter().map(|n| n.uname);
         let nodes = nodes.filter(|n| node.is_none_or(|wanted| wanted == *n));
         let of_node = |node| {
-            let found = attributes::valid(&self.cib, node).into_iter();
+            let mut found = attributes::valid(&self.cib, node);
+            found.extend(attributes::capacities(&self.cib, node));
+            let found = found.into_iter();
             found.map(move |(name, value)| NodeAttribute {
                 node: node.to_owned(),
                 name: name.to_owned(),
@@ -154,7 +165,9 @@ impl CibFile {
             dc: root
                 .attr("dc-uuid")
                 .and_then(|id| Some(config.node(id)?.uname.to_owned())),
-            quorate: root.attr("have-quorum") == Some("1"),
+            quorate: root
+                .attr("have-quorum")
+                .is_some_and(|v| cib::value::parse_bool(v).unwrap_or(false)),
             quorum_why: "as the file says".to_owned(),
             now: now_s(),
             ..Status::default()

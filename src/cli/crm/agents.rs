@@ -4,6 +4,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::paths::Paths;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Looks agents up.
 #[derive(Clone, Debug)]
@@ -271,6 +272,35 @@ impl AgentName {
             None => format!("{}:{}", self.class, self.kind),
         }
     }
+
+    /// A call of its file by hand, beside the cluster: an OCF agent's action on the resource `id`.
+    #[must_use]
+    pub(crate) fn call<'a>(
+        &self,
+        file: &Path,
+        action: &str,
+        id: &str,
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Command {
+        let mut command = Command::new(file);
+        command
+            .arg(action)
+            .env("OCF_ROOT", Paths::from_env().ocf_root())
+            .env("OCF_RA_VERSION_MAJOR", "1")
+            .env("OCF_RA_VERSION_MINOR", "1")
+            .env("OCF_CHECK_LEVEL", "0")
+            .env("OCF_RESOURCE_INSTANCE", id)
+            .env("OCF_RESOURCE_TYPE", &self.kind)
+            .env(
+                "OCF_RESOURCE_PROVIDER",
+                self.provider.as_deref().unwrap_or_default(),
+            )
+            .env("OCF_RESKEY_crm_feature_set", cib::document::FEATURE_SET);
+        for (name, value) in parameters {
+            command.env(format!("OCF_RESKEY_{name}"), value);
+        }
+        command
+    }
 }
 
 fn bad(spec: &str, why: &str) -> Failure {
@@ -291,6 +321,6 @@ fn executable(path: &Path) -> bool {
 }
 
 /// Provider of the agents that the daemon serves itself.
-const NATIVE_PROVIDER: &str = "heartbeat";
+pub(crate) const NATIVE_PROVIDER: &str = "heartbeat";
 /// Agents that the daemon serves itself.
-const NATIVE_AGENTS: [&str; 5] = ["IPaddr", "IPaddr2", "IPsrcaddr", "IPv6addr", "Route"];
+pub(crate) const NATIVE_AGENTS: [&str; 5] = ["IPaddr", "IPaddr2", "IPsrcaddr", "IPv6addr", "Route"];

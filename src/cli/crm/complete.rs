@@ -2,7 +2,8 @@
 
 use super::agents::Agents;
 use super::shell::{ALIASES, GENERAL, Level, STATUS_OPTIONS, TOP};
-use super::{corosync, history, ra};
+use super::wizards::{self, WIZARDS};
+use super::{cibstatus, corosync, history, maintenance, preferences, ra, site, templates};
 use crate::cli::backend::{self, Backend, shadow};
 use crate::cli::pcs::PROPERTY_NAMES as PROPERTIES;
 use cib::Cib;
@@ -144,8 +145,12 @@ fn on_level(level: Level, words: &[&str], source: &mut Source<'_>) -> Vec<String
     let Some((verb, rest)) = words.split_first() else {
         let mut verbs = strings(level.verbs());
         verbs.extend(strings(GENERAL));
+        verbs.extend(level.inner().iter().map(|l| l.name().to_owned()));
         return verbs;
     };
+    if let Some(inner) = level.inner().iter().find(|l| l.name() == *verb) {
+        return on_level(*inner, rest, source);
+    }
     match level {
         Level::Configure => configure(verb, rest, source),
         Level::Node => node(verb, rest, source),
@@ -167,6 +172,65 @@ fn on_level(level: Level, words: &[&str], source: &mut Source<'_>) -> Vec<String
             "node" | "log" => source.nodes(),
             _ => Vec::new(),
         },
+        Level::Options => preferences::next(verb, rest),
+        Level::Site if rest.is_empty() => strings(site::SUBCOMMANDS),
+        Level::Maintenance => maintenance(verb, rest, source),
+        Level::Assist => source.resources(),
+        Level::CibStatus => imagined(verb, rest, source),
+        Level::Script | Level::Template => made(verb, rest),
+        _ => Vec::new(),
+    }
+}
+
+fn maintenance(verb: &str, rest: &[&str], source: &mut Source<'_>) -> Vec<String> {
+    match (verb, rest) {
+        ("action", []) => source.resources(),
+        ("action", [_]) => strings(maintenance::ACTIONS.map(|(name, _)| name)),
+        (_, []) => [source.resources(), source.nodes()].concat(),
+        _ => Vec::new(),
+    }
+}
+
+fn imagined(verb: &str, rest: &[&str], source: &mut Source<'_>) -> Vec<String> {
+    match (verb, rest) {
+        ("node", []) => source.nodes(),
+        ("node", [_]) => strings(["online", "offline", "unclean"]),
+        ("ticket", [_]) => strings(["grant", "revoke", "standby", "activate"]),
+        ("quorum", []) => strings(["true", "false"]),
+        ("op", []) => strings(cibstatus::OPERATIONS),
+        ("op", [_]) => source.resources(),
+        ("op", [_, _]) => strings(cibstatus::RESULTS.map(|(name, _)| name)),
+        ("op", [_, _, _, ..]) => source.nodes(),
+        ("load" | "save", []) => {
+            let shadows = shadow::names().into_iter().map(|n| format!("shadow:{n}"));
+            shadows.chain(["live".to_owned()]).collect()
+        }
+        ("show", []) => strings(["changed"]),
+        ("run" | "simulate", _) => strings(["scores", "utilization"]),
+        _ => Vec::new(),
+    }
+}
+
+/// What `script` and `template` make.
+fn made(verb: &str, rest: &[&str]) -> Vec<String> {
+    let scripts = || strings(WIZARDS.iter().map(|w| w.name));
+    let configs = || {
+        let preferences = preferences::Preferences::of_this_user();
+        preferences
+            .dir()
+            .map(templates::names_in)
+            .unwrap_or_default()
+    };
+    match (verb, rest) {
+        ("list", _) => strings(["all", "names", "templates", "configs"]),
+        ("show" | "edit" | "load" | "delete" | "apply", []) => [configs(), scripts()].concat(),
+        ("verify" | "run" | "new", []) => scripts(),
+        ("new", [_]) => [scripts(), strings(["params"])].concat(),
+        ("verify" | "run" | "new", names) => {
+            let found = names.iter().find_map(|name| wizards::find(name).ok());
+            let names = found.into_iter().flat_map(|w| w.parameters);
+            names.map(|p| format!("{}=", p.name)).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -249,6 +313,13 @@ fn configure(verb: &str, rest: &[&str], source: &mut Source<'_>) -> Vec<String> 
             words.extend(source.resources());
             words
         }
+        ("modgroup", []) | ("modgroup", [_, "add" | "remove"]) | ("monitor", []) => {
+            source.resources()
+        }
+        ("modgroup", [_]) => strings(["add", "remove"]),
+        ("modgroup", [_, "add", _]) => strings(["after", "before"]),
+        ("modgroup", [_, _, _, _]) => source.resources(),
+        ("get_property", _) => strings(PROPERTIES),
         ("load", []) => strings(["replace", "update", "xml"]),
         ("load", ["xml"]) => strings(["replace"]),
         ("save", []) => strings(["xml"]),
@@ -345,7 +416,7 @@ mod tests {
 
     #[test]
     fn the_next_word_is_known() {
-        let cases: [(Option<&'static str>, &str, &[&str]); 16] = [
+        let cases: [(Option<&'static str>, &str, &[&str]); 26] = [
             (None, "conf", &["configure"]),
             (None, "cl", &["cluster"]),
             (None, "node st", &["standby", "status", "status-attr"]),
@@ -378,6 +449,16 @@ mod tests {
             ),
             (Some("configure"), "primitive x Dummy op mon", &["monitor"]),
             (None, "status by", &["bynode"]),
+            (None, "opt", &["options"]),
+            (None, "options set core.skill_level op", &["operator"]),
+            (Some("options"), "wait y", &["yes"]),
+            (None, "site ticket gr", &["grant"]),
+            (None, "maintenance action db st", &["start", "stop"]),
+            (None, "maintenance on b", &["beta"]),
+            (None, "cibstatus op start db gen", &["generic"]),
+            (None, "configure assist weak-bond w", &["web"]),
+            (None, "script run virtual-ip cidr", &["cidr_netmask="]),
+            (Some("cibstatus"), "node alpha un", &["unclean"]),
         ];
         for (open, line, wanted) in cases {
             assert_eq!(found(open, line), wanted, "{open:?} {line}");
@@ -386,7 +467,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_line_panics(line in "(conf|configure|node|resource|ra|cib|history|corosync)?( \\PC{0,6}){0,5}") {
+        fn no_line_panics(line in "(conf|configure|node|resource|ra|cib|history|corosync|options|script|cibstatus)?( \\PC{0,6}){0,5}") {
             if super::super::words::split(&line).is_ok() {
                 let _ = found(None, &line);
             }

@@ -1,22 +1,32 @@
 //! `crm`: the shell of levels that crmsh made known, on one line, on standard input, or typed.
 
 pub(crate) mod agents;
+mod assist;
+mod cibstatus;
 mod cluster;
 pub(super) mod complete;
 mod configure;
 mod corosync;
+mod editor;
 mod history;
+mod maintenance;
 mod node;
+mod not_offered;
+mod preferences;
 pub(crate) mod ra;
 mod resource;
+mod scripts;
 pub(crate) mod session;
 mod shadows;
 mod shell;
+mod site;
 mod switch;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod usage;
 mod validate;
+mod wizards;
 pub(crate) mod words;
 
 use super::backend::{Backend, CibFile, Lazy, ask_done, shadow};
@@ -26,6 +36,7 @@ use super::{crm_resource, getopt};
 use crate::ipc::Request;
 use crate::paths::Paths;
 use agents::Agents;
+use preferences::Preferences;
 use shell::Shell;
 use std::io::{BufRead, Write};
 use switch::Switch;
@@ -43,8 +54,8 @@ pub(crate) struct Options {
     pub file: Option<String>,
     /// `-c FILE`: work on a CIB in a file.
     pub cib: Option<String>,
-    /// `-o core.editor=…`: what opens texts for `edit`.
-    pub editor: Option<String>,
+    /// What the user prefers.
+    pub preferences: Preferences,
     /// The commands.
     pub words: Vec<String>,
 }
@@ -61,6 +72,12 @@ pub(crate) struct Context<'a> {
     pub agents: Agents,
     /// What `history` looks at.
     period: history::Period,
+    /// What the user prefers.
+    pub preferences: Preferences,
+    /// The status that `cibstatus` works on.
+    imagined: Option<cibstatus::Imagined>,
+    /// The configuration that `template` works on.
+    template: Option<String>,
 }
 
 impl Context<'_> {
@@ -116,7 +133,7 @@ impl Context<'_> {
 #[must_use]
 pub(crate) fn main(args: &[String]) -> Exit {
     let mut console = Console::process();
-    let options = match parse(args) {
+    let options = match parse(args, Preferences::of_this_user()) {
         Ok(Parsed::Run(options)) => options,
         Ok(Parsed::Help) => {
             console.print(shell::HELP);
@@ -190,12 +207,17 @@ pub(crate) fn run_on(
             *word = plain;
         }
     }
+    let preferences = options.preferences.clone();
+    console.paint(preferences.colours());
     let context = Context {
         backend: Switch::new(backend),
         console,
         options,
         agents,
         period: history::Period::default(),
+        preferences,
+        imagined: None,
+        template: None,
     };
     let mut shell = Shell::new(context);
     if !single.is_empty() && !shell.single(&single) {
@@ -240,8 +262,13 @@ enum Parsed {
     Version,
 }
 
-fn parse(args: &[String]) -> Result<Parsed, Failure> {
-    let mut options = Options::default();
+fn parse(args: &[String], preferences: Preferences) -> Result<Parsed, Failure> {
+    let mut options = Options {
+        wait: preferences.is_on("core.wait"),
+        force: preferences.is_on("core.force"),
+        preferences,
+        ..Options::default()
+    };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let (flag, glued) = match arg.split_once('=') {
@@ -260,8 +287,10 @@ fn parse(args: &[String]) -> Result<Parsed, Failure> {
             "-f" | "--file" => options.file = Some(value("a file")?),
             "-c" | "--cib" => options.cib = Some(value("a file with a CIB")?),
             "-n" | "--no" => options.no = true,
-            // Colours and the like: there are none to switch.
-            "-D" | "--display" => drop(value("a value")?),
+            "-D" | "--display" => {
+                let style = value("plain, color, color-always or uppercase")?;
+                options.preferences.put_for_now("color.style", &style)?;
+            }
             "-R" | "--regression-tests" | "-d" | "--debug" => {}
             "-o" | "--opt" => set_option(&mut options, &value("an option, core.wait=yes")?)?,
             "-H" | "--history" => {
@@ -285,22 +314,14 @@ fn parse(args: &[String]) -> Result<Parsed, Failure> {
     Ok(Parsed::Run(options))
 }
 
-/// `-o NAME=VALUE`: options of crmsh that mean something here; the others are taken, and without
-/// effect.
+/// `-o NAME=VALUE`: an option for this command alone.
 fn set_option(options: &mut Options, word: &str) -> Result<(), Failure> {
     let (name, value) = word.split_once('=').ok_or_else(|| {
         Failure::usage(format!("-o {word}: an option is NAME=VALUE, core.wait=yes"))
     })?;
-    let on = matches!(
-        value.to_ascii_lowercase().as_str(),
-        "yes" | "true" | "on" | "1"
-    );
-    match name {
-        "core.wait" | "wait" => options.wait = on,
-        "core.force" | "force" => options.force = on,
-        "core.editor" | "editor" => options.editor = Some(value.to_owned()),
-        _ => {}
-    }
+    options.preferences.put_for_now(name, value)?;
+    options.wait |= options.preferences.is_on("core.wait");
+    options.force |= options.preferences.is_on("core.force");
     Ok(())
 }
 

@@ -3,11 +3,13 @@
 use super::Context;
 use super::agents::{AgentName, Agents};
 use super::usage::{alone, misused};
+use crate::cli::ask;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::pcs::is_it;
 use cib::Element;
 use std::fmt::Write as _;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// Verbs of the level.
 pub(super) const VERBS: [&str; 6] = ["classes", "list", "providers", "info", "meta", "validate"];
@@ -127,24 +129,25 @@ pub(crate) fn meta_data(agents: &Agents, agent: &AgentName) -> Result<String, Fa
         command.arg("meta-data");
     }
     let root = crate::paths::Paths::from_env().ocf_root();
-    let output = command
-        .env("OCF_ROOT", root)
-        .stdin(std::process::Stdio::null())
-        .output();
-    match output {
-        Ok(output) if !output.stdout.is_empty() => {
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    let until = Instant::now() + PATIENCE;
+    let failed = |why: String| Failure::new(Exit::Error, format!("{}: {why}", path.display()));
+    match ask::until(command.env("OCF_ROOT", root), until) {
+        Ok(Some(answer)) if !answer.output.is_empty() => Ok(answer.output),
+        Ok(Some(answer)) => {
+            let code = answer.code.unwrap_or(-1);
+            Err(failed(format!("it prints no meta-data (exit code {code})")))
         }
-        Ok(output) => Err(Failure::new(
-            Exit::Error,
-            format!("{} prints no meta-data ({})", path.display(), output.status),
-        )),
-        Err(error) => Err(Failure::new(
-            Exit::Error,
-            format!("{}: {error}", path.display()),
-        )),
+        Ok(None) => Err(failed(format!(
+            "it has not printed its meta-data within {} s",
+            PATIENCE.as_secs()
+        ))),
+        Err(error) => Err(failed(error.to_string())),
     }
 }
+
+/// How long an agent may take to say what it is (Pacemaker lib/common/agents.c: 30 s; people wait
+/// less gladly).
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reads meta-data. They carry a DOCTYPE, which the CIB's reader refuses, rightly for a CIB.
 ///

@@ -27,6 +27,8 @@ fn with_resources() -> Cib {
         "primitive db ocf:heartbeat:Dummy",
         "primitive free ocf:heartbeat:Dummy",
         "primitive power stonith:fence_lab params ip=1",
+        "primitive left ocf:heartbeat:Dummy",
+        "group pair left",
     ] {
         let words: Vec<String> = format!("configure {line}")
             .split(' ')
@@ -51,6 +53,11 @@ fn value(placeholder: &str) -> String {
         "TICKET:" => "ticket:",
         "NAME=VALUE" => "batch-limit=5",
         "COUNT" => "3",
+        "OPERATION" => "start",
+        "GROUP" => "pair",
+        "INTERVAL" => "33s",
+        "PROPERTY" => "stonith-enabled",
+        "RESULT" => "generic",
         "FILE" | "PATH" => "/nonexistent/file",
         "ELEMENT" => "<tag/>",
         other => other,
@@ -58,16 +65,20 @@ fn value(placeholder: &str) -> String {
     value.to_owned()
 }
 
-#[test]
-fn every_verb_names_the_right_form_for_a_wrong_one() {
-    let mut program = Program {
+fn program() -> Program<'static> {
+    Program {
         cib: with_resources(),
         call: &call,
         error: "ERROR: ",
         value: &value,
         right: &["usage: crm ", "not offered"],
         wrong: Vec::new(),
-    };
+    }
+}
+
+#[test]
+fn every_verb_names_the_right_form_for_a_wrong_one() {
+    let mut program = program();
     let tops: Vec<&str> = TOP.iter().map(|(name, _)| *name).collect();
     for (name, level) in TOP {
         program.misspelt_verb(&[name], &tops);
@@ -91,7 +102,16 @@ fn every_verb_names_the_right_form_for_a_wrong_one() {
 fn the_forms_are_what_is_taken() {
     let cib = with_resources();
     let mut wrong = Vec::new();
-    for level in [Level::Configure, Level::Node, Level::Resource, Level::Ra] {
+    for level in [
+        Level::Configure,
+        Level::Node,
+        Level::Resource,
+        Level::Ra,
+        Level::Assist,
+        Level::Maintenance,
+        Level::CibStatus,
+        Level::Site,
+    ] {
         for verb in level.verbs() {
             for form in forms(usage::form(level, verb).unwrap()) {
                 let mut words = vec![level.name().to_owned(), verb.to_owned()];
@@ -123,14 +143,7 @@ fn the_forms_are_what_is_taken() {
 /// Words that contradict each other, or the configuration.
 #[test]
 fn contradictions_change_nothing() {
-    let mut program = Program {
-        cib: with_resources(),
-        call: &call,
-        error: "ERROR: ",
-        value: &value,
-        right: &["usage: crm ", "not offered"],
-        wrong: Vec::new(),
-    };
+    let mut program = program();
     for (line, told) in [
         (
             "configure primitive web ocf:heartbeat:Dummy",
@@ -176,6 +189,15 @@ fn contradictions_change_nothing() {
         ("cluster join -c node1", "crm cluster add"),
         ("cluster init --nmae x", "is it `--name`?"),
         ("cluster start nod1", "is it `node1`?"),
+        ("assist template web web", "named twice"),
+        ("configure default-timeouts web", "not offered"),
+        ("resource scores", "crm_simulate -L -s"),
+        ("cluster geo_init", "crm site ticket"),
+        ("maintenance action web start", "Not in maintenance mode"),
+        ("script verify virtual-ip id=a id=b ip=::1", "given twice"),
+        ("site ticket grant T", "say -F"),
+        ("cibstatus op start web 0 done node9", "not a cluster node"),
+        ("options wait sometimes", "neither yes nor no"),
         (
             "corosync set totem.tokne",
             "usage: crm corosync set KEY VALUE",
@@ -185,4 +207,136 @@ fn contradictions_change_nothing() {
         program.refuses(&words, &[told.to_owned()]);
     }
     program.judge();
+}
+
+/// As a user with a directory of its own.
+fn prefer(dir: &std::path::Path, file: &mut CibFile, words: &str, typed: &str) -> Answer {
+    let mut console = Console::buffers();
+    let nobody = std::path::Path::new("/nonexistent");
+    let preferences = preferences::Preferences::in_folders(Some(dir.to_owned()), nobody);
+    let options = Options {
+        words: words
+            .split(' ')
+            .filter(|w| !w.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        preferences,
+        ..Options::default()
+    };
+    let agents = Agents::new(machine());
+    let exit = run_on(file, &mut console, options, agents, &mut typed.as_bytes());
+    let (out, err) = console.into_texts();
+    (exit, out, err)
+}
+
+#[test]
+fn options_are_kept_and_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut file = CibFile::in_memory(with_resources());
+    let mut crm = |words: &str| prefer(dir.path(), &mut file, words, "");
+    for (words, told) in [
+        ("options show", ""),
+        ("options output color-always", ""),
+        ("options check-mode relaxed", ""),
+        ("options set skill-level operator", ""),
+        ("options pager sh", ""),
+        (
+            "options colorscheme yellow,normal,blue,red,green,magenta",
+            "",
+        ),
+        ("options save", ""),
+        ("options show color.attr_name", "color.attr_name = blue\n"),
+    ] {
+        let (exit, out, err) = crm(words);
+        assert_eq!((exit, out.as_str()), (Exit::Ok, told), "{words}: {err}");
+    }
+    let kept = std::fs::read_to_string(dir.path().join("crm.conf")).unwrap();
+    assert!(
+        kept.contains("[core]\npager = sh\nskill_level = operator\n"),
+        "{kept}"
+    );
+    // Who is an operator does not configure; errors are red.
+    let (exit, _, err) = crm("configure show web");
+    assert_eq!(exit, Exit::Error);
+    let red = "\u{1b}[31;1mERROR\u{1b}[0m: configure: administrator skill level required";
+    assert!(err.starts_with(red), "{err:?}");
+    assert_eq!(crm("resource constraints web").0, Exit::Ok);
+    assert_eq!(crm("options reset").0, Exit::Ok);
+    let (_, out, err) = crm("options show");
+    assert_eq!((out.as_str(), err.as_str()), ("", ""));
+    assert_eq!(
+        crm("configure show web").1,
+        "primitive web Dummy \\\n\top monitor interval=10s\n"
+    );
+    let (_, _, err) = crm("options user hacluster");
+    assert!(err.contains("changes nothing here"), "{err}");
+}
+
+#[test]
+fn a_template_is_filled_and_applied() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut file = CibFile::in_memory(with_resources());
+    let mut crm = |words: &str, typed: &str| prefer(dir.path(), &mut file, words, typed);
+    let (exit, _, err) = crm("template new vip1 virtual-ip", "");
+    assert_eq!(exit, Exit::Ok, "{err}");
+    let (exit, _, err) = crm("template apply vip1", "");
+    assert_eq!(exit, Exit::Error);
+    assert!(
+        err.contains("vip1: Missing required parameter(s): ip"),
+        "{err}"
+    );
+    // The editor is any program.
+    let editor = dir.path().join("editor");
+    std::fs::write(
+        &editor,
+        "#!/bin/sh\nsed -i 's/^ip =$/ip = 10.0.0.5/' \"$1\"\n",
+    )
+    .unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let set = format!("options editor {}", editor.display());
+    assert_eq!(crm(&set, "").0, Exit::Ok);
+    let script = "template\nload vip1\nedit\nshow\napply\nup\ncommit\nshow vip1\n";
+    let (exit, out, err) = crm("", script);
+    assert_eq!(exit, Exit::Ok, "{err}");
+    let shown = "primitive vip1 IPaddr2 \\\n\tparams ip=10.0.0.5 \\\n\top monitor interval=10s timeout=20s\n";
+    assert!(out.ends_with(shown), "{out}");
+    for (words, told) in [
+        ("template new vip1 virtual-ip", "already exists"),
+        ("template show vip2", "is it `vip1`?"),
+        ("template new a/b virtual-ip", "cannot name a configuration"),
+        ("template new virtual-pi", "is it `virtual-ip`?"),
+    ] {
+        let (exit, _, err) = crm(words, "");
+        assert_eq!(exit, Exit::Error, "{words}");
+        assert!(err.contains(told), "{words}: {err}");
+    }
+    assert_eq!(crm("template delete vip1", "").0, Exit::Ok);
+    let (_, out, _) = crm("template list configs", "");
+    assert_eq!(out, "Configurations:\n");
+}
+
+/// Agents are asked at a commit; one that never answers is left alone, and the commit is made.
+#[test]
+fn an_agent_that_hangs_keeps_no_commit() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("usr/lib/ocf/resource.d/lab");
+    std::fs::create_dir_all(&dir).unwrap();
+    let agent = dir.join("hang");
+    std::fs::write(&agent, "#!/bin/sh\nsleep 100000\n").unwrap();
+    std::fs::set_permissions(&agent, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut file = two_nodes();
+    let mut console = Console::buffers();
+    let line = "configure primitive a ocf:lab:hang op monitor interval=10s";
+    let options = Options {
+        words: line.split(' ').map(str::to_owned).collect(),
+        ..Options::default()
+    };
+    let agents = Agents::new(crate::paths::Paths::below(root.path().to_owned()));
+    let exit = run_on(&mut file, &mut console, options, agents, &mut "".as_bytes());
+    let (_, err) = console.into_texts();
+    assert_eq!(exit, Exit::Ok, "{err}");
+    let config = cib::config::Config::new(file.cib());
+    assert!(config.resource("a").is_some(), "{err}");
 }

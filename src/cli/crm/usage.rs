@@ -19,6 +19,13 @@ pub(super) fn form(level: Level, verb: &str) -> Option<&'static str> {
         Level::Cluster => CLUSTER,
         Level::Corosync => COROSYNC,
         Level::History => HISTORY,
+        Level::Options => OPTIONS,
+        Level::Site => SITE,
+        Level::Maintenance => MAINTENANCE,
+        Level::Template => TEMPLATE,
+        Level::Assist => ASSIST,
+        Level::CibStatus => CIBSTATUS,
+        Level::Script => SCRIPT,
     };
     let found = table.iter().find(|(name, _)| *name == verb);
     found.map(|(_, form)| *form)
@@ -159,6 +166,12 @@ const CONFIGURE: &[(&str, &str)] = &[
     ("simulate", "[scores]"),
     ("ptest", "[scores]"),
     ("validate-all", "RESOURCE"),
+    (
+        "modgroup",
+        "GROUP add RESOURCE [after|before OTHER] | GROUP remove RESOURCE",
+    ),
+    ("monitor", "RESOURCE[:ROLE] INTERVAL[:TIMEOUT]"),
+    ("get_property", "PROPERTY …"),
 ];
 
 const NODE: &[(&str, &str)] = &[
@@ -301,4 +314,74 @@ const HISTORY: &[(&str, &str)] = &[
     ("timeframe", "[FROM [TO]]"),
     ("latest", ""),
     ("refresh", ""),
+];
+
+const OPTIONS: &[(&str, &str)] = &[
+    ("show", "[all | OPTION]"),
+    ("list", "[all | OPTION]"),
+    ("set", "OPTION VALUE"),
+    ("save", ""),
+    ("reset", ""),
+    ("editor", "PROGRAM"),
+    ("pager", "PROGRAM"),
+    ("user", "USER"),
+    ("skill-level", "operator|administrator|expert"),
+    ("output", "plain|color|color-always|uppercase"),
+    ("colorscheme", "COLOURS"),
+    ("check-frequency", "always|on-verify|never"),
+    ("check-mode", "strict|relaxed"),
+    ("sort-elements", "yes|no"),
+    ("wait", "yes|no"),
+    ("add-quotes", "yes|no"),
+    ("manage-children", "ask|always|never"),
+];
+
+const SITE: &[(&str, &str)] = &[(
+    "ticket",
+    "grant|revoke|delete|standby|activate|show|time TICKET",
+)];
+
+const MAINTENANCE: &[(&str, &str)] = &[
+    ("on", "[OBJECT]"),
+    ("off", "[OBJECT]"),
+    (
+        "action",
+        "RESOURCE monitor|start|stop|promote|demote|validate-all",
+    ),
+];
+
+const TEMPLATE: &[(&str, &str)] = &[
+    ("list", "[templates | configs]"),
+    ("new", "[CONFIG] TEMPLATE [params NAME=VALUE …]"),
+    ("load", "[CONFIG]"),
+    ("edit", "[CONFIG]"),
+    ("show", "[CONFIG]"),
+    ("apply", "[update | replace] [CONFIG]"),
+    ("delete", "CONFIG [force]"),
+];
+
+const ASSIST: &[(&str, &str)] = &[
+    ("template", "RESOURCE OTHER …"),
+    ("weak-bond", "RESOURCE OTHER …"),
+];
+
+const CIBSTATUS: &[(&str, &str)] = &[
+    ("load", "live | shadow:SHADOW | FILE"),
+    ("save", "[shadow:SHADOW | FILE]"),
+    ("show", "[changed]"),
+    ("origin", ""),
+    ("node", "NODE online|offline|unclean"),
+    ("op", "OPERATION[:SECONDS] RESOURCE RESULT [STATUS] [NODE]"),
+    ("quorum", "true|false"),
+    ("ticket", "TICKET grant|revoke|standby|activate"),
+    ("run", "[scores] [utilization]"),
+    ("simulate", "[scores] [utilization]"),
+];
+
+const SCRIPT: &[(&str, &str)] = &[
+    ("list", "[all] [names]"),
+    ("show", "SCRIPT"),
+    ("verify", "SCRIPT [NAME=VALUE …]"),
+    ("run", "SCRIPT [NAME=VALUE …]"),
+    ("json", "REQUEST"),
 ];

@@ -4,12 +4,10 @@
 use super::Context;
 use super::agents::Agents;
 use super::usage::misused;
+use crate::cli::ask::{self, Answer};
 use crate::cli::exit::Failure;
-use crate::paths::Paths;
 use cib::config::{Config, Resource};
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What the agents of these primitives have against their parameters. They are all asked at the same
@@ -91,60 +89,20 @@ fn ask(
     let Some(path) = agents.file(&agent).filter(|_| agent.class == "ocf") else {
         return Ok(None);
     };
-    let mut command = Command::new(path);
-    command
-        .arg("validate-all")
-        .env("OCF_ROOT", Paths::from_env().ocf_root())
-        .env("OCF_RA_VERSION_MAJOR", "1")
-        .env("OCF_RA_VERSION_MINOR", "1")
-        .env("OCF_CHECK_LEVEL", "0")
-        .env("OCF_RESOURCE_INSTANCE", id)
-        .env("OCF_RESOURCE_TYPE", &agent.kind)
-        .env(
-            "OCF_RESOURCE_PROVIDER",
-            agent.provider.as_deref().unwrap_or_default(),
-        )
-        .env("OCF_RESKEY_crm_feature_set", cib::document::FEATURE_SET)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    for (name, value) in parameters {
-        command.env(format!("OCF_RESKEY_{name}"), value);
-    }
-    let Ok(mut child) = command.spawn() else {
+    let parameters = parameters.iter().map(|(name, value)| (*name, *value));
+    let mut command = agent.call(&path, "validate-all", id, parameters);
+    let Ok(Some(Answer { code, errors, .. })) = ask::until(&mut command, until) else {
         return Ok(None);
-    };
-    // What it says is read beside waiting for it, so that a full pipe holds nobody up.
-    let said = child.stderr.take().map(|stream| {
-        std::thread::spawn(move || {
-            let mut text = Vec::new();
-            let _ = stream.take(SAID_BYTES_MAX).read_to_end(&mut text);
-            String::from_utf8_lossy(&text).into_owned()
-        })
-    });
-    let code = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status.code(),
-            Ok(None) if Instant::now() < until => std::thread::sleep(PAUSE),
-            _ => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Ok(None);
-            }
-        }
     };
     // 3: the agent has no such action.
     if matches!(code, Some(0 | 3) | None) {
         return Ok(None);
     }
-    let said = said
-        .and_then(|thread| thread.join().ok())
-        .unwrap_or_default();
-    let reason = said
+    let reason = errors
         .lines()
         .rev()
         .find_map(|l| l.strip_prefix("ocf-exit-reason:"));
-    let last = said.lines().rev().find(|l| !l.trim().is_empty());
+    let last = errors.lines().rev().find(|l| !l.trim().is_empty());
     let code = crate::view::ocf_code(code.unwrap_or(1));
     Ok(Some(match reason.or(last) {
         Some(text) => format!("the agent here says: {} ({code})", text.trim()),
@@ -154,7 +112,3 @@ fn ask(
 
 /// How long agents may think, all together.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Pause between two looks at it.
-const PAUSE: Duration = Duration::from_millis(5);
-/// Most of what an agent says that is listened to, in bytes.
-const SAID_BYTES_MAX: u64 = 64 * 1024;

@@ -1,18 +1,22 @@
 //! Agents of this machine: which there are, what they say of themselves, asking one.
 
 use super::{configured, named};
+use crate::cli::ask::{self, Answer};
 use crate::cli::backend::{self, Backend};
 use crate::cli::console::Console;
-use crate::cli::crm::agents::{AgentName, Agents};
+use crate::cli::crm::agents::{self, AgentName, Agents};
 use crate::cli::crm::ra;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::getopt::Found;
 use crate::paths::Paths;
 use crate::view::{self, xml::with_text};
-use cib::Element;
 use cib::config::Config;
+use cib::{Cib, Element};
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long an agent may take that is asked directly, when nothing is said.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Commands that need no cluster.
 pub(super) const COMMANDS: [&str; 5] = [
@@ -65,10 +69,17 @@ pub(super) fn run(console: &mut Console, found: &Found, command: &str) -> Result
             };
             let names = agents.list(class, provider);
             if names.is_empty() {
-                return Err(Failure::no_such(format!(
-                    "No agents found for standard={class}, provider={}",
-                    provider.unwrap_or("*")
-                )));
+                let of = provider.map(|p| format!(" and provider '{p}'"));
+                return Err(Failure {
+                    cure: Some("Error performing operation: Error occurred".to_owned()),
+                    ..Failure::new(
+                        Exit::Error,
+                        format!(
+                            "No agents found for standard '{class}'{}",
+                            of.unwrap_or_default()
+                        ),
+                    )
+                });
             }
             let mut element = Element::new("agents").with("standard", class);
             if let Some(provider) = provider {
@@ -104,16 +115,24 @@ fn told(
     Ok(())
 }
 
-/// `--validate` and `--force-check`: an agent is asked here and now, beside the cluster.
+/// Commands that have an agent act here and now, beside the cluster, and the agent's own word.
+const ACTIONS: [(&str, &str); 6] = [
+    ("validate", "validate-all"),
+    ("force-check", "monitor"),
+    ("force-start", "start"),
+    ("force-stop", "stop"),
+    ("force-promote", "promote"),
+    ("force-demote", "demote"),
+];
+
+/// `--validate`, `--force-check` and the like: an agent acts here and now, beside the cluster.
 pub(super) fn on_resource(
     backend: &mut dyn Backend,
     console: &mut Console,
     found: &Found,
 ) -> Result<(), Failure> {
-    let (action, command) = match found.has("validate") {
-        true => ("validate-all", "validate"),
-        false => ("monitor", "force-check"),
-    };
+    let given = ACTIONS.iter().find(|(command, _)| found.has(command));
+    let (command, action) = *given.unwrap_or(&ACTIONS[0]);
     let agents = Agents::new(Paths::from_env());
     let mut parameters = BTreeMap::new();
     for option in found.values("option") {
@@ -127,6 +146,9 @@ pub(super) fn on_resource(
             let cib = backend::cib(backend, false)?;
             let config = Config::new(&cib);
             let resource = configured(&config, named(found)?)?;
+            if !["validate", "force-check"].contains(&command) {
+                safe(backend, &cib, resource.id, command, found.has("force"))?;
+            }
             let agent = config.agent(&resource).ok_or_else(|| {
                 Failure::usage(format!("{} has no agent of its own", resource.id))
             })?;
@@ -144,7 +166,12 @@ pub(super) fn on_resource(
         }
         None => (None, agents.resolve(&named_agent(found)?)?),
     };
-    let answer = ask(&agents, &agent, action, id.as_deref(), &parameters)?;
+    let patience = match found.value("timeout") {
+        Some(text) => Duration::from_millis(cib::value::parse_interval_ms(text)?),
+        None => PATIENCE,
+    };
+    let asked = (action, Instant::now() + patience);
+    let answer = ask(&agents, &agent, asked, id.as_deref(), &parameters)?;
     tell(
         console,
         command,
@@ -153,12 +180,61 @@ pub(super) fn on_resource(
         &parameters,
         &answer,
     );
-    match answer.rc {
+    match rc(&answer) {
         0 => Ok(()),
         rc => Err(Failure {
             exit: exit_of(rc),
             text: String::new(),
             cure: None,
+        }),
+    }
+}
+
+/// Refuses what would do harm: the cluster knows nothing of what is started beside it.
+fn safe(
+    backend: &mut dyn Backend,
+    cib: &Cib,
+    id: &str,
+    command: &str,
+    force: bool,
+) -> Result<(), Failure> {
+    let config = Config::new(cib);
+    let resource = configured(&config, id)?;
+    let agent = config.agent(&resource);
+    let native = agent.is_some_and(|a| {
+        a.provider == Some(agents::NATIVE_PROVIDER) && agents::NATIVE_AGENTS.contains(&a.kind)
+    });
+    if native {
+        return Err(Failure {
+            cure: Some(format!(
+                "`mainstay vip` shows it, `mainstay why {id}` says why it is where it is"
+            )),
+            ..Failure::new(
+                Exit::Unimplemented,
+                format!(
+                    "--{command}: {id} is served by the daemon, which alone may have the kernel answer for it"
+                ),
+            )
+        });
+    }
+    if command != "force-start" || force {
+        return Ok(());
+    }
+    let status = backend::status(backend)?;
+    let found = view::find_resource(&status.resources, id);
+    let places = found.map(|r| r.nodes.join(" ")).unwrap_or_default();
+    match places.is_empty() {
+        true => Ok(()),
+        false => Err(Failure {
+            cure: Some(
+                "Try setting target-role=Stopped first or specifying the force option".to_owned(),
+            ),
+            ..Failure::new(
+                Exit::Unsafe,
+                format!(
+                    "It is not safe to start {id} here: the cluster claims it is already active on {places}"
+                ),
+            )
         }),
     }
 }
@@ -177,16 +253,10 @@ fn named_agent(found: &Found) -> Result<String, Failure> {
     })
 }
 
-struct Answer {
-    rc: i32,
-    output: String,
-    errors: String,
-}
-
 fn ask(
     agents: &Agents,
     agent: &AgentName,
-    action: &str,
+    (action, until): (&str, Instant),
     id: Option<&str>,
     parameters: &BTreeMap<String, String>,
 ) -> Result<Answer, Failure> {
@@ -202,33 +272,24 @@ fn ask(
             "{spec} is not installed on this node as a file; the daemon may serve it itself"
         )));
     };
-    let root = Paths::from_env().ocf_root();
-    let mut command = Command::new(&path);
-    command
-        .arg(action)
-        .env("OCF_ROOT", root)
-        .env("OCF_RA_VERSION_MAJOR", "1")
-        .env("OCF_RA_VERSION_MINOR", "1")
-        .env("OCF_CHECK_LEVEL", "0")
-        .env("OCF_RESOURCE_INSTANCE", id.unwrap_or("test"))
-        .env("OCF_RESOURCE_TYPE", &agent.kind)
-        .env(
-            "OCF_RESOURCE_PROVIDER",
-            agent.provider.as_deref().unwrap_or_default(),
-        )
-        .env("OCF_RESKEY_crm_feature_set", cib::document::FEATURE_SET)
-        .stdin(Stdio::null());
-    for (name, value) in parameters {
-        command.env(format!("OCF_RESKEY_{name}"), value);
+    let parameters = parameters
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut command = agent.call(&path, action, id.unwrap_or("test"), parameters);
+    match ask::until(&mut command, until) {
+        Ok(Some(answer)) => Ok(answer),
+        Ok(None) => Err(Failure {
+            cure: Some("-T TIME gives it longer".to_owned()),
+            ..Failure::new(
+                Exit::Timeout,
+                format!("{spec}: {action} was not done in time, and was ended"),
+            )
+        }),
+        Err(e) => Err(Failure::new(
+            Exit::Error,
+            format!("{}: {e}", path.display()),
+        )),
     }
-    let output = command.output();
-    let output =
-        output.map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", path.display())))?;
-    Ok(Answer {
-        rc: output.status.code().unwrap_or(1),
-        output: String::from_utf8_lossy(&output.stdout).into_owned(),
-        errors: String::from_utf8_lossy(&output.stderr).into_owned(),
-    })
 }
 
 fn tell(
@@ -239,22 +300,22 @@ fn tell(
     parameters: &BTreeMap<String, String>,
     answer: &Answer,
 ) {
-    let words = view::ocf_code(answer.rc);
+    let words = view::ocf_code(rc(answer));
     let of = id.map(|id| format!(" for {id}")).unwrap_or_default();
     console.line(&format!(
         "Operation {command}{of} ({}) returned: '{words}' ({})",
         agent.spec(),
-        answer.rc
+        rc(answer)
     ));
     for (stream, text) in [("stdout", &answer.output), ("stderr", &answer.errors)] {
         for line in text.lines() {
             console.line(&format!(" >  {stream}: {line}"));
         }
     }
-    let action = if command == "validate" {
-        "validate"
-    } else {
-        "monitor"
+    let named = ACTIONS.iter().find(|(name, _)| *name == command);
+    let action = match named.map(|(_, action)| *action) {
+        None | Some("validate-all") => "validate",
+        Some(action) => action,
     };
     let mut element = Element::new("resource-agent-action").with("action", action);
     if let Some(id) = id {
@@ -271,13 +332,13 @@ fn tell(
         overrides.children.push(one.with("value", value));
     }
     let status = Element::new("agent-status")
-        .with("code", &answer.rc.to_string())
+        .with("code", &rc(answer).to_string())
         .with("message", words)
         .with("execution_code", "0")
         .with("execution_message", "complete");
     element = element.child(overrides).child(status);
     if !answer.output.is_empty() || !answer.errors.is_empty() {
-        let mut output = Element::new("command").with("code", &answer.rc.to_string());
+        let mut output = Element::new("command").with("code", &rc(answer).to_string());
         for (source, text) in [("stdout", &answer.output), ("stderr", &answer.errors)] {
             if !text.is_empty() {
                 output
@@ -288,6 +349,11 @@ fn tell(
         element = element.child(output);
     }
     console.element(element);
+}
+
+/// The agent's exit code; one that a signal ended has failed.
+fn rc(answer: &Answer) -> i32 {
+    answer.code.unwrap_or(1)
 }
 
 /// The exit code that says what an agent's says.

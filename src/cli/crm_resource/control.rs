@@ -28,16 +28,14 @@ pub(super) fn cleanup(
     {
         return Err(Failure::no_such(format!("Node '{node}' not found")));
     }
-    if let (Some(operation), Some(resource), Some(node)) =
-        (found.value("operation"), resource, found.value("node"))
-    {
-        let interval = found.value("interval").unwrap_or("0");
-        let interval_ms = cib::value::parse_interval_ms(interval)?;
-        let name = format!("fail-count-{resource}#{operation}_{interval_ms}");
-        return crate::cli::attributes::set(backend, node, &name, None);
+    if let Some(operation) = found.value("operation") {
+        let resource =
+            resource.ok_or_else(|| Failure::usage("-n needs a resource: say which with -r"))?;
+        let of = (operation, found.value("interval").unwrap_or("0"));
+        return forget_operation(backend, console, resource, found.value("node"), of);
     }
-    if found.has("operation") {
-        return Err(Failure::usage("-n needs a resource (-r) and a node (-N)"));
+    if found.has("interval") {
+        return Err(Failure::usage("-I needs an operation: say which with -n"));
     }
     let request = Request::Cleanup {
         resource: resource.map(str::to_owned),
@@ -45,6 +43,33 @@ pub(super) fn cleanup(
     };
     let text = ask_done(backend, &request)?;
     console.line(&text);
+    Ok(())
+}
+
+/// Forgets the failures of one operation, with its interval, on a node or on all.
+///
+/// # Errors
+/// The interval is none; as [`backend::status`].
+pub(in crate::cli) fn forget_operation(
+    backend: &mut dyn Backend,
+    console: &mut Console,
+    resource: &str,
+    node: Option<&str>,
+    (operation, interval): (&str, &str),
+) -> Result<(), Failure> {
+    let interval_ms = cib::value::parse_interval_ms(interval)?;
+    let key = format!("{operation}_{interval_ms}");
+    let status = backend::status(backend)?;
+    let base = |id: &str| id.split(':').next().unwrap_or_default().to_owned();
+    let counted = status.failcounts.iter().filter(|f| {
+        let same = f.resource == resource || base(&f.resource) == resource;
+        same && f.operation == key && node.is_none_or(|n| n == f.node)
+    });
+    for count in counted {
+        let name = format!("fail-count-{}#{key}", count.resource);
+        crate::cli::attributes::set(backend, &count.node, &name, None)?;
+        console.line(&format!("Cleaned up {} on {}", count.resource, count.node));
+    }
     Ok(())
 }
 

@@ -5,7 +5,9 @@ use crate::cli::backend::{self, Backend};
 use crate::cli::console::Console;
 use crate::cli::exit::Failure;
 use crate::cli::getopt::Found;
-use crate::view::{self, Status, text, xml};
+use crate::view::list::{self, Look};
+use crate::view::printer::{Form, Printer};
+use crate::view::{self, text, xml};
 use cib::Element;
 use cib::config::Config;
 use scheduler::ResourceStatus;
@@ -15,6 +17,7 @@ pub(super) fn status(backend: &mut dyn Backend, console: &mut Console) -> Result
     let status = backend::status(backend)?;
     let options = text::Options {
         inactive: true,
+        placeless: true,
         ..text::Options::default()
     };
     console.print(&text::resource_list(&status, options));
@@ -83,17 +86,14 @@ pub(super) fn xml(
     let shown = view::find_resource(&status.resources, id);
     let text = cib::xml::format(element);
     if let Some(resource) = shown {
-        let single = Status {
-            resources: vec![resource.clone()],
-            ..status.clone()
+        // Without headings, and of collectives what is active.
+        let mut out = Printer::new(Form::Plain, Element::default());
+        let look = Look {
+            inactive: false,
+            ..Look::all(&status.nodes, true)
         };
-        let options = text::Options {
-            inactive: true,
-            ..text::Options::default()
-        };
-        for line in text::resource_list(&single, options).lines().skip(1) {
-            console.line(line.strip_prefix("  * ").unwrap_or(line));
-        }
+        list::show(&mut out, resource, look);
+        console.print(&out.take());
         let config = Element::new("resource_config").child(xml::element(resource, &status));
         console.element(config.child(xml::with_text("xml", &text)));
     }
@@ -184,7 +184,7 @@ fn operation(
     let status = view::exec_status(i32::try_from(number(op, "op-status")).unwrap_or(0));
     let (agent, head) = match resource {
         Some(resource) => {
-            let head = text::line(resource, None, false);
+            let head = list::line(resource, list::shown_name(resource), &None, true);
             (resource.agent.clone(), head)
         }
         None => (String::new(), format!("{id}:")),

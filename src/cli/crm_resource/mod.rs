@@ -3,7 +3,7 @@
 mod agents;
 mod attributes;
 mod constraints;
-mod control;
+pub(super) mod control;
 mod lists;
 mod moves;
 #[cfg(test)]
@@ -106,7 +106,7 @@ fn known_node(cib: &Cib, node: &str) -> Result<(), Failure> {
 }
 
 /// Commands that the cluster, or a CIB in its place, is asked for.
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 30] = [
     "list",
     "list-raw",
     "list-operations",
@@ -133,6 +133,10 @@ const COMMANDS: [&str; 26] = [
     "fail",
     "validate",
     "force-check",
+    "force-start",
+    "force-stop",
+    "force-promote",
+    "force-demote",
 ];
 
 /// crm_resource(8).
@@ -172,6 +176,10 @@ pub(super) const OPTIONS: &[Opt] = &[
     flag('\0', "wait"),
     flag('\0', "digests"),
     with_optional('\0', "force-check"),
+    flag('\0', "force-start"),
+    flag('\0', "force-stop"),
+    flag('\0', "force-promote"),
+    flag('\0', "force-demote"),
     with_value('N', "node"),
     with_value('H', "node"),
     flag('\0', "recursive"),
@@ -195,8 +203,9 @@ pub(super) const OPTIONS: &[Opt] = &[
     flag('$', "version"),
     flag('?', "help"),
     flag('h', "help-usage"),
+    flag('\0', "text-fancy"),
     with_value('\0', "output-as"),
     with_value('\0', "output-to"),
 ];
 
-const USAGE: &str = "usage: crm_resource -L | -l | -O | -W|-q|-a|-Y -r ID | -g|-d NAME -r ID [-m|-z] | -p NAME -v VALUE -r ID [-m|-z] | -M|-B|-U -r ID [-N NODE] | -C|-R [-r ID] [-N NODE] | --restart -r ID | -F -r ID -N NODE | --wait [-T TIME] | --list-agents CLASS[:PROVIDER] | --show-metadata CLASS:[PROVIDER:]TYPE";
+const USAGE: &str = "usage: crm_resource -L | -l | -O | -W|-q|-a|-Y -r ID | -g|-d NAME -r ID [-m|-z] | -p NAME -v VALUE -r ID [-m|-z] | -M|-B|-U -r ID [-N NODE] | -C|-R [-r ID] [-N NODE] | --restart -r ID | -F -r ID -N NODE | --wait [-T TIME] | --force-check|--force-start|--force-stop|--force-promote|--force-demote -r ID | --list-agents CLASS[:PROVIDER] | --show-metadata CLASS:[PROVIDER:]TYPE";

@@ -5,7 +5,7 @@ use crate::cli::backend::{self, Backend};
 use crate::cli::console::Console;
 use crate::cli::exit::Failure;
 use crate::cli::getopt::Found;
-use crate::view;
+use crate::view::{self, xml::flag};
 use cib::Element;
 use scheduler::ResourceStatus;
 
@@ -76,10 +76,6 @@ pub(super) fn run(
     }
     console.element(reason.child(list));
     Ok(())
-}
-
-const fn flag(value: bool) -> &'static str {
-    if value { "true" } else { "false" }
 }
 
 fn nodes(resource: &ResourceStatus) -> Vec<String> {

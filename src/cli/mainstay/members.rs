@@ -311,7 +311,7 @@ fn address_of(host: &str, paths: &Paths) -> Result<SocketAddr, Failure> {
     }
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !name.contains(':') => (name, port.parse().ok()),
-        _ => (host, Some(PORT_DEFAULT)),
+        _ => (host, Some(crate::conf::PORT_DEFAULT)),
     };
     let hosts = Hosts::load(&paths.root().join("etc/hosts"));
     let address = hosts.address(name);
@@ -334,8 +334,6 @@ fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
         .map_err(|e| Failure::new(Exit::CantCreat, format!("{}: {e}", file.display())))
 }
 
-/// TCP port of nodes whose configuration names none.
-const PORT_DEFAULT: u16 = 5405;
 /// A token's text and some white space, in bytes.
 const TOKEN_BYTES_MAX: u64 = 256;
 /// How long `key rotate` waits before it leaves the rotation to itself.

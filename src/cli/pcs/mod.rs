@@ -143,7 +143,7 @@ pub(super) const ROOT: Level = Level {
         level::refused("client", "there is no pcsd to log in to"),
         level::refused(
             "booth",
-            "there are no tickets between sites in this version",
+            "tickets are granted and revoked with `crm_ticket`; booth itself is not offered",
         ),
         level::refused(
             "qdevice",

@@ -3,7 +3,6 @@
 use super::Context;
 use super::flags::Format;
 use super::level::{Level, misused, refused, verb};
-use crate::cli::backend;
 use crate::cli::corosync_quorumtool;
 use crate::cli::exit::{Exit, Failure};
 use std::fmt::Write as _;
@@ -30,71 +29,14 @@ pub(super) const LEVEL: Level = Level {
     ],
 };
 
-/// As corosync-quorumtool words it.
+/// What `corosync-quorumtool -p` prints and an empty line, as pcs 0.11; without quorum it is no
+/// failure.
 pub(super) fn status(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     if !words.is_empty() {
         return Err(misused());
     }
-    let status = backend::status(cx.backend)?;
-    let (expected, present, needed) = status.votes;
-    let members: Vec<_> = status
-        .nodes
-        .iter()
-        .filter(|n| n.online || n.pending)
-        .collect();
-    let local = status.nodes.iter().find(|n| n.name == status.local_node);
-    let yes = |b: bool| if b { "Yes" } else { "No" };
-    let mut text = String::from("Quorum information\n------------------\n");
-    let _ = writeln!(
-        text,
-        "Date:             {}",
-        crate::view::asctime(status.now)
-    );
-    let _ = writeln!(text, "Quorum provider:  corosync_votequorum");
-    let _ = writeln!(text, "Nodes:            {}", members.len());
-    let id = local.map_or("?", |n| n.id.as_str());
-    let _ = writeln!(text, "Node ID:          {id}");
-    let first = members
-        .iter()
-        .filter_map(|n| n.id.parse::<u32>().ok())
-        .min();
-    let _ = writeln!(
-        text,
-        "Ring ID:          {}.{:x}",
-        first.unwrap_or(0),
-        status.view_no
-    );
-    let _ = writeln!(text, "Quorate:          {}", yes(status.quorate));
-    text.push_str("\nVotequorum information\n----------------------\n");
-    let _ = writeln!(text, "Expected votes:   {expected}");
-    let _ = writeln!(text, "Highest expected: {expected}");
-    let _ = writeln!(text, "Total votes:      {present}");
-    let blocked = if status.quorate {
-        ""
-    } else {
-        " Activity blocked"
-    };
-    let _ = writeln!(text, "Quorum:           {needed} {blocked}");
-    let _ = writeln!(
-        text,
-        "Flags:            {}",
-        if status.quorate { "Quorate " } else { "" }
-    );
-    text.push_str("\nMembership information\n----------------------\n");
-    text.push_str("    Nodeid      Votes    Qdevice Name\n");
-    for node in members {
-        let local = if node.name == status.local_node {
-            " (local)"
-        } else {
-            ""
-        };
-        let _ = writeln!(
-            text,
-            "{:>10}          1         NR {}{local}",
-            node.id, node.name
-        );
-    }
-    cx.console.print(&text);
+    let text = corosync_quorumtool::parsable_status(cx.backend)?;
+    cx.console.line(&text);
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 use super::Context;
 use super::level::{Level, misused, refused, verb};
 use super::resource;
-use crate::cli::backend;
 use crate::cli::exit::Failure;
+use crate::cli::{backend, corosync_quorumtool};
 use crate::view::{self, Status};
 use cib::config::Config;
 use std::fmt::Write as _;
@@ -39,7 +39,7 @@ pub(super) const LEVEL: Level = Level {
         verb("wait", "[SECONDS]", &[], wait),
         refused(
             "booth",
-            "there are no tickets between sites in this version",
+            "tickets are granted and revoked with `crm_ticket`; booth itself is not offered",
         ),
         refused(
             "qdevice",
@@ -137,29 +137,12 @@ pub(super) fn cluster(cx: &mut Context<'_>, words: &[String]) -> Result<(), Fail
     Ok(())
 }
 
-/// The membership, a line for each node.
+/// The membership, a line for each node: what `corosync-quorumtool -l` prints.
 fn corosync(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     if !words.is_empty() {
         return Err(misused());
     }
-    let status = backend::status(cx.backend)?;
-    let mut text = String::from(
-        "\nMembership information\n----------------------\n    Nodeid      Votes Name\n",
-    );
-    let mut nodes: Vec<_> = status
-        .nodes
-        .iter()
-        .filter(|n| n.online || n.pending)
-        .collect();
-    nodes.sort_by_key(|n| n.id.parse::<u32>().unwrap_or(u32::MAX));
-    for node in nodes {
-        let local = if node.name == status.local_node {
-            " (local)"
-        } else {
-            ""
-        };
-        let _ = writeln!(text, "{:>10}          1 {}{local}", node.id, node.name);
-    }
+    let text = corosync_quorumtool::list(cx.backend)?;
     cx.console.print(&text);
     Ok(())
 }

@@ -4,7 +4,8 @@ use super::level::Act;
 use super::*;
 use crate::cli::backend::CibFile;
 use crate::cli::cases::{self, Answer, machine, two_nodes};
-use crate::cli::forms::Program;
+use crate::cli::forms::{self, Program};
+use crate::cli::getopt::{Opt, Value};
 use cib::Cib;
 use proptest::prelude::*;
 
@@ -208,6 +209,82 @@ fn every_verb_names_the_right_form_for_a_wrong_one() {
     }
     check(&mut program, &ROOT, &[]);
     program.judge();
+}
+
+/// Every option with every verb: one that the verb does not know, one with two letters swapped,
+/// values that are missing, surplus or none.
+#[test]
+fn every_verb_names_the_option_that_it_cannot_take() {
+    let none = |_: &str| String::new();
+    let mut program = Program {
+        cib: two_nodes().cib().clone(),
+        call: &call,
+        error: "Error: ",
+        value: &none,
+        right: &[],
+        wrong: Vec::new(),
+    };
+    fn check(program: &mut Program<'_>, level: &'static Level, above: &[&'static str]) {
+        for verb in level.verbs {
+            let path = [above, &[verb.name]].concat();
+            match verb.act {
+                Act::Below(inner) => check(program, inner, &path),
+                Act::Run(_) => wrong_options(program, &path, verb.flags),
+                Act::As(_) | Act::Refused(_) => {}
+            }
+        }
+    }
+    check(&mut program, &ROOT, &[]);
+    program.judge();
+}
+
+fn wrong_options(program: &mut Program<'_>, path: &[&str], known: &[&str]) {
+    let with = |option: String| -> Vec<String> {
+        let words = path.iter().map(|w| (*w).to_owned());
+        words.chain([option]).collect()
+    };
+    let own = |opt: &Opt| known.contains(&opt.long);
+    for opt in &flags::OPTIONS {
+        let name = opt.long;
+        let shown = if name == "file" {
+            "-f".to_owned()
+        } else {
+            format!("--{name}")
+        };
+        let given = match (name, opt.value) {
+            ("file", _) => "-fx".to_owned(),
+            (_, Value::Needed) => format!("{shown}=x"),
+            _ => shown.clone(),
+        };
+        if !own(opt) && !["help", "version", "debug"].contains(&name) {
+            let told = format!("Specified option '{shown}' is not supported in this command");
+            program.refuses(&with(given), &[told]);
+        }
+        if !own(opt) || name == "file" {
+            continue;
+        }
+        let swapped = forms::misspelt(name);
+        if flags::OPTIONS.iter().all(|o| o.long != swapped) {
+            program.refuses(&with(format!("--{swapped}")), &[format!("is it {shown}?")]);
+        }
+        match opt.value {
+            Value::None => {
+                let told = format!("option {shown} must not have an argument");
+                program.refuses(&with(format!("{shown}=1")), &[told]);
+            }
+            Value::Needed => {
+                let told = format!("option {shown} requires an argument");
+                program.refuses(&with(shown), &[told]);
+            }
+            Value::Optional => {
+                program.refuses(&with(format!("{shown}=soon")), &["soon".to_owned()]);
+            }
+        }
+        if name == "output-format" {
+            let told = "Supported values are: cmd, json, text".to_owned();
+            program.refuses(&with("--output-format=yaml".to_owned()), &[told]);
+        }
+    }
 }
 
 /// Two nodes and two resources.

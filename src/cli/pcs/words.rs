@@ -2,12 +2,13 @@
 
 use crate::cli::exit::Failure;
 
-/// The known word that is closest to a misspelt one, when one is close.
+/// The known word that is closest to a misspelt one, when one is close: by letters to insert, delete,
+/// replace or swap with their neighbour.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = word.to_lowercase();
     let rated = known
         .into_iter()
-        .map(|name| (distance(&folded, &name.to_lowercase()), name));
+        .map(|name| (strsim::osa_distance(&folded, &name.to_lowercase()), name));
     let (distance, name) = rated.min()?;
     // A third of the letters may be wrong, two of a short word.
     let allowed = (word.chars().count() / 3).max(2);
@@ -20,25 +21,6 @@ pub(in crate::cli) fn is_it<'a>(word: &str, known: impl IntoIterator<Item = &'a 
         Some(near) => format!(": is it `{near}`?"),
         None => String::new(),
     }
-}
-
-/// Letters to insert, delete, replace or swap with their neighbour.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let change = usize::from(a[i - 1] != b[j - 1]);
-            row[j] = (last[j - 1] + change).min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(before[j - 2] + 1);
-            }
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }
 
 /// `name=value` of a word.

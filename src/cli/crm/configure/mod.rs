@@ -6,6 +6,7 @@ mod merge;
 mod options;
 mod others;
 mod parse;
+mod parts;
 mod redefine;
 mod rename;
 mod resources;
@@ -89,6 +90,8 @@ fn apply(cib: &mut Cib, verb: &str, words: &[String], agents: &Agents) -> Result
         "rsc_defaults" => options::defaults(cib, words, true).map(Remarks::warnings),
         "op_defaults" => options::defaults(cib, words, false).map(Remarks::warnings),
         "node" => options::node(cib, words).map(|()| Remarks::default()),
+        "modgroup" => parts::modgroup(cib, words).map(|()| Remarks::default()),
+        "monitor" => parts::monitor(cib, words).map(|()| Remarks::default()),
         "xml" => options::xml(cib, words).map(|()| Remarks::default()),
         "delete" => delete(cib, words),
         "erase" => {
@@ -178,7 +181,7 @@ const OWN_PROPERTIES: [&str; 4] = [
 ];
 
 /// Commands of the level that change the configuration.
-pub(crate) const EDITS: [&str; 23] = [
+pub(crate) const EDITS: [&str; 25] = [
     "primitive",
     "rsc_template",
     "group",
@@ -202,4 +205,6 @@ pub(crate) const EDITS: [&str; 23] = [
     "alert",
     "rename",
     "erase",
+    "modgroup",
+    "monitor",
 ];

@@ -117,7 +117,7 @@ fn operation(resource: &str, op: &view::OperationResult) -> String {
         "{} of {resource}{every}: {} ({} ms)",
         op.task,
         view::ocf_code(op.rc),
-        op.exec_time_ms
+        op.exec_time_ms.unwrap_or(0)
     )
 }
 
@@ -131,7 +131,7 @@ mod tests {
             task: task.to_owned(),
             rc,
             last_rc_change: Some(at),
-            exec_time_ms: 12,
+            exec_time_ms: Some(12),
             ..OperationResult::default()
         };
         Status {

@@ -3,6 +3,7 @@
 use super::{Shell, pick, split};
 use crate::cli::backend::{self, Backend};
 use crate::cli::crm::configure;
+use crate::cli::crm::editor::write_private;
 use crate::cli::crm::session::{Session, describe};
 use crate::cli::crm::usage::{alone, explain, misused, names, suggest};
 use crate::cli::crm::validate;
@@ -60,6 +61,7 @@ impl Shell<'_> {
             "edit" => self.edit(session, rest),
             "simulate" | "ptest" => self.simulate(session, rest),
             "validate-all" => self.validate_all(session, rest),
+            "get_property" => self.properties(session, rest),
             "rename" => {
                 self.refuse_running(&rest[..rest.len().min(1)])?;
                 let words = without_force(rest);
@@ -100,7 +102,10 @@ impl Shell<'_> {
             }
             _ => configure::show(session.cib(), &words)?,
         };
-        self.context.console.print(&text);
+        match text.starts_with('<') {
+            true => self.context.console.print(&text),
+            false => self.context.show(&text),
+        }
         Ok(())
     }
 
@@ -173,7 +178,7 @@ impl Shell<'_> {
     }
 
     /// Commands of a text on the configuration, all or nothing.
-    fn apply_text(
+    pub(super) fn apply_text(
         &mut self,
         session: &mut Session,
         text: &str,
@@ -219,7 +224,7 @@ impl Shell<'_> {
     /// before `commit`.
     fn edit(&mut self, session: &mut Session, ids: &[String]) -> Result<(), Failure> {
         let before = configure::show(session.cib(), ids)?;
-        let after = edited(&before, self.context.options.editor.as_deref())?;
+        let after = self.context.edited(&before)?;
         if before == after {
             return Ok(());
         }
@@ -240,8 +245,12 @@ impl Shell<'_> {
                 _ => return Err(misused()),
             }
         }
-        // A copy has no status of its own.
+        // A copy has no status of its own; `cibstatus` may have one.
         let mut cib = backend::cib(self.context.backend.cluster(), true)?;
+        let imagined = self.context.imagined.as_ref().and_then(|i| i.status());
+        if let Some(status) = imagined {
+            *cib.section_mut(Section::Status) = status.clone();
+        }
         let wanted = session.cib().section(Section::Configuration);
         *cib.section_mut(Section::Configuration) = wanted.cloned().unwrap_or_default();
         let options = scheduler::Options {
@@ -252,6 +261,21 @@ impl Shell<'_> {
             false => scheduler::schedule(cib.root(), &options),
         };
         plan::print(self.context.console, &plan);
+        Ok(())
+    }
+
+    /// `get_property NAME …`: what is set.
+    fn properties(&mut self, session: &Session, names: &[String]) -> Result<(), Failure> {
+        if names.is_empty() {
+            return Err(misused());
+        }
+        let config = cib::config::Config::new(session.cib());
+        for name in names {
+            let value = config
+                .property(name)
+                .ok_or_else(|| Failure::no_such(format!("{name}: Property not set")))?;
+            self.context.console.line(value);
+        }
         Ok(())
     }
 
@@ -336,6 +360,8 @@ fn defines(verb: &str) -> bool {
             | "delete"
             | "erase"
             | "rename"
+            | "modgroup"
+            | "monitor"
             | "fencing_topology"
     )
 }
@@ -344,51 +370,8 @@ fn has(cib: &Cib, id: &str) -> bool {
     cib::config::Config::new(cib).by_id(id).is_some()
 }
 
-/// A text after its editor has ended.
-fn edited(text: &str, editor: Option<&str>) -> Result<String, Failure> {
-    let by_environment = || {
-        ["VISUAL", "EDITOR"]
-            .into_iter()
-            .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
-    };
-    let editor = editor.map(str::to_owned).or_else(by_environment);
-    let editor = editor.unwrap_or_else(|| "vi".to_owned());
-    let path = std::env::temp_dir().join(format!("crm-edit-{}.txt", std::process::id()));
-    let failed =
-        |what: &str, error: std::io::Error| Failure::new(Exit::IoErr, format!("{what}: {error}"));
-    write_private(&path, text).map_err(|e| failed(&path.display().to_string(), e))?;
-    let ended = std::process::Command::new("sh")
-        .arg("-c")
-        .arg(format!("{editor} \"$1\""))
-        .arg("sh")
-        .arg(&path)
-        .status();
-    let after = std::fs::read_to_string(&path);
-    let _ = std::fs::remove_file(&path);
-    match ended {
-        Ok(status) if status.success() => after.map_err(|e| failed(&path.display().to_string(), e)),
-        Ok(status) => Err(Failure::new(
-            Exit::Error,
-            format!("{editor} ended with {status}: nothing was changed"),
-        )),
-        Err(error) => Err(failed(&editor, error)),
-    }
-}
-
-/// A new file that nobody else can read or have put there: a configuration may hold passwords.
-fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(text.as_bytes())
-}
-
 /// Verbs of the level besides the edits.
-pub(super) const VERBS: [&str; 11] = [
+pub(super) const VERBS: [&str; 12] = [
     "commit",
     "show",
     "verify",
@@ -400,4 +383,5 @@ pub(super) const VERBS: [&str; 11] = [
     "simulate",
     "ptest",
     "validate-all",
+    "get_property",
 ];

@@ -2,7 +2,10 @@
 
 use super::configure;
 use crate::cli::crm::configure::EDITS;
-use crate::cli::crm::{cluster, corosync, history, node, ra, resource, shadows};
+use crate::cli::crm::{
+    assist, cibstatus, cluster, corosync, history, maintenance, node, preferences, ra, resource,
+    scripts, shadows, site, templates,
+};
 use crate::cli::exit::Failure;
 use crate::cli::pcs::is_it;
 
@@ -17,6 +20,13 @@ pub(in crate::cli::crm) enum Level {
     Cluster,
     Corosync,
     History,
+    Options,
+    Site,
+    Maintenance,
+    Template,
+    Assist,
+    CibStatus,
+    Script,
 }
 
 impl Level {
@@ -31,6 +41,42 @@ impl Level {
             Self::Cluster => "cluster",
             Self::Corosync => "corosync",
             Self::History => "history",
+            Self::Options => "options",
+            Self::Site => "site",
+            Self::Maintenance => "maintenance",
+            Self::Template => "template",
+            Self::Assist => "assist",
+            Self::CibStatus => "cibstatus",
+            Self::Script => "script",
+        }
+    }
+
+    /// Whom it is meant for (`crm options skill-level`).
+    pub(in crate::cli::crm) const fn skill(self) -> &'static str {
+        match self {
+            Self::Node
+            | Self::Resource
+            | Self::Ra
+            | Self::Cluster
+            | Self::Corosync
+            | Self::Script
+            | Self::Options => "operator",
+            _ => "administrator",
+        }
+    }
+
+    /// Levels that may be opened from this one.
+    pub(in crate::cli::crm) const fn inner(self) -> &'static [Self] {
+        match self {
+            Self::Configure => &[
+                Self::Template,
+                Self::Assist,
+                Self::Cib,
+                Self::CibStatus,
+                Self::Ra,
+            ],
+            Self::Cib => &[Self::CibStatus],
+            _ => &[],
         }
     }
 
@@ -45,6 +91,13 @@ impl Level {
             Self::Cluster => cluster::VERBS.to_vec(),
             Self::Corosync => corosync::VERBS.to_vec(),
             Self::History => history::VERBS.to_vec(),
+            Self::Options => preferences::VERBS.to_vec(),
+            Self::Site => site::VERBS.to_vec(),
+            Self::Maintenance => maintenance::VERBS.to_vec(),
+            Self::Template => templates::VERBS.to_vec(),
+            Self::Assist => assist::VERBS.to_vec(),
+            Self::CibStatus => cibstatus::VERBS.to_vec(),
+            Self::Script => scripts::VERBS.to_vec(),
         }
     }
 }
@@ -96,7 +149,7 @@ pub(in crate::cli::crm) fn pick<'v>(
 }
 
 /// Words where no level is open, and the levels that they open.
-pub(in crate::cli::crm) const TOP: [(&str, Option<Level>); 11] = [
+pub(in crate::cli::crm) const TOP: [(&str, Option<Level>); 18] = [
     ("configure", Some(Level::Configure)),
     ("node", Some(Level::Node)),
     ("resource", Some(Level::Resource)),
@@ -105,6 +158,13 @@ pub(in crate::cli::crm) const TOP: [(&str, Option<Level>); 11] = [
     ("cluster", Some(Level::Cluster)),
     ("corosync", Some(Level::Corosync)),
     ("history", Some(Level::History)),
+    ("options", Some(Level::Options)),
+    ("site", Some(Level::Site)),
+    ("maintenance", Some(Level::Maintenance)),
+    ("template", Some(Level::Template)),
+    ("assist", Some(Level::Assist)),
+    ("cibstatus", Some(Level::CibStatus)),
+    ("script", Some(Level::Script)),
     ("status", None),
     ("verify", None),
     ("report", None),

@@ -1,6 +1,7 @@
 //! Levels and lines: where we are, what a word means there, what happens at the end of a level.
 
 mod configure;
+mod inner;
 mod levels;
 mod prompt;
 mod status;
@@ -10,7 +11,10 @@ pub(super) use status::OPTIONS as STATUS_OPTIONS;
 
 use super::session::Session;
 use super::words::{self, Joiner};
-use super::{Context, cluster, corosync, history, node, ra, resource, shadows, usage, validate};
+use super::{
+    Context, cibstatus, cluster, corosync, history, maintenance, node, not_offered, preferences,
+    ra, resource, shadows, site, usage, validate,
+};
 use crate::cli::backend::{self, Backend};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::report::{self, Wanted};
@@ -123,7 +127,10 @@ impl<'a> Shell<'a> {
         }
         match self.levels.last().copied() {
             None => self.top(verb, rest),
-            Some(level) => self.at(level, verb, rest),
+            Some(level) => match inner(level, verb) {
+                Some(inner) => self.within(&[inner], rest),
+                None => self.at(level, verb, rest),
+            },
         }
     }
 
@@ -142,23 +149,35 @@ impl<'a> Shell<'a> {
                 )),
             };
         };
-        self.enter(level)?;
-        if rest.is_empty() {
-            return Ok(());
-        }
-        // A single command opens its level, does its work and leaves again, which commits.
-        match self.execute(rest) {
-            Ok(()) if self.levels.is_empty() => Ok(()),
-            Ok(()) => self.leave(),
-            Err(failure) => {
-                self.session = None;
-                self.levels.pop();
-                Err(failure)
-            }
+        match level {
+            Level::Template | Level::Assist => self.within(&[Level::Configure, level], rest),
+            level => self.within(&[level], rest),
         }
     }
 
+    /// Opens levels. A single command opens them, does its work and leaves again, which commits.
+    fn within(&mut self, levels: &[Level], rest: &[String]) -> Result<(), Failure> {
+        let depth = self.levels.len();
+        for level in levels {
+            self.enter(*level)?;
+        }
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let done = self.execute(rest);
+        if done.is_err() && levels.contains(&Level::Configure) {
+            self.session = None;
+            self.levels.truncate(depth);
+        }
+        while self.levels.len() > depth {
+            self.leave()?;
+        }
+        done
+    }
+
     fn enter(&mut self, level: Level) -> Result<(), Failure> {
+        let skill = level.skill();
+        self.context.preferences.allows(level.name(), skill)?;
         if level == Level::Configure && self.session.is_none() {
             self.session = Some(Session::begin(&mut self.context.backend)?);
         }
@@ -172,8 +191,13 @@ impl<'a> Shell<'a> {
                 ".." => self.leave()?,
                 "" | "." => {}
                 name => {
-                    if self.levels.last() == Some(&Level::Configure) {
-                        self.leave()?;
+                    let open = self.levels.last().and_then(|level| inner(*level, name));
+                    if let Some(level) = open {
+                        self.enter(level)?;
+                        continue;
+                    }
+                    if self.levels.contains(&Level::Configure) {
+                        self.leave_levels()?;
                     }
                     self.top(name, &[])?;
                 }
@@ -223,7 +247,10 @@ impl<'a> Shell<'a> {
     }
 
     fn commit(&mut self, session: &mut Session, force: bool) -> Result<(), Failure> {
-        self.ask_agents(session);
+        if self.context.preferences.asks_agents() {
+            self.ask_agents(session);
+        }
+        let force = force || self.context.preferences.is_relaxed();
         let changed = session.commit(&mut self.context.backend, self.context.console, force)?;
         if changed && self.context.options.wait {
             self.context.wait()?;
@@ -253,7 +280,8 @@ impl<'a> Shell<'a> {
     /// A verb of a level.
     fn at(&mut self, level: Level, verb: &str, rest: &[String]) -> Result<(), Failure> {
         let verbs = level.verbs();
-        let verb = pick(level.name(), &verbs, verb)?;
+        let instead = not_offered::instead(level, verb);
+        let verb = instead.map_or_else(|| pick(level.name(), &verbs, verb), Err)?;
         self.carry_out(level, verb, rest).map_err(|failure| {
             let failure = usage::explain(level, verb, failure);
             match failure.exit {
@@ -285,6 +313,16 @@ impl<'a> Shell<'a> {
             Level::Corosync => corosync::run(&mut self.context, verb, rest),
             Level::History => history::run(&mut self.context, verb, rest),
             Level::Ra => ra::run(&mut self.context, verb, rest),
+            Level::Options => preferences::run(&mut self.context, verb, rest),
+            Level::Site => site::run(&mut self.context, verb, rest),
+            Level::Template => self.template(verb, rest),
+            Level::Assist => self.assist(verb, rest),
+            Level::CibStatus => cibstatus::run(&mut self.context, verb, rest),
+            Level::Script => self.run_script(verb, rest),
+            Level::Maintenance => {
+                maintenance::run(&mut self.context, verb, rest)?;
+                self.wait_after(&["on", "off"], verb)
+            }
             Level::Node => {
                 node::run(&mut self.context, verb, rest)?;
                 self.wait_after(&CHANGING_NODE_VERBS, verb)
@@ -338,6 +376,11 @@ impl<'a> Shell<'a> {
     }
 }
 
+/// The level that a word opens from another one.
+fn inner(level: Level, word: &str) -> Option<Level> {
+    level.inner().iter().find(|l| l.name() == word).copied()
+}
+
 /// Words of a line; what follows `xml` is taken as it is.
 fn split(line: &str) -> Result<Vec<String>, Failure> {
     let trimmed = line.trim();
@@ -352,7 +395,9 @@ fn split(line: &str) -> Result<Vec<String>, Failure> {
 /// False for commands that only look at this machine, or have something to say without a cluster.
 pub(super) fn needs_cluster(words: &[String]) -> bool {
     let first = words.first().map(String::as_str).unwrap_or_default();
-    let alone = ["ra", "cluster", "corosync", "report", "history", "cib"];
+    let alone = [
+        "ra", "cluster", "corosync", "report", "history", "cib", "options", "script", "template",
+    ];
     !(["help", "?", "ls"].contains(&first) || top(first).is_ok_and(|name| alone.contains(&name)))
 }
 
@@ -384,6 +429,13 @@ Without a command, crm reads commands from standard input, with a prompt on a te
   corosync …                 status, show, get, set, reload
   history …                  info, events, log, transition, diff
   cib …                      new, use, diff, commit, list, delete: copies to work on
+  cibstatus …                node, op, quorum, ticket, run, simulate: what would happen if
+  maintenance …              on, off, action: agents called by hand meanwhile
+  site …                     ticket grant, revoke, standby, activate, show, time, delete
+  script …                   list, show, verify, run: a service from a few values
+  template …                 list, new, edit, show, apply: the same, with the values in a file
+  assist …                   template, weak-bond
+  options …                  show, set, editor, pager, output, wait, skill-level, check-mode
   ra …                       classes, list, providers, info, validate
   verify, report             whether the configuration is sound; an archive for helpers
   cd LEVEL, up, quit         levels

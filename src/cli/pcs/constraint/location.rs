@@ -113,11 +113,12 @@ fn nodes_of(
         wishes.push((node.to_owned(), value));
     }
     let force = cx.flags.force();
+    let anywhere = may_be_unknown(cx);
     cx.edit(|cib| {
         subject.check(cib, force)?;
         for (node, value) in &wishes {
-            if !force {
-                known_node(cib, node)?;
+            if !anywhere {
+                known_node(cib, node).map_err(or_forced)?;
             }
             let wanted = |c: &Element| {
                 subject.is_of(c)
@@ -135,6 +136,17 @@ fn nodes_of(
         }
         Ok(())
     })
+}
+
+/// A file may be for a cluster whose nodes it does not name; there the check's warning is enough, as
+/// with pcs itself.
+fn may_be_unknown(cx: &Context<'_>) -> bool {
+    cx.flags.force() || cx.flags.file().is_some()
+}
+
+fn or_forced(mut failure: Failure) -> Failure {
+    failure.text.push_str(", use --force to override");
+    failure
 }
 
 /// Takes the place of what was said of the same resource and node before.
@@ -172,10 +184,11 @@ fn add(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     }
     let subject = Subject::parse(rsc);
     let force = cx.flags.force();
+    let anywhere = may_be_unknown(cx);
     cx.edit(|cib| {
         subject.check(cib, force)?;
-        if !force {
-            known_node(cib, node)?;
+        if !anywhere {
+            known_node(cib, node).map_err(or_forced)?;
         }
         let known = Config::new(cib)
             .by_id(id)

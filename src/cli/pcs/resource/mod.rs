@@ -3,6 +3,7 @@
 mod agents;
 mod attrs;
 pub(super) mod create;
+mod debug;
 pub(super) mod defaults;
 mod groups;
 mod moves;
@@ -119,8 +120,18 @@ pub(super) const LEVEL: Level = Level {
             groups::promotable,
         ),
         verb("unclone", "RESOURCE", &["file", "wait"], groups::unclone),
-        verb("cleanup", "[RESOURCE] [node=NODE]", &[], upkeep::cleanup),
-        verb("refresh", "[RESOURCE] [node=NODE]", &[], upkeep::cleanup),
+        verb(
+            "cleanup",
+            "[RESOURCE] [node=NODE] [operation=NAME [interval=TIME]]",
+            &["strict"],
+            upkeep::cleanup,
+        ),
+        verb(
+            "refresh",
+            "[RESOURCE] [node=NODE]",
+            &["strict"],
+            upkeep::cleanup,
+        ),
         verb(
             "failcount",
             "[show [RESOURCE] [node=NODE]]",
@@ -134,16 +145,10 @@ pub(super) const LEVEL: Level = Level {
         ),
         refused("bundle", "there are no bundles in this version"),
         refused("move-cycle", "use move, then clear"),
-        refused(
-            "debug-start",
-            "start it in the cluster and look at `mainstay why RESOURCE`",
-        ),
-        refused("debug-stop", "use `pcs resource disable`"),
-        refused(
-            "debug-monitor",
-            "`pcs resource refresh RESOURCE` makes the cluster look again",
-        ),
-        refused("debug-promote", "look at `mainstay why RESOURCE`"),
-        refused("debug-demote", "look at `mainstay why RESOURCE`"),
+        verb("debug-start", "RESOURCE", debug::FLAGS, debug::start),
+        verb("debug-stop", "RESOURCE", debug::FLAGS, debug::stop),
+        verb("debug-monitor", "RESOURCE", debug::FLAGS, debug::monitor),
+        verb("debug-promote", "RESOURCE", debug::FLAGS, debug::promote),
+        verb("debug-demote", "RESOURCE", debug::FLAGS, debug::demote),
     ],
 };

@@ -4,7 +4,8 @@ use super::super::Context;
 use super::super::change::{known, known_node};
 use super::super::level::misused;
 use crate::cli::backend::{self, ask_done};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::crm_resource::control::forget_operation;
+use crate::cli::exit::Failure;
 use crate::ipc::Request;
 use crate::view;
 use std::collections::BTreeMap;
@@ -16,12 +17,6 @@ fn words_of(words: &[String]) -> Result<(Option<&str>, Option<&str>), Failure> {
     for word in words {
         match word.split_once('=') {
             Some(("node", name)) => node = Some(name),
-            Some(("operation" | "interval", _)) => {
-                return Err(Failure::new(
-                    Exit::Unimplemented,
-                    format!("{word} is not offered: all failures of the resource are forgotten"),
-                ));
-            }
             None if id.is_none() => id = Some(word.as_str()),
             _ => return Err(misused()),
         }
@@ -29,15 +24,33 @@ fn words_of(words: &[String]) -> Result<(Option<&str>, Option<&str>), Failure> {
     Ok((id, node))
 }
 
-/// `cleanup [RESOURCE] [node=NODE]`; `refresh` is the same here.
+/// `cleanup [RESOURCE] [node=NODE] [operation=NAME [interval=TIME]]`; `refresh` is the same here.
 pub(in crate::cli::pcs) fn cleanup(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let (id, node) = words_of(words)?;
+    let (of, words): (Vec<String>, Vec<String>) = words
+        .iter()
+        .cloned()
+        .partition(|w| w.starts_with("operation=") || w.starts_with("interval="));
+    let (id, node) = words_of(&words)?;
     let cib = cx.cib()?;
     if let Some(id) = id {
         known(&cib, id)?;
     }
     if let Some(node) = node {
         known_node(&cib, node)?;
+    }
+    let named = |name: &str| of.iter().find_map(|w| w.strip_prefix(name));
+    match (id, named("operation="), named("interval=")) {
+        (_, None, None) => {}
+        (Some(id), Some(operation), interval) => {
+            let of = (operation, interval.unwrap_or("0"));
+            return forget_operation(cx.backend, cx.console, id, node, of);
+        }
+        (None, Some(_), _) => {
+            return Err(Failure::usage("operation= needs a resource: which one?"));
+        }
+        (_, None, Some(_)) => {
+            return Err(Failure::usage("interval= needs an operation= as well"));
+        }
     }
     let request = Request::Cleanup {
         resource: id.map(str::to_owned),

@@ -1,7 +1,10 @@
 //! Where a command's words go: standard output and error, or buffers in tests. A reader that goes
 //! away (`| head`) is no failure.
 
+pub(crate) mod paint;
+
 use cib::Element;
+use paint::Colours;
 use std::io::{IsTerminal, Write};
 
 /// Output of one command.
@@ -12,6 +15,8 @@ pub(crate) struct Console {
     pub interactive: bool,
     /// Parts of an answer that is XML as a whole; text is left out then.
     answer: Option<Vec<Element>>,
+    /// What is painted, where somebody can see it.
+    colours: Colours,
 }
 
 #[derive(Debug)]
@@ -33,13 +38,14 @@ impl Console {
             sink: Sink::Process,
             interactive: std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
             answer: None,
+            colours: Colours::none(),
         }
     }
 
     /// Collects.
     #[cfg(test)]
     #[must_use]
-    pub(crate) const fn buffers() -> Self {
+    pub(crate) fn buffers() -> Self {
         Self {
             sink: Sink::Buffers {
                 out: String::new(),
@@ -47,7 +53,20 @@ impl Console {
             },
             interactive: false,
             answer: None,
+            colours: Colours::none(),
         }
+    }
+
+    /// What is painted from now on.
+    pub(crate) fn paint(&mut self, colours: Colours) {
+        self.colours = colours;
+    }
+
+    /// A configuration, in the form that is read back unless it is painted.
+    pub(crate) fn configuration(&mut self, text: &str) {
+        let terminal = matches!(self.sink, Sink::Process) && std::io::stdout().is_terminal();
+        let text = self.colours.configuration(text, terminal);
+        self.print(&text);
     }
 
     /// From now on the answer is XML as a whole (`--output-as=xml`).
@@ -134,18 +153,25 @@ impl Console {
         }
     }
 
+    /// A message behind the word that says how bad it is.
+    fn told(&mut self, word: &str, text: &str) {
+        let terminal = !self.colours.eq(&Colours::none()) && std::io::stderr().is_terminal();
+        let word = self.colours.begin(word, terminal);
+        self.err_line(&format!("{word}: {text}"));
+    }
+
     /// `ERROR: …`, as crmsh words it.
     pub(crate) fn error(&mut self, text: &str) {
-        self.err_line(&format!("ERROR: {text}"));
+        self.told("ERROR", text);
     }
 
     /// `WARNING: …`.
     pub(crate) fn warning(&mut self, text: &str) {
-        self.err_line(&format!("WARNING: {text}"));
+        self.told("WARNING", text);
     }
 
     /// `INFO: …`.
     pub(crate) fn info(&mut self, text: &str) {
-        self.err_line(&format!("INFO: {text}"));
+        self.told("INFO", text);
     }
 }
