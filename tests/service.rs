@@ -104,6 +104,27 @@ fn what_is_installed_is_removed_again() {
     assert_eq!(target.files(), BTreeMap::new());
 }
 
+/// What the slides type, `systemctl start corosync` and `pacemaker`: systemd itself, on the installed
+/// files and without running, takes both names for one unit. A lab has no systemd that runs.
+#[test]
+fn systemd_takes_both_names_for_one_unit() {
+    let systemctl = |target: &Target, words: &[&str]| {
+        let mut command = Command::new("systemctl");
+        command.arg(format!("--root={}", target.root.path().display()));
+        command.args(words).output()
+    };
+    let target = Target::new();
+    target.run("install", &["--compat"]);
+    if systemctl(&target, &["--version"]).is_err() {
+        println!("skipped: systemctl is not installed");
+        return;
+    }
+    for name in ["corosync", "pacemaker"] {
+        let answer = systemctl(&target, &["is-enabled", name]).unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer.stdout), "alias\n", "{name}");
+    }
+}
+
 #[test]
 fn names_that_others_have_stay_theirs() {
     let target = Target::new();

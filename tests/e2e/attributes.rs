@@ -130,6 +130,51 @@ fn standby_until_reboot_empties_a_node_and_online_takes_it_back() {
     assert!(!standby(&holder), "{}", brief(&c.status(&other)));
 }
 
+#[test]
+fn a_capacity_until_reboot_decides_what_a_node_can_carry() {
+    let test = "a_capacity_until_reboot_decides_what_a_node_can_carry";
+    let Some(c) = Cluster::up(test, 2, |_| ()) else {
+        return;
+    };
+    for line in [
+        "crm configure property stonith-enabled=false placement-strategy=utilization",
+        "crm configure primitive web ocf:mainstay:demo-web params port=80 utilization cpu=4 op monitor interval=1s",
+    ] {
+        c.run("node1", line);
+    }
+    // From elsewhere, and by the tool of agents.
+    c.run("node1", "crm_attribute -N node2 -z -l reboot -n cpu -v 4");
+    c.wait_started_on("node1", "web", "node2");
+    c.run("node1", "attrd_updater -z -n cpu -U 8");
+    c.run("node2", "crm_attribute -N node2 -z -l reboot -n cpu -v 2");
+    c.wait_started_on("node2", "web", "node1");
+    c.wait_until("both capacities on node2", "node2", || {
+        let asked = ["node1", "node2"].map(|node| {
+            c.sh(
+                "node2",
+                &format!("crm_attribute -N {node} -z -l reboot -n cpu -Gq"),
+            )
+            .stdout
+        });
+        match [asked[0].as_str(), asked[1].as_str()] {
+            ["8\n", "2\n"] => Ok(()),
+            _ => Err(format!("{asked:?}")),
+        }
+    });
+    let status = c.run("node1", "cibadmin -Q -o status");
+    assert!(
+        status.contains("<utilization id=\"status-1-utilization\">"),
+        "{status}"
+    );
+    // What the nodes can carry for ever is another matter.
+    c.run("node1", "crm node utilization node2 set cpu 4");
+    let shown = c.run("node1", "crm node utilization node2 show cpu");
+    assert_eq!(shown, "scope=nodes  name=cpu value=4\n");
+    c.run("node1", "crm_attribute -N node1 -z -l reboot -n cpu -D");
+    let gone = c.sh("node1", "crm_attribute -N node1 -z -l reboot -n cpu -G");
+    assert_eq!(gone.code, 105, "{gone:?}");
+}
+
 /// Agents of Pacemaker's package that call the tools.
 const AGENTS: [&str; 3] = ["Stateful", "attribute", "ping"];
 

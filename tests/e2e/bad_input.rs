@@ -8,8 +8,8 @@ use mainstay::lab::{Output, Seen};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-const CONF: &str = "etc-corosync/corosync.conf";
-const KEY: &str = "etc-corosync/authkey";
+pub(crate) const CONF: &str = "etc-corosync/corosync.conf";
+pub(crate) const KEY: &str = "etc-corosync/authkey";
 
 /// Asserts that a command failed with `code` and said all of `words`.
 fn assert_refused(output: &Output, code: i32, words: &[&str]) {
@@ -63,7 +63,7 @@ fn diagnosis(c: &Cluster, of: &str, node: &str) -> String {
 }
 
 /// Waits until `of` says all of `words` of its peer `node`.
-fn wait_diagnosis(c: &Cluster, of: &str, node: &str, words: &[&str]) {
+pub(crate) fn wait_diagnosis(c: &Cluster, of: &str, node: &str, words: &[&str]) {
     c.wait_until(&format!("{of} to say {words:?} of {node}"), of, || {
         let said = diagnosis(c, of, node);
         match words.iter().all(|w| said.contains(w)) {
@@ -74,7 +74,7 @@ fn wait_diagnosis(c: &Cluster, of: &str, node: &str, words: &[&str]) {
 }
 
 /// Waits until `node` and its peer see each other, whoever else is missing.
-fn wait_pair(c: &Cluster, node: &str, other: &str) {
+pub(crate) fn wait_pair(c: &Cluster, node: &str, other: &str) {
     c.wait_for(
         node,
         &format!("{node} and {other} online, with quorum"),
@@ -189,14 +189,25 @@ fn a_configuration_that_is_wrong_is_refused_by_file_line_and_key() {
         "nodeid: 1\n    }",
         "nodeid: 1\n    }\n    node {\n        ring0_addr: 10.77.0.102\n        name: node2\n        nodeid: 1\n    }",
     );
-    let low = right.replace("version: 2", "version: 2\n    token: 7");
+    let low = right.replace("version: 2", "version: 2\n    token: 1");
+    let links: String = (1..9)
+        .map(|n| format!("\n        ring{n}_addr: 10.{n}.0.1"))
+        .collect();
+    let nine = right.replace(
+        "ring0_addr: 10.77.0.101",
+        &format!("ring0_addr: 10.77.0.101{links}"),
+    );
     for (text, words) in [
         (typo, vec!["corosync.conf:3", "tokn", "token"]),
         (
             twice,
             vec!["corosync.conf:12", "nodeid 1", "10.77.0.101", "10.77.0.102"],
         ),
-        (low, vec!["corosync.conf", "token", "50"]),
+        (
+            low,
+            vec!["corosync.conf:3", "token", "1 ms", "at least 50 ms"],
+        ),
+        (nine, vec!["corosync.conf", "at most 8 links", "ring7_addr"]),
     ] {
         std::fs::write(&path, text).unwrap();
         let refused = c.exec("node1", &["mainstayd", "-t"]).unwrap();

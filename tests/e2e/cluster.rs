@@ -140,16 +140,17 @@ exit 3
             .unwrap_or_else(|| panic!("no node but {not:?} has power"))
     }
 
-    /// A node's root directory, as this machine reaches it.
-    pub(crate) fn root_of(&self, node: &str) -> PathBuf {
+    /// A node's root directory, as this machine reaches it; an error if the node has no power.
+    fn root_of(&self, node: &str) -> Result<PathBuf, String> {
         let nodes = self.nodes().unwrap();
-        let node = nodes.iter().find(|n| n.name == node).unwrap();
-        format!("/proc/{}/root", node.running().unwrap().pid).into()
+        let found = nodes.iter().find(|n| n.name == node).unwrap();
+        let running = found.running().map_err(|e| format!("{node}: {e}"))?;
+        Ok(format!("/proc/{}/root", running.pid).into())
     }
 
     /// Asks a node's daemon; the error says why there is no answer.
     pub(crate) fn ask(&self, node: &str, request: &Request) -> Result<Response, String> {
-        let mut client = Client::connect(&Paths::below(self.root_of(node)))
+        let mut client = Client::connect(&Paths::below(self.root_of(node)?))
             .map_err(|e| format!("no daemon on {node}: {e}"))?;
         client
             .call(request)
@@ -229,13 +230,14 @@ exit 3
     /// Waits until nothing is left to do.
     pub(crate) fn wait_idle(&self, node: &str) {
         let timeout_ms = PATIENCE.as_millis() as u64;
-        match self.ask(node, &Request::WaitIdle { timeout_ms }) {
-            Ok(Response::Done { .. }) => {}
-            other => self.fail(
-                node,
-                &format!("expected the cluster to come to rest: {other:?}"),
-            ),
-        }
+        self.wait_until("the cluster to come to rest", node, || {
+            match self.ask(node, &Request::WaitIdle { timeout_ms }) {
+                Ok(Response::Done { .. }) => Ok(()),
+                Ok(other) => self.fail(node, &format!("expected it to come to rest: {other:?}")),
+                // The node itself may be the one that is recovered.
+                Err(e) => Err(e.to_string()),
+            }
+        });
     }
 
     /// The configuration as a node has it.

@@ -64,11 +64,21 @@ fn a_service_and_its_address_survive_the_power_off_of_their_node() {
     wait_answers(&c, &http, &holder);
     assert_holder(&c, &holder);
 
+    let survivors: Vec<&str> = ["node1", "node2", "node3"]
+        .into_iter()
+        .filter(|n| *n != holder)
+        .collect();
+    let lines = |node: &str| c.log_of(node).lines().count();
+    let before: Vec<usize> = survivors.iter().map(|n| lines(n)).collect();
     c.poweroff(&holder).unwrap();
     let witness = c.other_than(&[]);
     let taker = c.wait_started(&witness, "web", Some(&holder));
     wait_answers(&c, &http, &taker);
     assert_holder(&c, &taker);
+    c.wait_idle(&taker);
+    for (node, before) in survivors.iter().zip(before) {
+        its_log_is_short(&c, node, before);
+    }
 
     // Who comes back fetches nothing back: moving costs an outage (stickiness).
     c.poweron(&holder).unwrap();
@@ -78,6 +88,22 @@ fn a_service_and_its_address_survive_the_power_off_of_their_node() {
     wait_answers(&c, &http, &taker);
     assert_holder(&c, &taker);
 }
+
+/// What a node logs of a failover is read at night: few lines, the cause of it among them.
+fn its_log_is_short(c: &Cluster, node: &str, before: usize) {
+    let log = c.log_of(node);
+    let told: Vec<&str> = log.lines().skip(before).collect();
+    println!("{node}:\n{}", told.join("\n"));
+    if told.len() > FAILOVER_LINES_MAX || told.is_empty() {
+        c.fail(
+            node,
+            &format!("{} lines of one failover:\n{}", told.len(), told.join("\n")),
+        );
+    }
+}
+
+/// Most lines that one failover may leave in a node's log at the default level.
+const FAILOVER_LINES_MAX: usize = 15;
 
 #[test]
 fn a_node_on_standby_hands_over_and_takes_part_again() {

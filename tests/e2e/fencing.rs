@@ -5,14 +5,14 @@ use crate::config::{Primitive, add, constrain, ip_and_web, plain, properties};
 use mainstay::ipc::Request;
 
 /// Pid of a node's first process: another one after every power-off.
-fn life(c: &Cluster, node: &str) -> Option<i32> {
+pub(crate) fn life(c: &Cluster, node: &str) -> Option<i32> {
     let nodes = c.nodes().unwrap();
     let node = nodes.into_iter().find(|n| n.name == node).unwrap();
     node.running().ok().map(|r| r.pid)
 }
 
 /// The lab's fence agent, but for what happens first when it is to kill.
-fn fence_lab_unless(first: &str) -> String {
+pub(crate) fn fence_lab_unless(first: &str) -> String {
     format!(
         "[ $# -gt 0 ] && exec /usr/sbin/fence_lab \"$@\"
 input=$(cat)

@@ -56,6 +56,94 @@ fn the_levels_of_crm_tell_and_change_what_they_should() {
     what_happened_is_told(&c);
     corosync_conf_is_changed_key_by_key(&c);
     an_archive_is_made(&c);
+    an_agent_is_called_by_hand(&c);
+    what_would_happen_is_tried(&c);
+    a_few_values_make_a_service(&c);
+    options_hold_for_the_next_command(&c);
+}
+
+/// The cluster leaves `d` alone meanwhile, and finds it as it was left.
+fn an_agent_is_called_by_hand(c: &Cluster) {
+    let holder = c.wait_started("node1", "d", None);
+    let other = c.other_than(&[&holder]);
+    let early = c.fails(&holder, "crm maintenance action d monitor");
+    assert!(early.contains("Not in maintenance mode"), "{early}");
+    c.run(&holder, "crm -w maintenance on d");
+    c.tells(&holder, "crm maintenance action d monitor", &["'ok' (0)"]);
+    let away = c.fails(&other, "crm maintenance action d stop");
+    assert!(away.contains(&format!("d runs on {holder}")), "{away}");
+    c.run(&holder, "crm maintenance action d stop");
+    c.run(&holder, "crm maintenance action d start");
+    c.run(&holder, "crm -w maintenance off d");
+    c.wait_started_on("node1", "d", &holder);
+    // Tickets: whoever cannot be asked must say that it is meant.
+    let unsure = c.fails("node1", "crm site ticket grant t1");
+    assert!(unsure.contains("say -F"), "{unsure}");
+    c.run("node1", "crm -F site ticket grant t1");
+    c.tells("node2", "crm site ticket show t1", &["t1\tgranted"]);
+    c.run("node2", "crm site ticket standby t1");
+    c.tells("node1", "crm site ticket show t1", &["[standby]"]);
+    c.run("node1", "crm -F site ticket delete t1");
+    c.fails("node2", "crm site ticket show t1");
+}
+
+/// What is only imagined happens to nobody.
+fn what_would_happen_is_tried(c: &Cluster) {
+    let holder = c.wait_started("node1", "d", None);
+    let lines =
+        format!("cibstatus\nop monitor d not_running\nnode {holder} offline\norigin\nrun\n");
+    c.tells(
+        "node1",
+        &format!("printf '{lines}' | crm"),
+        &[
+            "live (modified)",
+            &format!("OFFLINE: [ {holder} ]"),
+            "* Start      d ",
+        ],
+    );
+    assert_eq!(c.wait_started("node1", "d", None), holder);
+    let saved = "crm cibstatus save /run/now.xml && crm cibstatus load /run/now.xml";
+    c.run("node1", saved);
+}
+
+fn a_few_values_make_a_service(c: &Cluster) {
+    let dry = c.tells(
+        "node1",
+        "crm script verify virtual-ip id=vip ip=10.77.0.200",
+        &["primitive vip ocf:heartbeat:IPaddr2 params ip=10.77.0.200"],
+    );
+    assert!(dry.starts_with("1. "), "{dry}");
+    c.fails("node1", "crm configure show vip");
+    c.run("node1", "crm configure primitive p1 ocf:pacemaker:Dummy");
+    c.run("node1", "crm -w assist weak-bond p1 d");
+    c.tells("node1", "crm configure show", &["( p1 d ) place-dummy-1"]);
+    let made =
+        "template\nnew mine mailto params email=root\nshow\napply\nup\nshow changed\nrefresh\n";
+    c.tells(
+        "node1",
+        &format!("printf '{made}' | HOME=/run crm"),
+        &["primitive mine ocf:heartbeat:MailTo params email=root"],
+    );
+    c.tells("node1", "HOME=/run crm template list configs", &["mine"]);
+    c.fails("node1", "crm configure show mine");
+}
+
+fn options_hold_for_the_next_command(c: &Cluster) {
+    c.run("node1", "HOME=/run crm options skill-level operator");
+    let refused = c.fails("node1", "HOME=/run crm configure show");
+    assert!(
+        refused.contains("administrator skill level required"),
+        "{refused}"
+    );
+    c.run("node1", "HOME=/run crm options reset");
+    c.run("node1", "HOME=/run crm options output color-always");
+    c.tells(
+        "node1",
+        "HOME=/run crm configure show d",
+        &["\u{1b}[33mprimitive\u{1b}[0m"],
+    );
+    let plain = c.run("node1", "HOME=/run crm -D plain configure show d");
+    assert!(plain.starts_with("primitive d"), "{plain}");
 }
 
 /// Nothing reaches the cluster before the commit of the copy.

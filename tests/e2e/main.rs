@@ -5,8 +5,10 @@
 //! instead, and where the logs are.
 
 mod agents;
+mod answers;
 mod attributes;
 mod bad_input;
+mod bad_peers;
 mod by_hand;
 mod clients;
 mod cluster;
@@ -31,6 +33,8 @@ mod quorum;
 mod real_agents;
 mod replay;
 mod restart;
+mod scale;
+mod self_fence;
 mod service;
 mod simulate;
 #[path = "../skip/mod.rs"]

@@ -92,7 +92,8 @@ fn a_silent_peer_of_two_is_killed_before_its_work_is_taken_over() {
             .position(|l| words.iter().all(|w| l.contains(w)));
         found.unwrap_or_else(|| c.fail(&survivor, &format!("no line with {words:?}")))
     };
-    let certificate = line(&[&format!("{holder} was fenced by power")]);
+    // By its switch, or by a new life of it that is heard before the switch has answered.
+    let certificate = line(&[&format!("{holder} was fenced by")]);
     for resource in ["ip", "web"] {
         let rsc = format!("rsc=\"{resource}\"");
         let start = line(&["operation done", &rsc, "operation=\"start\""]);

@@ -1,6 +1,6 @@
 //! Commands that come too late.
 
-use crate::cluster::{Cluster, brief, is_online, started_on};
+use crate::cluster::{Cluster, STILLNESS, brief, is_online, started_on};
 use crate::config::{Primitive, add, constrain, plain};
 use std::time::{Duration, Instant};
 
@@ -54,26 +54,45 @@ fn a_command_from_before_a_node_was_cut_off_is_refused() {
     );
 }
 
-/// The coordinator is frozen with work in its hands. Another one gives that work to somebody else.
-/// Thawed after ten seconds, the old one starts and stops nothing.
+/// The coordinator is frozen with work in its hands: a start that it waits for, and eight that come
+/// after. Another one gives all of it to somebody else. Thawed after ten seconds, the old one starts
+/// and stops nothing, as the agents' own record shows.
 #[test]
 fn a_coordinator_that_was_frozen_commands_nothing() {
     let test = "a_coordinator_that_was_frozen_commands_nothing";
-    let Some(c) = Cluster::up(test, 3, |_| ()) else {
+    let Some(c) = Cluster::off(test, 3) else {
         return;
     };
+    let call = "echo $1 $OCF_RESOURCE_INSTANCE $(uname -n) >>/run/lab/shared/calls";
+    let closed = "[ $OCF_RESOURCE_INSTANCE = gate ] && [ ! -e /run/lab/shared/open ]";
+    c.install_agent(
+        "recorded",
+        &format!(
+            "start) {call}; while {closed}; do sleep 0.1; done; touch $state; exit 0 ;;
+stop) {call}; rm -f $state; exit 0 ;;"
+        ),
+    );
+    c.power_on();
     c.must_edit("node1", plain);
     c.wait_idle("node1");
     let old = c.status("node1").dc.unwrap();
     let target = c.other_than(&[&old]);
     let third = c.other_than(&[&old, &target]);
     c.must_edit(&old, |cib| {
-        for n in 0..8 {
-            let name = format!("work{n}");
-            add(cib, Primitive::new(&name, "ocf:pacemaker:Dummy"));
-            let rule =
-                format!(r#"<rsc_location id="at{n}" rsc="{name}" node="{target}" score="100"/>"#);
-            constrain(cib, &rule);
+        let gate = Primitive::new("gate", "ocf:mainstay:recorded");
+        add(cib, gate.op("start", "0s", "120s"));
+        constrain(cib, &place("at", "gate", &target, "100"));
+        for work in works() {
+            add(cib, Primitive::new(&work, "ocf:mainstay:recorded"));
+            constrain(cib, &place("at", &work, &target, "100"));
+            let order = format!(r#"<rsc_order id="{work}-waits" first="gate" then="{work}"/>"#);
+            constrain(cib, &order);
+        }
+    });
+    c.wait_until("the start that others wait for", &target, || {
+        match calls(&c) == [format!("start gate {target}")] {
+            true => Ok(()),
+            false => Err(format!("{:?}", calls(&c))),
         }
     });
     c.freeze(&old).unwrap();
@@ -82,34 +101,44 @@ fn a_coordinator_that_was_frozen_commands_nothing() {
         Some(dc) if *dc != old => Ok(()),
         other => Err(format!("{other:?}")),
     });
+    // The old one would have eight starts to command now.
+    std::fs::write(c.shared_dir().join("open"), "").unwrap();
     c.must_edit(&third, |cib| {
-        for n in 0..8 {
-            let rule = format!(
-                r#"<rsc_location id="now{n}" rsc="work{n}" node="{third}" score="INFINITY"/>"#
-            );
-            constrain(cib, &rule);
+        for rsc in works().chain(["gate".to_owned()]) {
+            constrain(cib, &place("now", &rsc, &third, "INFINITY"));
         }
     });
-    for n in 0..8 {
-        c.wait_started_on(&third, &format!("work{n}"), &third);
+    for work in works() {
+        c.wait_started_on(&third, &work, &third);
     }
     std::thread::sleep(thaw.saturating_duration_since(Instant::now()));
-    let before = done(&c);
+    let before = (done(&c), calls(&c));
 
     c.thaw(&old).unwrap();
     c.wait_online();
     c.wait_idle(&third);
+    std::thread::sleep(STILLNESS);
     let status = c.status(&old);
-    for n in 0..8 {
-        let name = format!("work{n}");
-        assert_eq!(
-            started_on(&status, &name),
-            [third.as_str()],
-            "{}",
-            brief(&status)
-        );
+    for work in works() {
+        let here = started_on(&status, &work);
+        assert_eq!(here, [third.as_str()], "{}", brief(&status));
     }
-    assert_eq!(done(&c), before, "something was started or stopped");
+    let after = (done(&c), calls(&c));
+    assert_eq!(after, before, "something was started or stopped");
+}
+
+fn works() -> impl Iterator<Item = String> {
+    (0..8).map(|n| format!("work{n}"))
+}
+
+fn place(why: &str, rsc: &str, node: &str, score: &str) -> String {
+    format!(r#"<rsc_location id="{why}-{rsc}" rsc="{rsc}" node="{node}" score="{score}"/>"#)
+}
+
+/// What agents were called for, in their own words: action, resource, node.
+fn calls(c: &Cluster) -> Vec<String> {
+    let text = std::fs::read_to_string(c.shared_dir().join("calls")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
 }
 
 /// Starts and stops in all logs, by node.

@@ -82,6 +82,22 @@ fn tools_ask_and_change_a_running_cluster() {
         "{mon}"
     );
 
+    c.run(
+        "node1",
+        "crm configure primitive e ocf:pacemaker:Dummy op monitor interval=10s",
+    );
+    c.run("node1", "crm configure clone cl e");
+    c.wait_idle("node1");
+    c.run(
+        "node1",
+        &format!(
+            "crm_resource -F -r d -N {}",
+            c.wait_started("node1", "d", None)
+        ),
+    );
+    c.wait_idle("node1");
+    c.answers_in_xml();
+
     // A shadow changes nothing until it is carried over.
     c.run("node1", "crm_shadow -b -c try");
     c.run("node1", "CIB_shadow=try crm_attribute -n tried -v 1");
@@ -141,5 +157,81 @@ fn tools_say_that_the_daemon_is_down_and_what_to_do() {
     assert!(
         c.run("node1", "iso8601 -n")
             .starts_with("Current date/time: ")
+    );
+}
+
+/// `crm_mon -E` runs a program for what happens, and for nothing that lies behind.
+#[test]
+fn a_program_is_told_of_operations_by_crm_mon() {
+    let test = "a_program_is_told_of_operations_by_crm_mon";
+    let Some(c) = Cluster::up(test, 1, |_| ()) else {
+        return;
+    };
+    let web = "ocf:mainstay:demo-web params port";
+    c.run("node1", "crm configure property stonith-enabled=false");
+    c.run("node1", &format!("crm configure primitive before {web}=81"));
+    c.wait_started("node1", "before", None);
+    c.run(
+        "node1",
+        "cat > /run/told.sh <<'END'\n#!/bin/sh\necho $CRM_notify_recipient $CRM_notify_node $CRM_notify_rsc $CRM_notify_task $CRM_notify_desc $CRM_notify_rc/$CRM_notify_target_rc >> /run/told\nEND\nchmod 755 /run/told.sh; : > /run/told",
+    );
+    c.run(
+        "node1",
+        "crm_mon -d -W -E /run/told.sh -e admin -p /run/mon.pid --output-to /run/mon.txt",
+    );
+    c.wait_until("the first look", "node1", || {
+        match c.sh("node1", "grep -q before /run/mon.txt").ok() {
+            true => Ok(()),
+            false => Err("no file yet".to_owned()),
+        }
+    });
+    c.run("node1", &format!("crm configure primitive web {web}=80"));
+    let wanted = "admin node1 web start OK 0/0";
+    c.wait_until("the start", "node1", || {
+        let told = c.run("node1", "cat /run/told");
+        match told.lines().any(|l| l == wanted) {
+            true => Ok(()),
+            false => Err(told),
+        }
+    });
+    let told = c.run("node1", "cat /run/told");
+    assert!(!told.contains("before"), "{told}");
+    c.run("node1", "kill $(cat /run/mon.pid)");
+}
+
+/// An agent acts by hand, beside the cluster, and says everything.
+#[test]
+fn an_agent_acts_by_hand() {
+    let test = "an_agent_acts_by_hand";
+    let Some(c) = Cluster::up(test, 1, |_| ()) else {
+        return;
+    };
+    for line in [
+        "crm configure property stonith-enabled=false",
+        "crm configure primitive web ocf:mainstay:demo-web params port=80 meta target-role=Stopped",
+        "crm configure primitive ip ocf:heartbeat:IPaddr2 params ip=10.9.8.7 cidr_netmask=24",
+    ] {
+        c.run("node1", line);
+    }
+    c.run("node1", "crm_resource --wait");
+    let stopped = c.sh("node1", "crm_resource --force-check -r web");
+    assert_eq!(stopped.code, 7, "{stopped:?}");
+    let started = c.run("node1", "pcs resource debug-start web");
+    let wanted = "Operation force-start for web (ocf:mainstay:demo-web) returned: 'ok' (0)\n";
+    assert!(started.starts_with(wanted), "{started}");
+    c.run("node1", "pcs resource debug-monitor web");
+    c.run("node1", "crm_resource --force-stop -r web");
+    // An address answers only for whom the cluster says.
+    let refused = c.sh("node1", "crm_resource --force-start -r ip");
+    assert!(
+        refused.code == 3 && refused.stderr.contains("served by the daemon"),
+        "{refused:?}"
+    );
+    // What runs is not started once more.
+    c.run("node1", "crm -w resource start web");
+    let refused = c.sh("node1", "crm_resource --force-start -r web");
+    assert!(
+        refused.code == 107 && refused.stderr.contains("already active on node1"),
+        "{refused:?}"
     );
 }

@@ -1,8 +1,11 @@
 //! The command lines of the tutorials, as their readers paste them, in a living cluster of two
-//! nodes. The table is in the order of the acceptance list; what is not in it is a command of the
-//! machine (`apt-get`, `ssh-copy-id`, `mysql` …), or stands in another test: keys, files, services,
-//! three nodes in `walks.rs`, the units' names in `tests/service.rs`, configuration files of all
-//! ages in `tests/import.rs`, the bare commands on a file in `tests/cli`.
+//! nodes. The table is in the order of the acceptance list; what is not in it stands in another test:
+//! keys, files, services, three nodes in `walks.rs`, the units' names (row 38) in `tests/service.rs`,
+//! where systemd itself resolves them, configuration files of all ages in `tests/import.rs`, the bare
+//! commands on a file in `tests/cli`. Three rows are commands of the machine, and no lab can show them:
+//! 25 fetches packages (`scripts/install --compat` puts the same names there: `tests/service.rs`), 34
+//! hands out ssh keys, which nothing here uses (nodes join with a token: `growth.rs`), 47 sets up the
+//! database (its agents run in `real_agents.rs`).
 
 use crate::cluster::{Cluster, is_online, node_of};
 use mainstay::lab::Output;
