@@ -165,9 +165,7 @@ impl App {
         }
         let found = self.handovers.moves.get_mut(&grant.vip);
         let Some(handover) = found.filter(|m| m.holder == grant.holder) else {
-            // What it was for is over.
-            let vip = grant.vip.clone();
-            return self.tell(grant.node(), NodeTell::GiveUp { vip });
+            return self.ask_heir(grant);
         };
         handover.heir = Some(grant.grant_no);
         if !matches!(handover.stage, Stage::Asking(_)) {
@@ -361,11 +359,20 @@ impl App {
         let known = |g: &&Grant| self.handovers.moves.contains_key(&g.vip);
         let open: Vec<Grant> = heirs.filter(|g| !known(g)).cloned().collect();
         for grant in &open {
-            let vip = grant.vip.clone();
-            self.tell(grant.node(), NodeTell::GiveUp { vip });
+            self.ask_heir(grant);
         }
         if !open.is_empty() {
             self.handovers.ask_at_ms = Some(boottime_ms() + ASK_MS);
+        }
+    }
+
+    /// What this grant in turn was made for is over, unless a start waits for it: on a slow disk the
+    /// holder may have stopped before the log named it. That start is commanded once the grant
+    /// stands, and would wait in vain if its node had given it back meanwhile.
+    fn ask_heir(&mut self, grant: &Grant) {
+        if !self.is_awaited(grant) {
+            let vip = grant.vip.clone();
+            self.tell(grant.node(), NodeTell::GiveUp { vip });
         }
     }
 

@@ -37,8 +37,8 @@ pub(super) struct Leases {
     refusals: u32,
     /// Granted to others meanwhile: they are being removed here.
     surrendering: BTreeSet<String>,
-    /// Starts that wait or run here.
-    starting: BTreeSet<String>,
+    /// Starts that wait or run here, and since when, in milliseconds of CLOCK_BOOTTIME.
+    starting: BTreeMap<String, u64>,
     /// Grants of this process that it has given up: it has to ask for others.
     pub(super) given_up: BTreeSet<u64>,
     /// The word that this node's report is whole waits for them.
@@ -56,7 +56,7 @@ impl Leases {
             retry_at_ms: None,
             refusals: 0,
             surrendering: BTreeSet::new(),
-            starting: BTreeSet::new(),
+            starting: BTreeMap::new(),
             given_up: BTreeSet::new(),
             ready_due: false,
         }
@@ -152,7 +152,7 @@ impl App {
                         && Some(g.grant_no) > used
                         && !self.leases.given_up.contains(&g.grant_no) => {}
                 Some(g) if g.node() != self.me.node => {
-                    if !self.named_in_view() || self.leases.starting.contains(&vip) {
+                    if !self.named_in_view() || self.leases.starting.contains_key(&vip) {
                         continue;
                     }
                     let (node, grant_no) = (self.peers.name(g.node()), g.grant_no);
@@ -161,13 +161,29 @@ impl App {
                 _ => self.ask_again(&vip),
             }
         }
-        let grants = self.replica.grants();
-        let used_up = |vip: &&String| {
-            let mine = grants.of(vip).filter(|g| g.holder == self.me);
-            mine.is_some_and(|g| self.leases.given_up.contains(&g.grant_no))
-        };
-        let starting = self.leases.starting.iter().filter(used_up);
-        for vip in starting.cloned().collect::<Vec<_>>() {
+        self.ask_for_starts();
+    }
+
+    /// A start whose grant this process has given up, or that the log does not know, would wait in
+    /// vain.
+    fn ask_for_starts(&mut self) {
+        let (grants, now_ms) = (self.replica.grants(), boottime_ms());
+        let mut lacking = Vec::new();
+        let mut look_at_ms = self.leases.retry_at_ms;
+        for (vip, since_ms) in &self.leases.starting {
+            match grants.of(vip) {
+                Some(g) if g.holder == self.me && self.leases.given_up.contains(&g.grant_no) => {
+                    lacking.push(vip.clone());
+                }
+                None if grants.heir(vip).is_none() => match since_ms + UNGRANTED_MS {
+                    due_ms if now_ms >= due_ms => lacking.push(vip.clone()),
+                    due_ms => look_at_ms = Some(look_at_ms.map_or(due_ms, |at| at.min(due_ms))),
+                },
+                _ => {}
+            }
+        }
+        self.leases.retry_at_ms = look_at_ms;
+        for vip in lacking {
             self.ask_again(&vip);
         }
     }
@@ -258,7 +274,7 @@ impl App {
         let rsc = request.rsc.clone();
         self.leases.requests.insert(rsc.clone(), request.clone());
         if request.operation == "start" {
-            self.leases.starting.insert(rsc);
+            self.leases.starting.insert(rsc, boottime_ms());
             // What it has given up it cannot use: the look asks for another.
             self.turn.leases_changed();
         }
@@ -287,7 +303,7 @@ impl App {
         if request.operation == "stop" && self.leases.surrendering.remove(&vip) {
             self.resume_ready();
         }
-        let queued = self.leases.starting.contains(&vip) && request.operation != "start";
+        let queued = self.leases.starting.contains_key(&vip) && request.operation != "start";
         if request.operation == "start" {
             self.leases.starting.remove(&vip);
         } else {
@@ -347,7 +363,7 @@ impl App {
         let known = self.local.history.element(vip);
         let here = busy
             || self.leases.handle.is_wanted(vip)
-            || self.leases.starting.contains(vip)
+            || self.leases.starting.contains_key(vip)
             || self.leases.adopted.contains(vip)
             || known.is_none_or(is_active);
         self.give_heir_up(vip, here);
@@ -554,6 +570,9 @@ fn leased_in(cib: &Cib) -> BTreeMap<String, OpRequest> {
     leased.map(|r| (r.rsc.clone(), r)).collect()
 }
 
+/// A command may be here so long before the entry that allows it, in milliseconds: another grant for
+/// one that is only on its way would end that one.
+const UNGRANTED_MS: u64 = 500;
 /// Pause before a refused re-grant is asked for again, in milliseconds: a process that has just
 /// started is refused until the next view names it, some milliseconds later. It doubles.
 const RETRY_MS_MIN: u64 = 4;

@@ -348,7 +348,7 @@ fn describe_lease(status: &mut VipStatus, leases: &LeaseView) {
     let (lease, grant_no) = match leases.standings.get(&status.resource) {
         Some(Standing::Open { grant_no, .. }) => ("open", *grant_no),
         Some(Standing::Lapsed { grant_no }) => ("lapsed", *grant_no),
-        Some(Standing::Waiting) => ("waiting", 0),
+        Some(Standing::Waiting(_)) => ("waiting", 0),
         None => ("unleased", 0),
     };
     status.lease = lease.to_owned();

@@ -1,7 +1,7 @@
 //! How others speak to the keeper: orders in, what stands out. No caller but one that asks for it
 //! ever waits.
 
-use super::machine::{Fresh, LeaseTimes, Standing};
+use super::machine::{Fresh, Lack, LeaseTimes, Standing};
 use netlink::{AddressSpec, Belts};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -182,7 +182,10 @@ impl LeaseHandle {
             }
             let now = Instant::now();
             if now >= until || seen.ended {
-                return Err(why_shut(&seen.view, vip));
+                return Err(match seen.done >= number {
+                    true => why_shut(&seen.view, vip, (self.0.clock)()),
+                    false => BEHIND.to_owned(),
+                });
             }
             let waited = self.0.changed.wait_timeout(seen, until - now);
             seen = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -286,7 +289,7 @@ impl LeaseHandle {
             }
             let now = Instant::now();
             if now >= until || seen.ended {
-                return Err("the lease thread does not answer".to_owned());
+                return Err(BEHIND.to_owned());
             }
             let waited = self.0.changed.wait_timeout(seen, until - now);
             seen = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -294,13 +297,26 @@ impl LeaseHandle {
     }
 }
 
-fn why_shut(view: &LeaseView, vip: &str) -> String {
-    match view.standings.get(vip) {
-        _ if !view.trouble.is_empty() => format!("the kernel refuses the gate: {}", view.trouble),
-        Some(Standing::Lapsed { grant_no }) => {
-            format!("the lease of grant {grant_no} ran out and no new one has come")
+fn why_shut(view: &LeaseView, vip: &str, now_us: u64) -> String {
+    let lack = match view.standings.get(vip) {
+        _ if !view.trouble.is_empty() => {
+            return format!("the kernel refuses the gate: {}", view.trouble);
         }
-        _ => "no quorum confirms that this node may hold the address: is it cut off?".to_owned(),
+        None => return "it was stopped while it waited".to_owned(),
+        Some(Standing::Lapsed { grant_no } | Standing::Open { grant_no, .. }) => {
+            return format!("the lease of grant {grant_no} ran out and no new one has come");
+        }
+        Some(Standing::Waiting(lack)) => lack,
+    };
+    match lack {
+        Lack::Grant => "the cluster has not granted it to this node, or no longer does".to_owned(),
+        Lack::Quorum => {
+            "no quorum confirms that this node may hold the address: is it cut off?".to_owned()
+        }
+        Lack::Gate { stamp_us } => format!(
+            "a quorum last answered what this node sent {} ms ago, and too little of that lease was left: is this machine overloaded?",
+            now_us.saturating_sub(*stamp_us) / 1_000
+        ),
     }
 }
 
@@ -331,5 +347,8 @@ impl Shared {
     }
 }
 
+/// The thread has not come to an order in the time that was given.
+const BEHIND: &str =
+    "the lease thread does not answer: is this machine overloaded, or does the kernel hang?";
 /// Longest wait for an order to be carried out; the kernel answers within a millisecond.
 const ORDER_WAIT_MAX: Duration = Duration::from_secs(2);

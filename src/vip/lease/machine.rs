@@ -152,8 +152,8 @@ enum State {
 /// A lease as it stands, for status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// No grant has reached this node yet.
-    Waiting,
+    /// It has not spoken yet.
+    Waiting(Lack),
     /// The kernel lets the address speak until that time.
     Open {
         /// Under this grant.
@@ -166,6 +166,33 @@ pub enum Standing {
         /// The grant that is used up.
         grant_no: u64,
     },
+}
+
+/// What an address waits for that has not spoken yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// The log grants it to this process not yet, or no more.
+    Grant,
+    /// No quorum has answered since the grant came.
+    Quorum,
+    /// A quorum has answered what was sent at that time; the kernel was not told, because too little
+    /// of that lease was left, or it refused.
+    Gate {
+        /// Microseconds of CLOCK_BOOTTIME.
+        stamp_us: u64,
+    },
+}
+
+impl Lack {
+    fn of(fresh: Option<&(u64, Option<u64>)>) -> Self {
+        match fresh {
+            None => Self::Grant,
+            Some((_, None)) => Self::Quorum,
+            Some((_, Some(stamp_us))) => Self::Gate {
+                stamp_us: *stamp_us,
+            },
+        }
+    }
 }
 
 impl Machine {
@@ -247,7 +274,7 @@ impl Machine {
 
     pub(super) fn standing(&self, vip: &str) -> Option<Standing> {
         self.vips.get(vip).map(|v| match v.state {
-            State::Closed => Standing::Waiting,
+            State::Closed => Standing::Waiting(Lack::of(self.fresh.get(vip))),
             State::Open {
                 grant_no, until_us, ..
             } => Standing::Open { grant_no, until_us },

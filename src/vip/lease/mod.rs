@@ -21,7 +21,7 @@ pub use handle::{End, LeaseHandle, LeaseView};
 pub(super) use hooks::as_found;
 pub use hooks::{address_of, is_leased};
 pub use keeper::Keeper;
-pub use machine::{Fresh, LeaseEvent, LeaseTimes, Standing};
+pub use machine::{Fresh, Lack, LeaseEvent, LeaseTimes, Standing};
 
 use netlink::{AddressSpec, Lifetime};
 pub use netlink::{Belts, GateOptions};

@@ -183,12 +183,36 @@ fn gates_stand_before_the_element_and_the_element_before_the_answer() {
 }
 
 #[test]
-fn without_a_grant_a_start_says_why_it_waits_in_vain() {
+fn a_start_says_why_it_waits_in_vain() {
     let b = bench(|_| ());
-    let why = open(&b, Duration::ZERO);
-    assert!(why.unwrap_err().contains("no quorum confirms"));
+    assert!(refusal(&b).contains("has not granted it to this node"));
     assert_eq!(b.next(), "guard 10.0.0.9");
     assert_eq!(b.next(), "close 10.0.0.9");
+    for (stamp_us, why) in [
+        (None, "no quorum confirms"),
+        (
+            Some(boottime_us().saturating_sub(TIMES.lease_us)),
+            "that lease was left",
+        ),
+    ] {
+        b.handle.feed(vec![Fresh {
+            vip: "ip".to_owned(),
+            grant_no: 3,
+            stamp_us,
+        }]);
+        let said = refusal(&b);
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+/// What a start is told that the thread has looked at.
+fn refusal(b: &Bench) -> String {
+    loop {
+        let why = open(b, Duration::from_millis(20)).unwrap_err();
+        if !why.contains("does not answer") {
+            return why;
+        }
+    }
 }
 
 #[test]
