@@ -23,6 +23,37 @@ fn own_disk(c: &Cluster, node: &str) -> bool {
     mounted.ok()
 }
 
+/// A disk that takes up to so many seconds for whatever it is asked, until this is dropped.
+struct Slowness<'a> {
+    c: &'a Cluster,
+    node: &'a str,
+}
+
+impl<'a> Slowness<'a> {
+    fn begin(c: &'a Cluster, node: &'a str, seconds: &str) -> Self {
+        // It ends by itself, too: nothing of a test outlives it frozen.
+        c.run(
+            node,
+            &format!(
+                "touch /run/slow; ( for i in $(seq 1000); do [ -e /run/slow ] || break; \
+                 fsfreeze -f /var/lib/mainstay; sleep {seconds}; fsfreeze -u /var/lib/mainstay; \
+                 sleep 0.02; done; touch /run/slow-ended ) >/run/slow-log 2>&1 </dev/null &"
+            ),
+        );
+        Self { c, node }
+    }
+}
+
+impl Drop for Slowness<'_> {
+    fn drop(&mut self) {
+        let ended = "rm -f /run/slow; for i in $(seq 100); do [ -e /run/slow-ended ] && exit 0; sleep 0.1; done; exit 1";
+        let ended = self.c.sh(self.node, ended);
+        if !ended.ok() {
+            eprintln!("    {ended:?}");
+        }
+    }
+}
+
 /// Whatever becomes of the test, a process that waits for a frozen disk ends only with the frost.
 struct Frost<'a> {
     c: &'a Cluster,
@@ -165,3 +196,33 @@ fn of_two_nodes_one_with_a_hung_disk_gives_up_alone() {
     turns.extend([now.as_str()].into_iter().filter(|n| *n != holder));
     spoke_one_after_another(&c, asking, capture, &turns);
 }
+
+/// The hand-over does not wait for disks that take longer than it has time: the holder stops before the
+/// log names who is next, who then starts by the log, at the first try.
+#[test]
+fn an_address_moves_at_the_first_try_whatever_the_disks_take() {
+    let test = "an_address_moves_at_the_first_try_whatever_the_disks_take";
+    let Some((c, holder)) = with_own_disk(test, 2, |_| ()) else {
+        return;
+    };
+    let other = c.other_than(&[&holder]);
+    c.stop_daemon(&other, PATIENCE).unwrap();
+    assert!(own_disk(&c, &other), "as on {holder}");
+    c.start_daemon(&other).unwrap();
+    c.wait_online();
+    c.wait_idle(&holder);
+    // Never in step.
+    let slow = [(&holder, "0.3"), (&other, "0.13")].map(|(n, s)| Slowness::begin(&c, n, s));
+    for turn in 0..MOVES {
+        let to = [&other, &holder][turn % 2];
+        c.run(&holder, &format!("crm resource move ip {to} force"));
+        c.wait_started_on(&holder, "ip", to);
+    }
+    drop(slow);
+    let status = c.status(&holder);
+    let failed = status.failcounts.iter().any(|f| f.resource == "ip");
+    assert!(!failed, "{:?}; {}", status.failcounts, brief(&status));
+}
+
+/// How often an address is moved.
+const MOVES: usize = 12;
