@@ -25,6 +25,9 @@ impl Core {
         let consenting = match self.may_stand() {
             Ok(consenting) => consenting,
             Err(why) => {
+                if self.follows_acting() {
+                    self.election.failures = 0;
+                }
                 self.election.inhibited = why;
                 self.election.eligible_since = None;
                 self.election.start_at = None;
@@ -112,14 +115,32 @@ impl Core {
             && self
                 .election
                 .promised
-                .is_some_and(|(at, _, _)| self.now.since(at) < self.cfg.timing.t_fail_us / 2)
+                .is_some_and(|(at, _, _)| self.now.since(at) < self.patience_us())
+    }
+
+    /// How long a candidate is given, by itself and by others, in microseconds. What failed before
+    /// may have waited for disks that take longer than half of T to write a promise, and would fail
+    /// as often as it is tried.
+    fn patience_us(&self) -> u64 {
+        let half_us = self.cfg.timing.t_fail_us / 2;
+        if mutant::on(Mutant::CandidacyEverAsShort) {
+            return half_us;
+        }
+        let doubled_us = half_us << self.election.failures.min(BACK_OFF_DOUBLINGS);
+        doubled_us.min(BARRIER_US_MAX).max(half_us)
+    }
+
+    /// There is a coordinator, and it acts.
+    fn follows_acting(&self) -> bool {
+        let dc = self.dc_alive().and_then(|dc| self.peers.get(&dc));
+        dc.is_some_and(|p| p.beat.as_ref().is_some_and(|b| b.acting))
     }
 
     /// R9: who hears that another asks for promises lets it try. It says so before its own promise is
     /// on its disk, and so long before it asks: two that are eligible at once, as all are when a new
     /// process of the coordinator shows that the old one is dead, seldom ask both. Until when?
     fn standing_peer(&self) -> Option<(NodeId, Time)> {
-        let until = |since: Time| since.plus(self.cfg.timing.t_fail_us / 2);
+        let until = |since: Time| since.plus(self.patience_us());
         let standing = self.peers.values();
         standing
             .filter_map(|p| p.stands_since.map(|since| (p.node, until(since))))
@@ -215,7 +236,7 @@ impl Core {
         self.matched = (ballot, 0);
         self.role = Role::Candidate(Candidate {
             ballot,
-            deadline: self.now.plus(timing.t_fail_us / 2 + timing.resend_us),
+            deadline: self.now.plus(self.patience_us() + timing.resend_us),
             resend_at: self.now.plus(2 * timing.resend_us),
             bootstrap: self.log.head().seq == 0,
             asked: BTreeSet::new(),
@@ -539,7 +560,6 @@ impl Core {
             gone_since: BTreeMap::new(),
             arbiter,
         });
-        self.election.failures = 0;
         self.transfer = None;
         for peer in self.peers.values_mut() {
             peer.progress = peer::Progress {
@@ -590,7 +610,7 @@ impl Core {
             Role::Follower if self.promised_lately() => self
                 .election
                 .promised
-                .map(|(at, _, _)| at.plus(self.cfg.timing.t_fail_us / 2)),
+                .map(|(at, _, _)| at.plus(self.patience_us())),
             Role::Follower => match self.standing_peer() {
                 Some((_, until)) if self.dc_lost() => Some(until),
                 _ => self.election.start_at,

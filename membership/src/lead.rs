@@ -158,6 +158,7 @@ impl Core {
         if fresh && dc.confirmed && !dc.acting && !gone {
             dc.acting = true;
             let ballot = dc.ballot;
+            self.election.failures = 0;
             self.event(Event::DcActing { ballot });
         } else if dc.acting && gone {
             // It goes on to bring this to the disks of the others, and commands nothing.

@@ -177,11 +177,14 @@ pub enum Mutant {
     WitnessByRelay,
     /// last_man_standing is each node's own affair: whom it misses for the window counts no more (R3).
     LmsByLocalTimer,
+    /// A candidate is given half of T however often it failed: disks that take longer to write a
+    /// promise never elect anybody (R9).
+    CandidacyEverAsShort,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 85] = [
+    pub const ALL: [Self; 86] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -267,6 +270,7 @@ impl Mutant {
         Self::WitnessWritesEachAnswer,
         Self::WitnessByRelay,
         Self::LmsByLocalTimer,
+        Self::CandidacyEverAsShort,
     ];
 }
 

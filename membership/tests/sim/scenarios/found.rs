@@ -26,6 +26,7 @@ scenarios![
     a_lone_half_beyond_the_others_log,
     a_lone_half_within_the_others_snapshot,
     what_a_lone_half_wrote_is_kept_as_entries,
+    r9_disks_slower_than_the_detection,
 ];
 
 /// A cluster of three whose third node was down for longer than logs reach back.
@@ -537,5 +538,16 @@ fn what_a_lone_half_wrote_is_kept_as_entries(seed: u64) -> Result<(), Violation>
         world.run(30 * MS);
     }
     world.run(SECOND);
+    ends_well(world)
+}
+
+/// A promise takes each of two disks up to 0.7 s, and T is 0.5 s: what a candidate is given grows until
+/// it is enough.
+fn r9_disks_slower_than_the_detection(seed: u64) -> Result<(), Violation> {
+    let mut setup = Setup::plain(2, seed);
+    setup.disk.write_us_max = 700 * MS;
+    let mut world = World::new(setup, Profile::calm());
+    world.start_all();
+    world.until("elected", 20 * SECOND, World::settled);
     ends_well(world)
 }
