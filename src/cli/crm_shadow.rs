@@ -6,9 +6,9 @@ use super::console::Console;
 use super::diff;
 use super::exit::{Exit, Failure};
 use super::getopt::{Found, Opt, flag, with_value};
+use super::private;
 use super::tool::Tool;
 use cib::{Cib, Section};
-use std::path::Path;
 use std::process::Command;
 
 /// The whole program.
@@ -133,17 +133,8 @@ pub(super) fn write(name: &str, cib: &Cib) -> Result<(), Failure> {
     let written = path
         .parent()
         .map_or(Ok(()), std::fs::create_dir_all)
-        .and_then(|()| write_private(&path, &cib.to_xml()));
+        .and_then(|()| private::write_over(&path, &cib.to_xml()));
     written.map_err(|e| Failure::new(Exit::CantCreat, format!("{}: {e}", path.display())))
-}
-
-/// A configuration may hold passwords.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(path)?.write_all(text.as_bytes())
 }
 
 /// A shell in which the shadow is worked on, or the words for one's own.

@@ -45,6 +45,7 @@ mod moves;
 mod pacemakerd;
 mod pcs;
 mod plan;
+mod private;
 mod removal;
 mod report;
 mod service;

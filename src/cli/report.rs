@@ -4,7 +4,7 @@
 use super::backend::{self, Backend, ask};
 use super::exit::{Exit, Failure};
 use super::tarball::Tarball;
-use super::{crm, mainstay};
+use super::{crm, mainstay, private};
 use crate::inputs;
 use crate::ipc::{Request, Response};
 use crate::paths::Paths;
@@ -79,7 +79,7 @@ pub(super) fn write(backend: &mut dyn Backend, wanted: &Wanted) -> Result<PathBu
     }
     let failed =
         |e: std::io::Error| Failure::new(Exit::CantCreat, format!("{}: {e}", path.display()));
-    let file = private(&path).map_err(failed)?;
+    let file = private::create(&path).map_err(failed)?;
     let mut tarball = Tarball::new(file, &folder, now);
     let mut missing = String::new();
     for (name, content) in contents(backend, wanted) {
@@ -105,12 +105,6 @@ fn names(wanted: &Wanted, now: i64) -> (String, PathBuf) {
         .file_name()
         .map_or_else(|| "report".to_owned(), |n| n.to_string_lossy().into_owned());
     (folder, PathBuf::from(format!("{name}.tar.bz2")))
-}
-
-fn private(path: &Path) -> std::io::Result<std::fs::File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600).open(path)
 }
 
 type Content = Result<Vec<u8>, Failure>;

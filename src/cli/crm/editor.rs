@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::private;
 
 impl Context<'_> {
     /// A text after the editor has ended, the one of the options, `VISUAL` or `EDITOR`.
@@ -51,7 +52,7 @@ fn edited(text: &str, editor: Option<&str>) -> Result<String, Failure> {
     let path = std::env::temp_dir().join(format!("crm-edit-{}.txt", std::process::id()));
     let failed =
         |what: &str, error: std::io::Error| Failure::new(Exit::IoErr, format!("{what}: {error}"));
-    write_private(&path, text).map_err(|e| failed(&path.display().to_string(), e))?;
+    private::write_new(&path, text).map_err(|e| failed(&path.display().to_string(), e))?;
     let ended = std::process::Command::new("sh")
         .arg("-c")
         .arg(format!("{editor} \"$1\""))
@@ -68,16 +69,4 @@ fn edited(text: &str, editor: Option<&str>) -> Result<String, Failure> {
         )),
         Err(error) => Err(failed(&editor, error)),
     }
-}
-
-/// A new file that nobody else can read or have put there: a configuration may hold passwords.
-pub(super) fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(text.as_bytes())
 }

@@ -7,6 +7,7 @@ use super::wizards::{self, Values, WIZARDS, Wizard};
 use super::words::pair;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::pcs::is_it;
+use crate::cli::private;
 use std::path::PathBuf;
 
 /// Verbs of the level.
@@ -307,28 +308,9 @@ fn read_text(context: &Context<'_>, name: &str) -> Result<String, Failure> {
 
 /// Nobody else may read it: it may hold passwords.
 fn write(context: &Context<'_>, name: &str, text: &str) -> Result<(), Failure> {
-    use std::io::Write;
-    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
     let path = path(context, name)?;
-    let failed =
-        |e: std::io::Error| Failure::new(Exit::CantCreat, format!("{}: {e}", path.display()));
-    if let Some(dir) = path.parent() {
-        let mut builder = std::fs::DirBuilder::new();
-        builder
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(failed)?;
-    }
-    let mut options = std::fs::OpenOptions::new();
-    let file = options
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&path);
-    file.and_then(|mut f| f.write_all(text.as_bytes()))
-        .map_err(failed)
+    let written = private::folder_of(&path).and_then(|()| private::write_over(&path, text));
+    written.map_err(|e| Failure::new(Exit::CantCreat, format!("{}: {e}", path.display())))
 }
 
 fn remove(context: &Context<'_>, name: &str) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! A file of options: sections in brackets, `name = value`, comments. What is not ours stays as it is.
 
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::private;
 use std::path::Path;
 
 /// Its lines.
@@ -32,20 +33,11 @@ impl File {
     /// # Errors
     /// It cannot be written.
     pub(super) fn write(&self, path: &Path) -> Result<(), Failure> {
-        use std::os::unix::fs::DirBuilderExt;
-        let failed =
-            |e: std::io::Error| Failure::new(Exit::CantCreat, format!("{}: {e}", path.display()));
-        if let Some(dir) = path.parent() {
-            let mut builder = std::fs::DirBuilder::new();
-            builder
-                .recursive(true)
-                .mode(0o700)
-                .create(dir)
-                .map_err(failed)?;
-        }
         let new = path.with_extension(format!("new{}", std::process::id()));
-        std::fs::write(&new, self.text()).map_err(failed)?;
-        std::fs::rename(&new, path).map_err(failed)
+        let written = private::folder_of(path)
+            .and_then(|()| std::fs::write(&new, self.text()))
+            .and_then(|()| std::fs::rename(&new, path));
+        written.map_err(|e| Failure::new(Exit::CantCreat, format!("{}: {e}", path.display())))
     }
 
     /// The value of `SECTION.NAME`.

@@ -3,7 +3,6 @@
 use super::{Shell, pick, split};
 use crate::cli::backend::{self, Backend};
 use crate::cli::crm::configure;
-use crate::cli::crm::editor::write_private;
 use crate::cli::crm::session::{Session, describe};
 use crate::cli::crm::usage::{alone, explain, misused, names, suggest};
 use crate::cli::crm::validate;
@@ -11,6 +10,7 @@ use crate::cli::crm::words::Joiner;
 use crate::cli::diff;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::plan;
+use crate::cli::private;
 use crate::view;
 use cib::check::Severity;
 use cib::{Cib, Section};
@@ -327,7 +327,7 @@ impl Shell<'_> {
         if !self.context.backend.live() {
             return;
         }
-        match write_private(&path, &session.base().to_xml()) {
+        match private::write_new(&path, &session.base().to_xml()) {
             Ok(()) => self.context.console.warning(&format!(
                 "the configuration as it was lies in {0}; `crm configure load xml replace {0}` brings it back",
                 path.display()

@@ -5,6 +5,7 @@ use crate::cli::backend::{self, Lazy, shadow};
 use crate::cli::crm::agents::Agents;
 use crate::cli::crm::complete::{self, Source};
 use crate::cli::crm::words;
+use crate::cli::private;
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -162,13 +163,11 @@ impl Past {
 
     /// Nobody else may read it: passwords are typed, too.
     fn remember(&self, line: &str) {
-        use std::os::unix::fs::OpenOptionsExt;
         let Some(path) = &self.path else {
             return;
         };
         let _ = path.parent().map(std::fs::create_dir_all);
-        let mut options = std::fs::OpenOptions::new();
-        let file = options.create(true).append(true).mode(0o600).open(path);
+        let file = private::append(path);
         let _ = file.and_then(|mut file| writeln!(file, "{line}"));
     }
 }
