@@ -1,7 +1,7 @@
 //! A configuration change as the log carries it.
 
 use crate::ipc::Edit;
-use cib::check::{Severity, verify};
+use cib::check::{Severity, added, verify};
 use cib::{Cib, Element, Patch};
 use serde::{Deserialize, Serialize};
 
@@ -182,11 +182,7 @@ fn keep_own_attributes(old: &Element, new: &mut Element) {
 fn check(old: &Cib, new: &Cib) -> Result<(), Rejection> {
     let mut faults = verify(new);
     faults.retain(|f| f.severity == Severity::Error);
-    if faults.is_empty() {
-        return Ok(());
-    }
-    let known = verify(old);
-    faults.retain(|f| !known.contains(f));
+    let faults = added(old, faults);
     if faults.is_empty() {
         return Ok(());
     }

@@ -67,6 +67,19 @@ pub fn verify(cib: &Cib) -> Vec<Finding> {
     findings.list
 }
 
+/// What a change brought: of the findings about the CIB that it made, or some of them, those that
+/// `old` does not have. Whoever repairs one thing is not asked to repair the others first.
+///
+/// The CIB before is looked at only where there is a finding to compare.
+#[must_use]
+pub fn added(old: &Cib, mut findings: Vec<Finding>) -> Vec<Finding> {
+    if !findings.is_empty() {
+        let known = verify(old);
+        findings.retain(|f| !known.contains(f));
+    }
+    findings
+}
+
 /// Refuses a tree in which two elements of the configuration have the same id. The status section
 /// has ids of its own, which repeat by design.
 ///

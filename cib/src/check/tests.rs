@@ -1,12 +1,16 @@
 use super::*;
 
-fn verdict(configuration: &str) -> Vec<String> {
+fn document(configuration: &str) -> Cib {
     let text = format!(
         "<cib><configuration><crm_config><cluster_property_set id=\"cib-bootstrap-options\">\
          <nvpair id=\"se\" name=\"stonith-enabled\" value=\"false\"/></cluster_property_set></crm_config>\
          <nodes><node id=\"1\" uname=\"n1\"/></nodes>{configuration}</configuration><status/></cib>"
     );
-    verify(&Cib::parse(&text).unwrap())
+    Cib::parse(&text).unwrap()
+}
+
+fn verdict(configuration: &str) -> Vec<String> {
+    verify(&document(configuration))
         .iter()
         .map(Finding::to_string)
         .collect()
@@ -35,6 +39,25 @@ fn a_sound_cib_has_no_findings() {
         ),
         [""; 0]
     );
+}
+
+#[test]
+fn a_change_is_told_of_what_it_brought() {
+    let missing = |names: &[&str]| {
+        let lines = names.iter().map(|name| {
+            format!("<rsc_location id=\"l-{name}\" rsc=\"{name}\" node=\"n1\" score=\"1\"/>")
+        });
+        let lines: String = lines.collect();
+        document(&format!("<resources/><constraints>{lines}</constraints>"))
+    };
+    let brought = |old: &[&str], new: &[&str]| -> Vec<String> {
+        let findings = added(&missing(old), verify(&missing(new)));
+        findings.into_iter().map(|f| f.id).collect()
+    };
+    assert_eq!(brought(&[], &["a", "b"]), ["l-a", "l-b"]);
+    assert_eq!(brought(&["a"], &["a", "b"]), ["l-b"]);
+    assert_eq!(brought(&["a", "b"], &["b"]), [""; 0]);
+    assert_eq!(brought(&["a"], &[]), [""; 0]);
 }
 
 #[test]

@@ -170,10 +170,8 @@ pub(crate) fn edit<T>(
 
 /// What the check has to say about a change that was made: what it brought, not what stood there.
 fn new_warnings(old: &Cib, new: &Cib) -> Vec<String> {
-    let before = cib::check::verify(old);
-    let findings = cib::check::verify(new).into_iter();
-    let brought = findings.filter(|f| !before.contains(f));
-    brought.map(|f| f.to_string()).collect()
+    let brought = cib::check::added(old, cib::check::verify(new));
+    brought.iter().map(ToString::to_string).collect()
 }
 
 /// Carries the difference of two configurations over to the cluster. Where somebody else was

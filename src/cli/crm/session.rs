@@ -103,10 +103,7 @@ impl Session {
     /// Findings that the edit brought, errors first.
     #[must_use]
     pub(crate) fn new_findings(&self) -> Vec<Finding> {
-        let old = cib::check::verify(&self.base);
-        let mut findings = cib::check::verify(&self.work);
-        findings.retain(|f| !old.contains(f));
-        findings
+        cib::check::added(&self.base, cib::check::verify(&self.work))
     }
 
     /// A finding; where it misses a name, with the nearest that there is.

@@ -28,16 +28,16 @@ impl Context<'_> {
     ) -> Result<T, Failure> {
         let force = self.flags.force();
         let (value, committed) = backend::edit(self.backend, CLIENT, |cib| {
-            let old = cib::check::verify(cib);
+            let old = cib.clone();
             let value = change(cib)?;
-            let mut wrong = cib::check::verify(cib).into_iter();
-            let wrong = wrong.find(|f| f.severity == Severity::Error && !old.contains(f));
-            match wrong.filter(|_| !force) {
+            let mut wrong = cib::check::verify(cib);
+            wrong.retain(|f| f.severity == Severity::Error);
+            match cib::check::added(&old, wrong).first().filter(|_| !force) {
                 Some(finding) => Err(Failure::new(
                     Exit::Config,
                     format!(
                         "{}; nothing was changed",
-                        super::super::crm::describe_finding(&finding)
+                        super::super::crm::describe_finding(finding)
                     ),
                 )),
                 None => Ok(value),
