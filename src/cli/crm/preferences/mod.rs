@@ -147,14 +147,18 @@ impl Preferences {
 
     /// What is told of it: the editor that would be taken, say, where none was set.
     fn shown(&self, option: &Known) -> String {
-        match self.set(option) {
-            Some(value) => value,
-            None => option.default.to_owned(),
-        }
+        self.set(option)
+            .unwrap_or_else(|| option.default.to_owned())
     }
 
-    fn put(&mut self, name: &str, value: Option<&str>) -> Result<(), Failure> {
-        self.own.set(name, value);
+    /// Sets options, or takes them out, and keeps the file once they are all in it.
+    fn put<'a>(
+        &mut self,
+        options: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+    ) -> Result<(), Failure> {
+        for (name, value) in options {
+            self.own.set(name, value);
+        }
         let Some(dir) = &self.dir else {
             return Ok(());
         };
@@ -207,9 +211,8 @@ pub(super) fn run(context: &mut Context<'_>, verb: &str, words: &[String]) -> Re
         }
         "reset" => {
             alone(words)?;
-            for option in &KNOWN {
-                context.preferences.put(option.name, None)?;
-            }
+            let unset = KNOWN.iter().map(|option| (option.name, None));
+            context.preferences.put(unset)?;
             context.prefer();
             Ok(())
         }
@@ -242,7 +245,9 @@ fn show(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
 
 fn set(context: &mut Context<'_>, option: &Known, value: &str) -> Result<(), Failure> {
     let value = option.checked(value)?;
-    context.preferences.put(option.name, Some(&value))?;
+    context
+        .preferences
+        .put([(option.name, Some(value.as_str()))])?;
     context.prefer();
     match option.name {
         "core.wait" => context.options.wait = value == "yes",
@@ -280,9 +285,10 @@ fn colour_scheme(context: &mut Context<'_>, words: &[String]) -> Result<(), Fail
     for (name, colour) in &named {
         find(name)?.checked(colour)?;
     }
-    for (name, colour) in named {
-        context.preferences.put(&name, Some(colour))?;
-    }
+    let named = named
+        .iter()
+        .map(|(name, colour)| (name.as_str(), Some(*colour)));
+    context.preferences.put(named)?;
     context.prefer();
     Ok(())
 }
