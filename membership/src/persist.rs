@@ -44,20 +44,21 @@ impl Writes {
 
     pub(crate) fn pend(&mut self, op: DurableOp) {
         if let DurableOp::TruncateLog { seq } = &op {
-            // Whatever was written from there on no longer counts, finished or not.
-            self.durable = self.durable.min(seq - 1);
-            for write in &mut self.flying {
-                write.log_to = write.log_to.map(|to| to.min(seq - 1));
-            }
+            self.forget_after(seq - 1);
         }
         self.pending_ops.push(op);
     }
 
     /// Another log takes this one's place: nothing of it is on disk, whatever is of the old one.
     pub(crate) fn forget_log(&mut self) {
-        self.durable = 0;
+        self.forget_after(0);
+    }
+
+    /// What was written of the log behind this position no longer counts, finished or not.
+    fn forget_after(&mut self, seq: u64) {
+        self.durable = self.durable.min(seq);
         for write in &mut self.flying {
-            write.log_to = write.log_to.map(|_| 0);
+            write.log_to = write.log_to.map(|to| to.min(seq));
         }
     }
 
