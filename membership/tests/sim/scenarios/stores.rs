@@ -13,20 +13,24 @@ scenarios![
     a_store_that_works_again_takes_writes,
 ];
 
+/// Three nodes, the coordinator A and B of them: the two have a write that C, cut off for a minute,
+/// has not.
+fn written_by_two(seed: u64) -> (World, u32, u32) {
+    let mut world = founded(Setup::plain(3, seed));
+    let a = dc_of(&world);
+    let rest = others(&world, a);
+    let (b, c) = (rest[0], rest[1]);
+    let until = world.now + 60 * SECOND;
+    world.isolate(c, until);
+    world.run(SECOND);
+    acked(&mut world, a, SECOND);
+    (world, a, b)
+}
+
 /// {A, B} have a write, C has not; B loses its store, A dies: {B, C} must not go on without it.
 fn r6_a_lost_store_does_not_vote(seed: u64) -> Result<(), Violation> {
     for degraded in [false, true] {
-        let mut world = founded(Setup::plain(3, seed));
-        let a = dc_of(&world);
-        let rest = others(&world, a);
-        let (b, c) = (rest[0], rest[1]);
-        let until = world.now + 60 * SECOND;
-        world.isolate(c, until);
-        world.run(SECOND);
-        let op = world.write_at(a);
-        world.until("written by two", SECOND, |w| {
-            w.oracle.ops[&op].acked.is_some()
-        });
+        let (mut world, a, b) = written_by_two(seed);
         world.kill(a);
         world.kill(b);
         let fresh = Disk {
@@ -48,14 +52,7 @@ fn r6_a_lost_store_does_not_vote(seed: u64) -> Result<(), Violation> {
 /// Then A dies: {B, C} must not go on without it.
 fn r6_damage_outlasts_a_crash_while_it_is_cut_off(seed: u64) -> Result<(), Violation> {
     for written in 0..3 {
-        let mut world = founded(Setup::plain(3, seed));
-        let a = dc_of(&world);
-        let rest = others(&world, a);
-        let (b, c) = (rest[0], rest[1]);
-        let until = world.now + 60 * SECOND;
-        world.isolate(c, until);
-        world.run(SECOND);
-        acked(&mut world, a, SECOND);
+        let (mut world, a, b) = written_by_two(seed);
         world.kill(b);
         let now = world.now;
         let node = world.node_mut(b);
@@ -164,10 +161,7 @@ fn r8_a_rolled_back_disk(seed: u64) -> Result<(), Violation> {
     let until = world.now + 2 * SECOND;
     world.isolate(b, until);
     world.run(SECOND);
-    let op = world.write_at(a);
-    world.until("written by two", SECOND, |w| {
-        w.oracle.ops[&op].acked.is_some()
-    });
+    acked(&mut world, a, SECOND);
     world.kill(c);
     let node = world.node_mut(c);
     node.lost = std::mem::replace(&mut node.disk, image);
