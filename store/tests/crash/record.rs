@@ -65,6 +65,25 @@ impl Event {
     }
 }
 
+/// What was done to the engine's file, in order. A descriptor is the file's from where it is opened
+/// until its number stands for another one.
+pub(crate) fn of_engine(events: &[Event]) -> impl Iterator<Item = &Event> {
+    let mut engine = Vec::new();
+    events.iter().filter(move |event| match event {
+        Event::Open { fd, path, .. } => {
+            engine.retain(|known| known != fd);
+            let opened = path.ends_with("db/db");
+            engine.extend(opened.then_some(*fd));
+            opened
+        }
+        Event::Write { fd, .. }
+        | Event::Truncate { fd, .. }
+        | Event::Sync { fd }
+        | Event::Range { fd, .. } => engine.contains(fd),
+        _ => false,
+    })
+}
+
 /// Reads a record written by `shim.c`; other output of the process is left out.
 pub(crate) fn parse(mut bytes: &[u8]) -> Vec<Event> {
     let mut events = Vec::new();

@@ -1,5 +1,5 @@
 /* Records what a process asks the file system to do, for replaying a power cut at any point, and
- * fails chosen calls. Loaded with LD_PRELOAD by tests/crash/main.rs.
+ * fails chosen calls. Loaded with LD_PRELOAD by tests/crash/process.rs.
  *
  * STORE_SHIM_ROOT    only files below this directory are looked at
  * STORE_SHIM_RECORD  where the record goes; absent = record nothing
