@@ -224,8 +224,8 @@ struct Before {
     old_format: bool,
     slots: [SlotState; 2],
     head_batches: u64,
-    /// Batches that the file of commits beside the database names.
-    ahead_batches: u64,
+    /// The commits beside the database.
+    ahead: ahead::Left,
     mirror: MirrorState,
 }
 
@@ -237,7 +237,7 @@ impl Before {
             uuid: marker.map(|(_, uuid)| uuid),
             slots: meta::read_slots(dir),
             head_batches: meta::read_head(dir),
-            ahead_batches: ahead::read(dir)?.batches_min,
+            ahead: ahead::read(dir)?,
             mirror: mirror::read(dir),
         })
     }
@@ -256,7 +256,7 @@ impl Before {
     /// Batches the database must have at least.
     fn batches_min(&self) -> u64 {
         let slot = meta::newest(&self.slots).map_or(0, |slot| slot.batches);
-        slot.max(self.head_batches).max(self.ahead_batches)
+        slot.max(self.head_batches).max(self.ahead.batches_min)
     }
 
     fn notices(&self) -> Vec<String> {

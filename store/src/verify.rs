@@ -14,7 +14,7 @@ use crate::meta::{self, SlotState};
 use crate::mirror::{self, MirrorState};
 use crate::recover::finish_commits;
 use crate::space::{copy_files, remove_dir};
-use crate::{OpenOptions, Store};
+use crate::{OpenOptions, Store, ahead};
 
 /// What a check of everything found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,7 +90,8 @@ fn verify_copy(dir: &Path, copy: &Path) -> Result<VerifyReport, OpenError> {
         copy_files(&engine_dir, copy)?;
         match engine::open(copy)? {
             Ok(db) => {
-                finish_commits(dir, copy, &db, &OpenOptions::default())?;
+                let left = ahead::read(dir)?;
+                finish_commits(dir, copy, &db, &left.records, &OpenOptions::default())?;
                 report.database(&db)?;
             }
             Err(cause) => report.problem("database", format!("does not open: {cause}")),

@@ -9,10 +9,11 @@ use crate::chunks::read_single;
 use crate::engine::{self, ENGINE_DIR};
 use crate::envelope::Kind;
 use crate::error::{OpenError, StoreError};
+use crate::journal::{self, Journal};
 use crate::log::{self, Contents};
 use crate::meta;
 use crate::mirror::MirrorState;
-use crate::{OpenOptions, ahead, history, journal};
+use crate::{OpenOptions, ahead, history};
 
 /// What the database holds and what it is worth.
 pub(super) struct Found {
@@ -30,15 +31,17 @@ pub(super) struct Found {
 
 /// Commits that were on the disk beside the database get there, in their order: small ones, and a
 /// large one of which a part may be there already. What the database is too old for is not looked
-/// at: what lies between is lost, and that is told.
+/// at: what lies between is lost, and that is told. `records` are the small ones, as [`ahead::read`]
+/// found them in `dir`.
 pub(crate) fn finish_commits(
     dir: &Path,
     engine_dir: &Path,
     db: &sled::Db,
+    records: &[Journal],
     options: &OpenOptions,
 ) -> Result<(), StoreError> {
     let barrier = Barrier::open(engine_dir, options.skip_barrier)?;
-    ahead::finish(&ahead::read(dir)?.records, db, |piece| {
+    ahead::finish(records, db, |piece| {
         journal::apply_piece(db, &barrier, engine_dir, piece)
     })?;
     let Some(journal) = journal::read(dir)? else {
@@ -67,7 +70,7 @@ pub(super) fn examine_or_replace(
     let reading = || {
         if matches!(rung.fallen, None | Some(Fallen::WithoutSnapshots(_))) {
             let engine_dir = dir.join(ENGINE_DIR);
-            finish_commits(dir, &engine_dir, &rung.db, options)?;
+            finish_commits(dir, &engine_dir, &rung.db, &before.ahead.records, options)?;
         }
         examine(&rung, before)
     };
