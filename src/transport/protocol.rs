@@ -1,10 +1,14 @@
 //! The protocol thread: sockets, sessions and the membership core in one loop.
 
 mod change;
+mod handle;
+mod pulse;
 mod relay;
 mod trouble;
 
 pub use change::NewPeers;
+pub use handle::{ProtocolHandle, Seed};
+pub use pulse::MAIN_TURN_US_MAX;
 pub(crate) use trouble::PEER_TROUBLE;
 
 use super::sockets::{Sockets, Stranger};
@@ -13,13 +17,9 @@ use crate::daemon::disk::{DiskHandle, Done, Job};
 use crate::vip::lease::{Fresh, LeaseHandle};
 use membership::{Core, CoreStatus, Effect, Event, Input, Output, Time, Via};
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -78,121 +78,6 @@ pub enum Ended {
 
 /// What to do when the main loop hangs: nobody is left to tell, so it must end the process.
 pub type OnHang = Box<dyn FnOnce(&str) + Send>;
-
-/// Hands messages over from any thread.
-#[derive(Clone, Debug)]
-pub struct ProtocolHandle {
-    messages: SyncSender<Message>,
-    wake: Arc<EventFd>,
-    turns: Arc<AtomicU64>,
-}
-
-/// The other ends of a [`ProtocolHandle`]: made first, so that the store thread and the streams can
-/// report to a protocol thread that is yet to start.
-#[derive(Debug)]
-pub struct Seed {
-    inbox: Receiver<Message>,
-    wake: Arc<EventFd>,
-    pulse: Pulse,
-}
-
-impl ProtocolHandle {
-    /// A handle and what [`Protocol::start`] takes.
-    ///
-    /// # Errors
-    /// The kernel gives no event descriptor.
-    pub fn pair() -> std::io::Result<(Self, Seed)> {
-        let (messages, inbox) = sync_channel(INBOX_MAX);
-        let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
-        let wake = Arc::new(EventFd::from_value_and_flags(0, flags)?);
-        let turns = Arc::new(AtomicU64::new(Pulse::RESTS));
-        Ok((
-            Self {
-                messages,
-                wake: Arc::clone(&wake),
-                turns: Arc::clone(&turns),
-            },
-            Seed {
-                inbox,
-                wake,
-                pulse: Pulse::of(turns),
-            },
-        ))
-    }
-
-    /// The main loop has turned, as it must at least once in [`MAIN_TURN_US_MAX`] from its first
-    /// turn on: the node is of no use without it, and what was given to [`Protocol::start`] for
-    /// that case ends the process.
-    pub fn main_turned(&self) {
-        self.turns.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The main loop ends, and need not turn any more.
-    pub fn main_rests(&self) {
-        self.turns.store(Pulse::RESTS, Ordering::Relaxed);
-    }
-
-    /// Queues a message without waiting.
-    ///
-    /// # Errors
-    /// The queue of `INBOX_MAX` messages is full, or the thread has ended.
-    pub fn send(&self, message: Message) -> Result<(), &'static str> {
-        let sent = self.messages.try_send(message);
-        self.wake();
-        sent.map_err(|e| match e {
-            TrySendError::Full(_) => "the protocol thread's queue is full",
-            TrySendError::Disconnected(_) => "the protocol thread has ended",
-        })
-    }
-
-    /// Queues a message and waits for room: for threads that the protocol thread never waits for.
-    pub fn send_waiting(&self, message: Message) {
-        // The thread's end is told by its own event; what it can no longer hear does not matter.
-        let _ = self.messages.send(message);
-        self.wake();
-    }
-
-    fn wake(&self) {
-        // The counter is full only when the thread has not looked for 2^64 messages.
-        let _ = self.wake.write(1);
-    }
-}
-
-/// The main loop's turns, as the protocol thread sees them.
-#[derive(Debug)]
-struct Pulse {
-    turns: Arc<AtomicU64>,
-    seen: u64,
-    changed_us: u64,
-    looked_us: u64,
-}
-
-impl Pulse {
-    /// The loop has not begun, or has ended.
-    const RESTS: u64 = 0;
-
-    fn of(turns: Arc<AtomicU64>) -> Self {
-        Self {
-            turns,
-            seen: Self::RESTS,
-            changed_us: 0,
-            looked_us: 0,
-        }
-    }
-
-    /// The loop has begun and not turned for too long. A pause of this thread itself, on a machine
-    /// that was suspended, says nothing of the other one.
-    fn stopped(&mut self, now_us: u64) -> bool {
-        let turns = self.turns.load(Ordering::Relaxed);
-        let paused = now_us.saturating_sub(self.looked_us) > 2 * WAIT_US_MAX;
-        if turns != self.seen || paused || turns == Self::RESTS {
-            self.seen = turns;
-            self.changed_us = now_us;
-        }
-        self.looked_us = now_us;
-        now_us - self.changed_us >= MAIN_TURN_US_MAX
-    }
-}
 
 /// The running thread.
 #[derive(Debug)]
@@ -630,15 +515,10 @@ fn fresh_of(lease: membership::Lease) -> Fresh {
 /// Events that may wait for the daemon's loop; the channel given to [`Protocol::start`] has this
 /// size.
 pub const EVENTS_MAX: usize = 65_536;
-/// Messages that may wait for the thread.
-const INBOX_MAX: usize = 8_192;
 /// Messages taken before packets get their turn again.
 const MESSAGES_PER_ROUND: usize = 256;
 /// Datagrams read from one link before the other links get their turn.
 const DATAGRAMS_PER_ROUND: usize = 256;
-/// The main loop turns at least once a second; after this time without, in microseconds, it hangs.
-/// Far above what a busy machine does to a thread without priority.
-pub const MAIN_TURN_US_MAX: u64 = 10_000_000;
 /// Longest sleep, in microseconds.
 const WAIT_US_MAX: u64 = 1_000_000;
 /// Receive buffer, in bytes: larger than any datagram of ours, so that longer ones are seen as such.
@@ -647,25 +527,3 @@ const DATAGRAM_BUFFER_BYTES: usize = 2_048;
 const REALTIME_PRIORITY: i32 = 50;
 /// Stack of the thread.
 const STACK_BYTES: usize = 512 * 1024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_loop_hangs_when_it_does_not_turn_while_its_watcher_does() {
-        const SECOND: u64 = 1_000_000;
-        let turns = Arc::new(AtomicU64::new(Pulse::RESTS));
-        let mut pulse = Pulse::of(Arc::clone(&turns));
-        let mut looks = |from: u64, to: u64| (from..=to).any(|s| pulse.stopped(s * SECOND));
-        assert!(!looks(100, 200), "it has not begun");
-        turns.store(1, Ordering::Relaxed);
-        assert!(!looks(201, 210), "nine seconds");
-        turns.store(2, Ordering::Relaxed);
-        assert!(!looks(211, 220));
-        assert!(!looks(400, 409), "both were suspended meanwhile");
-        assert!(looks(410, 411), "eleven seconds without a turn");
-        turns.store(Pulse::RESTS, Ordering::Relaxed);
-        assert!(!looks(412, 500), "it ended in order");
-    }
-}
