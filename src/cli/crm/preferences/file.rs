@@ -35,7 +35,7 @@ impl File {
     pub(super) fn write(&self, path: &Path) -> Result<(), Failure> {
         let new = path.with_extension(format!("new{}", std::process::id()));
         let written = private::folder_of(path)
-            .and_then(|()| std::fs::write(&new, self.text()))
+            .and_then(|()| private::write_over(&new, &self.text()))
             .and_then(|()| std::fs::rename(&new, path));
         written.map_err(|e| Failure::new(Exit::CantCreat, format!("{}: {e}", path.display())))
     }
