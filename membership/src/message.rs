@@ -222,6 +222,9 @@ pub enum Parcel {
         op: OpId,
         /// What to append.
         body: EntryBody,
+        /// It was given to another coordinator before, and this much was committed when its client
+        /// asked: it may stand anywhere behind.
+        doubt: Option<u64>,
     },
     /// Where the proposal stands in the log, or why it does not.
     Proposed {

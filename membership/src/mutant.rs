@@ -180,11 +180,14 @@ pub enum Mutant {
     /// A candidate is given half of T however often it failed: disks that take longer to write a
     /// promise never elect anybody (R9).
     CandidacyEverAsShort,
+    /// A proposal that another coordinator may have appended is appended by the next, although that
+    /// remembers only later ones (R1).
+    DoubtGivenAgain,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 86] = [
+    pub const ALL: [Self; 87] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -271,6 +274,7 @@ impl Mutant {
         Self::WitnessByRelay,
         Self::LmsByLocalTimer,
         Self::CandidacyEverAsShort,
+        Self::DoubtGivenAgain,
     ];
 }
 

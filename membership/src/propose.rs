@@ -30,6 +30,8 @@ impl Proposals {
 struct Own {
     body: EntryBody,
     since: Time,
+    /// What was committed, as far as is known here, when its client asked.
+    behind: u64,
     /// Given to this DC under this ballot.
     given: Option<(NodeId, Ballot)>,
     ever_given: bool,
@@ -68,6 +70,7 @@ impl Core {
         let own = Own {
             body,
             since,
+            behind: self.commit,
             given: None,
             ever_given: false,
             doubtful: false,
@@ -153,8 +156,9 @@ impl Core {
         own.given = Some(dc);
         own.ever_given = true;
         let body = own.body.clone();
+        let doubt = own.doubtful.then_some(own.behind);
         if dc.0 == self.me.node {
-            if let Err(refusal) = self.admit(op, self.me.node, body) {
+            if let Err(refusal) = self.admit(op, self.me.node, body, doubt) {
                 self.proposed(op, Err(refusal));
             }
             return;
@@ -162,15 +166,21 @@ impl Core {
         let queued = self
             .peers
             .get_mut(&dc.0)
-            .is_some_and(|p| p.channel.push(Parcel::Propose { op, body }));
+            .is_some_and(|p| p.channel.push(Parcel::Propose { op, body, doubt }));
         if !queued {
             self.proposed(op, Err(Refusal::Busy));
         }
     }
 
     /// A forwarded proposal arrived here, at what its sender takes for the DC.
-    pub(crate) fn on_forwarded(&mut self, from: NodeId, op: OpId, body: EntryBody) {
-        let result = proposable(&body).and_then(|()| self.admit(op, from, body));
+    pub(crate) fn on_forwarded(
+        &mut self,
+        from: NodeId,
+        op: OpId,
+        body: EntryBody,
+        doubt: Option<u64>,
+    ) {
+        let result = proposable(&body).and_then(|()| self.admit(op, from, body, doubt));
         if let Some(peer) = self.peers.get_mut(&from) {
             peer.channel.push(Parcel::Proposed { op, result });
         }
@@ -220,12 +230,18 @@ impl Core {
         op: OpId,
         origin: NodeId,
         body: EntryBody,
+        doubt: Option<u64>,
     ) -> Result<u64, Refusal> {
         if !self.is_acting() {
             return Err(Refusal::NoDc);
         }
         if let Some(seq) = self.tip.position(&op) {
             return Ok(seq);
+        }
+        let forgotten = doubt.is_some_and(|behind| self.tip.forgets_behind(behind));
+        if forgotten && !mutant::on(mutant::Mutant::DoubtGivenAgain) {
+            // It may be in the log, among what is remembered no more: twice would be worse.
+            return Err(Refusal::InDoubt);
         }
         let fence = matches!(body, EntryBody::FenceIntent(_) | EntryBody::FenceResult(_));
         if self.alone_unproved() && self.cfg.fencing && !fence {

@@ -131,6 +131,12 @@ impl LogState {
         self.ops.get(op).copied()
     }
 
+    /// May an operation behind this position be remembered no more?
+    pub(crate) fn forgets_behind(&self, seq: u64) -> bool {
+        let oldest = self.ops_order.front().and_then(|op| self.position(op));
+        self.ops_order.len() >= OPS_MAX && oldest.is_some_and(|oldest| oldest > seq + 1)
+    }
+
     /// Is this process proved gone by a certificate in force?
     pub(crate) fn certified(&self, identity: &Identity) -> bool {
         self.certificates

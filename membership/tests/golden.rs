@@ -193,6 +193,11 @@ fn samples() -> Vec<Message> {
         parcel(Parcel::Tell {
             payload: vec![1, 2],
         }),
+        parcel(Parcel::Propose {
+            op: OpId([4; 16]),
+            body: EntryBody::Noop,
+            doubt: Some(76),
+        }),
         parcel(Parcel::GivenUp {
             grants: vec![("vip".to_owned(), 7)],
         }),

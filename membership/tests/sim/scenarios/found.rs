@@ -27,6 +27,7 @@ scenarios![
     a_lone_half_within_the_others_snapshot,
     what_a_lone_half_wrote_is_kept_as_entries,
     r9_disks_slower_than_the_detection,
+    i8_a_doubtful_proposal_older_than_what_is_remembered,
 ];
 
 /// A cluster of three whose third node was down for longer than logs reach back.
@@ -549,5 +550,33 @@ fn r9_disks_slower_than_the_detection(seed: u64) -> Result<(), Violation> {
     let mut world = World::new(setup, Profile::calm());
     world.start_all();
     world.until("elected", 20 * SECOND, World::settled);
+    ends_well(world)
+}
+
+/// B's proposal is committed and B does not hear of it. When B is back there is another coordinator, so
+/// many operations later that nobody remembers: B gives it again, and must not have it appended twice.
+fn i8_a_doubtful_proposal_older_than_what_is_remembered(seed: u64) -> Result<(), Violation> {
+    let mut world = founded(Setup::plain(3, seed));
+    let a = dc_of(&world);
+    let (b, c) = (others(&world, a)[0], others(&world, a)[1]);
+    for from in [a, c] {
+        world.net.path(from, b).swallows = Some(|_| true);
+    }
+    world.write_at(b);
+    world.run(100 * MS);
+    for from in [a, c] {
+        world.net.path(from, b).swallows = None;
+    }
+    let apart = world.now + 8 * SECOND;
+    split(&mut world, &[b], apart);
+    world.kill(a);
+    world.run(SECOND);
+    world.start(a);
+    world.until("A and C act", 3 * SECOND, |w| !w.acting().is_empty());
+    let dc = world.acting()[0];
+    for _ in 0..5 {
+        many_writes(&mut world, dc);
+    }
+    world.run(apart - world.now.min(apart));
     ends_well(world)
 }
