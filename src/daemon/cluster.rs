@@ -21,7 +21,12 @@ impl App {
         match event {
             Event::View(view) => self.on_view(view),
             Event::State { state, why } => {
-                tracing::info!(?state, "{}", self.peers.named(&why));
+                let why = self.peers.named(&why);
+                match state {
+                    // `begin_duty` tells of it, once it acts.
+                    NodeState::DcPending | NodeState::Dc => tracing::debug!(?state, "{why}"),
+                    _ => tracing::info!(?state, "{why}"),
+                }
                 self.state_changed(state);
             }
             Event::Quorum { quorate, why } => self.on_quorum(quorate, &why),

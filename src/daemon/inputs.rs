@@ -16,6 +16,8 @@ pub(super) struct Inputs {
 struct Input {
     cib: Element,
     series: Series,
+    /// It led to something to do.
+    acts: bool,
     now: i64,
 }
 
@@ -39,7 +41,14 @@ impl Inputs {
             (true, false) => Series::Warn,
             (true, true) => Series::Input,
         };
-        match self.queue.try_send(Input { cib, series, now }) {
+        let acts = !plan.summary.is_empty();
+        let input = Input {
+            cib,
+            series,
+            acts,
+            now,
+        };
+        match self.queue.try_send(input) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full(_)) => {
                 tracing::warn!("the disk is slow: what was decided from is not kept this time");
@@ -53,13 +62,21 @@ fn keep_all(folder: &std::path::Path, inbox: &Receiver<Input>) {
     let _ = netlink::make_thread_nice(INPUTS_NICE);
     let mut last = None;
     let mut told = false;
-    for Input { cib, series, now } in inbox {
+    for input in inbox {
+        let Input {
+            cib,
+            series,
+            acts,
+            now,
+        } = input;
         // A decision made again on the same state brings nothing new.
         if last.as_ref() == Some(&cib) {
             continue;
         }
         match inputs::save(folder, series, &cib, now) {
-            Ok(Some(path)) => tracing::info!("decided from {}", path.display()),
+            Ok(Some(path)) if acts => tracing::info!("decided from {}", path.display()),
+            // That nothing is left to do is told, and where from is seldom asked.
+            Ok(Some(path)) => tracing::debug!("decided from {}", path.display()),
             Ok(None) => {}
             Err(error) if !told => {
                 told = true;
