@@ -13,6 +13,7 @@ use nix::sys::socket::{
 use std::io::IoSlice;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Packets per second (ruling 35), and of each sender in all: `MAINSTAY_FLOOD_SECONDS` is how long.
@@ -104,8 +105,6 @@ fn a_flooded_node_is_not_lost_and_loses_nobody() {
         .iter()
         .find(|d| (*d.from.ip(), *d.to.ip()) == (*address(2).ip(), *to.ip()));
     let header = genuine.expect("node2 speaks to node1").bytes[..wire::HEADER_LEN].to_vec();
-    let before: Vec<_> = c.powered().iter().map(|n| held(&c.status(n))).collect();
-
     let seconds = std::env::var("MAINSTAY_FLOOD_SECONDS").ok();
     let seconds = seconds.map_or(FLOOD_S, |s| s.parse().expect("a number of seconds"));
     let floods: [(&str, Option<SocketAddrV4>, &[u8]); 3] = [
@@ -114,22 +113,72 @@ fn a_flooded_node_is_not_lost_and_loses_nobody() {
         ("a peer's address and header", Some(address(2)), &header),
     ];
     for (who, from, head) in floods {
-        eprintln!("    flood of {who}");
-        let sent = flood(&sender(&c, from), to, head, seconds);
-        assert!(sent > 0, "nothing could be sent as {who}");
-        for (node, before) in c.powered().iter().zip(&before) {
-            let status = c.status(node);
-            let after = held(&status);
-            assert_eq!(
-                &after,
-                before,
-                "{node} after a flood of {who}: {}",
-                brief(&status)
-            );
+        let told = (0..ROUNDS_MAX).find_map(|_| {
+            eprintln!("    flood of {who}");
+            withstood(&c, || flood(&sender(&c, from), to, head, seconds))
+        });
+        if let Some(Err(lost)) = told {
+            panic!("a flood of {who}: {lost}");
         }
+        assert!(
+            told.is_some(),
+            "this machine stood still {ROUNDS_MAX} times"
+        );
     }
     c.must_edit("node2", |cib| properties(cib, &[("batch-limit", "9")]));
 }
+
+/// Whether all went on as before; nothing where the whole machine stood still meanwhile, which a
+/// thread notices that comes before every daemon and receives no packet.
+fn withstood(c: &Cluster, flood: impl FnOnce() -> u64) -> Option<Result<(), String>> {
+    c.wait_online();
+    c.wait_idle("node1");
+    let before: Vec<_> = c.powered().iter().map(|n| held(&c.status(n))).collect();
+    let ended = AtomicBool::new(false);
+    let (sent, stood) = std::thread::scope(|scope| {
+        let longest = scope.spawn(|| longest_pause(&ended));
+        let sent = flood();
+        ended.store(true, Ordering::Relaxed);
+        (sent, longest.join().unwrap())
+    });
+    assert!(sent > 0, "nothing could be sent");
+    let changed = c
+        .powered()
+        .into_iter()
+        .zip(before)
+        .find_map(|(node, before)| {
+            let status = c.status(&node);
+            let lost = held(&status) != before;
+            lost.then(|| format!("{node} was {before:?}, and is: {}", brief(&status)))
+        });
+    match changed {
+        Some(lost) if stood >= PAUSE => {
+            eprintln!("    once more, this machine stood still for {stood:?}: {lost}");
+            None
+        }
+        Some(lost) => Some(Err(lost)),
+        None => Some(Ok(())),
+    }
+}
+
+/// The longest time between two looks at the clock of a thread that looks every few milliseconds.
+fn longest_pause(ended: &AtomicBool) -> Duration {
+    netlink::make_thread_realtime(FIRST).unwrap();
+    let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
+    while !ended.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(5));
+        longest = longest.max(last.elapsed());
+        last = Instant::now();
+    }
+    longest
+}
+
+/// Real-time priority above the daemons' threads.
+const FIRST: i32 = 60;
+/// A machine that stands still for so long, a fourth of the detection timeout, proves nothing.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How often a flood is sent on a machine that stands still.
+const ROUNDS_MAX: usize = 4;
 
 fn address(node: u8) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(10, 77, 0, 100 + node), PORT)
