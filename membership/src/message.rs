@@ -221,7 +221,7 @@ pub enum Parcel {
         /// Its name.
         op: OpId,
         /// What to append.
-        body: EntryBody,
+        body: Box<EntryBody>,
         /// It was given to another coordinator before, and this much was committed when its client
         /// asked: it may stand anywhere behind.
         doubt: Option<u64>,

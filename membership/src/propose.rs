@@ -163,6 +163,7 @@ impl Core {
             }
             return;
         }
+        let body = Box::new(body);
         let queued = self
             .peers
             .get_mut(&dc.0)

@@ -163,7 +163,7 @@ impl Core {
                 }
                 Parcel::Tell { payload } => self.event(Event::Told { from, payload }),
                 Parcel::Command { token, payload } => self.take_command(node, token, payload),
-                Parcel::Propose { op, body, doubt } => self.on_forwarded(node, op, body, doubt),
+                Parcel::Propose { op, body, doubt } => self.on_forwarded(node, op, *body, doubt),
                 Parcel::Proposed { op, result } => self.proposed(op, result),
                 Parcel::GivenUp { grants } => self.on_words(from, grants),
             }

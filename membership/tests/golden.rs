@@ -195,7 +195,7 @@ fn samples() -> Vec<Message> {
         }),
         parcel(Parcel::Propose {
             op: OpId([4; 16]),
-            body: EntryBody::Noop,
+            body: Box::new(EntryBody::Noop),
             doubt: Some(76),
         }),
         parcel(Parcel::GivenUp {
