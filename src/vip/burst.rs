@@ -243,6 +243,12 @@ impl Bursts {
         self.shared.changed.notify_one();
     }
 
+    /// Nothing more is to come.
+    #[cfg(test)]
+    pub(super) fn are_over(&self) -> bool {
+        self.shared.plan().bursts.is_empty()
+    }
+
     /// Ends the bursts of resources: nothing is announced once this has returned.
     pub(super) fn cancel(&self, resources: &[&str]) {
         let mut plan = self.shared.plan();
