@@ -105,6 +105,16 @@ fn actions_fire_in_the_order_of_their_inputs() {
     assert!(c.is_idle());
 }
 
+/// Under it they file what they must find again: a state, a promotion score.
+#[test]
+fn agents_are_told_the_name_that_the_history_has() {
+    let mut start = action(1, ActionKind::Rsc, "start", "n1");
+    start.resource.as_mut().unwrap().long_id = Some("ip:1".to_owned());
+    let request = request_of(&start, "key");
+    assert_eq!(request.rsc, "ip");
+    assert_eq!(request.instance, "ip");
+}
+
 #[test]
 fn a_plan_that_does_nothing_is_rest() {
     let mut c = acting();

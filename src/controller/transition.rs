@@ -458,15 +458,16 @@ impl Step {
 }
 
 /// The executor's request for an agent action.
+///
+/// An agent is told the name that the history has, as Pacemaker's executor does: that of an
+/// anonymous clone's instance is without its number, which the scheduler gives out anew each time.
+/// What an agent files under it (a state file, `master-NAME`) must be found again.
 #[must_use]
 pub fn request_of(action: &Action, transition_key: &str) -> OpRequest {
     let resource = action.resource.clone();
     let id = resource.as_ref().map(|r| r.id.clone()).unwrap_or_default();
     OpRequest {
-        instance: resource
-            .as_ref()
-            .and_then(|r| r.long_id.clone())
-            .unwrap_or_else(|| id.clone()),
+        instance: id.clone(),
         rsc: id,
         class: resource
             .as_ref()

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub struct OpRequest {
     /// Resource id as in the history (anonymous clone instances without `:N`).
     pub rsc: String,
-    /// `OCF_RESOURCE_INSTANCE`: id with `:N` for clone instances.
+    /// `OCF_RESOURCE_INSTANCE`: the same name; empty = `rsc`.
     pub instance: String,
     /// `ocf`, `lsb`, `systemd`, `service`, `stonith`.
     pub class: String,
