@@ -109,7 +109,7 @@ pub(super) fn alert(cib: &mut Cib, words: &[String]) -> Result<(), Failure> {
         match word.as_str() {
             "attributes" => nvpairs(&mut element, SetKind::Instance, &id, &mut cursor, KEYWORDS)?,
             "meta" => nvpairs(&mut element, SetKind::Meta, &id, &mut cursor, KEYWORDS)?,
-            "select" => select(&mut element, &mut cursor)?,
+            "select" => select(&id, &mut element, &mut cursor)?,
             "to" | "{" | "}" => {}
             word if pair(word).is_some() => return Err(cursor.unexpected(word)),
             value => {
@@ -145,19 +145,37 @@ fn recipient(
     Ok(element)
 }
 
+/// `{ NAME … }`: the attributes that an alert is for.
+fn picked(alert: &str, kind: &mut Element, cursor: &mut Cursor<'_>) -> Result<(), Failure> {
+    cursor.next();
+    while let Some(name) = cursor.next() {
+        if name == "}" {
+            return Ok(());
+        }
+        let number = kind.children.len() + 1;
+        let attribute = Element::new("attribute")
+            .with("id", &format!("{alert}-select-attributes-{number}"))
+            .with("name", &name);
+        kind.children.push(attribute);
+    }
+    Err(cursor.missing("`}` behind the attributes' names"))
+}
+
 /// `select nodes fencing resources attributes [{ NAME … }]`.
-fn select(element: &mut Element, cursor: &mut Cursor<'_>) -> Result<(), Failure> {
+fn select(alert: &str, element: &mut Element, cursor: &mut Cursor<'_>) -> Result<(), Failure> {
     let mut chosen = Element::new("select");
     while let Some(word) = cursor.peek() {
         match word {
             "nodes" | "fencing" | "resources" | "attributes" => {
-                chosen
-                    .children
-                    .push(Element::new(&format!("select_{word}")));
+                let mut kind = Element::new(&format!("select_{word}"));
+                cursor.next();
+                if kind.name == "select_attributes" && cursor.peek() == Some("{") {
+                    picked(alert, &mut kind, cursor)?;
+                }
+                chosen.children.push(kind);
             }
             _ => break,
         }
-        cursor.next();
     }
     if chosen.children.is_empty() {
         return Err(cursor.missing("nodes, fencing, resources or attributes"));

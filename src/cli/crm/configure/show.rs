@@ -457,13 +457,6 @@ fn show_tag(element: &Element) -> String {
 }
 
 fn show_alert(element: &Element) -> String {
-    // Attributes that are picked by name have no words of their own.
-    let picked = element
-        .first("select")
-        .and_then(|s| s.first("select_attributes"));
-    if picked.is_some_and(|p| !p.children.is_empty()) {
-        return raw(element);
-    }
     let path = element.attr("path").unwrap_or_default();
     let mut text = format!("alert {} {}", called(element), quote(path));
     if let Some(description) = element.attr("description") {
@@ -474,6 +467,11 @@ fn show_alert(element: &Element) -> String {
         text.push_str(" \\\n\tselect");
         for kind in &select.children {
             let _ = write!(text, " {}", kind.name.trim_start_matches("select_"));
+            let names = kind.all("attribute").filter_map(|a| a.attr("name"));
+            let names: Vec<String> = names.map(quote).collect();
+            if !names.is_empty() {
+                let _ = write!(text, " {{ {} }}", names.join(" "));
+            }
         }
     }
     for recipient in element.all("recipient") {
