@@ -15,7 +15,7 @@ mod only;
 pub mod own;
 pub(crate) mod parts;
 pub(crate) mod printer;
-mod summary;
+pub(crate) mod summary;
 mod tell;
 #[cfg(test)]
 mod tests;

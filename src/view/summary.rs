@@ -64,6 +64,30 @@ pub(super) fn text(status: &Status, detail: bool) -> String {
     text
 }
 
+/// The options that `crm_mon --include=options` tells: lines of the summary
+/// (lib/pengine/pe_output.c, `cluster-options` of 2.1).
+#[must_use]
+pub(crate) fn options(status: &Status) -> String {
+    let fencing = match option_on(status, "stonith-enabled", true) {
+        true => "enabled",
+        false => "disabled",
+    };
+    let symmetry = match option_on(status, "symmetric-cluster", true) {
+        true => "symmetric",
+        false => "asymmetric",
+    };
+    let policy = match option(status, "no-quorum-policy") {
+        Some("ignore") => "Ignore",
+        Some("freeze") => "Freeze resources",
+        Some("demote") => "Demote promotable resources and stop all other resources",
+        Some("suicide" | "fence") => "Suicide",
+        _ => "Stop ALL resources",
+    };
+    format!(
+        "  * STONITH of failed nodes {fencing}\n  * Cluster is {symmetry}\n  * No quorum policy: {policy}\n"
+    )
+}
+
 /// What forbids the cluster to act.
 fn banners(status: &Status) -> &'static str {
     if option_on(status, "maintenance-mode", false) {

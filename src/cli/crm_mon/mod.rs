@@ -360,6 +360,11 @@ fn text(
         placeless: false,
     };
     let mut text = view::text::part_of(whole, status, options);
+    if sections.has("options") {
+        // They end the summary, which is the first part.
+        let end = text.find("\n\n").map_or(text.len(), |at| at + 1);
+        text.insert_str(end, &view::summary::options(whole));
+    }
     let full = fence_history(found)? == Some(3);
     let mut fenced = fencings::newest_first(status);
     if !full {

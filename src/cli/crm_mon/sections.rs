@@ -54,12 +54,13 @@ impl Sections {
         for word in list.split(',').filter(|w| !w.is_empty()) {
             let (word, prefix) = word.split_once(':').unwrap_or((word, ""));
             let names: Vec<&'static str> = match word {
+                "all" if include => all(xml),
                 "all" => NAMES.to_vec(),
                 "none" => {
                     *self = Self::usual(xml);
                     match include {
                         true => self.shown.clear(),
-                        false => self.shown.extend(NAMES),
+                        false => self.shown.extend(all(xml)),
                     }
                     continue;
                 }
@@ -134,6 +135,7 @@ impl Sections {
                 l if l.starts_with("Stack:") => "stack",
                 l if l.starts_with("Current DC:") => "dc",
                 l if l.starts_with("Last ") => "times",
+                l if OPTION_LINES.iter().any(|start| l.starts_with(start)) => "options",
                 _ => "counts",
             };
             self.has(name)
@@ -176,6 +178,12 @@ fn summary_name(line: &Element) -> &'static str {
     }
 }
 
+/// What `all` stands for: in a text the options want to be asked for by name.
+fn all(xml: bool) -> Vec<&'static str> {
+    let names = NAMES.into_iter();
+    names.filter(|name| xml || *name != "options").collect()
+}
+
 fn unknown(word: &str, include: bool) -> Failure {
     let option = if include { "--include" } else { "--exclude" };
     let default = if include { " default," } else { "" };
@@ -190,6 +198,12 @@ fn unknown(word: &str, include: bool) -> Failure {
     }
 }
 
+/// How the lines of `options` begin.
+const OPTION_LINES: [&str; 3] = [
+    "STONITH of failed nodes ",
+    "Cluster is ",
+    "No quorum policy: ",
+];
 const SUMMARY: [&str; 6] = ["stack", "dc", "times", "counts", "options", "maint-mode"];
 /// What `fencing` stands for.
 const FENCING: [&str; 3] = ["fencing-failed", "fencing-pending", "fencing-succeeded"];

@@ -264,5 +264,15 @@ fn parts_by_flag_and_by_name() {
         "Node List:\n  * Node node3: standby\n  * Online: [ node1 ]\n  * OFFLINE: [ node2 ]\n"
     );
     assert!(!shown("-1 --exclude=dc,times").contains("Last updated"));
+    let options = "  * STONITH of failed nodes disabled\n  * Cluster is symmetric\n  * No quorum policy: Stop ALL resources\n";
+    assert_eq!(
+        shown("-1 --include=none,options"),
+        format!("Cluster Summary:\n{options}")
+    );
+    assert!(
+        shown("-1 --include=options")
+            .contains(&format!("configured (1 DISABLED)\n{options}\nNode"))
+    );
+    assert!(!shown("-1 --include=all").contains("No quorum policy"));
     assert!(shown("-1 --include=operations").contains("\nOperations:\n"));
 }
