@@ -10,20 +10,23 @@ pub fn simple(status: &Status) -> (String, u8) {
     if status.dc.is_none() {
         warnings.push("No DC".to_owned());
     }
-    let mut online = 0;
+    let (mut online, mut standby, mut maintenance) = (0, 0, 0);
     for node in &status.nodes {
-        if node.online {
-            online += 1;
-        } else {
-            warnings.push(format!("offline node: {}", node.name));
+        match node {
+            n if !n.online => warnings.push(format!("offline node: {}", n.name)),
+            n if n.standby => standby += 1,
+            n if n.maintenance => maintenance += 1,
+            _ => online += 1,
         }
     }
     if warnings.is_empty() {
         let counts = count(&status.resources);
         return (
             format!(
-                "CLUSTER OK: {online} node{} online, {} resource instance{} configured",
+                "CLUSTER OK: {online} node{} online{}{}, {} resource instance{} configured",
                 if online == 1 { "" } else { "s" },
+                aside(standby, "standby"),
+                aside(maintenance, "maintenance"),
                 counts.configured,
                 if counts.configured == 1 { "" } else { "s" },
             ),
@@ -31,6 +34,15 @@ pub fn simple(status: &Status) -> (String, u8) {
         );
     }
     (format!("CLUSTER WARN: {}", warnings.join(", ")), 1)
+}
+
+/// `, 1 standby node`; nothing of none.
+fn aside(nodes: usize, what: &str) -> String {
+    match nodes {
+        0 => String::new(),
+        1 => format!(", 1 {what} node"),
+        several => format!(", {several} {what} nodes"),
+    }
 }
 
 /// The Nagios line with performance data, and the plugin's exit code: 0 OK, 1 WARNING, 2 CRITICAL.

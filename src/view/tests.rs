@@ -183,6 +183,32 @@ fn one_line_for_monitoring() {
     );
 }
 
+/// A node that takes nothing is not counted among those that are online.
+#[test]
+fn a_simple_status_counts_the_nodes_by_what_they_take() {
+    let node = |name: &str, standby, maintenance| NodeStatus {
+        name: name.to_owned(),
+        online: true,
+        standby,
+        maintenance,
+        ..NodeStatus::default()
+    };
+    let status = Status {
+        dc: Some("a".to_owned()),
+        nodes: vec![
+            node("a", false, false),
+            node("b", true, false),
+            node("c", false, true),
+            node("d", false, true),
+        ],
+        ..Status::default()
+    };
+    assert_eq!(
+        nagios::simple(&status).0,
+        "CLUSTER OK: 1 node online, 1 standby node, 2 maintenance nodes, 0 resource instances configured"
+    );
+}
+
 #[test]
 fn states_of_nodes() {
     let node = |set: fn(&mut NodeStatus)| {
