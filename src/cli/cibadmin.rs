@@ -56,8 +56,17 @@ fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Resul
             Failure::new(Exit::Config, format!("there is no section {name} in a CIB"))
         })?),
     };
-    match found.first_of(&COMMANDS) {
-        None | Some("query") => query(backend, console, found, section),
+    let command = found.first_of(&COMMANDS);
+    let other = found.last_of(&COMMANDS);
+    if let (Some(one), Some(other)) = (command, other.filter(|o| Some(*o) != command)) {
+        return Err(Failure::usage(format!(
+            "--{one} and --{other}: one at a time"
+        )));
+    }
+    match command {
+        Some("query") => query(backend, console, found, section),
+        // What Pacemaker's tool asks for, too.
+        None => Err(Failure::usage("say what to do: --query prints the CIB")),
         Some("create") => change(backend, |cib| {
             let object = input(found)?;
             Ok(update::create(cib, place(section, &object)?, object)?)
@@ -372,3 +381,29 @@ pub(super) const OPTIONS: [Opt; 31] = [
 ];
 
 const USAGE: &str = "usage: cibadmin -Q|-C|-M|-R|-D|-P|-E [-o SECTION] [--xpath EXPRESSION] [-X XML | -x FILE | -p] [--force]";
+
+#[cfg(test)]
+mod tests {
+    use super::super::backend::CibFile;
+    use super::super::getopt;
+    use super::*;
+
+    #[test]
+    fn it_is_told_one_thing_to_do() {
+        let mut file = CibFile::in_memory(Cib::empty());
+        let mut told = |line: &str| {
+            let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            let found = getopt::parse(&OPTIONS, &args).unwrap();
+            let done = run(&mut file, &mut Console::buffers(), &found);
+            done.map_err(|failure| (failure.exit, failure.text))
+        };
+        for (line, text) in [
+            ("", "say what to do: --query prints the CIB"),
+            ("-o nodes", "say what to do: --query prints the CIB"),
+            ("-Q -C -X <a/>", "--query and --create: one at a time"),
+        ] {
+            assert_eq!(told(line), Err((Exit::Usage, text.to_owned())), "{line}");
+        }
+        assert_eq!(told("-Q -Q -l"), Ok(()));
+    }
+}

@@ -51,9 +51,20 @@ impl Tool {
             if self.answered(&found, &mut console) {
                 return Ok(());
             }
+            self.refuse_words(&found)?;
             run(&mut console, &found)
         });
         self.finish(&mut console, args, result)
+    }
+
+    /// A word too many is most often half of a value that lost its quotes.
+    fn refuse_words(&self, found: &Found) -> Result<(), Failure> {
+        match found.words.first() {
+            Some(word) if !TAKE_WORDS.contains(&self.name) => {
+                Err(Failure::usage(format!("`{word}` makes no sense here")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Version and help need nobody.
@@ -102,6 +113,16 @@ impl Tool {
         lines
     }
 }
+
+/// Tools that words may follow: codes; parameters, which it looks at itself. The last three are
+/// called by agents, whose scripts Pacemaker's tools let pass with words too many.
+const TAKE_WORDS: [&str; 5] = [
+    "crm_error",
+    "crm_resource",
+    "crm_attribute",
+    "crm_master",
+    "attrd_updater",
+];
 
 /// The version that is stood in for, and who does.
 pub(crate) fn version(console: &mut Console) {
@@ -180,4 +201,25 @@ pub(crate) fn standard_input() -> Result<String, Failure> {
         .read_to_string(&mut text);
     read.map_err(|e| Failure::new(Exit::NoInput, format!("standard input: {e}")))?;
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_too_many_is_refused_where_words_mean_nothing() {
+        let found = getopt::parse(&[], &["value".to_owned()]).unwrap();
+        for (name, refused) in [("crm_node", true), ("crm_error", false)] {
+            let tool = Tool {
+                name,
+                options: &[],
+                usage: "usage",
+                prefix: "",
+            };
+            let told = tool.refuse_words(&found).map_err(|failure| failure.exit);
+            assert_eq!(told.is_err(), refused, "{name}");
+            assert_eq!(told.err(), refused.then_some(Exit::Usage), "{name}");
+        }
+    }
 }

@@ -43,7 +43,11 @@ pub(super) fn run(
     console: &mut Console,
     found: &Found,
 ) -> Result<(), Failure> {
-    match found.last_of(&COMMANDS).unwrap_or("list") {
+    let command = found.last_of(&COMMANDS).unwrap_or("list");
+    if let (Some(word), true) = (found.words.first(), command != "digests") {
+        return Err(Failure::usage(format!("`{word}` makes no sense here")));
+    }
+    match command {
         "list" => lists::status(backend, console),
         "list-raw" => lists::names(backend, console),
         "list-operations" => lists::operations(backend, console, found, true),
