@@ -158,6 +158,9 @@ pub(super) fn operations(
             let resource = view::find_resource(&status.resources, &base(id));
             let mut done: Vec<&Element> = history.all("lrm_rsc_op").collect();
             done.sort_by_key(|op| number(op, "call-id"));
+            if active_only {
+                done = active(done);
+            }
             for op in done {
                 let (line, element) = operation(op, node, &base(id), resource);
                 console.line(&line);
@@ -167,6 +170,32 @@ pub(super) fn operations(
     }
     console.element(list);
     Ok(())
+}
+
+/// Of a resource's operations in their order those that still count: from its last start on,
+/// unless a stop came after it (lib/pengine/unpack.c, `calculate_active_ops`).
+pub(super) fn active(mut done: Vec<&Element>) -> Vec<&Element> {
+    let (mut started, mut stopped) = (None, None);
+    let (mut monitored, mut changed) = (None, None);
+    for (at, op) in done.iter().enumerate() {
+        let fine = op.attr("op-status") == Some("0");
+        match op.attr("operation").unwrap_or_default() {
+            "stop" if fine => stopped = Some(at),
+            "start" | "migrate_from" => started = Some(at),
+            // What was running already has a monitor that found it so.
+            "monitor" if started <= stopped && matches!(op.attr("rc-code"), Some("0" | "8")) => {
+                monitored = Some(at);
+            }
+            "promote" | "demote" => changed = Some(at),
+            _ => {}
+        }
+    }
+    let first = started.or(changed).or(monitored);
+    match first {
+        _ if first < stopped => Vec::new(),
+        None => done,
+        Some(at) => done.split_off(at),
+    }
 }
 
 fn number(op: &Element, name: &str) -> i64 {

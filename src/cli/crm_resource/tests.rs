@@ -1,6 +1,7 @@
 use super::super::backend::CibFile;
 use super::super::getopt;
 use super::*;
+use cib::Element;
 
 /// Runs command lines on one CIB; what each printed, or its exit code.
 fn talk(cases: &[(&str, &str)]) -> CibFile {
@@ -17,6 +18,49 @@ fn talk(cases: &[(&str, &str)]) -> CibFile {
         assert_eq!(found, *answer, "{line}");
     }
     backend
+}
+
+#[test]
+fn a_word_too_many_is_refused() {
+    talk(&[("-L dis", "64"), ("-W -r ip elsewhere", "64")]);
+}
+
+/// What ran before the last start is over, and after a stop nothing counts.
+#[test]
+fn operations_that_still_count() {
+    let op = |id: i64, name: &str, rc: &str| {
+        Element::new("lrm_rsc_op")
+            .with("id", &id.to_string())
+            .with("call-id", &id.to_string())
+            .with("operation", name)
+            .with("op-status", "0")
+            .with("rc-code", rc)
+    };
+    let cases = [
+        (vec![("monitor", "7")], vec!["1"]),
+        (vec![("monitor", "0"), ("monitor", "0")], vec!["2"]),
+        (
+            vec![("monitor", "7"), ("start", "0"), ("monitor", "0")],
+            vec!["2", "3"],
+        ),
+        (
+            vec![("start", "0"), ("monitor", "0"), ("stop", "0")],
+            vec![],
+        ),
+        (
+            vec![("stop", "0"), ("start", "0"), ("asyncmon", "1")],
+            vec!["2", "3"],
+        ),
+    ];
+    for (history, left) in cases {
+        let history: Vec<Element> = (1..)
+            .zip(history)
+            .map(|(id, (name, rc))| op(id, name, rc))
+            .collect();
+        let found = lists::active(history.iter().collect());
+        let found: Vec<&str> = found.iter().filter_map(|op| op.id()).collect();
+        assert_eq!(found, left, "{history:?}");
+    }
 }
 
 #[test]
