@@ -156,6 +156,18 @@ fn resources() {
             "on-fail=\"explode\" has no meaning",
         ),
         (
+            "<primitive id=\"p\" class=\"lsb\" type=\"a\"><operations><op id=\"o1\" name=\"monitr\" interval=\"1s\"/><op id=\"o2\" name=\"recount\" interval=\"1s\"/></operations></primitive>",
+            "there is no operation \"monitr\"; did you mean monitor?",
+        ),
+        (
+            "<primitive id=\"p\" class=\"lsb\" type=\"a\"><operations><op id=\"o1\" name=\"monitor\" interval=\"1s\"><instance_attributes id=\"i\"><nvpair id=\"i1\" name=\"timeuot\" value=\"1s\"/><nvpair id=\"i2\" name=\"OCF_CHECK_LEVEL\" value=\"1\"/></instance_attributes></op></operations></primitive>",
+            "there is no option of operations \"timeuot\"; did you mean timeout?",
+        ),
+        (
+            "<primitive id=\"p\" class=\"lsb\" type=\"a\"><meta_attributes id=\"m\"><nvpair id=\"t\" name=\"target-rle\" value=\"Stopped\"/><nvpair id=\"u\" name=\"owner\" value=\"me\"/></meta_attributes></primitive>",
+            "there is no meta attribute \"target-rle\"; did you mean target-role?",
+        ),
+        (
             "<primitive id=\"p\" class=\"lsb\" type=\"a\"><meta_attributes id=\"m\"><nvpair id=\"t\" name=\"target-role\" value=\"Stoped\"/></meta_attributes></primitive>",
             "target-role=\"Stoped\" has no meaning",
         ),

@@ -26,6 +26,13 @@ pub(super) fn check(cib: &Cib, findings: &mut Findings) {
             meta(pair, findings);
         }
     }
+    let defaults = cib.section(Section::RscDefaults).into_iter();
+    let defaults = defaults.flat_map(|s| s.all("meta_attributes"));
+    for pair in defaults.flat_map(|s| s.all("nvpair")) {
+        if let Some(name) = pair.attr("name") {
+            misspelt(pair, "meta attribute", name, &META, findings);
+        }
+    }
     for constraint in config.constraints() {
         self::constraint(constraint.element, findings);
     }
@@ -95,6 +102,16 @@ fn operation(op: &Element, findings: &mut Findings) {
             value_error(op, name, parse_interval_ms(value).err(), findings);
         }
     }
+    if let Some(name) = op.attr("name") {
+        misspelt(op, "operation", name, &ACTIONS, findings);
+    }
+    // What is no attribute of an operation goes to the agent, as a parameter.
+    let given = op.all("instance_attributes").flat_map(|s| s.all("nvpair"));
+    for pair in given {
+        if let Some(name) = pair.attr("name") {
+            misspelt(pair, "option of operations", name, &OP_OPTIONS, findings);
+        }
+    }
     if let Some(role) = op.attr("role") {
         one_of(op, "role", role, &ROLES, findings);
     }
@@ -103,10 +120,29 @@ fn operation(op: &Element, findings: &mut Findings) {
     }
 }
 
+/// A name that is nearly one of those that mean something. Others are let pass: agents may have
+/// operations, and people meta attributes, of their own.
+fn misspelt(
+    element: &Element,
+    kind: &str,
+    name: &str,
+    known: &[&'static str],
+    findings: &mut Findings,
+) {
+    if known.contains(&name) {
+        return;
+    }
+    if let Some(near) = nearest(name, known) {
+        let what = format!("there is no {kind} \"{name}\"");
+        findings.warning(element, what, &format!("did you mean {near}?"));
+    }
+}
+
 fn meta(pair: &Element, findings: &mut Findings) {
     let (Some(name), Some(value)) = (pair.attr("name"), pair.attr("value")) else {
         return;
     };
+    misspelt(pair, "meta attribute", name, &META, findings);
     // In old configurations, this stands for "as if not set".
     if matches!(value, "default" | "#default") {
         return;
@@ -271,6 +307,72 @@ fn one_of(element: &Element, name: &str, value: &str, words: &[&str], findings: 
     findings.error(element, what, &format!("use one of {}", words.join(", ")));
 }
 
+/// Operations that mean something to the cluster, or to whoever calls agents by hand.
+const ACTIONS: [&str; 13] = [
+    "start",
+    "stop",
+    "monitor",
+    "promote",
+    "demote",
+    "notify",
+    "migrate_to",
+    "migrate_from",
+    "reload",
+    "reload-agent",
+    "validate-all",
+    "meta-data",
+    "status",
+];
+/// What is said about an operation in the operation itself, or as its meta attribute.
+const OP_OPTIONS: [&str; 12] = [
+    "name",
+    "interval",
+    "interval-origin",
+    "timeout",
+    "start-delay",
+    "on-fail",
+    "role",
+    "enabled",
+    "record-pending",
+    "requires",
+    "description",
+    "failure-timeout",
+];
+/// Meta attributes of resources.
+const META: [&str; 32] = [
+    "priority",
+    "critical",
+    "target-role",
+    "is-managed",
+    "maintenance",
+    "resource-stickiness",
+    "requires",
+    "provides",
+    "migration-threshold",
+    "failure-timeout",
+    "multiple-active",
+    "allow-migrate",
+    "allow-unhealthy-nodes",
+    "container-attribute-target",
+    "remote-node",
+    "remote-port",
+    "remote-addr",
+    "remote-connect-timeout",
+    "remote-allow-migrate",
+    "resource-discovery-enabled",
+    "clone-max",
+    "clone-min",
+    "clone-node-max",
+    "globally-unique",
+    "interleave",
+    "notify",
+    "ordered",
+    "promotable",
+    "promoted-max",
+    "promoted-node-max",
+    "master-max",
+    "master-node-max",
+];
 /// Roles in old and new words.
 const ROLES: [&str; 6] = [
     "Started",
