@@ -340,3 +340,28 @@ fn an_agent_that_hangs_keeps_no_commit() {
     let config = cib::config::Config::new(file.cib());
     assert!(config.resource("a").is_some(), "{err}");
 }
+
+/// Most agents let a parameter pass that they do not know.
+#[test]
+fn a_parameter_that_the_agent_does_not_have_is_named() {
+    let mut file = CibFile::in_memory(with_resources());
+    let mut say = |line: &str| {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        call(&mut file, &words)
+    };
+    let agent = "ocf:heartbeat:Dummy";
+    for (id, parameter, wrong) in [
+        ("odd", "stat=/run/x", true),
+        ("even", "state=/run/x", false),
+        ("traced", "trace_ra=1", false),
+    ] {
+        let (exit, _, err) = say(&format!(
+            "configure primitive {id} {agent} params {parameter}"
+        ));
+        assert_eq!(exit, Exit::Ok, "{err}");
+        let (exit, _, err) = say(&format!("configure validate-all {id}"));
+        assert_eq!(exit != Exit::Ok, wrong, "{id}: {err}");
+        let expected = format!("{id}: {agent} has no parameter `stat`: is it `state`?");
+        assert_eq!(err.contains(&expected), wrong, "{err}");
+    }
+}

@@ -3,9 +3,11 @@
 
 use super::Context;
 use super::agents::Agents;
+use super::ra;
 use super::usage::misused;
 use crate::cli::ask::{self, Answer};
 use crate::cli::exit::Failure;
+use crate::cli::pcs::is_it;
 use cib::config::{Config, Resource};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -57,7 +59,25 @@ fn complaint_until(
     let spec = [Some(agent.class), agent.provider, Some(agent.kind)];
     let spec: Vec<&str> = spec.into_iter().flatten().collect();
     let parameters: BTreeMap<&str, &str> = config.parameters(resource).into_iter().collect();
-    ask(agents, &spec.join(":"), resource.id, &parameters, until)
+    let spec = spec.join(":");
+    let said = ask(agents, &spec, resource.id, &parameters, until)?;
+    Ok(said.or_else(|| unknown(agents, &spec, &parameters)))
+}
+
+/// A parameter that the agent does not speak of: most have nothing against one.
+fn unknown(agents: &Agents, spec: &str, parameters: &BTreeMap<&str, &str>) -> Option<String> {
+    if parameters.is_empty() {
+        return None;
+    }
+    let agent = agents.resolve(spec).ok()?;
+    let meta = ra::parse_meta(&agent, &ra::meta_data(agents, &agent).ok()?).ok()?;
+    let known = meta.first("parameters")?.all("parameter");
+    let known: Vec<&str> = known.filter_map(|p| p.attr("name")).collect();
+    // Every agent of the library is traced by them.
+    let names = parameters.keys().filter(|n| !n.starts_with("trace_"));
+    let wrong = { names }.find(|name| !known.contains(*name))?;
+    let near = is_it(wrong, known.iter().copied());
+    Some(format!("{spec} has no parameter `{wrong}`{near}"))
 }
 
 /// `ra validate AGENT [NAME=VALUE …]`.
