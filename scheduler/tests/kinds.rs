@@ -172,3 +172,35 @@ fn a_bundle_starts_container_connection_and_inside() {
         ]
     );
 }
+
+#[test]
+fn a_number_of_instances_that_is_none_is_zero() {
+    for value in ["lots", "-3", ""] {
+        let meta = meta_attributes("k", &[("clone-max", value)]);
+        let clone = format!(r#"<clone id="k">{meta}{}</clone>"#, primitive("a"));
+        let cib = Cib::new(&["n1", "n2"]).resource(&clone).stopped("a");
+        assert!(summary(&cib).is_empty(), "clone-max={value:?}");
+    }
+    for value in ["many", "-1"] {
+        let cib = Cib::new(&["n1"])
+            .resource(&promotable(&[("promoted-max", value)]))
+            .stopped("a")
+            .transient("n1", "master-a", "5");
+        assert_eq!(summary(&cib), ["Start a:0 ( n1 )"], "promoted-max={value}");
+    }
+}
+
+#[test]
+fn what_is_no_boolean_does_not_manage() {
+    for (value, starts) in [
+        ("perhaps", false),
+        ("", false),
+        ("default", true),
+        ("on", true),
+    ] {
+        let cib = Cib::new(&["n1"])
+            .resource(&primitive_meta("a", &[("is-managed", value)]))
+            .stopped("a");
+        assert_eq!(!summary(&cib).is_empty(), starts, "is-managed={value:?}");
+    }
+}

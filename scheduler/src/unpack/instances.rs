@@ -3,6 +3,7 @@
 
 use crate::cluster::{Cluster, NodeId, RscId};
 use crate::resource::{CloneData, Variant};
+use crate::score;
 use crate::text::{base_id, is_true};
 use cib::Element;
 
@@ -137,11 +138,11 @@ impl<'a> Cluster<'a> {
     /// Makes a clone's instances (Pacemaker clone.c:clone_unpack).
     pub(super) fn unpack_clone(&mut self, rsc: RscId, element: &'a Element) {
         let meta = self.rscs[rsc].meta.clone();
+        // What is below 0, or no number, is 0: it does not stand for the default.
         let number = |names: &[&str]| {
-            names
-                .iter()
-                .find_map(|name| meta.get(*name))
-                .and_then(|v| v.trim().parse::<u32>().ok())
+            let value = names.iter().find_map(|name| meta.get(*name))?;
+            let value = score::leading_integer(value).unwrap_or(0).max(0);
+            Some(u32::try_from(value).unwrap_or(u32::MAX))
         };
         let unique = self.rscs[rsc].flags.unique;
         let members = self.nodes.iter().filter(|n| !n.to_come).count().max(1);

@@ -409,8 +409,10 @@ impl<'a> Cluster<'a> {
         let connection = crate::expand::is_remote_connection(self.rscs[rsc].sources[0]);
         let mut flags = Flags {
             unassigned: true,
-            managed: parse_bool(get("is-managed")).unwrap_or(true),
-            critical: parse_bool(get("critical")).unwrap_or(true),
+            // What is no boolean is as good as false.
+            managed: get("is-managed")
+                .is_none_or(|v| v.eq_ignore_ascii_case("default") || is_true(Some(v))),
+            critical: get("critical").is_none() || is_true(get("critical")),
             notify: is_true(get("notify")),
             migratable: is_true(get("allow-migrate")),
             fence_device,
