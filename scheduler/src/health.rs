@@ -65,6 +65,7 @@ impl Cluster<'_> {
             }
             self.locations.push(Location {
                 id: strategy.to_owned(),
+                from: "node-health",
                 rsc,
                 role: None,
                 nodes: vec![(node, health)],

@@ -51,7 +51,7 @@ pub use limit::{CONSTRAINT_PAIRS_MAX, NODES_MAX, PAIRS_MAX};
 pub use options::options_in_force;
 pub use plan::{
     Action, ActionKind, ActionResource, Because, Graph, NodeStatus, OpFailure, Plan, Reason,
-    ResourceStatus, Score, Synapse,
+    ResourceStatus, Score, Synapse, readable,
 };
 pub use shown::{Shown, ShownReplica};
 pub use values::Values;

@@ -146,7 +146,8 @@ impl fmt::Display for Score {
 }
 
 /// A score as people write it.
-fn readable(score: i32) -> String {
+#[must_use]
+pub fn readable(score: i32) -> String {
     match score {
         INFINITY.. => "INFINITY".to_owned(),
         ..=NEGATIVE_INFINITY => "-INFINITY".to_owned(),
@@ -374,7 +375,7 @@ pub enum Because {
     Score {
         /// Amount; ±1 000 000 = infinity.
         amount: i32,
-        /// `location`, `stickiness`, `colocation`, `failcount`, `symmetric-cluster` …
+        /// `location`, `node-health`, `stickiness`, `colocation`, `failcount`, `symmetric-cluster` …
         from: String,
         /// Id of the constraint, option or operation.
         id: String,
@@ -389,6 +390,8 @@ pub enum Because {
         /// `Stopped`, `Unpromoted`.
         role: String,
     },
+    /// Everything shall be stopped (`stop-all-resources`).
+    AllStopped,
     /// Failed too often there.
     FailedTooOften {
         /// Count.

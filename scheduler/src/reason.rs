@@ -103,9 +103,15 @@ impl Cluster<'_> {
         } else if !r.flags.managed {
             found.push((None, Because::NotManaged));
         }
+        let all_stop = self.options.stop_all && r.flags.managed;
+        if all_stop {
+            found.push((None, Because::AllStopped));
+        }
         if let Some(role) = self.target_role(rsc) {
             let role = role.name().to_owned();
             found.push((None, Because::TargetRole { role }));
+        } else if all_stop {
+            // That says it.
         } else if r.assigned.is_none() && r.flags.managed && r.next_role == Role::Stopped {
             found.push((None, Because::Nowhere));
         }

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Cib, meta_attributes, primitive, primitive_meta};
+use scheduler::Because;
 
 /// The Transition Summary, blanks squeezed.
 fn summary(cib: &Cib) -> Vec<String> {
@@ -131,6 +132,21 @@ fn sick_nodes_run_nothing() {
         .stopped("a")
         .transient("n1", "#health-disk", "yellow");
     assert_eq!(summary(&cib), ["Start a ( n2 )"]);
+    let reasons = cib.plan().reasons;
+    let of_health = |r: &scheduler::Reason| matches!(&r.because, Because::Score { from, .. } if from == "node-health");
+    assert!(reasons.iter().any(of_health), "{reasons:?}");
+}
+
+#[test]
+fn what_stops_everything_is_told() {
+    let cib = Cib::new(&["n1"])
+        .option("stop-all-resources", "true")
+        .resource(&primitive("a"))
+        .stopped("a");
+    let reasons = cib.plan().reasons;
+    let told: Vec<&Because> = reasons.iter().map(|r| &r.because).collect();
+    assert!(told.contains(&&Because::AllStopped), "{told:?}");
+    assert!(!told.contains(&&Because::Nowhere), "{told:?}");
 }
 
 #[test]

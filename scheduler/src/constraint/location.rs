@@ -90,6 +90,7 @@ impl Cluster<'_> {
             let role = self.role_filter(id, role);
             self.locations.push(Location {
                 id: id.to_owned(),
+                from: "location",
                 rsc,
                 role,
                 nodes: vec![(node, score)],
@@ -104,6 +105,7 @@ impl Cluster<'_> {
             let role = self.role_filter(id, rule_role);
             self.locations.push(Location {
                 id: id.to_owned(),
+                from: "location",
                 rsc,
                 role,
                 nodes,
@@ -215,7 +217,7 @@ impl Cluster<'_> {
                 r.flags.exclusive_probes |= location.probe == ProbeMode::Exclusive;
             }
             if rsc == location.rsc && *score != 0 {
-                self.note_score(rsc, *node, *score, "location", &location.id);
+                self.note_score(rsc, *node, *score, location.from, &location.id);
             }
         }
     }

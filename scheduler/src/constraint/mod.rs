@@ -64,6 +64,8 @@ pub(crate) mod relation {
 #[derive(Clone, Debug)]
 pub(crate) struct Location {
     pub(crate) id: String,
+    /// What it comes from, for the reasons.
+    pub(crate) from: &'static str,
     pub(crate) rsc: RscId,
     pub(crate) role: Option<Role>,
     pub(crate) nodes: Vec<(NodeId, i32)>,

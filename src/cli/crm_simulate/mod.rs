@@ -355,7 +355,7 @@ fn score_xml(score: &Score) -> Element {
         } => Element::new("node_weight")
             .with("function", stage)
             .with("node", node)
-            .with("score", &score.to_string())
+            .with("score", &scheduler::readable(*score))
             .with("id", resource),
         Score::Promotion {
             resource,
@@ -363,7 +363,7 @@ fn score_xml(score: &Score) -> Element {
             score,
         } => {
             let xml = Element::new("promotion_score").with("id", resource);
-            let xml = xml.with("score", &score.to_string());
+            let xml = xml.with("score", &scheduler::readable(*score));
             node.as_ref()
                 .map_or(xml.clone(), |node| xml.with("node", node))
         }

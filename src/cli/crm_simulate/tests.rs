@@ -96,6 +96,20 @@ fn the_same_in_xml() {
 }
 
 #[test]
+fn infinity_has_its_name_in_xml_too() {
+    let wanted = Wanted {
+        xml: true,
+        process: true,
+        scores: true,
+        ..all_of_it()
+    };
+    let ban = "<constraints><rsc_location id=\"l\" rsc=\"d\" node=\"node1\" score=\"-INFINITY\"/></constraints>";
+    let text = told_of(&wanted, &CLUSTER.replace("<constraints/>", ban));
+    let weight = "<node_weight function=\"pcmk__primitive_assign\" node=\"node1\" score=\"-INFINITY\" id=\"d\"/>";
+    assert!(text.contains(weight), "{text}");
+}
+
+#[test]
 fn a_node_that_nobody_knew_joins() {
     let mut wanted = Wanted {
         simulate: true,

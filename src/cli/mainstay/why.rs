@@ -267,6 +267,7 @@ impl Answer<'_> {
         let node = reason.node.as_deref().unwrap_or("NODE");
         Some(match &reason.because {
             Because::TargetRole { .. } => format!("crm resource start {id}"),
+            Because::AllStopped => "crm configure property stop-all-resources=false".to_owned(),
             Because::FailedTooOften { .. } | Because::Blocked { .. } => {
                 format!("find out why it failed (`crm_mon -1 -f`), then: crm resource cleanup {id}")
             }
@@ -447,6 +448,9 @@ fn sentence(because: &Because) -> String {
             let points = signed(*points);
             match from.as_str() {
                 "location" => format!("{points} by the location constraint `{id}`"),
+                "node-health" => {
+                    format!("{points} by the node's health (node-health-strategy is {id})")
+                }
                 "stickiness" => {
                     format!("{points} because it is there already (resource-stickiness)")
                 }
@@ -464,6 +468,9 @@ fn sentence(because: &Because) -> String {
         },
         Because::TargetRole { role } => {
             format!("it shall be {} (target-role)", role.to_lowercase())
+        }
+        Because::AllStopped => {
+            "all resources shall be stopped (the option stop-all-resources)".to_owned()
         }
         Because::FailedTooOften {
             failcount,

@@ -130,3 +130,22 @@ fn the_unknown_is_answered_with_the_known() {
         Some("there are: node1, node2, node3")
     );
 }
+
+#[test]
+fn health_and_the_stop_of_everything_have_their_names() {
+    let mut plan = plan();
+    let mut say = |because: Because| {
+        plan.reasons[0].because = because;
+        explain(&plan, "ip", None).unwrap()
+    };
+    let text = say(Because::Score {
+        amount: -1_000_000,
+        from: "node-health".to_owned(),
+        id: "migrate-on-red".to_owned(),
+    });
+    let expected = "-INFINITY by the node's health (node-health-strategy is migrate-on-red)\n";
+    assert!(text.contains(expected), "{text}");
+    let text = say(Because::AllStopped);
+    assert!(text.contains("all resources shall be stopped"), "{text}");
+    assert!(text.contains("stop-all-resources=false\n"), "{text}");
+}
