@@ -261,3 +261,42 @@ fn agents_that_set_attributes_steer_the_cluster() {
         assert_eq!(attribute(node, "reach"), "", "on {node}");
     }
 }
+
+/// A clone that was never anything else: its agents' scores are found, and one of them is promoted.
+#[test]
+fn an_agents_promotion_score_promotes_it() {
+    let test = "an_agents_promotion_score_promotes_it";
+    let agent = "/usr/lib/ocf/resource.d/pacemaker/Stateful";
+    if !Path::new(agent).exists() {
+        return skip(test, &format!("{agent} is not installed"));
+    }
+    let Some(c) = Cluster::up(test, 3, |_| ()) else {
+        return;
+    };
+    c.must_edit("node1", plain);
+    c.run(
+        "node1",
+        r"printf 'configure\nprimitive grown ocf:pacemaker:Stateful op monitor interval=10s role=Promoted op monitor interval=11s role=Unpromoted\nclone both grown meta promotable=true\ncommit\n' | crm",
+    );
+    let promoted = || {
+        let text = c.run("node1", "crm_mon -1");
+        let line = text.lines().find(|l| l.contains("* Promoted: [ node"));
+        line.map(|l| l.trim_matches([' ', '*', '[', ']']).to_owned())
+            .and_then(|l| l.strip_prefix("Promoted: [ ").map(str::to_owned))
+            .ok_or(text)
+    };
+    let place = c.wait_until("one promoted", "node1", promoted);
+    for node in ["node1", "node2", "node3"] {
+        let score = if node == place { "10\n" } else { "5\n" };
+        c.wait_until(&format!("the score on {node}"), node, || {
+            let found = c.sh(node, "crm_attribute -p grown -Gq").stdout;
+            if found == score { Ok(()) } else { Err(found) }
+        });
+    }
+    // Another takes the role over when its node goes.
+    c.run("node1", &format!("crm -w node standby {place}"));
+    c.wait_until("another promoted", "node1", || match promoted()? {
+        now if now == place => Err(now),
+        _ => Ok(()),
+    });
+}
