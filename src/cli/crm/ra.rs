@@ -111,6 +111,18 @@ fn info(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
 /// # Errors
 /// It is not installed, or prints none.
 pub(crate) fn meta_data(agents: &Agents, agent: &AgentName) -> Result<String, Failure> {
+    meta_data_until(agents, agent, Instant::now() + PATIENCE)
+}
+
+/// As [`meta_data`], for who waits until then and no longer.
+///
+/// # Errors
+/// As [`meta_data`].
+pub(super) fn meta_data_until(
+    agents: &Agents,
+    agent: &AgentName,
+    until: Instant,
+) -> Result<String, Failure> {
     if agent.provider.as_deref() == Some("heartbeat")
         && let Some(text) = crate::vip::NativeVip::meta_data(&agent.kind)
     {
@@ -129,7 +141,6 @@ pub(crate) fn meta_data(agents: &Agents, agent: &AgentName) -> Result<String, Fa
         command.arg("meta-data");
     }
     let root = crate::paths::Paths::from_env().ocf_root();
-    let until = Instant::now() + PATIENCE;
     let failed = |why: String| Failure::new(Exit::Error, format!("{}: {why}", path.display()));
     match ask::until(command.env("OCF_ROOT", root), until) {
         Ok(Some(answer)) if !answer.output.is_empty() => Ok(answer.output),

@@ -61,16 +61,22 @@ fn complaint_until(
     let parameters: BTreeMap<&str, &str> = config.parameters(resource).into_iter().collect();
     let spec = spec.join(":");
     let said = ask(agents, &spec, resource.id, &parameters, until)?;
-    Ok(said.or_else(|| unknown(agents, &spec, &parameters)))
+    Ok(said.or_else(|| unknown(agents, &spec, &parameters, until)))
 }
 
 /// A parameter that the agent does not speak of: most have nothing against one.
-fn unknown(agents: &Agents, spec: &str, parameters: &BTreeMap<&str, &str>) -> Option<String> {
+fn unknown(
+    agents: &Agents,
+    spec: &str,
+    parameters: &BTreeMap<&str, &str>,
+    until: Instant,
+) -> Option<String> {
     if parameters.is_empty() {
         return None;
     }
     let agent = agents.resolve(spec).ok()?;
-    let meta = ra::parse_meta(&agent, &ra::meta_data(agents, &agent).ok()?).ok()?;
+    let text = ra::meta_data_until(agents, &agent, until).ok()?;
+    let meta = ra::parse_meta(&agent, &text).ok()?;
     let known = meta.first("parameters")?.all("parameter");
     let known: Vec<&str> = known.filter_map(|p| p.attr("name")).collect();
     // Every agent of the library is traced by them.
