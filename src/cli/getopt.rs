@@ -62,6 +62,16 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// For who has no use for words: one too many is most often half of a value that lost its quotes.
+    ///
+    /// # Errors
+    /// There is one.
+    pub(crate) fn no_words(&self) -> Result<(), Failure> {
+        self.words.first().map_or(Ok(()), |word| {
+            Err(Failure::usage(format!("`{word}` makes no sense here")))
+        })
+    }
+
     /// The option was given.
     pub(crate) fn has(&self, long: &str) -> bool {
         self.options.iter().any(|(name, _)| *name == long)

@@ -57,13 +57,10 @@ impl Tool {
         self.finish(&mut console, args, result)
     }
 
-    /// A word too many is most often half of a value that lost its quotes.
     fn refuse_words(&self, found: &Found) -> Result<(), Failure> {
-        match found.words.first() {
-            Some(word) if !TAKE_WORDS.contains(&self.name) => {
-                Err(Failure::usage(format!("`{word}` makes no sense here")))
-            }
-            _ => Ok(()),
+        match TAKE_WORDS.contains(&self.name) {
+            true => Ok(()),
+            false => found.no_words(),
         }
     }
 

@@ -193,9 +193,7 @@ fn look(agent: &mut Agent) -> Result<(), Failure> {
 }
 
 fn form(found: &Found) -> Result<Form, Failure> {
-    if let Some(word) = found.words.first() {
-        return Err(Failure::usage(format!("`{word}` makes no sense here")));
-    }
+    found.no_words()?;
     if found.has("legacy") {
         return Ok(Form::Legacy);
     }

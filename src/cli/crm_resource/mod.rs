@@ -44,8 +44,8 @@ pub(super) fn run(
     found: &Found,
 ) -> Result<(), Failure> {
     let command = found.last_of(&COMMANDS).unwrap_or("list");
-    if let (Some(word), true) = (found.words.first(), command != "digests") {
-        return Err(Failure::usage(format!("`{word}` makes no sense here")));
+    if command != "digests" {
+        found.no_words()?;
     }
     match command {
         "list" => lists::status(backend, console),

@@ -42,9 +42,6 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Reads the options.
     pub(super) fn read(found: &Found) -> Result<Self, Failure> {
-        if let Some(word) = found.words.first() {
-            return Err(Failure::usage(format!("`{word}` makes no sense here")));
-        }
         let text = |name: &str| found.value(name).map(str::to_owned);
         let simulate = ["simulate", "in-place", "op-fail"]
             .iter()
