@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod config;
+pub mod date;
 pub mod digest;
 pub mod document;
 pub mod edit;

@@ -28,10 +28,11 @@ pub(crate) fn main(args: &[String]) -> Exit {
         } else if !found.has("quiet") {
             tell(&remarks, console);
         }
-        match remarks.iter().any(|r| r.severity == Severity::Error) {
-            true if xml => Err(Failure::new(Exit::Config, "")),
-            true => Err(Failure::new(Exit::Config, VERDICT)),
-            false => Ok(()),
+        match worst(&remarks) {
+            Some(Severity::Error | Severity::Warning) if xml => Err(Failure::new(Exit::Config, "")),
+            Some(Severity::Error) => Err(Failure::new(Exit::Config, ERRORS)),
+            Some(Severity::Warning) => Err(Failure::new(Exit::Config, WARNINGS)),
+            Some(Severity::Notice) | None => Ok(()),
         }
     })
 }
@@ -148,6 +149,11 @@ fn verify(source: &Source) -> Vec<Remark> {
     remarks
 }
 
+/// Errors sort first.
+fn worst(remarks: &[Remark]) -> Option<Severity> {
+    remarks.iter().map(|r| r.severity).min()
+}
+
 fn has_resources(root: &Element) -> bool {
     let resources = root
         .first("configuration")
@@ -187,6 +193,7 @@ fn tell(remarks: &[Remark], console: &mut Console) {
         let word = match remark.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Notice => "notice",
         };
         console.err_line(&format!("   {word}: {}{}", remark.place, remark.text));
     }
@@ -200,8 +207,10 @@ fn document(remarks: &[Remark], request: &str) -> Element {
         error.text = format!("{}{}", remark.place, remark.text);
         errors.children.push(error);
     }
-    let wrong = remarks.iter().any(|r| r.severity == Severity::Error);
-    let exit = if wrong { Exit::Config } else { Exit::Ok };
+    let exit = match worst(remarks) {
+        Some(Severity::Error | Severity::Warning) => Exit::Config,
+        Some(Severity::Notice) | None => Exit::Ok,
+    };
     let mut status = Element::new("status")
         .with("code", &exit.code().to_string())
         .with("message", exit.text());
@@ -223,7 +232,9 @@ const UNFENCED: [&str; 3] = [
 ];
 /// How the scheduler begins to say the same.
 const NO_DEVICE: &str = "fencing is enabled but no fence device is configured";
-const VERDICT: &str = "Errors found during check: config not valid";
+/// Last words (tools/crm_verify.c).
+const ERRORS: &str = "Errors found during check: config not valid";
+const WARNINGS: &str = "Warnings found during check: config may not be valid";
 
 /// crm_verify(8).
 pub(super) const OPTIONS: [Opt; 13] = [

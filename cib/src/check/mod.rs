@@ -1,10 +1,14 @@
 //! Is this CIB sound? What `crm_verify` says, with the element's id and the cure.
 //!
 //! Errors are what the cluster would ignore or refuse; warnings are what it would take, though
-//! probably not as meant.
+//! not as written; notices are what it takes as written, though probably not as meant.
 
+mod grammar;
 mod objects;
+mod properties;
 mod references;
+mod rules;
+mod schema;
 mod values;
 
 use std::collections::BTreeMap;
@@ -20,8 +24,10 @@ use crate::tree::Element;
 pub enum Severity {
     /// The cluster would ignore or refuse it.
     Error,
-    /// The cluster takes it, probably not as meant.
+    /// The cluster takes it, but as something else; Pacemaker warns of it, too.
     Warning,
+    /// The cluster takes it; probably something else was meant. Pacemaker says nothing.
+    Notice,
 }
 
 /// One thing that is wrong.
@@ -43,7 +49,7 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
             Severity::Error => "error",
-            Severity::Warning => "warning",
+            Severity::Warning | Severity::Notice => "warning",
         };
         write!(f, "{severity}: <{}", self.tag)?;
         if !self.id.is_empty() {
@@ -60,10 +66,23 @@ pub fn verify(cib: &Cib) -> Vec<Finding> {
     let mut findings = Findings::default();
     sections(cib, &mut findings);
     duplicate_ids(cib, &mut findings);
+    schema::check(cib, &mut findings);
     objects::check(cib, &mut findings);
     references::check(cib, &mut findings);
+    properties::check(cib, &mut findings);
     values::check(cib, &mut findings);
+    rules::check(cib, &mut findings);
     findings.list.sort_by_key(|f| f.severity);
+    findings.list
+}
+
+/// What is wrong with the shape of a CIB alone: elements and attributes that have no place where
+/// they stand, or lack there, and values that are not of their kind. It is what Pacemaker's schemas
+/// refuse (`xml/*.rng`).
+#[must_use]
+pub fn conforms(cib: &Cib) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    schema::check(cib, &mut findings);
     findings.list
 }
 
@@ -78,6 +97,14 @@ pub fn added(old: &Cib, mut findings: Vec<Finding>) -> Vec<Finding> {
         findings.retain(|f| !known.contains(f));
     }
     findings
+}
+
+/// Why a change is not to be made: errors in the CIB that it made which were not there before.
+#[must_use]
+pub fn refused(old: &Cib, new: &Cib) -> Vec<Finding> {
+    let mut errors = verify(new);
+    errors.retain(|f| f.severity == Severity::Error);
+    added(old, errors)
 }
 
 /// Refuses a tree in which two elements of the configuration have the same id. The status section
@@ -191,12 +218,28 @@ impl Findings {
         self.add(Severity::Warning, element, what, cure);
     }
 
+    fn notice(&mut self, element: &Element, what: String, cure: &str) {
+        self.add(Severity::Notice, element, what, cure);
+    }
+
     fn add(&mut self, severity: Severity, element: &Element, what: String, cure: &str) {
+        self.add_within(severity, element, "", what, cure);
+    }
+
+    /// Of an element that may have no id, inside of one that has.
+    fn add_within(
+        &mut self,
+        severity: Severity,
+        element: &Element,
+        around: &str,
+        what: String,
+        cure: &str,
+    ) {
         if self.list.len() < FINDINGS_MAX {
             self.list.push(Finding {
                 severity,
                 tag: element.name.to_string(),
-                id: element.id().unwrap_or_default().to_owned(),
+                id: element.id().unwrap_or(around).to_owned(),
                 what,
                 cure: cure.to_owned(),
             });

@@ -27,13 +27,16 @@ pub(super) fn check(cib: &Cib, findings: &mut Findings) {
     for level in levels(cib) {
         fencing_level(level, &names, findings);
     }
+    for holder in section(cib, Section::Acls) {
+        access(holder, &names, findings);
+    }
     for tag in section(cib, Section::Tags) {
         for member in tag
             .all("obj_ref")
             .filter(|m| m.id().is_some_and(|id| !names.ids.contains(id)))
         {
             let what = format!("\"{}\" does not exist", member.id().unwrap_or_default());
-            findings.error(tag, what, "remove it from the tag");
+            findings.notice(tag, what, "remove it from the tag");
         }
     }
 }
@@ -43,6 +46,8 @@ struct Names<'a> {
     resources: BTreeSet<&'a str>,
     templates: BTreeSet<&'a str>,
     nodes: BTreeSet<&'a str>,
+    /// Of access rules.
+    roles: BTreeSet<&'a str>,
     ids: BTreeSet<&'a str>,
 }
 
@@ -70,6 +75,10 @@ impl<'a> Names<'a> {
             resources,
             templates,
             nodes,
+            roles: section(cib, Section::Acls)
+                .filter(|e| e.name == "acl_role")
+                .filter_map(Element::id)
+                .collect(),
             ids,
         }
     }
@@ -112,7 +121,7 @@ fn constraint_names(element: &Element, names: &Names<'_>, findings: &mut Finding
     named_in_rules(element, &mut nodes, 0);
     for node in nodes.iter().filter(|n| !names.nodes.contains(**n)) {
         let what = format!("node \"{node}\" is not known");
-        findings.warning(element, what, "check its name; it may join later");
+        findings.notice(element, what, "check its name; it may join later");
     }
 }
 
@@ -135,6 +144,9 @@ fn named_in_rules<'a>(element: &'a Element, nodes: &mut Vec<&'a str>, depth: u32
 /// Deepest nesting of rules that is looked at.
 const RULE_DEPTH_MAX: u32 = 32;
 
+/// Most levels of a node (Pacemaker daemons/fenced, `ST_LEVEL_MAX` less one).
+const FENCING_LEVEL_MAX: u64 = 9;
+
 fn fencing_level(level: &Element, names: &Names<'_>, findings: &mut Findings) {
     let devices = level.attr("devices").unwrap_or_default();
     for device in devices
@@ -149,7 +161,33 @@ fn fencing_level(level: &Element, names: &Names<'_>, findings: &mut Findings) {
         && !names.nodes.contains(target)
     {
         let what = format!("node \"{target}\" is not known");
-        findings.warning(level, what, "check its name; it may join later");
+        findings.notice(level, what, "check its name; it may join later");
+    }
+    let index = level
+        .attr("index")
+        .and_then(|i| i.trim().parse::<u64>().ok());
+    if index.is_some_and(|index| index > FENCING_LEVEL_MAX) {
+        let what = format!("there is no level beyond {FENCING_LEVEL_MAX}, so it is ignored");
+        findings.error(level, what, "number the levels of a node from 1");
+    }
+}
+
+/// Roles that users have, and objects that permissions speak of.
+fn access(holder: &Element, names: &Names<'_>, findings: &mut Findings) {
+    for child in &holder.children {
+        let (kind, name) = match child.name.as_str() {
+            "role" | "role_ref" => ("role", child.id()),
+            "acl_permission" => ("object", child.attr("reference")),
+            _ => continue,
+        };
+        let known = match kind {
+            "role" => &names.roles,
+            _ => &names.ids,
+        };
+        if let Some(name) = name.filter(|name| !known.contains(name)) {
+            let what = format!("{kind} \"{name}\" does not exist");
+            findings.error(holder, what, "create it, or take it out");
+        }
     }
 }
 

@@ -1,34 +1,36 @@
-//! Are the values what their options take?
+//! Are the values what their options take, and do they fit what they are options of?
 
+use std::collections::BTreeMap;
+
+use super::properties::fences;
 use super::{Findings, nearest};
-use crate::config::{BOOTSTRAP_SET, Config, other_fencing_name};
+use crate::config::{Config, Kind, Resource};
 use crate::document::{Cib, Section};
 use crate::tree::Element;
 use crate::value::{Score, parse_bool, parse_interval_ms};
 
 pub(super) fn check(cib: &Cib, findings: &mut Findings) {
-    let sets = cib.section(Section::CrmConfig);
-    for set in sets.into_iter().flat_map(|s| s.all("cluster_property_set")) {
-        for pair in set.all("nvpair") {
-            property(set, pair, findings);
-        }
-    }
     let config = Config::new(cib);
-    for resource in config.resources() {
-        for op in config.ops(&resource) {
+    let resources = config.resources();
+    let around: BTreeMap<&str, &Resource<'_>> = resources.iter().map(|r| (r.id, r)).collect();
+    let fences = fences(&config);
+    for resource in &resources {
+        for op in config.ops(resource) {
             operation(op.element, findings);
+            on_fail(op.element, fences, findings);
         }
-        for pair in resource
-            .element
-            .all("meta_attributes")
-            .flat_map(|s| s.all("nvpair"))
-        {
-            meta(pair, findings);
+        let context = Context {
+            kind: resource.kind,
+            fences,
+            promotable: promotable(resource, &around),
+        };
+        for pair in meta_pairs(resource.element) {
+            meta(pair, context, findings);
         }
+        instances(resource, &config, &around, findings);
     }
     let defaults = cib.section(Section::RscDefaults).into_iter();
-    let defaults = defaults.flat_map(|s| s.all("meta_attributes"));
-    for pair in defaults.flat_map(|s| s.all("nvpair")) {
+    for pair in defaults.flat_map(meta_pairs) {
         if let Some(name) = pair.attr("name") {
             misspelt(pair, "meta attribute", name, &META, findings);
         }
@@ -36,63 +38,76 @@ pub(super) fn check(cib: &Cib, findings: &mut Findings) {
     for constraint in config.constraints() {
         self::constraint(constraint.element, findings);
     }
-    no_fence_device(cib, findings);
-    quorum_policy(cib, findings);
 }
 
-/// Policies that mean less here than they say, or more than they look like.
-fn quorum_policy(cib: &Cib, findings: &mut Findings) {
-    let config = Config::new(cib);
-    let nodes = config.nodes().len();
-    let sets = cib.section(Section::CrmConfig);
-    let sets = sets.into_iter().flat_map(|s| s.all("cluster_property_set"));
-    for pair in sets.flat_map(|s| s.all("nvpair")) {
-        if pair.attr("name") != Some("no-quorum-policy") {
-            continue;
+/// What a resource's values are judged by.
+#[derive(Clone, Copy)]
+struct Context {
+    kind: Kind,
+    /// Fencing is on.
+    fences: bool,
+    /// It is, or stands in, something that has promoted instances; not known of what a bundle
+    /// contains.
+    promotable: Option<bool>,
+}
+
+fn meta_pairs(element: &Element) -> impl Iterator<Item = &Element> {
+    let sets = element.all("meta_attributes");
+    sets.flat_map(|set| set.all("nvpair"))
+}
+
+fn meta_is(resource: &Resource<'_>, name: &str) -> bool {
+    let mut pairs = meta_pairs(resource.element);
+    pairs.any(|p| {
+        p.attr("name") == Some(name) && p.attr("value").is_some_and(|v| parse_bool(v) == Ok(true))
+    })
+}
+
+fn promotable(resource: &Resource<'_>, around: &BTreeMap<&str, &Resource<'_>>) -> Option<bool> {
+    let mut at = Some(resource);
+    while let Some(resource) = at {
+        match resource.kind {
+            Kind::Bundle => return None,
+            Kind::Clone => {
+                return Some(resource.element.name == "master" || meta_is(resource, "promotable"));
+            }
+            _ => {}
         }
-        let (what, cure) = match (pair.attr("value"), nodes) {
-            (Some("ignore"), 3..) => (
-                "no-quorum-policy=ignore is taken as freeze with more than two nodes: a partition without quorum starts nothing",
-                "write freeze, or stop, the default; if half of the nodes shall go on alone, give one of them more votes in corosync.conf",
-            ),
-            (Some("ignore"), _) => (
-                "no-quorum-policy=ignore lets either of two nodes go on alone, as two_node: 1 does; both run everything when they only lose sight of each other",
-                "write two_node: 1 in corosync.conf instead, and configure a fence device",
-            ),
-            (Some("suicide" | "fence"), _) => (
-                "a node without quorum does not end itself here: no-quorum-policy=suicide (or fence) is taken as stop, and its resources are stopped",
-                "write stop; to have silent nodes switched off by the others, configure a fence device",
-            ),
-            _ => continue,
-        };
-        findings.warning(pair, what.to_owned(), cure);
+        at = resource.parent.and_then(|id| around.get(id).copied());
     }
+    Some(false)
 }
 
-fn property(set: &Element, pair: &Element, findings: &mut Findings) {
-    let (Some(name), Some(value)) = (pair.attr("name"), pair.attr("value")) else {
-        return;
-    };
-    let other = other_fencing_name(name);
-    let names = [Some(name), other.as_deref()];
-    let is = |list: &[&str]| names.iter().flatten().any(|n| list.contains(n));
-    if is(&BOOLEANS) {
-        value_error(pair, name, parse_bool(value).err(), findings);
-    } else if is(&INTERVALS) {
-        value_error(pair, name, parse_interval_ms(value).err(), findings);
-    } else if let Some((_, words)) = WORDS.iter().find(|(option, _)| is(&[*option])) {
-        one_of(pair, name, value, words, findings);
-    } else if set.id() == Some(BOOTSTRAP_SET) && !is(&OTHERS) {
-        let known: Vec<&str> = BOOLEANS
-            .into_iter()
-            .chain(INTERVALS)
-            .chain(OTHERS)
-            .chain(WORDS.iter().map(|(name, _)| *name))
-            .collect();
-        if let Some(near) = nearest(name, &known) {
-            let what = format!("there is no option \"{name}\"");
-            findings.warning(pair, what, &format!("did you mean {near}?"));
+/// What a clone asks of its instances, and its agents can do (Pacemaker lib/pengine/clone.c:
+/// clone_unpack, native.c:native_unpack).
+fn instances(
+    resource: &Resource<'_>,
+    config: &Config<'_>,
+    around: &BTreeMap<&str, &Resource<'_>>,
+    findings: &mut Findings,
+) {
+    let is_clone = matches!(resource.kind, Kind::Clone);
+    if is_clone && !meta_is(resource, "globally-unique") {
+        let several = |p: &&Element| {
+            let count = p.attr("value").and_then(|v| v.trim().parse::<i64>().ok());
+            p.attr("name") == Some("clone-node-max") && count.is_some_and(|n| n > 1)
+        };
+        if let Some(pair) = meta_pairs(resource.element).find(several) {
+            let what =
+                "instances that are all alike run once on a node at most, so this counts as 1";
+            let cure =
+                "take it away, or set globally-unique=true if the agent tells instances apart";
+            findings.warning(pair, what.to_owned(), cure);
         }
+    }
+    let class = config.agent(resource).map(|agent| agent.class);
+    if let (Kind::Primitive, Some(class), Some(true)) =
+        (resource.kind, class, promotable(resource, around))
+        && class != "ocf"
+    {
+        let what = format!("agents of class {class} cannot be promoted");
+        let cure = "take promotable away from the clone, or use an OCF agent that can be promoted";
+        findings.error(resource.element, what, cure);
     }
 }
 
@@ -104,6 +119,15 @@ fn operation(op: &Element, findings: &mut Findings) {
     }
     if let Some(name) = op.attr("name") {
         misspelt(op, "operation", name, &ACTIONS, findings);
+        let interval = op.attr("interval").map(parse_interval_ms);
+        if ONCE.contains(&name) && matches!(interval, Some(Ok(1..))) {
+            let what = format!("{name} is done once, not every so often, so this is ignored");
+            findings.error(
+                op,
+                what,
+                "set interval to 0s; what is repeated is a monitor",
+            );
+        }
     }
     // What is no attribute of an operation goes to the agent, as a parameter.
     let given = op.all("instance_attributes").flat_map(|s| s.all("nvpair"));
@@ -112,11 +136,30 @@ fn operation(op: &Element, findings: &mut Findings) {
             misspelt(pair, "option of operations", name, &OP_OPTIONS, findings);
         }
     }
-    if let Some(role) = op.attr("role") {
-        one_of(op, "role", role, &ROLES, findings);
-    }
-    if let Some(on_fail) = op.attr("on-fail") {
-        one_of(op, "on-fail", on_fail, &ON_FAIL, findings);
+}
+
+/// What is done about a failure, where it cannot be done (Pacemaker lib/pengine/pe_actions.c:
+/// unpack_operation_on_fail).
+fn on_fail(op: &Element, fences: bool, findings: &mut Findings) {
+    let Some(on_fail) = op.attr("on-fail") else {
+        return;
+    };
+    let promoted = matches!(op.attr("role"), Some("Promoted" | "Master"));
+    match (on_fail, op.attr("name").unwrap_or_default()) {
+        ("stop", "stop") => {
+            let what = "what could not be stopped is not stopped once more, so this is ignored";
+            findings.error(op, what.to_owned(), "use fence, block or ignore");
+        }
+        ("demote", name) if name != "promote" && !(name == "monitor" && promoted) => {
+            let what = format!("a failed {name} is not answered by demote, so this is ignored");
+            let cure = "use it for promote, and for monitors with role=\"Promoted\"";
+            findings.error(op, what, cure);
+        }
+        ("fence", _) if !fences => {
+            let what = "fencing is disabled, so this is ignored".to_owned();
+            findings.warning(op, what, "configure fencing, or use another on-fail");
+        }
+        _ => {}
     }
 }
 
@@ -134,11 +177,11 @@ fn misspelt(
     }
     if let Some(near) = nearest(name, known) {
         let what = format!("there is no {kind} \"{name}\"");
-        findings.warning(element, what, &format!("did you mean {near}?"));
+        findings.notice(element, what, &format!("did you mean {near}?"));
     }
 }
 
-fn meta(pair: &Element, findings: &mut Findings) {
+fn meta(pair: &Element, context: Context, findings: &mut Findings) {
     let (Some(name), Some(value)) = (pair.attr("name"), pair.attr("value")) else {
         return;
     };
@@ -148,7 +191,19 @@ fn meta(pair: &Element, findings: &mut Findings) {
         return;
     }
     match name {
-        "target-role" => one_of(pair, name, value, &ROLES, findings),
+        "target-role" => {
+            one_of(pair, name, value, &ROLES, findings);
+            let promoted = PROMOTION.iter().any(|r| r.eq_ignore_ascii_case(value));
+            if promoted && context.promotable == Some(false) {
+                let what = format!("only instances of promotable clones can be {value}");
+                findings.error(pair, what, "set Started or Stopped");
+            }
+        }
+        "ordered" | "collocated" if matches!(context.kind, Kind::Group) => {
+            let what = format!("{name} is the old way to take a group apart");
+            findings.warning(pair, what, "write constraints with resource sets instead");
+        }
+        "requires" => requires(pair, value, context, findings),
         "multiple-active" => {
             one_of(
                 pair,
@@ -163,123 +218,55 @@ fn meta(pair: &Element, findings: &mut Findings) {
             value_error(pair, name, parse_bool(value).err(), findings);
         }
         "priority" | "resource-stickiness" | "migration-threshold" => {
-            value_error(pair, name, Score::parse(value).err(), findings);
+            let score = Score::parse(value);
+            if name == "migration-threshold" && matches!(score, Ok(score) if score.get() < 0) {
+                let what = "a number of failures cannot be negative, so this counts as 1";
+                findings.warning(pair, what.to_owned(), "set 0 for any number, or 1 or more");
+            }
+            value_error(pair, name, score.err(), findings);
         }
         "failure-timeout" => value_error(pair, name, parse_interval_ms(value).err(), findings),
         _ => {}
     }
 }
 
+fn requires(pair: &Element, value: &str, context: Context, findings: &mut Findings) {
+    one_of(pair, "requires", value, &REQUIRES, findings);
+    if !context.fences && matches!(value, "fencing" | "unfencing") {
+        let what = format!("it requires {value}, but fencing is disabled, so quorum is enough");
+        findings.warning(pair, what, "set quorum, or configure fencing");
+    }
+}
+
+/// Two ends that are one, and what does not go together.
 fn constraint(element: &Element, findings: &mut Findings) {
-    if let Some(score) = element.attr("score") {
-        value_error(element, "score", Score::parse(score).err(), findings);
+    if let Some(influence) = element.attr("influence") {
+        value_error(element, "influence", parse_bool(influence).err(), findings);
     }
-    for name in ["role", "rsc-role", "with-rsc-role"] {
-        if let Some(role) = element.attr(name) {
-            one_of(element, name, role, &ROLES, findings);
-        }
-    }
-    for name in ["first-action", "then-action"] {
-        if let Some(action) = element.attr(name) {
-            one_of(
-                element,
-                name,
-                action,
-                &["start", "stop", "promote", "demote"],
-                findings,
-            );
-        }
-    }
-    if let Some(kind) = element.attr("kind") {
-        one_of(
-            element,
-            "kind",
-            kind,
-            &["Mandatory", "Optional", "Serialize"],
-            findings,
-        );
-    }
-    let has_sets = element.first("resource_set").is_some();
-    let missing = |names: [&'static str; 2]| {
-        names
-            .into_iter()
-            .find(|n| element.attr(n).is_none() && !has_sets)
-    };
-    match element.name.as_str() {
-        "rsc_location" => location(element, has_sets, findings),
-        "rsc_colocation" => pair_of(
-            element,
-            missing(["rsc", "with-rsc"]),
-            ["rsc", "with-rsc"],
-            findings,
-        ),
-        "rsc_order" => pair_of(
-            element,
-            missing(["first", "then"]),
-            ["first", "then"],
-            findings,
-        ),
-        _ => {}
-    }
-}
-
-fn location(element: &Element, has_sets: bool, findings: &mut Findings) {
-    let names_resource = has_sets
-        || ["rsc", "rsc-pattern"]
-            .iter()
-            .any(|n| element.attr(n).is_some());
-    if !names_resource {
-        findings.error(
-            element,
-            "it names no resource".to_owned(),
-            "set rsc or rsc-pattern",
-        );
-    }
-    if element.first("rule").is_none() && element.attr("node").is_none() {
-        findings.error(
-            element,
-            "it names no node".to_owned(),
-            "set node and score, or give it a rule",
-        );
-    }
-}
-
-fn pair_of(element: &Element, missing: Option<&str>, ends: [&str; 2], findings: &mut Findings) {
-    if let Some(name) = missing {
-        let what = format!("{name} is not set");
-        findings.error(element, what, "name both resources, or use resource sets");
-    }
-    let [a, b] = ends.map(|n| element.attr(n));
-    if a.is_some() && a == b {
-        let what = format!("it binds \"{}\" to itself", a.unwrap_or_default());
-        findings.warning(element, what, "name two different resources");
-    }
-}
-
-/// With fencing on and no device, Pacemaker starts nothing.
-fn no_fence_device(cib: &Cib, findings: &mut Findings) {
-    let config = Config::new(cib);
-    let enabled = config
-        .property("stonith-enabled")
-        .is_none_or(|v| parse_bool(v) != Ok(false));
-    let resources = config.resources();
-    let has_device = resources.iter().any(|r| {
-        config
-            .agent(r)
-            .is_some_and(|a| matches!(a.class, "stonith" | "fencing"))
-    });
-    if let (true, false, Some(section)) = (enabled, has_device, cib.section(Section::Resources))
-        && !resources.is_empty()
-    {
+    let all = element.attr("require-all").map(parse_bool);
+    if element.name == "rsc_order" && all == Some(Ok(false)) {
+        let what = "require-all is the old way to wait for some instances of a clone".to_owned();
         findings.warning(
-            section,
-            "fencing is enabled, but there is no fence device, so nothing will start".to_owned(),
-            "configure one, or set stonith-enabled=false if data loss does not matter",
+            element,
+            what,
+            "set the meta attribute clone-min of the clone instead",
         );
+    }
+    let symmetrical = element.attr("symmetrical").map(parse_bool);
+    if element.attr("kind") == Some("Serialize") && symmetrical == Some(Ok(true)) {
+        let what = "what is only not to run at the same time has no reverse order".to_owned();
+        findings.warning(element, what, "take symmetrical away");
+    }
+    for ends in [["rsc", "with-rsc"], ["first", "then"]] {
+        let [a, b] = ends.map(|n| element.attr(n));
+        if a.is_some() && a == b {
+            let what = format!("it binds \"{}\" to itself", a.unwrap_or_default());
+            findings.notice(element, what, "name two different resources");
+        }
     }
 }
 
-fn value_error(
+pub(super) fn value_error(
     element: &Element,
     name: &str,
     error: Option<crate::error::Error>,
@@ -299,7 +286,13 @@ fn value_error(
     }
 }
 
-fn one_of(element: &Element, name: &str, value: &str, words: &[&str], findings: &mut Findings) {
+pub(super) fn one_of(
+    element: &Element,
+    name: &str,
+    value: &str,
+    words: &[&str],
+    findings: &mut Findings,
+) {
     if words.iter().any(|w| w.eq_ignore_ascii_case(value)) {
         return;
     }
@@ -373,6 +366,11 @@ const META: [&str; 32] = [
     "master-max",
     "master-node-max",
 ];
+/// Actions that are never repeated (Pacemaker lib/pacemaker/pcmk_sched_recurring.c).
+const ONCE: [&str; 4] = ["start", "stop", "promote", "demote"];
+const REQUIRES: [&str; 4] = ["nothing", "quorum", "fencing", "unfencing"];
+/// Roles that only promotable clones have.
+const PROMOTION: [&str; 4] = ["Promoted", "Unpromoted", "Master", "Slave"];
 /// Roles in old and new words.
 const ROLES: [&str; 6] = [
     "Started",
@@ -381,86 +379,4 @@ const ROLES: [&str; 6] = [
     "Unpromoted",
     "Master",
     "Slave",
-];
-const ON_FAIL: [&str; 10] = [
-    "ignore",
-    "block",
-    "stop",
-    "restart",
-    "fence",
-    "standby",
-    "demote",
-    "restart-container",
-    "nothing",
-    "default",
-];
-/// Cluster options by what they take (Pacemaker Explained, "Cluster Options").
-const BOOLEANS: [&str; 15] = [
-    "concurrent-fencing",
-    "enable-acl",
-    "enable-startup-probes",
-    "ip-nonlocal-bind",
-    "is-managed-default",
-    "have-watchdog",
-    "maintenance-mode",
-    "shutdown-lock",
-    "start-failure-is-fatal",
-    "startup-fencing",
-    "stonith-enabled",
-    "stop-all-resources",
-    "stop-orphan-actions",
-    "stop-orphan-resources",
-    "symmetric-cluster",
-];
-const INTERVALS: [&str; 11] = [
-    "cluster-delay",
-    "cluster-recheck-interval",
-    "dc-deadtime",
-    "election-timeout",
-    "join-finalization-timeout",
-    "join-integration-timeout",
-    "priority-fencing-delay",
-    "shutdown-escalation",
-    "shutdown-lock-limit",
-    "stonith-timeout",
-    "transition-delay",
-];
-const WORDS: [(&str, &[&str]); 4] = [
-    (
-        "no-quorum-policy",
-        &["stop", "freeze", "ignore", "demote", "suicide", "fence"],
-    ),
-    ("stonith-action", &["reboot", "off", "poweroff"]),
-    (
-        "placement-strategy",
-        &["default", "utilization", "minimal", "balanced"],
-    ),
-    ("fence-reaction", &["stop", "panic"]),
-];
-const OTHERS: [&str; 25] = [
-    "batch-limit",
-    "cluster-infrastructure",
-    "cluster-ipc-limit",
-    "cluster-name",
-    "dc-version",
-    "default-resource-stickiness",
-    "default-action-timeout",
-    "expected-quorum-votes",
-    "last-lrm-refresh",
-    "load-threshold",
-    "migration-limit",
-    "node-action-limit",
-    "node-health-base",
-    "node-health-green",
-    "node-health-red",
-    "node-health-strategy",
-    "node-health-yellow",
-    "node-pending-timeout",
-    "pe-error-series-max",
-    "pe-input-series-max",
-    "pe-warn-series-max",
-    "remove-after-stop",
-    "stonith-max-attempts",
-    "stonith-watchdog-timeout",
-    "stop-removed-resources",
 ];

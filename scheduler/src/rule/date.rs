@@ -1,9 +1,9 @@
 //! `date_expression`: points in time, ranges, and recurring specifications, in UTC.
 
 use super::Facts;
-use crate::text::parse_ms;
 use cib::Element;
-use jiff::civil::{DateTime, Weekday};
+pub(crate) use cib::date::epoch;
+use jiff::civil::Weekday;
 use jiff::{Span, Timestamp, tz::TimeZone};
 
 /// Whether the expression holds now. What cannot be read does not hold. When that changes is noted
@@ -98,34 +98,6 @@ fn duration_end(from: i64, duration: &Element) -> Option<i64> {
         .iter()
         .filter_map(|(unit, length)| Some(count(unit)?.saturating_mul(*length)));
     Some(from.saturating_add(lengths.fold(0i64, i64::saturating_add)))
-}
-
-/// Seconds since the epoch of an ISO 8601 time; bare times are UTC.
-pub(crate) fn epoch(text: &str) -> Option<i64> {
-    let text = text.trim();
-    let joined = match text.split_once(' ') {
-        Some((date, rest)) => format!("{date}T{}", rest.replace(' ', "")),
-        None => text.to_owned(),
-    };
-    if let Ok(time) = joined.parse::<Timestamp>() {
-        return Some(time.as_second());
-    }
-    for format in ["%Y-%jT%H:%M:%S", "%Y-%jT%H:%M", "%Y-%j", "%G-W%V-%u"] {
-        // Ordinal and week dates.
-        let date = DateTime::strptime(format, &joined);
-        let date =
-            date.or_else(|_| jiff::civil::Date::strptime(format, &joined).map(DateTime::from));
-        if let Ok(zoned) = date.and_then(|date| date.to_zoned(TimeZone::UTC)) {
-            return Some(zoned.timestamp().as_second());
-        }
-    }
-    if let Ok(time) = joined.parse::<DateTime>() {
-        return Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second());
-    }
-    // A bare number of seconds.
-    parse_ms(text)
-        .filter(|_| text.len() > 8 && text.bytes().all(|b| b.is_ascii_digit()))
-        .and_then(|ms| i64::try_from(ms / 1000).ok())
 }
 
 fn spec_holds(spec: &Element, now: i64) -> bool {

@@ -142,7 +142,7 @@ impl Session {
         for finding in self.new_findings() {
             match finding.severity {
                 Severity::Error => wrong.push(self.explained(&finding)),
-                Severity::Warning => console.warning(&self.explained(&finding)),
+                Severity::Warning | Severity::Notice => console.warning(&self.explained(&finding)),
             }
         }
         // The last one is the failure, so that a single mistake is a single line.

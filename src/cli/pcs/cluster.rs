@@ -299,7 +299,7 @@ fn verify(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
         let text = crm::describe_finding(finding);
         match finding.severity {
             Severity::Error => cx.note(&format!("Error: {text}")),
-            Severity::Warning => cx.warning(&text),
+            Severity::Warning | Severity::Notice => cx.warning(&text),
         }
     }
     match errors {

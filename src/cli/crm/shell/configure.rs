@@ -118,7 +118,9 @@ impl Shell<'_> {
                     wrong = true;
                     self.context.console.error(&describe(finding));
                 }
-                Severity::Warning => self.context.console.warning(&describe(finding)),
+                Severity::Warning | Severity::Notice => {
+                    self.context.console.warning(&describe(finding))
+                }
             }
         }
         if wrong {
