@@ -188,6 +188,10 @@ fn replace(
             // The configuration is what can be replaced; versions and status are the cluster's.
             let configuration = new.section(Section::Configuration).cloned();
             *cib.section_mut(Section::Configuration) = configuration.ok_or_else(nothing)?;
+            // An old configuration is read by the schema that it was written for.
+            if let Some(schema) = new.root().attr("validate-with") {
+                cib.root_mut().set("validate-with", schema);
+            }
             return Ok(());
         }
         if let Some(xpath) = found.value("xpath") {

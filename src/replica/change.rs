@@ -1,7 +1,7 @@
 //! A configuration change as the log carries it.
 
 use crate::ipc::Edit;
-use cib::check::{Severity, added, verify};
+use cib::check::refused;
 use cib::{Cib, Element, Patch};
 use serde::{Deserialize, Serialize};
 
@@ -179,10 +179,11 @@ fn keep_own_attributes(old: &Element, new: &mut Element) {
 }
 
 /// New faults are refused; old ones do not keep an administrator from repairing others.
+///
+/// Every node judges for itself, so what is refused is part of [`FORMAT`]: nodes that judge
+/// differently would have different configurations.
 fn check(old: &Cib, new: &Cib) -> Result<(), Rejection> {
-    let mut faults = verify(new);
-    faults.retain(|f| f.severity == Severity::Error);
-    let faults = added(old, faults);
+    let faults = refused(old, new);
     if faults.is_empty() {
         return Ok(());
     }

@@ -74,6 +74,11 @@ impl CibFile {
             }
         }
         let mut new = Cib::from_element(root)?;
+        let faults = cib::check::refused(&self.cib, &new);
+        if !faults.is_empty() {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            return Ok(error(ErrorKind::Config, &faults.join("\n")));
+        }
         new.set_version(version);
         new.bump_epoch();
         if let Some(path) = &self.path {

@@ -7,7 +7,6 @@ use crate::cli::backend::{self, Committed, ask_done};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::moves;
 use crate::ipc::Request;
-use cib::check::Severity;
 use cib::config::Config;
 use cib::{Cib, Element};
 
@@ -30,9 +29,11 @@ impl Context<'_> {
         let (value, committed) = backend::edit(self.backend, CLIENT, |cib| {
             let old = cib.clone();
             let value = change(cib)?;
-            let mut wrong = cib::check::verify(cib);
-            wrong.retain(|f| f.severity == Severity::Error);
-            match cib::check::added(&old, wrong).first().filter(|_| !force) {
+            let wrong = match force {
+                true => Vec::new(),
+                false => cib::check::refused(&old, cib),
+            };
+            match wrong.first() {
                 Some(finding) => Err(Failure::new(
                     Exit::Config,
                     format!(
