@@ -54,7 +54,7 @@ fn number(pair: &Element, name: &str, value: &str, findings: &mut Findings) {
     }
 }
 
-/// Names that nothing is known of are let pass: people keep things there. Misspelt ones are told.
+/// Names that nothing is known of are kept: people have things of their own there.
 fn unknown(pair: &Element, name: &str, findings: &mut Findings) {
     let known: Vec<&str> = BOOLEANS
         .into_iter()
@@ -64,10 +64,12 @@ fn unknown(pair: &Element, name: &str, findings: &mut Findings) {
         .chain(OTHERS)
         .chain(WORDS.iter().map(|(name, _)| *name))
         .collect();
-    if let Some(near) = nearest(name, &known) {
-        let what = format!("there is no option \"{name}\"");
-        findings.notice(pair, what, &format!("did you mean {near}?"));
-    }
+    let what = format!("there is no option \"{name}\"");
+    let cure = match nearest(name, &known) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "it means nothing to the cluster".to_owned(),
+    };
+    findings.notice(pair, what, &cure);
 }
 
 /// What Pacemaker warns of, or no longer takes, because something else has taken its place.

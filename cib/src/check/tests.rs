@@ -239,7 +239,12 @@ fn options_and_sections() {
             "{pair}: {found:?}"
         );
     }
-    assert_eq!(check("name=\"my-own-option\" value=\"x\""), [""; 0]);
+    assert_eq!(
+        check("name=\"my-own-option\" value=\"x\""),
+        [
+            "warning: <nvpair id=\"x\">: there is no option \"my-own-option\"; it means nothing to the cluster"
+        ]
+    );
     assert_eq!(verdict("<resources/><constraints/><rsc_default/>").len(), 1);
     assert_eq!(verdict("<resources/><constraints/><resources/>").len(), 1);
     assert_eq!(verdict("<resources/>").len(), 1);
