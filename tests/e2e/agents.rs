@@ -275,3 +275,49 @@ fn an_address_that_somebody_removes_is_back_long_before_its_next_monitor() {
         }
     });
 }
+
+/// What cannot work is refused before it runs anywhere, as crmsh refuses it.
+#[test]
+fn what_its_agent_cannot_run_is_not_committed() {
+    let test = "what_its_agent_cannot_run_is_not_committed";
+    let Some(c) = Cluster::up(test, 1, |_| ()) else {
+        return;
+    };
+    c.must_edit("node1", |cib| {
+        plain(cib);
+        add(cib, web());
+    });
+    let before = c.cib("node1");
+    for (command, why) in [
+        (
+            "crm configure primitive new ocf:heartbeat:Nope",
+            "new: the agent ocf:heartbeat:Nope is not installed on this node; nothing was committed",
+        ),
+        (
+            "crm configure primitive new ocf:heartbeat:IPaddr2",
+            "new: ocf:heartbeat:IPaddr2 needs ip; nothing was committed",
+        ),
+        (
+            "crm configure primitive new ocf:heartbeat:IPaddr2 params ip=10.9.9.9 nicc=eth0",
+            "new: ocf:heartbeat:IPaddr2 has no parameter `nicc`: is it `nic`?; nothing was committed",
+        ),
+        (
+            "printf 'configure\\nprimitive new ocf:heartbeat:IPaddr2\\ncommit\\n' | crm",
+            "new: ocf:heartbeat:IPaddr2 needs ip; nothing was committed",
+        ),
+    ] {
+        let done = c.sh("node1", command);
+        assert!(!done.ok(), "{command}: {done:?}");
+        let said = format!("{done:?}");
+        assert_eq!(said.matches(why).count(), 1, "{command}: {done:?}");
+    }
+    let after = c.cib("node1");
+    assert_eq!(
+        after.root().first("configuration"),
+        before.root().first("configuration")
+    );
+    c.run(
+        "node1",
+        "crm -F configure primitive new ocf:heartbeat:Nope meta target-role=Stopped",
+    );
+}

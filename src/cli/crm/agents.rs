@@ -109,6 +109,19 @@ impl Agents {
         path.exists().then_some(path)
     }
 
+    /// Whether this node has it, as far as that can be told: units that are made as they are asked
+    /// for are in no directory.
+    pub(super) fn installed(&self, agent: &AgentName) -> bool {
+        match agent.class.as_str() {
+            "ocf" | "lsb" | "stonith" => is_native(agent) || self.file(agent).is_some(),
+            "systemd" if self.systemd() && !agent.kind.contains('@') => {
+                let unit = agent.kind.trim_end_matches(".service");
+                self.units().iter().any(|u| u == unit)
+            }
+            _ => true,
+        }
+    }
+
     /// Reads `[CLASS:[PROVIDER:]]TYPE`; `ocf::provider:type` is the older spelling.
     ///
     /// # Errors
@@ -216,8 +229,7 @@ impl Agents {
     }
 
     fn with_remark(&self, mut agent: AgentName) -> AgentName {
-        let native = agent.provider.as_deref() == Some(NATIVE_PROVIDER)
-            && NATIVE_AGENTS.contains(&agent.kind.as_str());
+        let native = is_native(&agent);
         if native && agent.kind == "IPaddr" {
             agent.remark = Some(
                 "ocf:heartbeat:IPaddr is the older agent; ocf:heartbeat:IPaddr2 does the same and more. Without cidr_netmask the mask comes from the network the address belongs to".to_owned(),
@@ -318,6 +330,11 @@ fn files(dir: &Path, fits: impl Fn(&Path) -> bool) -> Vec<String> {
 fn executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+fn is_native(agent: &AgentName) -> bool {
+    agent.provider.as_deref() == Some(NATIVE_PROVIDER)
+        && NATIVE_AGENTS.contains(&agent.kind.as_str())
 }
 
 /// Provider of the agents that the daemon serves itself.

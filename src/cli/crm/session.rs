@@ -47,6 +47,11 @@ impl Session {
         self.base != self.work
     }
 
+    /// Remembers that what waits for `commit` was refused.
+    pub(crate) fn refuse(&mut self) {
+        self.refused = Some(self.work.clone());
+    }
+
     /// What waits for `commit` was refused already, and not corrected since.
     #[must_use]
     pub(crate) fn refused(&self) -> bool {
@@ -147,7 +152,7 @@ impl Session {
         }
         // The last one is the failure, so that a single mistake is a single line.
         if let Some(last) = wrong.pop_if(|_| !force) {
-            self.refused = Some(self.work.clone());
+            self.refuse();
             for text in wrong {
                 console.error(&text);
             }

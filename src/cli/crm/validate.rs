@@ -2,15 +2,25 @@
 //! anything is started.
 
 use super::Context;
-use super::agents::Agents;
+use super::agents::{AgentName, Agents};
 use super::ra;
 use super::usage::misused;
 use crate::cli::ask::{self, Answer};
 use crate::cli::exit::Failure;
 use crate::cli::pcs::is_it;
+use cib::Element;
 use cib::config::{Config, Resource};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+/// What is wrong with a primitive, seen from its agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Complaint {
+    /// It cannot work: there is no such agent here, or it has no such parameter, or needs another.
+    Refused(String),
+    /// The agent says so; another node may have what this one lacks.
+    Remark(String),
+}
 
 /// What the agents of these primitives have against their parameters. They are all asked at the same
 /// time: together they take no longer than one of them may.
@@ -18,7 +28,7 @@ pub(super) fn complaints(
     config: &Config<'_>,
     resources: &[Resource<'_>],
     agents: &Agents,
-) -> Vec<String> {
+) -> Vec<Complaint> {
     let until = Instant::now() + PATIENCE;
     std::thread::scope(|scope| {
         let asked: Vec<_> = resources
@@ -27,7 +37,12 @@ pub(super) fn complaints(
             .collect();
         let answers = resources.iter().zip(asked);
         let said = answers.filter_map(|(resource, answer)| match answer.join() {
-            Ok(Ok(Some(text))) => Some(format!("{}: {text}", resource.id)),
+            Ok(Ok(Some(Complaint::Refused(text)))) => {
+                Some(Complaint::Refused(format!("{}: {text}", resource.id)))
+            }
+            Ok(Ok(Some(Complaint::Remark(text)))) => {
+                Some(Complaint::Remark(format!("{}: {text}", resource.id)))
+            }
             _ => None,
         });
         said.collect()
@@ -44,7 +59,10 @@ pub(super) fn complaint(
     resource: &Resource<'_>,
     agents: &Agents,
 ) -> Result<Option<String>, Failure> {
-    complaint_until(config, resource, agents, Instant::now() + PATIENCE)
+    let said = complaint_until(config, resource, agents, Instant::now() + PATIENCE)?;
+    Ok(said.map(|complaint| match complaint {
+        Complaint::Refused(text) | Complaint::Remark(text) => text,
+    }))
 }
 
 fn complaint_until(
@@ -52,38 +70,69 @@ fn complaint_until(
     resource: &Resource<'_>,
     agents: &Agents,
     until: Instant,
-) -> Result<Option<String>, Failure> {
-    let Some(agent) = config.agent(resource).filter(|a| a.class == "ocf") else {
+) -> Result<Option<Complaint>, Failure> {
+    let Some(agent) = config.agent(resource) else {
         return Ok(None);
     };
     let spec = [Some(agent.class), agent.provider, Some(agent.kind)];
     let spec: Vec<&str> = spec.into_iter().flatten().collect();
-    let parameters: BTreeMap<&str, &str> = config.parameters(resource).into_iter().collect();
     let spec = spec.join(":");
+    let name = agents.resolve(&spec)?;
+    if !agents.installed(&name) {
+        let text = format!("the agent {spec} is not installed on this node");
+        return Ok(Some(Complaint::Refused(text)));
+    }
+    if agent.class != "ocf" {
+        return Ok(None);
+    }
+    let parameters: BTreeMap<&str, &str> = config.parameters(resource).into_iter().collect();
+    if let Some(text) = misfit(agents, &name, &parameters, until) {
+        return Ok(Some(Complaint::Refused(text)));
+    }
     let said = ask(agents, &spec, resource.id, &parameters, until)?;
-    Ok(said.or_else(|| unknown(agents, &spec, &parameters, until)))
+    Ok(said.map(Complaint::Remark))
 }
 
-/// A parameter that the agent does not speak of: most have nothing against one.
-fn unknown(
+/// A parameter that the agent does not speak of, or one that it needs and has not.
+fn misfit(
     agents: &Agents,
-    spec: &str,
-    parameters: &BTreeMap<&str, &str>,
+    agent: &AgentName,
+    given: &BTreeMap<&str, &str>,
     until: Instant,
 ) -> Option<String> {
-    if parameters.is_empty() {
-        return None;
+    let text = ra::meta_data_until(agents, agent, until).ok()?;
+    let meta = ra::parse_meta(agent, &text).ok()?;
+    let parameters: Vec<&Element> = meta.first("parameters")?.all("parameter").collect();
+    let names = parameters.iter().filter_map(|p| p.attr("name"));
+    let known: Vec<&str> = names.collect();
+    let spec = agent.spec();
+    // Every agent of the library is traced by these.
+    let asked = given.keys().filter(|n| !n.starts_with("trace_"));
+    if let Some(wrong) = { asked }.find(|name| !known.contains(*name)) {
+        let near = is_it(wrong, known.iter().copied());
+        return Some(format!("{spec} has no parameter `{wrong}`{near}"));
     }
-    let agent = agents.resolve(spec).ok()?;
-    let text = ra::meta_data_until(agents, &agent, until).ok()?;
-    let meta = ra::parse_meta(&agent, &text).ok()?;
-    let known = meta.first("parameters")?.all("parameter");
-    let known: Vec<&str> = known.filter_map(|p| p.attr("name")).collect();
-    // Every agent of the library is traced by them.
-    let names = parameters.keys().filter(|n| !n.starts_with("trace_"));
-    let wrong = { names }.find(|name| !known.contains(*name))?;
-    let near = is_it(wrong, known.iter().copied());
-    Some(format!("{spec} has no parameter `{wrong}`{near}"))
+    let lacks = |p: &&Element| {
+        let name = p.attr("name").unwrap_or_default();
+        let mut others = parameters.iter();
+        // Its old name, or its new one, does as well.
+        let other = others.any(|o| {
+            let pair = [(p, o), (o, p)];
+            pair.iter().any(|(new, old)| {
+                let obsolete = new.attr("obsoletes");
+                obsolete.is_some() && obsolete == old.attr("name")
+            }) && o.attr("name").is_some_and(|o| given.contains_key(o))
+        });
+        p.attr("required") == Some("1") && !given.contains_key(name) && !other
+    };
+    let lacking: Vec<&str> = { parameters.iter() }
+        .filter(|p| lacks(p))
+        .filter_map(|p| p.attr("name"))
+        .collect();
+    match lacking.as_slice() {
+        [] => None,
+        names => Some(format!("{spec} needs {}", names.join(" and "))),
+    }
 }
 
 /// `ra validate AGENT [NAME=VALUE …]`.

@@ -247,10 +247,10 @@ impl<'a> Shell<'a> {
     }
 
     fn commit(&mut self, session: &mut Session, force: bool) -> Result<(), Failure> {
-        if self.context.preferences.asks_agents() {
-            self.ask_agents(session);
-        }
         let force = force || self.context.preferences.is_relaxed();
+        if self.context.preferences.asks_agents() {
+            self.ask_agents(session, force)?;
+        }
         let changed = session.commit(&mut self.context.backend, self.context.console, force)?;
         if changed && self.context.options.wait {
             self.context.wait()?;
@@ -258,23 +258,44 @@ impl<'a> Shell<'a> {
         Ok(())
     }
 
-    /// Agents of primitives that are new, or have changed, look at their parameters; what they
-    /// say is a warning, as another node may have what this one lacks.
-    fn ask_agents(&mut self, session: &Session) {
+    /// Agents of primitives that are new, or have changed, look at their parameters. What they say
+    /// is a warning, as another node may have what this one lacks; what cannot work is refused, as
+    /// crmsh refuses it.
+    fn ask_agents(&mut self, session: &mut Session, force: bool) -> Result<(), Failure> {
         use cib::config::Config;
         if !self.context.backend.live() {
-            return;
+            return Ok(());
         }
         let (old, new) = (Config::new(session.base()), Config::new(session.cib()));
         let resources = new.resources().into_iter();
         let changed = resources.filter(|r| {
+            let known = old.resource(r.id);
+            let known = known.map(|o| (old.agent(&o), old.parameters(&o)));
             r.kind == cib::config::Kind::Primitive
-                && old.resource(r.id).map(|o| old.parameters(&o)) != Some(new.parameters(r))
+                && known != Some((new.agent(r), new.parameters(r)))
         });
         let asked: Vec<_> = changed.take(AGENTS_ASKED_MAX).collect();
-        for text in validate::complaints(&new, &asked, &self.context.agents) {
-            self.context.console.warning(&text);
+        let mut refused = Vec::new();
+        for complaint in validate::complaints(&new, &asked, &self.context.agents) {
+            match complaint {
+                validate::Complaint::Refused(text) if !force => refused.push(text),
+                validate::Complaint::Refused(text) | validate::Complaint::Remark(text) => {
+                    self.context.console.warning(&text);
+                }
+            }
         }
+        // The last one is the failure, so that a single mistake is a single line.
+        let Some(last) = refused.pop() else {
+            return Ok(());
+        };
+        session.refuse();
+        for text in refused {
+            self.context.console.error(&text);
+        }
+        Err(Failure {
+            cure: Some("correct it, or install the agent on every node; `crm -F`, or `commit force`, takes it as it is".to_owned()),
+            ..Failure::new(Exit::Config, format!("{last}; nothing was committed"))
+        })
     }
 
     /// A verb of a level.
