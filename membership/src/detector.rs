@@ -407,14 +407,12 @@ impl Core {
             self.beats.at = if self.peers.is_empty() { next } else { NEVER };
         }
         for at in 0.. {
-            let Some(node) = self.peers.node(at) else {
-                return;
-            };
-            let Some(peer) = self.peers.get_mut(&node) else {
+            let Some(peer) = self.peers.nth_mut(at) else {
                 return;
             };
             if all || self.now >= peer.beat_at {
                 peer.beat_at = next;
+                let node = peer.node;
                 self.beat_to(node, None, true);
             }
         }

@@ -335,11 +335,13 @@ impl Core {
         let Some(ballot) = self.dc_ballot() else {
             return;
         };
+        let t_fail_us = self.cfg.timing.t_fail_us;
         for at in 0.. {
-            let Some(node) = self.peers.node(at) else {
+            let Some(peer) = self.peers.nth(at) else {
                 return;
             };
-            if self.heard(node) && !self.is_witness(node) {
+            let node = peer.node;
+            if peer.hears(self.now, t_fail_us) && !self.is_witness(node) {
                 self.replicate_to(node, ballot);
             }
         }
@@ -581,12 +583,13 @@ impl Core {
         let ballot = self.dc_ballot()?;
         let mut at = self.authority_until().filter(|t| *t > self.now);
         let head = self.log.head().seq;
+        let t_fail_us = self.cfg.timing.t_fail_us;
         for peer in self.peers.values() {
             let Some(sent) = peer.progress.sent else {
                 continue;
             };
             let behind = peer.progress.durable < head && !self.is_witness(peer.node);
-            if self.heard(peer.node) && behind && ballot.counter > 0 {
+            if behind && ballot.counter > 0 && peer.hears(self.now, t_fail_us) {
                 let due = sent.plus(self.cfg.timing.resend_us);
                 at = Some(at.map_or(due, |a| a.min(due)));
             }

@@ -62,12 +62,13 @@ impl Core {
     /// Moves soft state into the channels, takes what became ready, sends what is due.
     pub(crate) fn flush_channels(&mut self) {
         for at in 0.. {
-            let Some(node) = self.peers.node(at) else {
+            let Some(peer) = self.peers.nth(at) else {
                 return;
             };
-            if self.peers.get(&node).is_none_or(|p| p.channel.is_idle()) {
+            if peer.channel.is_idle() {
                 continue;
             }
+            let node = peer.node;
             self.take_ready(node);
             self.queue_soft(node);
             self.send_parcels(node);
