@@ -98,21 +98,30 @@ impl Core {
             return;
         }
         let dc = self.acting_dc();
-        let against = Some((self.applied, dc));
-        if self.proposals.looked == against && self.now < self.proposals.look_at {
+        let (known, unchanged) = match self.proposals.looked {
+            Some((applied, looked)) => (applied == self.applied, looked == dc),
+            None => (false, false),
+        };
+        let in_time = unchanged && self.now < self.proposals.look_at;
+        if in_time && known {
             return;
         }
-        let ops: Vec<OpId> = self.proposals.own.keys().copied().collect();
-        for op in ops {
-            self.check_proposal(op, dc);
+        if !in_time {
+            let ops: Vec<OpId> = self.proposals.own.keys().copied().collect();
+            for op in ops {
+                self.check_proposal(op, dc);
+            }
         }
+        // What was delivered since has ended already whatever it was about (`proposal_committed`), and
+        // where another state took the place of ours, everything is looked at again: for the rest
+        // nothing has changed, thousands though they may be.
         let due = |own: &Own| match dc {
             Some(_) if own.given != dc => own.ends_at().min(own.retry_at),
             _ => own.ends_at(),
         };
         let next = self.proposals.own.values().map(due).min();
         self.proposals.look_at = next.unwrap_or(NEVER);
-        self.proposals.looked = against;
+        self.proposals.looked = Some((self.applied, dc));
     }
 
     fn check_proposal(&mut self, op: OpId, dc: Option<(NodeId, Ballot)>) {
