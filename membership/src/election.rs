@@ -7,6 +7,7 @@ use std::fmt::Write;
 use wire::{Identity, NodeId};
 
 use crate::core::{Candidate, Dc, Role};
+use crate::marks::Marks;
 use crate::message::{Message, Point};
 use crate::mutant::{self, Mutant};
 use crate::*;
@@ -199,11 +200,13 @@ impl Core {
     /// it had written and not sent is of the same ballot, and fetched from it.
     fn rank(&self, consenting: &BTreeSet<NodeId>) -> u64 {
         let t_fail_us = self.cfg.timing.t_fail_us;
+        // Of as many nodes as consent, as many are looked up.
+        let there = Marks::of(consenting);
         let mine = self.peers.values().filter(|p| p.hears(self.now, t_fail_us));
-        let degree = mine.filter(|p| consenting.contains(&p.node)).count() + 1;
+        let degree = mine.filter(|p| there.has(p.node)).count() + 1;
         let head = self.log.head();
         let sound = self.tip.class_u.is_none();
-        let key = (sound, head.ballot, self.in_view(), head.seq, degree);
+        let key = (sound, head.ballot, self.in_view(), head.seq);
         let better = consenting.iter().filter(|node| {
             let Some(peer) = self.peers.get(node).filter(|_| !self.is_witness(**node)) else {
                 return false;
@@ -211,11 +214,12 @@ impl Core {
             let Some(beat) = &peer.beat else {
                 return false;
             };
-            let degree = beat.hears().filter(|n| consenting.contains(n)).count() + 1;
             let in_view = peer.identity.is_some_and(|id| self.tip.view.names(&id));
             let head = beat.log.head;
-            let theirs = (!beat.class_u, head.ballot, in_view, head.seq, degree);
-            theirs > key || (theirs == key && **node < self.me.node)
+            let theirs = (!beat.class_u, head.ballot, in_view, head.seq);
+            let links = || beat.hears().filter(|n| there.has(*n)).count() + 1;
+            let by_links = || links().cmp(&degree).then(self.me.node.cmp(node));
+            theirs.cmp(&key).then_with(by_links).is_gt()
         });
         better.count() as u64
     }

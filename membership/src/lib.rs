@@ -17,6 +17,7 @@ mod lease;
 mod links;
 mod lms;
 mod log;
+mod marks;
 pub mod message;
 pub mod mutant;
 pub mod paper;
