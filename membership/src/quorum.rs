@@ -11,8 +11,26 @@ use crate::{EntryBody, VoterSet};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Predicates {
     sets: Vec<VoterSet>,
+    /// What each of them needs: asked for in every step.
+    needs: Vec<Needs>,
     /// Every node of every set, ascending.
     nodes: Vec<NodeId>,
+}
+
+/// Of one set: the votes expected, and those needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Needs {
+    expected: u32,
+    needed: u32,
+}
+
+impl Needs {
+    fn of(set: &VoterSet) -> Self {
+        Self {
+            expected: expected(set),
+            needed: needed(set),
+        }
+    }
 }
 
 impl Predicates {
@@ -33,6 +51,7 @@ impl Predicates {
         let nodes: BTreeSet<NodeId> = voters.collect();
         Self {
             nodes: nodes.into_iter().collect(),
+            needs: all.iter().map(Needs::of).collect(),
             sets: all,
         }
     }
@@ -48,13 +67,14 @@ impl Predicates {
     }
 
     /// The same of the nodes for which that is true; for questions of every step.
-    pub(crate) fn quorate_of(&self, there: impl Fn(NodeId) -> bool) -> bool {
-        let enough = |set: &VoterSet| {
+    pub(crate) fn quorate_of(&self, mut there: impl FnMut(NodeId) -> bool) -> bool {
+        let enough = |(set, needs): (&VoterSet, &Needs)| {
             let present = set.votes.iter().filter(|(node, _)| there(*node));
             let votes = present.fold(0u32, |sum, (_, v)| sum.saturating_add(*v));
-            enough(set, votes, set.tie_node.is_some_and(&there))
+            let has_tie = || set.tie_node.is_some_and(&mut there);
+            enough(set, *needs, votes, has_tie)
         };
-        !self.sets.is_empty() && self.sets.iter().all(enough)
+        !self.sets.is_empty() && self.sets.iter().zip(&self.needs).all(enough)
     }
 
     /// The largest value that a quorum of every set has reached: stamps, acknowledged positions.
@@ -74,8 +94,8 @@ impl Predicates {
             return self.reached_by_outsiders(&values.collect());
         }
         let mut least = None;
-        for set in &self.sets {
-            let reached = reached_in(set, &value)?;
+        for (set, needs) in self.sets.iter().zip(&self.needs) {
+            let reached = reached_in(set, *needs, &value)?;
             least = Some(least.map_or(reached, |least: u64| least.min(reached)));
         }
         least
@@ -136,7 +156,12 @@ impl VoterSet {
 
     /// The node's votes, if it is in the set.
     pub fn votes_of(&self, node: NodeId) -> Option<u32> {
-        self.votes.iter().find(|(n, _)| *n == node).map(|(_, v)| *v)
+        // Ascending in a set that was checked; in one that was not, each is looked at.
+        let found = match self.votes.binary_search_by_key(&node, |(n, _)| *n) {
+            Ok(at) => self.votes.get(at),
+            Err(_) => self.votes.iter().find(|(n, _)| *n == node),
+        };
+        found.map(|(_, votes)| *votes)
     }
 
     /// Everybody the configuration names: those who vote and those who are out for a while, with
@@ -230,43 +255,43 @@ pub fn needed(set: &VoterSet) -> u32 {
 /// Do so many votes decide, with the tie-breaker or without it? Q votes do, or exactly half of those
 /// expected with the tie-breaker: two groups that both have half of the votes share a node, or only
 /// one of them has that one.
-fn enough(set: &VoterSet, votes: u32, has_tie: bool) -> bool {
+fn enough(set: &VoterSet, needs: Needs, votes: u32, has_tie: impl FnOnce() -> bool) -> bool {
+    let half = votes > 0 && votes.checked_mul(2) == Some(needs.expected);
     // Whatever a group has in common with nobody else is its own lowest node.
-    let has_tie = has_tie || set.tie_node.is_some() && mutant::on(Mutant::TieFromView);
-    let half = votes > 0 && votes.checked_mul(2) == Some(expected(set));
-    votes >= needed(set) || half && has_tie
+    let with_tie = || has_tie() || set.tie_node.is_some() && mutant::on(Mutant::TieFromView);
+    votes >= needs.needed || half && with_tie()
 }
 
 /// Do these nodes hold a quorum of the set?
 pub fn decides(set: &VoterSet, nodes: &BTreeSet<NodeId>) -> bool {
-    let has_tie = set.tie_node.is_some_and(|tie| nodes.contains(&tie));
-    enough(set, votes(set, nodes), has_tie)
+    let has_tie = || set.tie_node.is_some_and(|tie| nodes.contains(&tie));
+    enough(set, Needs::of(set), votes(set, nodes), has_tie)
 }
 
 /// The same for one set: highest values first until their votes are enough.
-fn reached_in(set: &VoterSet, value: &impl Fn(NodeId) -> Option<u64>) -> Option<u64> {
+fn reached_in(set: &VoterSet, needs: Needs, value: &impl Fn(NodeId) -> Option<u64>) -> Option<u64> {
     let voted = |(node, votes): &(NodeId, u32)| Some((value(*node)?, *node, *votes));
     let voted = set.votes.iter().filter_map(voted);
     // Asked for in every step of a coordinator: a cluster of usual size needs no memory for it.
     let mut few = [(0, NodeId(0), 0); VOTERS_FEW];
     if set.votes.len() > VOTERS_FEW {
-        return first_enough(set, &mut voted.collect::<Vec<_>>());
+        return first_enough(set, needs, &mut voted.collect::<Vec<_>>());
     }
     let mut count = 0;
     for (place, found) in few.iter_mut().zip(voted) {
         *place = found;
         count += 1;
     }
-    first_enough(set, &mut few[..count])
+    first_enough(set, needs, &mut few[..count])
 }
 
-fn first_enough(set: &VoterSet, voted: &mut [(u64, NodeId, u32)]) -> Option<u64> {
+fn first_enough(set: &VoterSet, needs: Needs, voted: &mut [(u64, NodeId, u32)]) -> Option<u64> {
     voted.sort_unstable_by(|a, b| b.cmp(a));
     let (mut have, mut has_tie) = (0_u32, false);
     voted.iter().find_map(|(value, node, votes)| {
         have = have.saturating_add(*votes);
         has_tie |= set.tie_node == Some(*node);
-        enough(set, have, has_tie).then_some(*value)
+        enough(set, needs, have, || has_tie).then_some(*value)
     })
 }
 

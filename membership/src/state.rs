@@ -360,7 +360,28 @@ impl LogState {
 impl View {
     /// The member of that node id.
     pub fn member(&self, node: NodeId) -> Option<&crate::Member> {
-        self.members.iter().find(|m| m.identity.node == node)
+        self.members.get(self.place(node)?)
+    }
+
+    /// Where it stands. Coordinators write members down ascending; in what came from elsewhere each is
+    /// looked at.
+    fn place(&self, node: NodeId) -> Option<usize> {
+        let all = &self.members;
+        let found = all.binary_search_by_key(&node, |m| m.identity.node);
+        found
+            .ok()
+            .or_else(|| all.iter().position(|m| m.identity.node == node))
+    }
+
+    /// [`Self::member`] for a loop over ascending nodes: `next` is the place after the last one found.
+    pub(crate) fn member_next(&self, node: NodeId, next: &mut usize) -> Option<&crate::Member> {
+        let here = self.members.get(*next);
+        let place = match here.is_some_and(|m| m.identity.node == node) {
+            true => *next,
+            false => self.place(node)?,
+        };
+        *next = place + 1;
+        self.members.get(place)
     }
 
     /// Is exactly this process a member?

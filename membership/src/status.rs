@@ -270,11 +270,14 @@ impl Core {
         if !self.fit() {
             return (false, Contact::Unfit);
         }
-        let view = &self.tip.view;
-        let present = |n: NodeId| n == self.me.node || view.member(n).is_some() && self.linked(n);
+        let (view, me, mut next) = (&self.tip.view, self.me.node, 0);
+        let there = |n: NodeId| n == me || self.linked(n);
         let members = view.members.iter().map(|m| m.identity.node);
-        let count = members.filter(|n| present(*n)).count();
-        let counts = |n: NodeId| present(n) || self.is_witness(n) && self.linked(n);
+        let count = members.filter(|n| there(*n)).count();
+        // Voters are asked for in the order in which the view has them.
+        let counts = |n: NodeId| {
+            there(n) && (self.is_witness(n) || view.member_next(n, &mut next).is_some())
+        };
         if !self.rules().quorate_of(counts) {
             self.reports.leaderless = None;
             return (false, Contact::TooFew(count));
