@@ -156,7 +156,11 @@ pub struct Beat {
 
 impl Beat {
     fn heard(&self, node: NodeId) -> Option<&Heard> {
-        self.row.iter().find(|h| h.node == node)
+        // Ascending as cores make it; in one that is not, each is looked at.
+        match self.row.binary_search_by_key(&node, |h| h.node) {
+            Ok(at) => self.row.get(at),
+            Err(_) => self.row.iter().find(|h| h.node == node),
+        }
     }
 
     fn how(&self, node: NodeId) -> u8 {
