@@ -474,7 +474,7 @@ impl Core {
     pub(crate) fn linked(&self, node: NodeId) -> bool {
         let t_fail_us = self.cfg.timing.t_fail_us;
         let peer = self.peers.get(&node);
-        peer.is_some_and(|p| p.hears_us && p.hears(self.now, t_fail_us))
+        peer.is_some_and(|p| p.linked(self.now, t_fail_us))
     }
 
     /// The DC this node follows: itself, or a peer that is heard and says so under a ballot not
@@ -486,13 +486,11 @@ impl Core {
         let t_fail_us = self.cfg.timing.t_fail_us;
         let mut found: Option<(Ballot, NodeId)> = None;
         for peer in self.peers.values() {
-            let Some(beat) = &peer.beat else { continue };
-            let leads = matches!(beat.state, NodeState::Dc | NodeState::DcPending)
-                && beat.ballot >= self.safety.promised
-                && beat.ballot.node == peer.node.0;
-            let highest = || found.is_none_or(|(ballot, _)| beat.ballot >= ballot);
+            let Some(ballot) = peer.leads else { continue };
+            let leads = ballot >= self.safety.promised && ballot.node == peer.node.0;
+            let highest = || found.is_none_or(|(other, _)| ballot >= other);
             if leads && highest() && peer.hears(self.now, t_fail_us) {
-                found = Some((beat.ballot, peer.node));
+                found = Some((ballot, peer.node));
             }
         }
         found.map(|(_, node)| node)

@@ -171,13 +171,10 @@ impl Core {
     /// Another DC under a higher ballot.
     fn rival(&self) -> Option<NodeId> {
         let mine = self.dc_ballot()?;
-        let leads = |b: &message::Beat| {
-            matches!(b.state, NodeState::Dc | NodeState::DcPending) && b.ballot > mine
-        };
-        let found = self
-            .peers
-            .values()
-            .find(|p| self.linked(p.node) && p.beat.as_ref().is_some_and(leads));
+        let t_fail_us = self.cfg.timing.t_fail_us;
+        let higher = |p: &Peer| p.leads.is_some_and(|ballot| ballot > mine);
+        let mut rivals = self.peers.values().filter(|p| higher(p));
+        let found = rivals.find(|p| p.linked(self.now, t_fail_us));
         found.map(|p| p.node)
     }
 

@@ -10,67 +10,73 @@ use crate::mutant::{self, Mutant};
 use crate::relay::Relaying;
 use crate::{Ballot, LinkId, NodeState, PeerState, Time};
 
+/// Every step looks at the first fields of every peer, so they lie together, in this order: of many
+/// peers only these few cache lines are touched.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Peer {
     pub(crate) node: NodeId,
-    pub(crate) links: Vec<Link>,
-    /// The link data takes.
-    pub(crate) in_use: Option<LinkId>,
-    /// Its way through others.
-    pub(crate) relaying: Relaying,
-    /// When this process of it was met.
-    pub(crate) met: Time,
-    /// Its beats have named us among those it receives.
-    pub(crate) named_us: bool,
+    /// Its newest beat says that it is able to work; that it hears us.
+    fit: bool,
+    pub(crate) hears_us: bool,
     /// They do so no more (or never did): it is deaf to us, on every path.
     pub(crate) deaf: bool,
-    /// Newest process with a session.
-    pub(crate) identity: Option<Identity>,
+    pub(crate) left: bool,
+    /// It is no longer in the node list: not heard, and forgotten when nothing rests on it.
+    pub(crate) retired: bool,
+    /// Its disk went back behind `durable_known`: it is not counted before it has caught up (R8).
+    pub(crate) forgot: bool,
+    pub(crate) reported: PeerState,
+    /// The link data takes.
+    pub(crate) in_use: Option<LinkId>,
     pub(crate) last_heard: Option<Time>,
-    /// Newest heartbeat of this process ([`Peer::take_beat`]).
-    pub(crate) beat: Option<Beat>,
-    /// It says that it hears us.
-    pub(crate) hears_us: bool,
+    /// The ballot that it leads, acting or not, as its newest beat says.
+    pub(crate) leads: Option<Ballot>,
     /// Since when its beats say that it asks for promises.
     pub(crate) stands_since: Option<Time>,
+    /// R0: it is not missing, and no view without it is acknowledged, before.
+    pub(crate) presence_until: Time,
+    /// R0: no promise against it before; cleared when its process denies being DC or is dead.
+    pub(crate) authority_until: Time,
+    /// When its next heartbeat is due.
+    pub(crate) beat_at: Time,
+    /// When this process of it was met.
+    pub(crate) met: Time,
+    pub(crate) links: Vec<Link>,
+    /// Its way through others.
+    pub(crate) relaying: Relaying,
+    pub(crate) channel: Channel,
+    /// Newest process with a session.
+    pub(crate) identity: Option<Identity>,
+    /// A view without it is waiting: no more echoes (R0).
+    pub(crate) shunned_until: Time,
+    /// Newest of our stamps it gave back, and under which ballot.
+    pub(crate) echo: Option<Echo>,
+    pub(crate) progress: Progress,
+    /// Newest heartbeat of this process ([`Peer::take_beat`]).
+    pub(crate) beat: Option<Beat>,
+    /// Its beats have named us among those it receives.
+    pub(crate) named_us: bool,
     /// Its newest stamp, to be given back.
     pub(crate) stamp: Option<Stamp>,
     /// When that stamp arrived.
     pub(crate) stamp_at: Time,
     /// What was given back last: stamp, ballot, membership. A repetition promises nothing new.
     pub(crate) given: Option<Echo>,
-    /// R0: it is not missing, and no view without it is acknowledged, before.
-    pub(crate) presence_until: Time,
-    /// R0: no promise against it before; cleared when its process denies being DC or is dead.
-    pub(crate) authority_until: Time,
     pub(crate) authority_ballot: Ballot,
-    /// Newest of our stamps it gave back, and under which ballot.
-    pub(crate) echo: Option<Echo>,
-    /// When that echo arrived (only a seeded bug looks at it).
+    /// When the newest echo arrived (only a seeded bug looks at it).
     pub(crate) echo_received: Time,
     /// The echo in its newest beat that had one, whatever its ballot: what leases rely on.
     pub(crate) promise: Option<Echo>,
     /// When that one arrived (only a seeded bug looks at it).
     pub(crate) promise_received: Time,
-    pub(crate) reported: PeerState,
-    pub(crate) left: bool,
-    /// It is no longer in the node list: not heard, and forgotten when nothing rests on it.
-    pub(crate) retired: bool,
     /// Since when its beats name another node list than this node's.
     pub(crate) lists_differ_since: Option<Time>,
     /// Committed position it acknowledged as durable, over all its processes (R8).
     pub(crate) durable_known: u64,
-    /// Its disk went back behind that: it is not counted before it has caught up (R8).
-    pub(crate) forgot: bool,
-    pub(crate) progress: Progress,
-    pub(crate) channel: Channel,
     pub(crate) next_beat_no: u64,
-    /// When its next heartbeat is due.
-    pub(crate) beat_at: Time,
     /// When it was sent the newest one.
     pub(crate) stamped: Time,
-    /// A view without it is waiting: no more echoes (R0).
-    pub(crate) shunned_until: Time,
     pub(crate) poisoned_sent: Option<Time>,
     /// When an outdated process of this node was told so.
     pub(crate) outdated_told: Option<Time>,
@@ -109,6 +115,8 @@ impl Peer {
             identity: None,
             last_heard: None,
             beat: None,
+            fit: false,
+            leads: None,
             hears_us: false,
             stands_since: None,
             stamp: None,
@@ -150,6 +158,8 @@ impl Peer {
             link.forgive();
         }
         self.beat = None;
+        self.fit = false;
+        self.leads = None;
         self.hears_us = false;
         self.stands_since = None;
         self.stamp = None;
@@ -171,10 +181,7 @@ impl Peer {
     pub(crate) fn promise_hold(&mut self, now: Time, hold_us: u64, ballot: Ballot) {
         let until = now.plus(hold_us);
         self.presence_until = self.presence_until.max(until);
-        let leads = self.beat.as_ref().is_some_and(|b| {
-            matches!(b.state, NodeState::Dc | NodeState::DcPending) && b.ballot == ballot
-        });
-        if leads {
+        if self.leads == Some(ballot) {
             self.authority_until = self.authority_until.max(until);
             self.authority_ballot = ballot;
         }
@@ -183,12 +190,17 @@ impl Peer {
     /// Heard within T on some link or through another node, able to work, and not deaf to us: what
     /// counts in the hears-row, and what is echoed (R0).
     pub(crate) fn hears(&self, now: Time, t_fail_us: u64) -> bool {
-        let fit = self.beat.as_ref().is_some_and(|b| b.fit);
-        fit && !self.left
+        self.fit
+            && !self.left
             && !self.retired
             && !self.forgot
             && !self.deaf
             && self.fresh(now, t_fail_us)
+    }
+
+    /// Both ends hear each other.
+    pub(crate) fn linked(&self, now: Time, t_fail_us: u64) -> bool {
+        self.hears_us && self.hears(now, t_fail_us)
     }
 
     /// A direct link is up.
@@ -211,8 +223,11 @@ impl Peer {
         self.last_heard.is_some_and(|t| now < t.plus(t_fail_us))
     }
 
-    /// Its newest beat. Whether it hears us is asked for in every step, and looked up once.
+    /// Its newest beat. What is asked of it in every step is looked up once.
     pub(crate) fn take_beat(&mut self, beat: Beat, me: NodeId) {
+        let leads = matches!(beat.state, NodeState::Dc | NodeState::DcPending);
+        self.leads = leads.then_some(beat.ballot);
+        self.fit = beat.fit;
         self.hears_us = beat.counts(me);
         self.beat = Some(beat);
     }

@@ -100,6 +100,11 @@ impl Relaying {
         self.direct
     }
 
+    /// Its time outside is over.
+    pub(crate) fn may_rejoin(&self, now: Time) -> bool {
+        now >= self.rejoin_at
+    }
+
     /// Smoothed round trip through others, in microseconds.
     pub(crate) fn rtt_us(&self) -> Option<u64> {
         self.rtt_us
@@ -349,12 +354,6 @@ impl Core {
         let others = self.peers.values().filter(|p| p.node != node);
         let mut others = others.filter(|p| self.linked(p.node));
         others.any(|p| p.beat.as_ref().is_some_and(|b| b.receives(node)))
-    }
-
-    /// Its time outside is over.
-    pub(crate) fn may_rejoin(&self, node: NodeId) -> bool {
-        let peer = self.peers.get(&node);
-        peer.is_some_and(|p| self.now >= p.relaying.rejoin_at)
     }
 
     /// When something here changes by time alone.

@@ -5,32 +5,44 @@ use std::collections::BTreeSet;
 use wire::NodeId;
 
 use crate::mutant::{self, Mutant};
+use crate::peer::Peer;
 use crate::*;
 
 impl Core {
     /// Members of the view this node would form now, ascending; with or without nodes that are
     /// about to be fenced.
     pub(crate) fn desired_members(&self, with_intents: bool) -> Vec<Member> {
-        let rules = self.predicates();
         let member = |identity: wire::Identity| Member {
             identity,
-            votes: rules.votes_of(identity.node),
+            votes: self.rules().votes_of(identity.node),
         };
-        let mut members = vec![member(self.me)];
-        for peer in self.peers.values().filter(|p| !self.is_witness(p.node)) {
-            let prior = self.tip.view.member(peer.node).map(|m| m.identity);
-            if let Some(identity) = peer
-                .identity
-                .filter(|id| !self.tip.supersedes(id) || mutant::on(Mutant::SupersededInView))
-                .filter(|_| self.admissible(peer.node, with_intents))
-            {
-                members.push(member(identity));
-            } else if let Some(prior) = prior.filter(|_| !self.removable(peer.node)) {
-                members.push(member(prior));
+        // As many as there are now, and one that comes.
+        let mut members = Vec::with_capacity(self.tip.view.members.len() + 1);
+        let (mut me, own) = (Some(member(self.me)), self.me.node);
+        for peer in self.peers.values() {
+            if peer.node > own {
+                members.extend(me.take());
             }
+            members.extend(self.desired(peer, with_intents).map(member));
         }
-        members.sort();
+        members.extend(me);
+        debug_assert!(members.is_sorted(), "{members:?}");
         members
+    }
+
+    /// The process of a peer that the view this node would form has.
+    fn desired(&self, peer: &Peer, with_intents: bool) -> Option<wire::Identity> {
+        if self.is_witness(peer.node) {
+            return None;
+        }
+        let now = peer.identity.filter(|id| {
+            let superseded = self.tip.supersedes(id) && !mutant::on(Mutant::SupersededInView);
+            !superseded && self.admissible(peer, id, with_intents)
+        });
+        now.or_else(|| {
+            let prior = self.tip.view.member(peer.node).map(|m| m.identity);
+            prior.filter(|_| !self.removable(peer.node))
+        })
     }
 
     /// The members of a view that can commit. A node with an open fence intent is let in only where
@@ -43,8 +55,8 @@ impl Core {
             *id == self.me || now == Some(*id)
         };
         let live = |node: NodeId| {
-            let member = members.iter().find(|m| m.identity.node == node);
-            member.is_some_and(|m| running(&m.identity))
+            let member = members.binary_search_by_key(&node, |m| m.identity.node);
+            member.is_ok_and(|at| running(&members[at].identity))
                 || self.is_witness(node) && self.heard(node)
         };
         let rules = self.rules();
@@ -58,15 +70,12 @@ impl Core {
     }
 
     /// Hears us and is heard, is able, and no fencing stands in the way (R10).
-    fn admissible(&self, node: NodeId, with_intents: bool) -> bool {
-        let Some(identity) = self.peers.get(&node).and_then(|p| p.identity) else {
-            return false;
-        };
-        let inside = self.tip.view.names(&identity);
-        self.linked(node)
-            && (inside || self.may_rejoin(node))
-            && !self.tip.certified(&identity)
-            && (with_intents || !self.tip.intents.values().any(|i| i.target == node))
+    fn admissible(&self, peer: &Peer, identity: &wire::Identity, with_intents: bool) -> bool {
+        let t_fail_us = self.cfg.timing.t_fail_us;
+        peer.linked(self.now, t_fail_us)
+            && (peer.relaying.may_rejoin(self.now) || self.tip.view.names(identity))
+            && !self.tip.certified(identity)
+            && (with_intents || !self.tip.intents.values().any(|i| i.target == peer.node))
     }
 
     /// May the prior member go? Proved gone, or missed by a quorum of which no one hears it.
