@@ -243,7 +243,18 @@ impl Core {
         if !self.may_send() || !self.peers.get(&node).is_some_and(met) {
             return;
         }
-        let ways = self.beat_ways(node, link);
+        let (answer, all);
+        let ways: &[Via] = match link.filter(|l| *l != relay::RELAY_LINK) {
+            // An answer goes the way its question came.
+            Some(link) => {
+                answer = [Via::Link(link)];
+                &answer
+            }
+            None => {
+                all = self.beat_ways(node, link);
+                &all
+            }
+        };
         let Some(mut beat) = self.beat(node, stamped) else {
             return;
         };
@@ -267,11 +278,8 @@ impl Core {
         self.out.push_back(by(*last, message));
     }
 
-    /// Links and hops of a beat: an answer goes the way its question came.
+    /// Links and hops of a beat, or the hops of an answer to one that came by such.
     fn beat_ways(&self, node: NodeId, link: Option<LinkId>) -> Vec<Via> {
-        if let Some(link) = link.filter(|l| *l != relay::RELAY_LINK) {
-            return vec![Via::Link(link)];
-        }
         let links = self.peers.get(&node).filter(|_| link.is_none());
         let links = links.into_iter().flat_map(|p| &p.links);
         let by = |(hop, link)| Via::Relay {
