@@ -7,7 +7,7 @@ impl Oracle {
     /// R0: an echo promises its member that no view without it is accepted for the hold.
     pub(super) fn accepts_view(&mut self, id: u32, core: &membership::Core) {
         let view = core.probe().view;
-        let seen = self.seen.entry(id).or_default();
+        let seen = self.seen.at(id);
         if (seen.accepted.ballot, seen.accepted.view_no) == (view.ballot, view.view_no) {
             return;
         }
@@ -40,7 +40,8 @@ impl Oracle {
             let again = history
                 .as_ref()
                 .is_some_and(|v| v.member(gone.node).is_some());
-            let bound = self.echoes.get(&(id, node)).map_or(0, |(_, until)| *until);
+            let given = self.echoes.get(id).and_then(|by| by.get(node));
+            let bound = given.map_or(0, |given| given.until);
             // A proof that only stands in this log, not committed, is enough: the view comes after
             // it in the same log, so wherever the view is committed, the proof is. Example: the
             // result of fencing B and the view without B arrive in one packet.
@@ -65,7 +66,12 @@ impl Oracle {
     /// Whoever gets the stamp back relies on it from the moment it sent it, however late or often that
     /// happens: a core may have given it back before, in a heartbeat that found no way.
     pub(super) fn stamped(&mut self, node: &Node, stamp: membership::message::Stamp) {
-        let sent = self.stamps.entry(node.me.process_boot).or_default();
+        let stamps = self.stamps.at(node.id);
+        if stamps.of != Some(node.me.process_boot) {
+            stamps.of = Some(node.me.process_boot);
+            stamps.sent.clear();
+        }
+        let sent = &mut stamps.sent;
         // A process' clock never goes back, and all its peers get one stamp.
         if sent.back().is_none_or(|(last, _)| *last < stamp.sent_us) {
             sent.push_back((stamp.sent_us, self.now));
@@ -78,17 +84,20 @@ impl Oracle {
 
     /// Repeating an echo promises nothing new.
     pub(super) fn echoed(&mut self, node: &Node, to: &Node, echo: &membership::message::Echo) {
-        let stamped = self.stamps.get(&to.me.process_boot).and_then(|sent| {
+        let given = self.echoes.at(node.id).at(to.id);
+        if given.echo.as_ref() == Some(echo) {
+            return;
+        }
+        let stamps = self.stamps.get(to.id);
+        let stamps = stamps.filter(|s| s.of == Some(to.me.process_boot));
+        let stamped = stamps.and_then(|stamps| {
+            let sent = &stamps.sent;
             let at = sent.binary_search_by_key(&echo.sent_us, |(stamp, _)| *stamp);
             at.ok().map(|at| sent[at].1)
         });
         let until = stamped.unwrap_or(self.now) + to.t_fail_us;
-        let given = self.echoes.entry((node.id, to.id));
-        let (known, bound) = given.or_insert_with(|| (echo.clone(), until));
-        if known != echo {
-            *known = echo.clone();
-            *bound = until.max(*bound);
-        }
+        given.echo = Some(echo.clone());
+        given.until = until.max(given.until);
     }
 
     /// R6: which answers reached a node that lost its store.
@@ -137,10 +146,8 @@ impl Oracle {
         // After a pause in which its clock stood, too, what reached it before makes it act for as
         // long as its authority lasts by that clock, others or none beside it: like I3 (R17: the bound
         // of a paused machine is stated, not hidden). What it commits is judged all the same (I4, I7).
-        let stood = self
-            .seen
-            .get(&id)
-            .is_some_and(|s| self.now < s.paused_until);
+        let stood = self.seen.get(id);
+        let stood = stood.is_some_and(|s| self.now < s.paused_until);
         if stood {
             return;
         }
@@ -195,11 +202,11 @@ impl Oracle {
         }
         let now = self.now;
         let acting = |s: &&Seen| s.acting.is_some() && !s.restricted && now >= s.paused_until;
-        let Some(mine) = self.seen.get(&id).filter(acting) else {
+        let Some(mine) = self.seen.get(id).filter(acting) else {
             return;
         };
         let mine = mine.acting;
-        let other = self.seen.iter().find(|(n, s)| **n != id && acting(s));
+        let other = self.seen.iter().find(|(n, s)| *n != id && acting(s));
         if let Some((other, s)) = other {
             let text = format!(
                 "nodes {id} ({mine:?}) and {other} ({:?}) act as DC at once",

@@ -28,6 +28,7 @@ mod fencing;
 mod log;
 mod order;
 mod quorum;
+mod table;
 mod told;
 mod witness;
 
@@ -41,6 +42,7 @@ use membership::{
 use wire::{Identity, MachineBoot, NodeId, ProcessBoot};
 
 use crate::node::{App, Node};
+use table::{Met, Table};
 
 /// A broken invariant.
 #[derive(Clone, Debug)]
@@ -86,9 +88,24 @@ struct Seen {
     accepted: View,
     view_no: u64,
     token: Option<(Ballot, u64, u64)>,
-    met: BTreeSet<u32>,
+    met: Met,
     /// R5: it has met everybody, or everybody who votes, or was let in by somebody who had.
     let_in: bool,
+}
+
+/// A node's echo of another, and until when that binds it.
+#[derive(Clone, Debug, Default)]
+struct Given {
+    echo: Option<membership::message::Echo>,
+    until: u64,
+}
+
+/// Newest stamps of a process, as its own clock names them, and when it sent them first. An echo of
+/// an earlier process' stamp counts from when it is given.
+#[derive(Clone, Debug, Default)]
+struct Stamps {
+    of: Option<ProcessBoot>,
+    sent: VecDeque<(u64, u64)>,
 }
 
 #[derive(Debug, Default)]
@@ -118,18 +135,19 @@ pub struct Oracle {
     led: BTreeSet<Ballot>,
     /// I9: what each version of the application names.
     versions: BTreeMap<(u64, u64), Hash>,
-    /// Until when a node's echo of a member binds it, by node and member.
-    echoes: BTreeMap<(u32, u32), (membership::message::Echo, u64)>,
-    /// Its newest stamps, as each process' own clock names them, and when it sent them first.
-    stamps: BTreeMap<ProcessBoot, VecDeque<(u64, u64)>>,
+    /// By node and member.
+    echoes: Table<Table<Given>>,
+    /// Of each node's newest process.
+    stamps: Table<Stamps>,
     /// Who answered a recovering process.
     answers: BTreeMap<u32, BTreeSet<NodeId>>,
-    spoken: BTreeMap<(NodeId, u64), ProcessBoot>,
+    /// Which process spoke as which incarnation.
+    spoken: Table<BTreeMap<u64, ProcessBoot>>,
     certified: BTreeSet<(NodeId, MachineBoot)>,
     left: BTreeSet<ProcessBoot>,
     left_clean: BTreeMap<NodeId, Identity>,
     last_seen: BTreeMap<NodeId, Identity>,
-    seen: BTreeMap<u32, Seen>,
+    seen: Table<Seen>,
     /// Highest ballot that a witness has promised, in any of its lives.
     witness_promised: Option<(Ballot, NodeId)>,
     nodes: usize,
@@ -172,17 +190,17 @@ impl Oracle {
             let_in: survivor || self.nodes == 1,
             ..Seen::default()
         };
-        self.seen.insert(node.id, seen);
+        *self.seen.at(node.id) = seen;
     }
 
     /// A disk was lost whole: what it promised not to forget is forgotten.
     pub fn disk_lost(&mut self, id: u32) {
-        self.spoken.retain(|(node, _), _| node.0 != id);
+        self.spoken.at(id).clear();
         self.survivors.remove(&id);
     }
 
     pub fn paused(&mut self, id: u32, until: u64) {
-        let seen = self.seen.entry(id).or_default();
+        let seen = self.seen.at(id);
         seen.paused_until = seen.paused_until.max(until);
     }
 
@@ -195,7 +213,7 @@ impl Oracle {
 
     pub fn heard(&mut self, id: u32, from: u32) {
         let nodes = self.nodes;
-        let seen = self.seen.entry(id).or_default();
+        let seen = self.seen.at(id);
         if seen.met.insert(from) && seen.met.len() + 1 >= nodes {
             seen.let_in = true;
         }
@@ -221,8 +239,8 @@ impl Oracle {
                 me.incarnation, safety.incarnation
             )
         });
-        let key = (me.node, me.incarnation);
-        let spoken = *self.spoken.entry(key).or_insert(me.process_boot);
+        let spoken = self.spoken.at(me.node.0).entry(me.incarnation);
+        let spoken = *spoken.or_insert(me.process_boot);
         self.check(spoken == me.process_boot, "I10", || {
             format!(
                 "two processes of node {id} speak as incarnation {}",
@@ -259,7 +277,7 @@ impl Oracle {
         self.bounded(id, &probe);
         self.led.extend(probe.leads);
         let head = (probe.head.seq, probe.head.hash);
-        let seen = self.seen.entry(id).or_default();
+        let seen = self.seen.at(id);
         let old_head = std::mem::replace(&mut seen.head, head);
         let old_commit = std::mem::replace(&mut seen.commit, probe.commit);
         if old_head != head {
@@ -277,7 +295,7 @@ impl Oracle {
             return;
         };
         let probe = core.probe();
-        let seen = self.seen.entry(id).or_default();
+        let seen = self.seen.at(id);
         let began = probe.acting.is_some() && seen.acting != probe.acting;
         seen.acting = probe.acting;
         seen.restricted = probe.restricted;
@@ -289,7 +307,7 @@ impl Oracle {
         let voters = sets.flat_map(|s| &s.votes).map(|(node, _)| *node);
         let mut voters = voters.filter(|v| witness != Some(*v)).map(|v| v.0);
         let known = config.config_epoch > 0;
-        seen.let_in = seen.let_in || known && voters.all(|v| v == id || seen.met.contains(&v));
+        seen.let_in = seen.let_in || known && voters.all(|v| v == id || seen.met.contains(v));
         let let_in = seen.let_in;
         if probe.acting.is_some() {
             if began {

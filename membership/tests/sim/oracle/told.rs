@@ -5,7 +5,7 @@ use super::*;
 impl Oracle {
     pub(super) fn delivered(&mut self, node: &Node, entry: &Entry) {
         let id = node.id;
-        let seen = self.seen.entry(id).or_default();
+        let seen = self.seen.at(id);
         let expected = seen.applied + 1;
         seen.applied = entry.seq;
         self.check(entry.seq == expected, "delivery", || {
@@ -52,7 +52,7 @@ impl Oracle {
         self.check(seq <= on_disk, "I10", || {
             format!("node {id}: the application gets the state through {seq}, on disk is {on_disk}")
         });
-        self.seen.entry(id).or_default().applied = seq;
+        self.seen.at(id).applied = seq;
         if seq == 0 || self.class_u {
             return;
         }
@@ -143,7 +143,7 @@ impl Oracle {
             format!("node {id}: token of another node than {from}")
         });
         let key = (token.ballot, token.view_no, token.act_no);
-        let seen = self.seen.entry(id).or_default();
+        let seen = self.seen.at(id);
         let last = seen.token.replace(key);
         self.check(last.is_none_or(|last| key > last), "I13", || {
             format!("node {id} runs command {key:?} after {last:?}")
@@ -159,8 +159,8 @@ impl Oracle {
                 view.view_no
             )
         });
-        let dc = self.seen.get(&view.ballot.node).is_some_and(|s| s.let_in);
-        let seen = self.seen.entry(id).or_default();
+        let dc = self.seen.get(view.ballot.node).is_some_and(|s| s.let_in);
+        let seen = self.seen.at(id);
         let last = std::mem::replace(&mut seen.view_no, view.view_no);
         if dc && view.names(&node.me) {
             seen.let_in = true;

@@ -77,10 +77,11 @@ impl Oracle {
         if old.and_then(|old| old.view.as_ref()) == Some(view) {
             return;
         }
-        let echoed = self.echoes.iter().filter(|((by, _), _)| *by == id);
+        let echoed = self.echoes.get(id).into_iter().flat_map(|by| by.iter());
+        let echoed = echoed.filter(|(_, given)| given.echo.is_some());
         let bound = echoed
-            .filter(|((_, to), _)| !view.has(NodeId(*to)) && !self.left_lately(*to))
-            .map(|((_, to), (_, until))| (*until, *to))
+            .filter(|(to, _)| !view.has(NodeId(*to)) && !self.left_lately(*to))
+            .map(|(to, given)| (given.until, to))
             .max();
         if let Some((until, to)) = bound {
             let now = self.now;
