@@ -120,6 +120,10 @@ pub struct Write {
     pub then: Vec<Effect>,
 }
 
+/// A process, by the order of starts: packets and sessions name them by the million.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process(pub u32);
+
 pub struct Node {
     pub id: u32,
     pub core: Option<Core>,
@@ -127,6 +131,7 @@ pub struct Node {
     pub witness: Option<Witness>,
     /// Of the running or last process.
     pub me: Identity,
+    pub process: Process,
     pub disk: Disk,
     /// What the last disk held that was lost whole: an acknowledgement may still be on its way.
     pub lost: Disk,
@@ -164,6 +169,7 @@ impl Node {
             core: None,
             witness: None,
             me: identity(id, 0, 0, 0),
+            process: Process(u32::MAX),
             disk: Disk::default(),
             lost: Disk::default(),
             image: None,

@@ -15,7 +15,7 @@ use crate::disk::Disk;
 use crate::faults::{Fault, Profile};
 use crate::kernel::{KernelWork, Kernels};
 use crate::net::Net;
-use crate::node::{App, Node, Write};
+use crate::node::{App, Node, Process, Write};
 use crate::oracle::{Oracle, Violation};
 use crate::queue::Queue;
 use crate::rng::Rng;
@@ -77,8 +77,8 @@ impl Setup {
 #[derive(Debug)]
 pub enum Happening {
     Packet {
-        from: Identity,
-        to: Identity,
+        from: Process,
+        to: Process,
         link: LinkId,
         message: Box<Message>,
     },
@@ -96,8 +96,8 @@ pub enum Happening {
     },
     Up {
         node: u32,
-        at: Identity,
-        peer: Identity,
+        at: Process,
+        peer: Process,
         /// Where the peer's disk ended, by its handshake.
         head: u64,
     },
@@ -124,10 +124,12 @@ pub struct World {
     pub stats: Stats,
     pub app: crate::app::State,
     pub kernels: Kernels,
+    /// Every process there ever was, in the order of their starts.
+    processes: Vec<Identity>,
     /// By [`World::pair`], the lower node's process first.
-    sessions: Vec<Option<(Identity, Identity)>>,
+    sessions: Vec<Option<(Process, Process)>>,
     /// The peer's process as each core was told.
-    told: Vec<Option<Identity>>,
+    told: Vec<Option<Process>>,
     queue: Queue<Happening>,
 }
 
@@ -176,6 +178,7 @@ impl World {
             stats: Stats::default(),
             app: crate::app::State::default(),
             kernels: Kernels::new(n, setup.seed),
+            processes: Vec::new(),
             sessions: vec![None; (all * all) as usize],
             told: vec![None; (all * all) as usize],
             queue: Queue::default(),
@@ -212,6 +215,20 @@ impl World {
 
     fn pair(&self, a: u32, b: u32) -> usize {
         (a as usize - 1) * self.nodes.len() + b as usize - 1
+    }
+
+    /// The number of a process that starts.
+    fn process(&mut self, identity: Identity) -> Process {
+        let known = self.processes.iter().position(|known| *known == identity);
+        let number = known.unwrap_or(self.processes.len());
+        if known.is_none() {
+            self.processes.push(identity);
+        }
+        Process(number as u32)
+    }
+
+    fn identity(&self, process: Process) -> Identity {
+        self.processes[process.0 as usize]
     }
 
     pub fn later(&mut self, in_us: u64, what: Happening) {
@@ -291,8 +308,10 @@ impl World {
             let text = format!("node {id} does not start: {e}");
             return self.oracle.fail("start", text);
         }
+        let process = self.process(me);
         let node = self.node_mut(id);
         node.me = me;
+        node.process = process;
         node.generation += 1;
         node.app = App::default();
         node.soft_seen.clear();
@@ -521,11 +540,12 @@ impl World {
                 peer,
                 head,
             } => {
-                if self.node(node).up() && self.node(node).me == at {
-                    let pair = self.pair(node, peer.node.0);
+                if self.node(node).up() && self.node(node).process == at {
+                    let of = self.identity(peer);
+                    let pair = self.pair(node, of.node.0);
                     self.told[pair] = Some(peer);
-                    self.input(node, Input::SessionUp { peer });
-                    self.input(node, Input::PeerHead { of: peer, head });
+                    self.input(node, Input::SessionUp { peer: of });
+                    self.input(node, Input::PeerHead { of, head });
                 }
             }
             Happening::Start { node } => self.start(node),
@@ -538,7 +558,7 @@ impl World {
     /// A paused machine takes nothing until it goes on.
     fn waits_for(&self, what: &Happening) -> u64 {
         let id = match what {
-            Happening::Packet { to, .. } => to.node.0,
+            Happening::Packet { to, .. } => self.identity(*to).node.0,
             Happening::Disk { node, .. }
             | Happening::Tick { node, .. }
             | Happening::Up { node, .. }

@@ -2,9 +2,9 @@
 
 use membership::message::Message;
 use membership::*;
-use wire::Identity;
 
 use super::{Happening, MS, World};
+use crate::node::Process;
 use crate::relay;
 
 impl World {
@@ -67,20 +67,21 @@ impl World {
         self.oracle.now = self.now;
         let [node, peer] = [from, to].map(|id| &self.nodes[id as usize - 1]);
         self.oracle.sent(node, peer, &message, deferred);
-        let me = self.node(from).me;
+        let (me, process) = (self.node(from).me, self.node(from).process);
         let (to, via, bytes, message) = match via {
             Via::Relay { .. } => {
                 // Sealed for the process that the core knows, or not at all.
-                let Some(end) = self.connected(me, to) else {
+                let Some(end) = self.connected(process, from, to) else {
                     return;
                 };
+                let end = self.identity(end);
                 let (to, via, payload) = relay::wrapped(me, end, via, message.encode());
                 let message = Message::decode(&payload).expect("what was wrapped can be read");
                 (to, via, payload.len(), Box::new(message))
             }
             via => (to, via, bytes, message),
         };
-        let Some(peer) = self.connected(me, to) else {
+        let Some(peer) = self.connected(process, from, to) else {
             return;
         };
         if self.net.swallowed(from, to, &message) {
@@ -101,7 +102,7 @@ impl World {
             }
         };
         let packet = |message| Happening::Packet {
-            from: me,
+            from: process,
             to: peer,
             link,
             message,
@@ -115,17 +116,20 @@ impl World {
     }
 
     /// The process at the other end of the sender's session, if the sender's core was told of it.
-    fn connected(&self, me: Identity, to: u32) -> Option<Identity> {
-        let told = self.told[self.pair(me.node.0, to)];
-        self.session(me, to).filter(|peer| told == Some(*peer))
+    fn connected(&self, me: Process, from: u32, to: u32) -> Option<Process> {
+        let told = self.told[self.pair(from, to)];
+        self.session(me, from, to)
+            .filter(|peer| told == Some(*peer))
     }
 
     /// What another node passed on: only the two ends can read or forge it.
     pub(super) fn unseal(&mut self, id: u32, sealed: &[u8]) {
         let (from, process, payload) = relay::unseal(sealed);
-        let to = self.node(id).me;
-        let told = self.told[self.pair(id, from.node.0)] == Some(from);
-        if told && to.process_boot == process {
+        let node = self.node(id);
+        let (to, boot) = (node.process, node.me.process_boot);
+        let told = self.told[self.pair(id, from.node.0)];
+        let told = told.filter(|told| self.identity(*told) == from);
+        if let Some(from) = told.filter(|_| boot == process) {
             self.stats.relayed += 1;
             let message = Message::decode(&payload).map(Box::new);
             self.deliver(from, to, RELAY_LINK, message.map_err(|_| payload));
@@ -133,11 +137,10 @@ impl World {
     }
 
     /// The peer's process at the other end of the sender's session, if one stands for it.
-    pub(super) fn session(&self, me: Identity, to: u32) -> Option<Identity> {
-        let from = me.node.0;
-        let (a, b) = self.sessions[self.pair(from.min(to), from.max(to))].as_ref()?;
+    fn session(&self, me: Process, from: u32, to: u32) -> Option<Process> {
+        let (a, b) = self.sessions[self.pair(from.min(to), from.max(to))]?;
         let (mine, theirs) = if from < to { (a, b) } else { (b, a) };
-        (*mine == me).then_some(*theirs)
+        (mine == me).then_some(theirs)
     }
 
     /// A handshake between two running processes: needs both directions.
@@ -145,7 +148,7 @@ impl World {
         let (a, b) = (a.min(b), a.max(b));
         let (x, y) = (self.node(a), self.node(b));
         let pair = self.pair(a, b);
-        if !x.up() || !y.up() || self.sessions[pair] == Some((x.me, y.me)) {
+        if !x.up() || !y.up() || self.sessions[pair] == Some((x.process, y.process)) {
             return;
         }
         let now = self.now;
@@ -162,11 +165,11 @@ impl World {
             self.later(in_us, Happening::Shake { a, b });
             return;
         }
-        let (ida, idb) = (self.node(a).me, self.node(b).me);
-        self.sessions[pair] = Some((ida, idb));
-        for (node, at, peer) in [(a, ida, idb), (b, idb, ida)] {
+        let (pa, pb) = (self.node(a).process, self.node(b).process);
+        self.sessions[pair] = Some((pa, pb));
+        for (node, other, at, peer) in [(a, b, pa, pb), (b, a, pb, pa)] {
             let in_us = self.rng.range(50, MS);
-            let head = self.node(peer.node.0).disk.head();
+            let head = self.node(other).disk.head();
             let up = Happening::Up {
                 node,
                 at,
@@ -180,16 +183,17 @@ impl World {
     /// A message arrives, or bytes that are none.
     pub(super) fn deliver(
         &mut self,
-        from: Identity,
-        to: Identity,
+        from: Process,
+        to: Process,
         link: LinkId,
         what: Result<Box<Message>, Vec<u8>>,
     ) {
-        let id = to.node.0;
-        let stands = self.session(from, id) == Some(to);
-        if !stands || !self.node(id).up() || self.node(id).me != to {
+        let (sender, id) = (self.identity(from), self.identity(to).node.0);
+        let stands = self.session(from, sender.node.0, id) == Some(to);
+        if !stands || !self.node(id).up() || self.node(id).process != to {
             return;
         }
+        let from = sender;
         if !self.is_witness(from.node.0) {
             self.oracle.heard(id, from.node.0);
         }
