@@ -135,6 +135,20 @@ fn a_sound_cluster_is_left_alone() {
     world.verdict().unwrap();
 }
 
+/// What grows with the square of the nodes, or worse, shows in a cluster of many: it is founded, and
+/// then left alone. More of them take longer than a test may (MEMBERSHIP.md, "Speed").
+#[test]
+fn twenty_four_nodes_found_a_cluster_and_stay() {
+    let mut world = World::new(Setup::plain(24, 1), Profile::calm());
+    world.net.loss_permille = 10;
+    world.start_all();
+    world.until("founded", 10 * SECOND, World::settled);
+    let before = (world.stats.views, world.stats.elections);
+    world.run(5 * SECOND);
+    assert_eq!((world.stats.views, world.stats.elections), before);
+    world.verdict().unwrap();
+}
+
 /// The same seed gives the same run, to the last packet; otherwise no failure could be replayed.
 #[test]
 fn a_seed_repeats_exactly() {
