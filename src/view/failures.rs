@@ -63,7 +63,7 @@ pub(super) fn failed(status: &Status, detail: bool) -> String {
 }
 
 /// Failures that stand in the history, each once.
-pub(super) fn all(status: &Status) -> Vec<&OpFailure> {
+pub(crate) fn all(status: &Status) -> Vec<&OpFailure> {
     let mut found: Vec<&OpFailure> = Vec::new();
     for resource in &status.resources {
         leaves(resource, &mut |leaf| {
@@ -119,7 +119,8 @@ fn detailed_failure(failure: &OpFailure) -> String {
     line
 }
 
-fn failure_line(failure: &OpFailure) -> String {
+/// A failure in a line, as `crm_mon` tells it.
+pub(crate) fn failure_line(failure: &OpFailure) -> String {
     let (id, operation, every_ms) = parse_key(&failure.key);
     let mut line = format!("{id} ");
     if every_ms > 0 {

@@ -23,7 +23,7 @@ pub mod text;
 pub mod xml;
 
 pub use details::details;
-pub(crate) use failures::parse_key;
+pub(crate) use failures::{all as failures, failure_line, parse_key};
 pub use model::{
     Ban, FailCount, Fencing, NodeDetails, Notice, OperationResult, PeerStatus, ResourceHistory,
     Status, SwitchStatus, VipMove, VipStatus,

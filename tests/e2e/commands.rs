@@ -13,7 +13,7 @@ const CONF: &str = "etc-corosync/corosync.conf";
 
 impl Cluster {
     /// A shell line that must fail with this exit code; what it said on standard error.
-    fn refused(&self, node: &str, line: &str, code: i32) -> String {
+    pub(crate) fn refused(&self, node: &str, line: &str, code: i32) -> String {
         let Output {
             code: found,
             stdout,

@@ -46,4 +46,5 @@ mod tools;
 mod tutorial;
 mod vip_bad_input;
 mod vip_faults;
+mod waiting;
 mod walks;

@@ -29,9 +29,10 @@ mod validate;
 mod wizards;
 pub(crate) mod words;
 
-use super::backend::{Backend, CibFile, Lazy, ask_done, shadow};
+use super::backend::{self, Backend, CibFile, Lazy, ask_done, shadow};
 use super::console::Console;
 use super::exit::{Exit, Failure};
+use super::outcome::{Goal, Watch};
 use super::{crm_resource, getopt};
 use crate::ipc::Request;
 use crate::paths::Paths;
@@ -78,18 +79,41 @@ pub(crate) struct Context<'a> {
     imagined: Option<cibstatus::Imagined>,
     /// The configuration that `template` works on.
     template: Option<String>,
+    /// What is waited for, with `-w`.
+    watch: Option<Watch>,
 }
 
 impl Context<'_> {
-    /// Waits until the cluster has nothing left to do.
+    /// Somebody is going to wait for what comes of a change: notes what stands before it.
     ///
     /// # Errors
-    /// [`Exit::Timeout`] after [`WAIT_MS_MAX`].
+    /// As [`backend::status`].
+    pub(crate) fn watch(&mut self) -> Result<(), Failure> {
+        self.watch = Watch::begin(&mut self.backend)?;
+        Ok(())
+    }
+
+    /// What the change is for, should anybody wait for it.
+    pub(crate) fn expect(&mut self, id: &str, goal: Goal) {
+        if let Some(watch) = &mut self.watch {
+            watch.expect(id, goal);
+        }
+    }
+
+    /// Waits until the cluster has nothing left to do, and looks what came of what is watched.
+    ///
+    /// # Errors
+    /// [`Exit::Timeout`] after [`WAIT_MS_MAX`]; as [`Watch::judge`].
     pub(crate) fn wait(&mut self) -> Result<(), Failure> {
+        let watch = self.watch.take();
         let request = Request::WaitIdle {
             timeout_ms: WAIT_MS_MAX,
         };
-        ask_done(&mut self.backend, &request).map(|_| ())
+        ask_done(&mut self.backend, &request)?;
+        let Some(watch) = watch else {
+            return Ok(());
+        };
+        watch.judge(&backend::status(&mut self.backend)?, "crm")
     }
 
     /// Asks when somebody is there to answer; without a terminal, `-F` is the answer.
@@ -218,6 +242,7 @@ pub(crate) fn run_on(
         preferences,
         imagined: None,
         template: None,
+        watch: None,
     };
     let mut shell = Shell::new(context);
     if !single.is_empty() && !shell.single(&single) {

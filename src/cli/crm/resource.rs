@@ -10,6 +10,7 @@ use super::usage::misused;
 use super::words::Attribute;
 use crate::cli::backend::{self, ask_done};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::outcome::Goal;
 use crate::ipc::Request;
 use crate::view;
 use cib::Cib;
@@ -134,6 +135,14 @@ fn set_all(
         }
         Ok(())
     })?;
+    let goal = match (name, value) {
+        ("target-role", "Started") => Goal::Running,
+        ("target-role", "Stopped") => Goal::Stopped,
+        ("target-role", "Promoted") => Goal::Promoted,
+        ("target-role", "Unpromoted") => Goal::Demoted,
+        _ => return Ok(()),
+    };
+    ids.iter().for_each(|id| context.expect(id, goal.clone()));
     Ok(())
 }
 
@@ -160,6 +169,7 @@ fn restart(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
             format!("{id} is stopped by target-role: start it with `crm resource start {id}`"),
         ));
     }
+    context.watch()?;
     set_all(context, std::slice::from_ref(&id), "target-role", "Stopped")?;
     let stopped = context.wait();
     // Started again whatever became of the wait: nobody asked for it to stay stopped.
@@ -167,6 +177,8 @@ fn restart(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
         Ok(edit::set_meta(cib, &id, "target-role", role.as_deref())?)
     })?;
     stopped?;
+    context.watch()?;
+    context.expect(&id, Goal::Running);
     context.wait()
 }
 

@@ -6,6 +6,7 @@ use crate::cli::console::Console;
 use crate::cli::crm::WAIT_MS_MAX;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::getopt::Found;
+use crate::cli::outcome::{self, Goal};
 use crate::ipc::Request;
 use cib::config::Config;
 use cib::edit::{self, SetKind};
@@ -149,13 +150,21 @@ pub(super) fn restart(
         })
     };
     set_role(backend, Some("Stopped"))?;
-    let stopped = wait(backend, found);
+    let stopped = wait(backend, found).and_then(|()| reached(backend, &id, &Goal::Stopped));
     // Started again whatever became of the wait: nobody asked for it to stay stopped.
     set_role(backend, role.as_deref())?;
     stopped?;
     wait(backend, found)?;
+    reached(backend, &id, &Goal::Running)?;
     console.line(&format!("{id} was restarted"));
     Ok(())
+}
+
+fn reached(backend: &mut dyn Backend, id: &str, goal: &Goal) -> Result<(), Failure> {
+    if !backend.live() {
+        return Ok(());
+    }
+    outcome::reached(&backend::status(backend)?, id, goal, "crm")
 }
 
 fn own_role(cib: &Cib, id: &str) -> Option<String> {

@@ -6,6 +6,7 @@ use super::{CLIENT, Context};
 use crate::cli::backend::{self, Committed, ask_done};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::moves;
+use crate::cli::outcome::{self, Goal};
 use crate::ipc::Request;
 use cib::config::Config;
 use cib::{Cib, Element};
@@ -73,7 +74,28 @@ impl Context<'_> {
             return Ok(false);
         };
         ask_done(self.backend, &Request::WaitIdle { timeout_ms })?;
+        if let Some(watch) = self.watch.take() {
+            watch.judge(&backend::status(self.backend)?, "pcs")?;
+        }
         Ok(true)
+    }
+
+    /// What the change is for, with `--wait`.
+    pub(super) fn expect(&mut self, id: &str, goal: Goal) {
+        if let Some(watch) = &mut self.watch {
+            watch.expect(id, goal);
+        }
+    }
+
+    /// What was waited for came about.
+    ///
+    /// # Errors
+    /// As [`outcome::reached`].
+    pub(super) fn reached(&mut self, id: &str, goal: &Goal) -> Result<(), Failure> {
+        if !self.backend.live() {
+            return Ok(());
+        }
+        outcome::reached(&backend::status(self.backend)?, id, goal, "pcs")
     }
 
     /// With `--wait`: returns when the cluster has nothing left to do, and tells where the
@@ -82,6 +104,8 @@ impl Context<'_> {
     /// # Errors
     /// It takes longer; the resource runs nowhere and should, or runs and should not.
     pub(super) fn settle_with(&mut self, id: &str, should_run: bool) -> Result<(), Failure> {
+        // Where it runs says more than which action failed; both are told below.
+        let watch = self.watch.take();
         if !self.settle()? || !self.backend.live() {
             return Ok(());
         }
@@ -96,10 +120,13 @@ impl Context<'_> {
             ),
         };
         if nodes.is_empty() == should_run {
-            return Err(Failure::new(Exit::Error, text));
+            return Err(outcome::not_reached(&status, id, &text, "pcs"));
         }
         self.note(&text);
-        Ok(())
+        match watch {
+            Some(watch) => watch.judge(&status, "pcs"),
+            None => Ok(()),
+        }
     }
 }
 

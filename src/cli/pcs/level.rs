@@ -3,6 +3,7 @@
 use super::Context;
 use super::words::is_it;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::outcome::Watch;
 use std::fmt::Write as _;
 
 /// A word under which there are others.
@@ -121,8 +122,11 @@ impl Level {
             Act::Run(run) => {
                 context.flags.only(verb.flags)?;
                 // Before anything is changed.
-                context.flags.wait_ms()?;
+                let waits = context.flags.wait_ms()?.is_some() && verb.flags.contains(&"file");
                 context.flags.format()?;
+                if waits {
+                    context.watch = Watch::begin(context.backend)?;
+                }
                 run(context, rest).map_err(|failure| self.with_usage(verb, failure))
             }
         }

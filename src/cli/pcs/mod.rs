@@ -28,6 +28,7 @@ use super::console::Console;
 use super::crm::agents::Agents;
 use super::crm::words::{TYPOGRAPHY, without_typography};
 use super::exit::{Exit, Failure};
+use super::outcome::Watch;
 use crate::paths::Paths;
 use flags::Flags;
 #[cfg(test)]
@@ -50,6 +51,8 @@ pub(super) struct Context<'a> {
     paths: Paths,
     /// Options of the command line.
     flags: Flags,
+    /// What is waited for, with `--wait`.
+    watch: Option<Watch>,
 }
 
 /// The whole program; `args` without its name. Exit code 0 or 1, as pcs.
@@ -84,6 +87,7 @@ fn run(
         agents: Agents::new(paths.clone()),
         paths,
         flags,
+        watch: None,
     };
     let mut words = words.to_vec();
     for word in &mut words {

@@ -6,6 +6,7 @@ use super::{known, known_node, misused};
 use crate::cli::backend;
 use crate::cli::exit::Failure;
 use crate::cli::moves::{self, Wish};
+use crate::cli::outcome::Goal;
 use cib::Cib;
 use cib::config::Config;
 
@@ -62,6 +63,7 @@ pub(super) fn relocate(context: &mut Context<'_>, words: &[String]) -> Result<()
         moves::clear(cib, id, None);
         wish.put(cib)
     })?;
+    context.expect(id, Goal::On(node.to_owned()));
     let info = format!("Move constraint created for {id} to {node}");
     context.console.info(&info);
     context.console.info(&format!(
@@ -93,6 +95,7 @@ pub(super) fn ban(context: &mut Context<'_>, words: &[String]) -> Result<(), Fai
         known_node(cib, &node)?;
         wish.put(cib)
     })?;
+    context.expect(id, Goal::Off(node.clone()));
     let constraint = wish.id();
     context.console.warning(&format!(
         "{constraint} keeps {id} away from {node}, even if it is the last node; `crm resource clear {id}` removes it"

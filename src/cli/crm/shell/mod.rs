@@ -251,6 +251,9 @@ impl<'a> Shell<'a> {
         if self.context.preferences.asks_agents() {
             self.ask_agents(session, force)?;
         }
+        if self.context.options.wait {
+            self.context.watch()?;
+        }
         let changed = session.commit(&mut self.context.backend, self.context.console, force)?;
         if changed && self.context.options.wait {
             self.context.wait()?;
@@ -341,18 +344,28 @@ impl<'a> Shell<'a> {
             Level::CibStatus => cibstatus::run(&mut self.context, verb, rest),
             Level::Script => self.run_script(verb, rest),
             Level::Maintenance => {
+                self.watch_before(&MAINTENANCE_VERBS, verb)?;
                 maintenance::run(&mut self.context, verb, rest)?;
-                self.wait_after(&["on", "off"], verb)
+                self.wait_after(&MAINTENANCE_VERBS, verb)
             }
             Level::Node => {
+                self.watch_before(&CHANGING_NODE_VERBS, verb)?;
                 node::run(&mut self.context, verb, rest)?;
                 self.wait_after(&CHANGING_NODE_VERBS, verb)
             }
             Level::Resource => {
+                self.watch_before(&resource::CHANGING_VERBS, verb)?;
                 resource::run(&mut self.context, verb, rest)?;
                 self.wait_after(&resource::CHANGING_VERBS, verb)
             }
         }
+    }
+
+    fn watch_before(&mut self, verbs: &[&str], verb: &str) -> Result<(), Failure> {
+        if self.context.options.wait && verbs.contains(&verb) {
+            return self.context.watch();
+        }
+        Ok(())
     }
 
     fn wait_after(&mut self, verbs: &[&str], verb: &str) -> Result<(), Failure> {
@@ -424,6 +437,7 @@ pub(super) fn needs_cluster(words: &[String]) -> bool {
 
 /// Agents that are asked before a commit.
 const AGENTS_ASKED_MAX: usize = 16;
+const MAINTENANCE_VERBS: [&str; 2] = ["on", "off"];
 const CHANGING_NODE_VERBS: [&str; 7] = [
     "standby",
     "online",

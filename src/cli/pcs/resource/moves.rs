@@ -6,6 +6,7 @@ use super::super::level::misused;
 use crate::cli::backend;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::moves::{self, Wish};
+use crate::cli::outcome::Goal;
 
 /// `RESOURCE [NODE] [lifetime=DURATION]`.
 struct Words<'a> {
@@ -68,6 +69,7 @@ pub(super) fn relocate(cx: &mut Context<'_>, words: &[String]) -> Result<(), Fai
         "Location constraint to move resource '{id}' has been created: {}; `pcs resource clear {id}` removes it",
         wish.id()
     ));
+    cx.expect(id, Goal::On(node.to_owned()));
     cx.settle_with(id, true)
 }
 
@@ -95,6 +97,7 @@ pub(super) fn ban(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure>
         "Creating location constraint '{}' with a score of -INFINITY for resource {id} on {node}.\n\tThis will prevent {id} from running on {node} until the constraint is removed\n\tThis will be the case even if {node} is the last node in the cluster",
         wish.id()
     ));
+    cx.expect(id, Goal::Off(node.clone()));
     cx.settle()?;
     Ok(())
 }

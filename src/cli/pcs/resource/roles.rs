@@ -5,6 +5,7 @@ use super::super::change::{known, object, put};
 use super::super::level::misused;
 use crate::cli::backend::ask_done;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::outcome::Goal;
 use crate::ipc::Request;
 use cib::config::Config;
 use cib::{Cib, Section};
@@ -168,12 +169,13 @@ pub(super) fn restart(cx: &mut Context<'_>, words: &[String]) -> Result<(), Fail
         timeout_ms: patience,
     };
     set_role(cx, id, "Stopped")?;
-    let stopped = ask_done(cx.backend, &request);
+    let stopped = ask_done(cx.backend, &request).and_then(|_| cx.reached(id, &Goal::Stopped));
     // Started again whatever became of the wait: nobody asked for it to stay stopped.
     let role = role.unwrap_or_default();
     set_role(cx, id, &role)?;
     stopped?;
     ask_done(cx.backend, &request)?;
+    cx.reached(id, &Goal::Running)?;
     cx.console.line(&format!("{id} successfully restarted"));
     Ok(())
 }
