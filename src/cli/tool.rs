@@ -51,16 +51,29 @@ impl Tool {
             if self.answered(&found, &mut console) {
                 return Ok(());
             }
-            self.refuse_words(&found)?;
+            let by_agent = std::env::var_os("OCF_RESOURCE_INSTANCE").is_some();
+            self.refuse_words(&found, by_agent, &mut console)?;
             run(&mut console, &found)
         });
         self.finish(&mut console, args, result)
     }
 
-    fn refuse_words(&self, found: &Found) -> Result<(), Failure> {
-        match TAKE_WORDS.contains(&self.name) {
-            true => Ok(()),
-            false => found.no_words(),
+    /// A word too many is a mistake; an agent that makes it must still come to its score.
+    fn refuse_words(
+        &self,
+        found: &Found,
+        by_agent: bool,
+        console: &mut Console,
+    ) -> Result<(), Failure> {
+        if TAKE_WORDS.contains(&self.name) {
+            return Ok(());
+        }
+        match found.no_words() {
+            Err(failure) if by_agent && AGENTS_CALL.contains(&self.name) => {
+                console.err_line(&format!("{}: {failure}; it is left out", self.name));
+                Ok(())
+            }
+            result => result,
         }
     }
 
@@ -111,15 +124,11 @@ impl Tool {
     }
 }
 
-/// Tools that words may follow: codes; parameters, which it looks at itself. The last three are
-/// called by agents, whose scripts Pacemaker's tools let pass with words too many.
-const TAKE_WORDS: [&str; 5] = [
-    "crm_error",
-    "crm_resource",
-    "crm_attribute",
-    "crm_master",
-    "attrd_updater",
-];
+/// Tools that words may follow: codes; parameters.
+const TAKE_WORDS: [&str; 2] = ["crm_error", "crm_resource"];
+/// Tools that agents call, some with a value that they forgot to quote: Pacemaker's take the first
+/// word of it.
+const AGENTS_CALL: [&str; 2] = ["crm_attribute", "attrd_updater"];
 
 /// The version that is stood in for, and who does.
 pub(crate) fn version(console: &mut Console) {
@@ -207,16 +216,27 @@ mod tests {
     #[test]
     fn a_word_too_many_is_refused_where_words_mean_nothing() {
         let found = getopt::parse(&[], &["value".to_owned()]).unwrap();
-        for (name, refused) in [("crm_node", true), ("crm_error", false)] {
+        for (name, by_agent, refused) in [
+            ("crm_node", false, true),
+            ("crm_node", true, true),
+            ("crm_error", false, false),
+            ("crm_attribute", false, true),
+            ("crm_attribute", true, false),
+            ("attrd_updater", false, true),
+            ("attrd_updater", true, false),
+        ] {
             let tool = Tool {
                 name,
                 options: &[],
                 usage: "usage",
                 prefix: "",
             };
-            let told = tool.refuse_words(&found).map_err(|failure| failure.exit);
-            assert_eq!(told.is_err(), refused, "{name}");
-            assert_eq!(told.err(), refused.then_some(Exit::Usage), "{name}");
+            let mut console = Console::buffers();
+            let told = tool.refuse_words(&found, by_agent, &mut console);
+            let told = told.err().map(|failure| failure.exit);
+            assert_eq!(told, refused.then_some(Exit::Usage), "{name} {by_agent}");
+            let left_out = console.into_texts().1.contains("left out");
+            assert_eq!(left_out, by_agent && !refused, "{name} {by_agent}");
         }
     }
 }
