@@ -12,6 +12,7 @@ mod flags;
 mod ids;
 mod level;
 mod node;
+mod properties;
 mod property;
 mod quorum;
 mod resource;
@@ -36,7 +37,7 @@ pub(super) use flags::OPTIONS_SHOWN;
 #[cfg(test)]
 pub(super) use level::Act;
 pub(super) use level::Level;
-pub(super) use property::NAMES as PROPERTY_NAMES;
+pub(super) use properties::NAMES as PROPERTY_NAMES;
 pub(super) use words::is_it;
 
 /// What a verb works with.

@@ -2,11 +2,13 @@
 
 use super::Context;
 use super::flags::Format;
-use super::level::{Level, also, misused, refused, verb};
+use super::level::{Level, also, misused, verb};
+use super::properties::{ALL, NAMES, Property};
 use super::words::{self, is_it};
 use crate::cli::exit::Failure;
 use cib::config::{BOOTSTRAP_SET, Config};
 use cib::{Cib, edit};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 pub(super) const LEVEL: Level = Level {
@@ -22,24 +24,42 @@ pub(super) const LEVEL: Level = Level {
         ),
         also("list", "config"),
         also("show", "config"),
+        verb("defaults", "[NAME]...", &["full"], defaults),
+        verb(
+            "describe",
+            "[NAME]...",
+            &["full", "output-format"],
+            describe,
+        ),
         verb("set", "NAME=VALUE...", &["file", "force"], set),
         verb("unset", "NAME...", &["file", "force"], unset),
-        refused(
-            "defaults",
-            "mainstay(8) and the manual of Pacemaker tell them",
-        ),
-        refused(
-            "describe",
-            "the manual of Pacemaker, `man pacemaker-schedulerd`, tells them",
-        ),
     ],
 };
 
 fn config(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    if cx.flags.has("all") || cx.flags.has("defaults") {
+    let (all, defaults) = (cx.flags.has("all"), cx.flags.has("defaults"));
+    if all && defaults {
         return Err(Failure::usage(
-            "defaults are not listed here: `pcs property config` shows what is set, the manual of Pacemaker the rest",
+            "--all and --defaults cannot be combined: --all shows the defaults of what is not set, too",
         ));
+    }
+    if all || defaults {
+        if !words.is_empty() {
+            return Err(Failure::usage(
+                "--all and --defaults list every property: `pcs property describe NAME` tells of one",
+            ));
+        }
+        if cx.flags.format()? != Format::Text {
+            return Err(Failure::usage(
+                "--all and --defaults are shown as text; `pcs property describe --output-format=json` has the defaults",
+            ));
+        }
+        let cib = match all {
+            true => Some(cx.cib()?),
+            false => None,
+        };
+        cx.console.print(&listed(cib.as_ref()));
+        return Ok(());
     }
     let cib = cx.cib()?;
     for name in words {
@@ -91,6 +111,98 @@ pub(super) fn text(cib: &Cib, names: &[String]) -> String {
     text
 }
 
+/// The defaults by name, under what is set in the CIB.
+fn listed(cib: Option<&Cib>) -> String {
+    let mut values: BTreeMap<&str, &str> = usual().map(|p| (p.name, p.default)).collect();
+    let config = cib.map(Config::new);
+    values.extend(config.iter().flat_map(Config::properties));
+    let mut text = String::from("Cluster Properties:\n");
+    for (name, value) in values {
+        let _ = writeln!(text, " {name}: {value}");
+    }
+    text
+}
+
+/// Properties without those that are called otherwise, or stand elsewhere, today.
+fn usual() -> impl Iterator<Item = &'static Property> {
+    let older = "default-resource-stickiness";
+    ALL.iter().filter(move |p| p.name != older)
+}
+
+/// Those of these names; all that are in use where none is named. Those without effect here are
+/// left out then, but for `--full`.
+fn chosen(cx: &Context<'_>, words: &[String]) -> Result<Vec<&'static Property>, Failure> {
+    if words.is_empty() {
+        let full = cx.flags.has("full");
+        return Ok(usual().filter(|p| p.heeded || full).collect());
+    }
+    let known = |word: &String| {
+        ALL.iter().find(|p| p.name == word).ok_or_else(|| {
+            Failure::no_such(format!(
+                "there is no property '{word}'{}",
+                is_it(word, NAMES)
+            ))
+        })
+    };
+    words.iter().map(known).collect()
+}
+
+/// `defaults [NAME]...`
+fn defaults(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    for property in chosen(cx, words)? {
+        cx.console
+            .line(&format!("{}={}", property.name, property.default));
+    }
+    Ok(())
+}
+
+/// `describe [NAME]...`
+fn describe(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let chosen = chosen(cx, words)?;
+    let text = match cx.flags.format()? {
+        Format::Text => chosen.iter().map(|p| description(p)).collect(),
+        Format::Json => {
+            let all = chosen.iter().map(|p| {
+                serde_json::json!({
+                    "name": p.name, "type": p.kind, "default": p.default,
+                    "enum": p.values, "longdesc": p.about, "heeded": p.heeded,
+                })
+            });
+            let all: Vec<_> = all.collect();
+            format!("{}\n", serde_json::json!({"properties_metadata": all}))
+        }
+        Format::Cmd => {
+            return Err(Failure::usage(
+                "a description is no command: use --output-format=text or json",
+            ));
+        }
+    };
+    cx.console.print(&text);
+    Ok(())
+}
+
+fn description(property: &Property) -> String {
+    let mut text = format!("{}\n  Description: {}\n", property.name, property.about);
+    if !property.heeded {
+        text.push_str("  Effect: none with mainstay; the value is kept\n");
+    }
+    match property.values {
+        [] => {
+            let _ = writeln!(text, "  Type: {}", property.kind);
+        }
+        values => {
+            let _ = writeln!(text, "  Allowed values: '{}'", values.join("', '"));
+        }
+    }
+    match property.default {
+        "" => text.push_str("  Default value not specified\n"),
+        value => {
+            let _ = writeln!(text, "  Default: {value}");
+        }
+    }
+    text
+}
+
 fn set(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let pairs = words::pairs(words)?;
     if pairs.is_empty() {
@@ -124,28 +236,20 @@ fn set(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
 }
 
 fn check_value(name: &str, value: &str) -> Result<(), Failure> {
-    let words: &[&str] = match name {
-        "no-quorum-policy" => &["demote", "freeze", "ignore", "stop", "suicide", "fence"],
-        "stonith-action" | "fencing-action" => &["off", "poweroff", "reboot"],
-        "placement-strategy" => &["balanced", "default", "minimal", "utilization"],
-        "fence-reaction" => &["panic", "stop"],
-        "node-health-strategy" => &[
-            "custom",
-            "migrate-on-red",
-            "none",
-            "only-green",
-            "progressive",
-        ],
-        name if BOOLEANS.contains(&name) => {
-            return match cib::value::parse_bool(value) {
-                Ok(_) => Ok(()),
-                Err(_) => Err(Failure::usage(format!(
-                    "'{value}' is not a valid {name} value, use true or false, use --force to override"
-                ))),
-            };
-        }
-        _ => return Ok(()),
+    let modern = name.replacen("fencing-", "stonith-", 1);
+    let Some(property) = ALL.iter().find(|p| p.name == name || p.name == modern) else {
+        return match RENAMED.contains(&name) {
+            true => check_boolean(name, value),
+            false => Ok(()),
+        };
     };
+    if property.kind == "boolean" {
+        return check_boolean(name, value);
+    }
+    let words = property.values;
+    if words.is_empty() {
+        return Ok(());
+    }
     match words.contains(&value) {
         true => Ok(()),
         false => Err(Failure::usage(format!(
@@ -154,6 +258,15 @@ fn check_value(name: &str, value: &str) -> Result<(), Failure> {
                 .replace(": is", " (is")
                 .replace('?', "?)"),
             words.join("', '")
+        ))),
+    }
+}
+
+fn check_boolean(name: &str, value: &str) -> Result<(), Failure> {
+    match cib::value::parse_bool(value) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Failure::usage(format!(
+            "'{value}' is not a valid {name} value, use true or false, use --force to override"
         ))),
     }
 }
@@ -198,71 +311,5 @@ const OWN: [&str; 4] = [
     "have-watchdog",
 ];
 
-const BOOLEANS: [&str; 16] = [
-    "concurrent-fencing",
-    "enable-acl",
-    "enable-startup-probes",
-    "maintenance-mode",
-    "remove-after-stop",
-    "shutdown-lock",
-    "start-failure-is-fatal",
-    "startup-fencing",
-    "stonith-enabled",
-    "fencing-enabled",
-    "stop-all-resources",
-    "stop-orphan-actions",
-    "stop-orphan-resources",
-    "stop-removed-actions",
-    "stop-removed-resources",
-    "symmetric-cluster",
-];
-
-/// Options of Pacemaker 2.1 and what follows it.
-pub(in crate::cli) const NAMES: [&str; 46] = [
-    "batch-limit",
-    "cluster-delay",
-    "cluster-ipc-limit",
-    "cluster-name",
-    "cluster-recheck-interval",
-    "concurrent-fencing",
-    "dc-deadtime",
-    "default-resource-stickiness",
-    "election-timeout",
-    "enable-acl",
-    "enable-startup-probes",
-    "fence-reaction",
-    "join-finalization-timeout",
-    "join-integration-timeout",
-    "load-threshold",
-    "maintenance-mode",
-    "migration-limit",
-    "no-quorum-policy",
-    "node-action-limit",
-    "node-health-base",
-    "node-health-green",
-    "node-health-red",
-    "node-health-strategy",
-    "node-health-yellow",
-    "node-pending-timeout",
-    "pe-error-series-max",
-    "pe-input-series-max",
-    "pe-warn-series-max",
-    "placement-strategy",
-    "priority-fencing-delay",
-    "remove-after-stop",
-    "shutdown-escalation",
-    "shutdown-lock",
-    "shutdown-lock-limit",
-    "start-failure-is-fatal",
-    "startup-fencing",
-    "stonith-action",
-    "stonith-enabled",
-    "stonith-max-attempts",
-    "stonith-timeout",
-    "stonith-watchdog-timeout",
-    "stop-all-resources",
-    "stop-orphan-actions",
-    "stop-orphan-resources",
-    "symmetric-cluster",
-    "transition-delay",
-];
+/// Later names of the options of orphans.
+const RENAMED: [&str; 2] = ["stop-removed-actions", "stop-removed-resources"];

@@ -1,0 +1,391 @@
+//! The options of the cluster: what they are for, and what holds where they are not set.
+
+/// An option of the cluster.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Property {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// What holds where it is not set.
+    pub(super) default: &'static str,
+    /// `boolean`, `integer`, `percentage`, `score`, `select`, `string` or `time`.
+    pub(super) kind: &'static str,
+    /// The words there are, of a `select`.
+    pub(super) values: &'static [&'static str],
+    /// What it is for.
+    pub(super) about: &'static str,
+    /// mainstayd heeds it; others are kept for what reads the configuration besides.
+    pub(super) heeded: bool,
+}
+
+const fn heeded(
+    name: &'static str,
+    default: &'static str,
+    kind: &'static str,
+    values: &'static [&'static str],
+    about: &'static str,
+) -> Property {
+    Property {
+        name,
+        default,
+        kind,
+        values,
+        about,
+        heeded: true,
+    }
+}
+
+const fn without_effect(
+    name: &'static str,
+    default: &'static str,
+    kind: &'static str,
+    values: &'static [&'static str],
+    about: &'static str,
+) -> Property {
+    Property {
+        heeded: false,
+        ..heeded(name, default, kind, values, about)
+    }
+}
+
+/// Names of [`ALL`], in the same order.
+pub(in crate::cli) const NAMES: [&str; ALL.len()] = {
+    let mut names = [""; ALL.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = ALL[at].name;
+        at += 1;
+    }
+    names
+};
+
+/// Options of Pacemaker 2.1 and what follows it, by name.
+pub(super) const ALL: [Property; 46] = [
+    heeded(
+        "batch-limit",
+        "0",
+        "integer",
+        &[],
+        "Most actions that may be under way in the whole cluster at once; 0 leaves it to the cluster, which takes the load of the nodes into account.",
+    ),
+    heeded(
+        "cluster-delay",
+        "60s",
+        "time",
+        &[],
+        "How long an order to another node may be on its way, beyond the time that the action itself is given.",
+    ),
+    without_effect(
+        "cluster-ipc-limit",
+        "500",
+        "integer",
+        &[],
+        "Most messages that may wait for a local client. Clients of mainstayd are answered one by one.",
+    ),
+    heeded(
+        "cluster-name",
+        "",
+        "string",
+        &[],
+        "Name of the cluster; rules may ask for it as #cluster-name. It comes from corosync.conf.",
+    ),
+    heeded(
+        "cluster-recheck-interval",
+        "15min",
+        "time",
+        &[],
+        "Longest time between two looks at whether something is to be done, for rules whose time comes. mainstayd looks when a rule's time comes, and every 15 minutes anyway.",
+    ),
+    heeded(
+        "concurrent-fencing",
+        "true",
+        "boolean",
+        &[],
+        "Several nodes may be fenced at the same time.",
+    ),
+    without_effect(
+        "dc-deadtime",
+        "20s",
+        "time",
+        &[],
+        "How long a starting node looks for others before it goes on alone. The totem section of corosync.conf sets the times of the membership.",
+    ),
+    heeded(
+        "default-resource-stickiness",
+        "0",
+        "score",
+        &[],
+        "The older place of the default resource-stickiness, which belongs to `pcs resource defaults`.",
+    ),
+    without_effect(
+        "election-timeout",
+        "2min",
+        "time",
+        &[],
+        "How long the election of a DC may take. The DC is settled with the membership.",
+    ),
+    without_effect(
+        "enable-acl",
+        "false",
+        "boolean",
+        &[],
+        "Access control lists are enforced. They are not: members of the group haclient may use the cluster.",
+    ),
+    heeded(
+        "enable-startup-probes",
+        "true",
+        "boolean",
+        &[],
+        "A node that joins is asked what runs there already.",
+    ),
+    without_effect(
+        "fence-reaction",
+        "stop",
+        "select",
+        &["panic", "stop"],
+        "What a node does when it learns that it was fenced and still runs. It stops everything and ends.",
+    ),
+    without_effect(
+        "join-finalization-timeout",
+        "30min",
+        "time",
+        &[],
+        "How long a node may take to join for good.",
+    ),
+    without_effect(
+        "join-integration-timeout",
+        "3min",
+        "time",
+        &[],
+        "How long a node may take to join.",
+    ),
+    without_effect(
+        "load-threshold",
+        "80%",
+        "percentage",
+        &[],
+        "Load of a node above which fewer actions are sent there.",
+    ),
+    heeded(
+        "maintenance-mode",
+        "false",
+        "boolean",
+        &[],
+        "Hands off: nothing is started, stopped or watched anywhere.",
+    ),
+    heeded(
+        "migration-limit",
+        "-1",
+        "integer",
+        &[],
+        "Most live migrations that may be under way on a node at once; -1 is no limit.",
+    ),
+    heeded(
+        "no-quorum-policy",
+        "stop",
+        "select",
+        &["demote", "freeze", "ignore", "stop", "suicide", "fence"],
+        "What a partition without quorum does with its resources.",
+    ),
+    without_effect(
+        "node-action-limit",
+        "0",
+        "integer",
+        &[],
+        "Most actions that may be under way on one node at once.",
+    ),
+    heeded(
+        "node-health-base",
+        "0",
+        "score",
+        &[],
+        "Score that every node has in the strategy progressive.",
+    ),
+    heeded(
+        "node-health-green",
+        "0",
+        "score",
+        &[],
+        "Score of a health attribute that says green.",
+    ),
+    heeded(
+        "node-health-red",
+        "-INFINITY",
+        "score",
+        &[],
+        "Score of a health attribute that says red.",
+    ),
+    heeded(
+        "node-health-strategy",
+        "none",
+        "select",
+        &[
+            "custom",
+            "migrate-on-red",
+            "none",
+            "only-green",
+            "progressive",
+        ],
+        "How attributes whose names begin with #health move resources away.",
+    ),
+    heeded(
+        "node-health-yellow",
+        "0",
+        "score",
+        &[],
+        "Score of a health attribute that says yellow.",
+    ),
+    heeded(
+        "node-pending-timeout",
+        "0",
+        "time",
+        &[],
+        "How long a node may be a member without joining before it is fenced; 0 is for ever.",
+    ),
+    heeded(
+        "pe-error-series-max",
+        "-1",
+        "integer",
+        &[],
+        "How many inputs of decisions with errors are kept; -1 is all.",
+    ),
+    heeded(
+        "pe-input-series-max",
+        "4000",
+        "integer",
+        &[],
+        "How many inputs of other decisions are kept; -1 is all.",
+    ),
+    heeded(
+        "pe-warn-series-max",
+        "5000",
+        "integer",
+        &[],
+        "How many inputs of decisions with warnings are kept; -1 is all.",
+    ),
+    heeded(
+        "placement-strategy",
+        "default",
+        "select",
+        &["balanced", "default", "minimal", "utilization"],
+        "How capacities and loads (utilization) place resources.",
+    ),
+    heeded(
+        "priority-fencing-delay",
+        "0",
+        "time",
+        &[],
+        "Head start of the side whose resources have the higher priority when two sides fence each other.",
+    ),
+    heeded(
+        "remove-after-stop",
+        "false",
+        "boolean",
+        &[],
+        "A resource is forgotten on a node after it was stopped there.",
+    ),
+    heeded(
+        "shutdown-escalation",
+        "20min",
+        "time",
+        &[],
+        "How long a node may take to stop its resources before it leaves without having stopped them.",
+    ),
+    heeded(
+        "shutdown-lock",
+        "false",
+        "boolean",
+        &[],
+        "What ran on a node that was shut down cleanly waits for it and is not started elsewhere.",
+    ),
+    heeded(
+        "shutdown-lock-limit",
+        "0",
+        "time",
+        &[],
+        "How long that is waited for; 0 is for ever.",
+    ),
+    heeded(
+        "start-failure-is-fatal",
+        "true",
+        "boolean",
+        &[],
+        "A failed start keeps the resource away from that node; otherwise migration-threshold counts it as any failure.",
+    ),
+    heeded(
+        "startup-fencing",
+        "true",
+        "boolean",
+        &[],
+        "Nodes that were never seen are fenced before their resources are started elsewhere.",
+    ),
+    heeded(
+        "stonith-action",
+        "reboot",
+        "select",
+        &["off", "poweroff", "reboot"],
+        "What fencing does.",
+    ),
+    heeded(
+        "stonith-enabled",
+        "true",
+        "boolean",
+        &[],
+        "Nodes that failed are fenced. Without it shared data may be written to from two sides.",
+    ),
+    heeded(
+        "stonith-max-attempts",
+        "10",
+        "integer",
+        &[],
+        "How often fencing of a node is tried before it is only tried when something changes.",
+    ),
+    heeded(
+        "stonith-timeout",
+        "60s",
+        "time",
+        &[],
+        "How long a fence device may take.",
+    ),
+    without_effect(
+        "stonith-watchdog-timeout",
+        "0",
+        "time",
+        &[],
+        "How long is waited until the watchdog of a lost node has fired. The watchdog is set in mainstay.conf(5).",
+    ),
+    heeded(
+        "stop-all-resources",
+        "false",
+        "boolean",
+        &[],
+        "Everything is stopped but fence devices.",
+    ),
+    heeded(
+        "stop-orphan-actions",
+        "true",
+        "boolean",
+        &[],
+        "Recurring actions that are no longer configured are ended.",
+    ),
+    heeded(
+        "stop-orphan-resources",
+        "true",
+        "boolean",
+        &[],
+        "Resources that run and are no longer configured are stopped.",
+    ),
+    heeded(
+        "symmetric-cluster",
+        "true",
+        "boolean",
+        &[],
+        "A resource may run on every node unless a constraint keeps it away.",
+    ),
+    without_effect(
+        "transition-delay",
+        "0s",
+        "time",
+        &[],
+        "How long is waited after an event before decisions are made.",
+    ),
+];
