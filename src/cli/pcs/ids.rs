@@ -6,7 +6,6 @@ use cib::{Cib, Element};
 #[must_use]
 pub(super) fn unique(cib: &Cib, wanted: &str) -> String {
     // What an id cannot hold is left out.
-    let fine = |c: &char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     let wanted: String = wanted.chars().filter(fine).collect();
     let mut taken = Vec::new();
     collect(cib.root(), &mut taken);
@@ -18,6 +17,11 @@ pub(super) fn unique(cib: &Cib, wanted: &str) -> String {
         .into_iter()
         .find(|id| !taken.contains(&id.as_str()))
         .unwrap_or(wanted)
+}
+
+/// An id may hold it.
+pub(super) fn fine(letter: &char) -> bool {
+    letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.')
 }
 
 fn collect<'a>(element: &'a Element, found: &mut Vec<&'a str>) {

@@ -248,7 +248,7 @@ fn rule(cx: &mut Context<'_>, subject: &Subject, words: &[String]) -> Result<(),
                 },
             )?),
         };
-    let expression = rules::parse(&words[end..])?;
+    let expression = rules::parse(&words[end..], rules::About::Nodes)?;
     let force = cx.flags.force();
     let there = cx.edit(|cib| {
         subject.check(cib, force)?;

@@ -3,9 +3,9 @@
 mod colocation;
 mod location;
 mod order;
-mod rules;
+pub(super) mod rules;
 mod sets;
-mod show;
+pub(super) mod show;
 mod ticket;
 
 use super::Context;

@@ -219,12 +219,16 @@ fn location_text(all: &[&Element], full: bool) -> String {
     text
 }
 
-fn rule_text(rule: &Element, indent: usize, full: bool, text: &mut String) {
+/// A rule with what is in it, in lines.
+pub(in crate::cli::pcs) fn rule_text(rule: &Element, indent: usize, full: bool, text: &mut String) {
     let margin = " ".repeat(indent);
+    // A rule of a location constraint with one expression joins nothing.
+    let of_defaults = |e: &Element| matches!(e.name.as_str(), "rsc_expression" | "op_expression");
+    let joins = rule.children.len() > 1 || rule.children.iter().any(of_defaults);
     let mut options: Vec<String> = rule
         .attrs
         .iter()
-        .filter(|(n, v)| n != "id" && !(n == "boolean-op" && v == "and" && rule.children.len() < 2))
+        .filter(|(n, v)| n != "id" && (joins || !(n == "boolean-op" && v == "and")))
         .map(|(n, v)| format!("{n}={v}"))
         .collect();
     options.sort();
@@ -251,6 +255,14 @@ fn rule_text(rule: &Element, indent: usize, full: bool, text: &mut String) {
                         .unwrap_or_default();
                     format!("{} {operation} {kind}{}", get("attribute"), get("value"))
                 }
+            },
+            "rsc_expression" => {
+                let parts = ["class", "provider", "type"].map(get);
+                format!("resource {}", parts.join(":"))
+            }
+            "op_expression" => match inner.attr("interval") {
+                Some(interval) => format!("op {} interval={interval}", get("name")),
+                None => format!("op {}", get("name")),
             },
             _ => match (get("operation"), inner.attr("start"), inner.attr("end")) {
                 ("gt", Some(start), _) => format!("date gt {start}"),
