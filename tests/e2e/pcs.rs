@@ -103,6 +103,7 @@ fn moves_and_deletes(c: &Cluster, place: &str, other: &str) {
     let Output { code, stderr, .. } = c.sh("node1", "pcs cluster cib-push /run/old.xml");
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("newer than the file's"), "{stderr}");
+    edits_and_keeps(c);
 
     // What runs is stopped before it goes, and what named it goes with it.
     let gone = c.sh("node1", "pcs resource delete RAID");
@@ -116,6 +117,52 @@ fn moves_and_deletes(c: &Cluster, place: &str, other: &str) {
     let Output { code, stderr, .. } = c.sh("node1", "pcs resource delete RAID");
     assert_eq!(code, 1, "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+/// The configuration in an editor, as an archive, and what corosync.conf says.
+fn edits_and_keeps(c: &Cluster) {
+    let edit = |sed: &str, more: &str| {
+        c.sh(
+            "node1",
+            &format!("EDITOR=\"sed -i {sed}\" pcs cluster edit {more}"),
+        )
+    };
+    let Output { code, stderr, .. } = edit("s/nothing/else/", "");
+    assert_eq!(
+        (code, stderr.as_str()),
+        (0, "CIB not updated, no changes detected\n")
+    );
+    let done = edit(
+        "'s/<primitive id=.late./& description=\\\"edited\\\"/'",
+        "scope=resources",
+    );
+    assert_eq!(
+        (done.code, done.stderr.as_str()),
+        (0, "CIB updated\n"),
+        "{done:?}"
+    );
+    assert!(
+        c.run("node2", "pcs cluster cib scope=resources")
+            .contains("description=\"edited\"")
+    );
+    let wrong = edit("'s/primitive/primitve/'", "");
+    assert_eq!(wrong.code, 1, "{wrong:?}");
+
+    c.run("node1", "pcs config backup /run/kept");
+    let kept = c.run("node1", "tar -tjf /run/kept.tar.bz2");
+    assert_eq!(
+        kept,
+        "backup/cib.xml\nbackup/corosync.conf\nbackup/authkey\n"
+    );
+    let again = c.sh("node1", "pcs config backup /run/kept.tar.bz2");
+    assert!(
+        again.code == 1 && again.stderr.contains("already exists"),
+        "{again:?}"
+    );
+    c.run("node1", "pcs config backup /run/kept --force");
+    let command = c.run("node1", "pcs cluster config show --output-format=cmd");
+    assert!(command.starts_with("pcs cluster setup "), "{command}");
+    assert!(command.contains("\n  node2 addr="), "{command}");
 }
 
 #[test]

@@ -41,7 +41,10 @@ fn page(pager: &str, text: &str) -> std::io::Result<()> {
 const PAGE_LINES: usize = 24;
 
 /// A text after its editor has ended.
-fn edited(text: &str, editor: Option<&str>) -> Result<String, Failure> {
+///
+/// # Errors
+/// It failed, or said so.
+pub(in crate::cli) fn edited(text: &str, editor: Option<&str>) -> Result<String, Failure> {
     let by_environment = || {
         ["VISUAL", "EDITOR"]
             .into_iter()

@@ -7,7 +7,7 @@ mod cluster;
 pub(super) mod complete;
 mod configure;
 mod corosync;
-mod editor;
+pub(super) mod editor;
 mod history;
 mod maintenance;
 mod node;

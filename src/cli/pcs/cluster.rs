@@ -3,7 +3,7 @@
 use super::change::known_node;
 use super::level::{Level, Verb, below, misused, refused, verb};
 use super::words::is_it;
-use super::{CLIENT, Context, node, setup, status};
+use super::{CLIENT, Context, corosync_conf, node, setup, status};
 use crate::cli::backend::{self, ask_done};
 use crate::cli::elsewhere::{self, Order};
 use crate::cli::exit::{Exit, Failure};
@@ -11,12 +11,9 @@ use crate::cli::report::{self, Wanted};
 use crate::cli::{crm, removal};
 use crate::ipc::Request;
 use cib::check::Severity;
-use cib::config::Config;
 use cib::{Cib, Element, Patch, Section};
-use std::fmt::Write as _;
 
-const COPY: &str =
-    "copy /etc/corosync/corosync.conf and /etc/corosync/authkey to the other nodes with scp";
+const SYNC: &str = "the configuration (CIB) is the same on every node by itself; corosync.conf is kept on every node by the cluster once a node was let in (`pcs cluster node add`), before that copy it with scp and say `pcs cluster reload corosync`";
 const CONF: &str =
     "edit /etc/corosync/corosync.conf on every node, then `systemctl reload mainstay`";
 
@@ -71,14 +68,16 @@ pub(super) const LEVEL: Level = Level {
             "auth",
             "the nodes know each other by /etc/corosync/authkey: make it with corosync-keygen and copy it",
         ),
-        refused("sync", COPY),
+        refused("sync", SYNC),
         refused(
             "authkey",
             "make a new key with corosync-keygen and copy it to the other nodes",
         ),
-        refused(
+        verb(
             "edit",
-            "`crm configure edit` opens the configuration in an editor and shows the difference before it is committed",
+            "[scope=SECTION]",
+            &["file", "force", "config", "wait"],
+            edit,
         ),
         refused(
             "cib-upgrade",
@@ -127,7 +126,7 @@ const CONFIG: Level = Level {
     alone: Some("show"),
     rest: None,
     verbs: &[
-        verb("show", "", &[], config),
+        verb("show", "", &["output-format"], corosync_conf::show),
         refused("update", CONF),
         refused(
             "uuid",
@@ -235,6 +234,68 @@ fn cib_push(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     cx.note("CIB updated");
     cx.settle()?;
     Ok(())
+}
+
+/// `edit [scope=SECTION]`: the configuration in an editor; what was changed there reaches the
+/// cluster, beside what others change meanwhile.
+fn edit(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let mut scope = cx.flags.has("config").then_some(Section::Configuration);
+    for word in words {
+        match word.split_once('=') {
+            Some(("scope", _)) if scope.is_some() => {
+                return Err(Failure::usage(
+                    "--config and scope= say the same: give one of them",
+                ));
+            }
+            Some(("scope", name)) => scope = Some(section(name)?),
+            _ => return Err(misused()),
+        }
+    }
+    let old = cx.cib()?;
+    let before = match scope {
+        None => old.to_xml(),
+        Some(scope) => match old.section(scope) {
+            Some(element) => cib::xml::format(element),
+            None => cib::xml::format(&Element::new(scope.tag())),
+        },
+    };
+    let after = crm::editor::edited(&before, None)?;
+    if after == before {
+        cx.note("CIB not updated, no changes detected");
+        return Ok(());
+    }
+    let new = parsed(&old, scope, &after)?;
+    let patch = Patch::between(old.root(), new.root())?;
+    cx.edit(|cib| {
+        let version = cib.version();
+        *cib = Cib::from_element(patch.apply_unversioned(cib.root())?)?;
+        cib.set_version(version);
+        Ok(())
+    })?;
+    cx.note("CIB updated");
+    cx.settle()?;
+    Ok(())
+}
+
+/// The CIB with what came out of the editor.
+fn parsed(old: &Cib, scope: Option<Section>, text: &str) -> Result<Cib, Failure> {
+    let edited = cib::xml::parse(text).map_err(|e| bad("the edited text", &e))?;
+    let wanted = scope.map_or("cib", Section::tag);
+    if edited.name != wanted {
+        return Err(Failure::new(
+            Exit::DataErr,
+            format!(
+                "the edited text is a <{}>, not a <{wanted}>: nothing was changed",
+                edited.name
+            ),
+        ));
+    }
+    let Some(scope) = scope else {
+        return Cib::from_element(edited).map_err(|e| bad("the edited text", &e));
+    };
+    let mut new = old.clone();
+    *new.section_mut(scope) = edited;
+    Ok(new)
 }
 
 fn read(path: &str) -> Result<String, Failure> {
@@ -366,25 +427,5 @@ fn remove(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
         }
         cx.note(&format!("Node {name} removed"));
     }
-    Ok(())
-}
-
-/// The name of the cluster and its nodes.
-fn config(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    if !words.is_empty() {
-        return Err(misused());
-    }
-    let status = backend::status(cx.backend)?;
-    let cib = cx.cib()?;
-    let mut text = format!("Cluster Name: {}\nNodes:\n", status.cluster_name);
-    for found in Config::new(&cib).nodes() {
-        let _ = writeln!(text, "  {}:", found.uname);
-        let peer = status.peers.iter().find(|p| p.name == found.uname);
-        for (number, link) in peer.into_iter().flat_map(|p| &p.links).enumerate() {
-            let _ = writeln!(text, "    Link {number} address: {}", link.0);
-        }
-        let _ = writeln!(text, "    nodeid: {}", found.id);
-    }
-    cx.console.print(&text);
     Ok(())
 }

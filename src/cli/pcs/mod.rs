@@ -8,6 +8,7 @@ mod cluster;
 pub(super) mod complete;
 mod config;
 mod constraint;
+mod corosync_conf;
 mod flags;
 mod ids;
 mod level;

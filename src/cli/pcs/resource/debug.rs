@@ -69,7 +69,7 @@ fn act(cx: &mut Context<'_>, words: &[String], verb: &str, option: &str) -> Resu
     let found = getopt::parse(crm_resource::OPTIONS, &line)?;
     crm_resource::run(cx.backend, cx.console, &found).map_err(|failure| {
         // What the agent said is printed; its exit code is this command's failure.
-        match failure.text.is_empty() {
+        match failure.text.starts_with("Error performing operation") {
             true => Failure {
                 text: format!("{verb} of {id}: {}", failure.exit.text()),
                 ..failure
