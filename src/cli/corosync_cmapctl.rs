@@ -8,7 +8,11 @@ use super::getopt::{self, Found, Opt, flag, with_value};
 use crate::conf;
 use crate::paths::Paths;
 use crate::view::{PeerStatus, Status};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use std::collections::BTreeMap;
+use std::io::{BufRead, Read};
+use std::os::fd::AsFd;
 
 /// The whole program; exit code 1 on every failure, as corosync's.
 #[must_use]
@@ -31,43 +35,126 @@ fn run(console: &mut Console, found: &Found) -> Result<(), Failure> {
         console.line(USAGE);
         return Ok(());
     }
-    if let Some(option) = found.first_of(&["set", "delete", "delete-prefix", "load"]) {
+    if let Some(option) = found.first_of(&["set", "delete", "delete-prefix", "load", "clear"]) {
         return Err(Failure {
             exit: Exit::Unimplemented,
             text: format!("corosync-cmapctl: --{option} is not offered: this map is a view"),
             cure: Some(
-                "change /etc/corosync/corosync.conf and say `mainstay reload` (corosync-cfgtool -R)"
-                    .to_owned(),
+                match option {
+                    "clear" => "what is measured counts from the start of mainstayd on",
+                    _ => "change /etc/corosync/corosync.conf and say `mainstay reload` (corosync-cfgtool -R)",
+                }
+                .to_owned(),
             ),
         });
     }
-    let map = match found.value("map") {
-        None | Some("icmap") => icmap()?,
-        Some("stats") => stats(&status()?),
-        Some(other) => {
-            return Err(Failure::usage(format!(
-                "Can't open map {other}: there are icmap and stats"
-            )));
-        }
-    };
-    if let Some(key) = found.value("get") {
-        let value = map.get(key).ok_or_else(|| {
-            Failure::no_such(format!("Can't get key {key}. Error CS_ERR_NOT_EXIST"))
-        })?;
-        console.line(&line(key, value));
-        return Ok(());
+    let name = found.value("map").unwrap_or("icmap");
+    if let Some(kind) = found.last_of(&["track", "track-prefix"]) {
+        return track(console, name, &found.words, kind == "track-prefix");
     }
-    let wanted = |key: &str| {
-        found.words.is_empty()
-            || found
-                .words
-                .iter()
-                .any(|prefix| key.starts_with(prefix.as_str()))
-    };
-    for (key, value) in map.iter().filter(|(key, _)| wanted(key)) {
+    let map = map_of(name)?;
+    if found.has("get") {
+        return get(console, found, &map);
+    }
+    for (key, value) in map.iter().filter(|(key, _)| begins(key, &found.words)) {
         console.line(&line(key, value));
     }
     Ok(())
+}
+
+/// Keys by name; alone, their values.
+fn get(console: &mut Console, found: &Found, map: &Map) -> Result<(), Failure> {
+    if found.words.is_empty() {
+        return Err(Failure::usage(format!("Expected key after -g\n{USAGE}")));
+    }
+    for key in &found.words {
+        let value = map.get(key).ok_or_else(|| {
+            Failure::no_such(format!("Can't get key {key}. Error CS_ERR_NOT_EXIST"))
+        })?;
+        match found.has("quiet") {
+            true => console.line(&value.text),
+            false => console.line(&line(key, value)),
+        }
+    }
+    Ok(())
+}
+
+fn map_of(name: &str) -> Result<Map, Failure> {
+    match name {
+        "icmap" => icmap(),
+        "stats" => Ok(stats(&status()?)),
+        other => Err(Failure::usage(format!(
+            "Can't open map {other}: there are icmap and stats"
+        ))),
+    }
+}
+
+fn begins(key: &str, prefixes: &[String]) -> bool {
+    prefixes.is_empty() || prefixes.iter().any(|p| key.starts_with(p.as_str()))
+}
+
+/// Tells what changes, until somebody types `q` or there is nothing more to read.
+fn track(
+    console: &mut Console,
+    name: &str,
+    keys: &[String],
+    by_prefix: bool,
+) -> Result<(), Failure> {
+    if keys.is_empty() {
+        return Err(Failure::usage(format!(
+            "Expected a key to track, or a prefix with -T\n{USAGE}"
+        )));
+    }
+    let wanted = |key: &String| match by_prefix {
+        true => begins(key, keys),
+        false => keys.contains(key),
+    };
+    let now = || -> Result<Map, Failure> {
+        let all = map_of(name)?.into_iter();
+        Ok(all.filter(|(key, _)| wanted(key)).collect())
+    };
+    let mut before = now()?;
+    console.line("Type \"q\" to finish");
+    while !asked_to_end()? {
+        let after = now()?;
+        for text in changes(&before, &after) {
+            console.line(&text);
+        }
+        before = after;
+    }
+    Ok(())
+}
+
+/// Waits for a while for somebody to say that it is enough.
+fn asked_to_end() -> Result<bool, Failure> {
+    let stdin = std::io::stdin();
+    let mut ready = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    let failed = |e: String| Failure::new(Exit::IoErr, format!("standard input: {e}"));
+    match poll(&mut ready, LOOK_MS) {
+        Ok(0) | Err(Errno::EINTR) => return Ok(false),
+        Ok(_) => {}
+        Err(e) => return Err(failed(e.to_string())),
+    }
+    let mut typed = String::new();
+    let read = stdin.lock().take(LINE_BYTES_MAX).read_line(&mut typed);
+    let length = read.map_err(|e| failed(e.to_string()))?;
+    Ok(length == 0 || typed.starts_with('q'))
+}
+
+/// What came, went and changed.
+fn changes(before: &Map, after: &Map) -> Vec<String> {
+    let mut told = Vec::new();
+    for (key, value) in after {
+        match before.get(key) {
+            None => told.push(format!("create> {}", line(key, value))),
+            Some(old) if old != value => told.push(format!("modify> {}", line(key, value))),
+            Some(_) => {}
+        }
+    }
+    for (key, value) in before.iter().filter(|(key, _)| !after.contains_key(*key)) {
+        told.push(format!("delete> {}", line(key, value)));
+    }
+    told
 }
 
 /// A value with the type that corosync gives its key.
@@ -227,7 +314,11 @@ const BYTES: [&str; 8] = [
 /// corosync-cmapctl(8).
 pub(super) const OPTIONS: &[Opt] = &[
     flag('b', "binary"),
-    with_value('g', "get"),
+    flag('g', "get"),
+    flag('q', "quiet"),
+    flag('t', "track"),
+    flag('T', "track-prefix"),
+    flag('C', "clear"),
     with_value('m', "map"),
     flag('s', "set"),
     flag('d', "delete"),
@@ -237,7 +328,12 @@ pub(super) const OPTIONS: &[Opt] = &[
     flag('?', "help"),
 ];
 
-const USAGE: &str = "usage: corosync-cmapctl [-m icmap|stats] [-g KEY | PREFIX …]";
+const USAGE: &str =
+    "usage: corosync-cmapctl [-m icmap|stats] [[-q] -g KEY… | -t KEY… | -T PREFIX… | PREFIX…]";
+/// How often tracked keys are looked at.
+const LOOK_MS: u16 = 1000;
+/// Longest line of somebody who types.
+const LINE_BYTES_MAX: u64 = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -277,6 +373,46 @@ mod tests {
             line("x", &stats["stats.knet.node2.link0.connected"]),
             "x (u8) = 0"
         );
+    }
+
+    #[test]
+    fn what_is_tracked_is_told_as_it_changes() {
+        let map = |pairs: &[(&str, u32)]| -> Map {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(k, n)| ((*k).to_owned(), value("u32", n)))
+                .collect()
+        };
+        let told = changes(
+            &map(&[("a", 1), ("b", 1), ("c", 1)]),
+            &map(&[("a", 1), ("b", 2), ("d", 1)]),
+        );
+        assert_eq!(
+            told,
+            [
+                "modify> b (u32) = 2",
+                "create> d (u32) = 1",
+                "delete> c (u32) = 1"
+            ]
+        );
+    }
+
+    #[test]
+    fn several_keys_are_shown_and_their_values_alone() {
+        let mut map = Map::new();
+        map.insert("a".to_owned(), value("u8", 1));
+        map.insert("b".to_owned(), value("str", "x"));
+        let say = |line: &str| {
+            let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            let mut console = Console::buffers();
+            let found = getopt::parse(OPTIONS, &args).unwrap();
+            let told = get(&mut console, &found, &map).map_err(|f| f.text);
+            told.map(|()| console.into_texts().0)
+        };
+        assert_eq!(say("-g a b").unwrap(), "a (u8) = 1\nb (str) = x\n");
+        assert_eq!(say("-q -g b").unwrap(), "x\n");
+        assert!(say("-g").unwrap_err().contains("Expected key"));
+        assert!(say("-g a c").unwrap_err().contains("Can't get key c"));
     }
 
     #[test]
