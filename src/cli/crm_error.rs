@@ -9,7 +9,20 @@ use cib::Element;
 /// The whole program.
 #[must_use]
 pub(crate) fn main(args: &[String]) -> Exit {
-    TOOL.alone(args, run)
+    TOOL.alone(&numbers_last(args), run)
+}
+
+/// Numbers below 0, as programs return them, are no options: all numbers stand behind `--`.
+fn numbers_last(args: &[String]) -> Vec<String> {
+    let is_number = |arg: &&String| arg.parse::<i32>().is_ok();
+    if args.iter().any(|arg| arg == "--") {
+        return args.to_vec();
+    }
+    let (numbers, mut words): (Vec<&String>, Vec<&String>) = args.iter().partition(is_number);
+    let end = "--".to_owned();
+    words.push(&end);
+    words.extend(numbers);
+    words.into_iter().cloned().collect()
 }
 
 const TOOL: Tool = Tool {
@@ -60,7 +73,10 @@ fn tell(console: &mut Console, found: &Found, code: i32, exit: bool, list: bool)
             "CRM_EX_UNKNOWN".to_owned(),
             "Unknown exit status".to_owned(),
         ),
-        false => ("Unknown".to_owned(), format!("Unknown error {code}")),
+        false => (
+            "Unknown".to_owned(),
+            format!("Unknown error {}", code.unsigned_abs()),
+        ),
     });
     if console.wants_xml() {
         let mut element = Element::new("result-code").with("code", &code.to_string());
@@ -90,6 +106,13 @@ fn meaning(code: i32, exit: bool) -> Option<(String, String)> {
     }
     if let Some(found) = own(RESULTS) {
         return Some(found);
+    }
+    // A failure below 0 is the same as above it.
+    if code < 0 {
+        return match code.checked_neg() {
+            Some(positive) => meaning(positive, exit),
+            None => None,
+        };
     }
     if !(1..=ERRNO_MAX).contains(&code) {
         return None;
@@ -376,6 +399,7 @@ mod tests {
 
     fn say(line: &str) -> String {
         let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        let args = numbers_last(&args);
         let mut console = Console::buffers();
         match run(&mut console, &getopt::parse(OPTIONS, &args).unwrap()) {
             Ok(()) => console.into_texts().0,
@@ -393,6 +417,14 @@ mod tests {
             ("-X -n 105", "CRM_EX_NOSUCH - No such object\n"),
             ("203", "Update does not conform to the configured schema\n"),
             ("999", "Unknown error 999\n"),
+            ("-22", "Invalid argument\n"),
+            ("-- -22", "Invalid argument\n"),
+            ("-n -22", "EINVAL - Invalid argument\n"),
+            ("-205", "Update was older than existing configuration\n"),
+            ("-1012", "Application of update diff failed\n"),
+            ("-9999", "Unknown error 9999\n"),
+            ("-2147483648", "Unknown error 2147483648\n"),
+            ("-X -22", "Unknown exit status\n"),
             ("-X 999", "Unknown exit status\n"),
             ("-rX 0 1 2", "OK\nError occurred\nInvalid parameter\n"),
             ("rubbish", "64"),
