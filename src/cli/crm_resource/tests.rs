@@ -135,6 +135,76 @@ fn moving_banning_and_clearing() {
     );
 }
 
+/// Two nodes with an instance each, none of them promoted, and a resource that cannot be.
+fn unpromoted() -> CibFile {
+    let ran = |id: &str, kind: &str| {
+        format!(
+            "<lrm_resource id=\"{id}\" class=\"ocf\" provider=\"pacemaker\" type=\"{kind}\"><lrm_rsc_op id=\"{id}_last_0\" operation_key=\"{id}_start_0\" operation=\"start\" call-id=\"5\" rc-code=\"0\" op-status=\"0\" interval=\"0\"/></lrm_resource>"
+        )
+    };
+    let node = |number: u8, more: &str| {
+        format!(
+            "<node_state id=\"{number}\" uname=\"node{number}\" in_ccm=\"true\" crmd=\"online\" join=\"member\" expected=\"member\"><lrm id=\"{number}\"><lrm_resources>{}{more}</lrm_resources></lrm></node_state>",
+            ran("st", "Stateful")
+        )
+    };
+    let text = format!(
+        "<cib have-quorum=\"1\"><configuration><crm_config/><nodes><node id=\"1\" uname=\"node1\"/><node id=\"2\" uname=\"node2\"/></nodes><resources><primitive id=\"web\" class=\"ocf\" provider=\"pacemaker\" type=\"Dummy\"/><clone id=\"cl\"><meta_attributes id=\"m\"><nvpair id=\"mp\" name=\"promotable\" value=\"true\"/></meta_attributes><primitive id=\"st\" class=\"ocf\" provider=\"pacemaker\" type=\"Stateful\"/></clone></resources><constraints/></configuration><status>{}{}</status></cib>",
+        node(1, &ran("web", "Dummy")),
+        node(2, "")
+    );
+    CibFile::in_memory(Cib::parse(&text).unwrap())
+}
+
+#[test]
+fn an_instance_there_is_no_reason_not_to_move_a_clone() {
+    let go = |line: &str| {
+        let mut backend = unpromoted();
+        let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let mut console = Console::buffers();
+        let found = getopt::parse(OPTIONS, &args).unwrap();
+        let done = run(&mut backend, &mut console, &found);
+        let made = backend.cib().section(cib::Section::Constraints).unwrap();
+        let made: Vec<String> = made.children.iter().map(cib::xml::compact).collect();
+        let (out, err) = console.into_texts();
+        (
+            done.map_err(|f| (f.exit, f.text)),
+            made.concat(),
+            out + &err,
+        )
+    };
+    let wish = |rsc: &str, role: &str, node: &str| {
+        format!(
+            "<rsc_location id=\"cli-prefer-{rsc}\" rsc=\"{rsc}\" role=\"{role}\" node=\"{node}\" score=\"INFINITY\"/>"
+        )
+    };
+    for (line, made) in [
+        ("-M -r cl -N node1", wish("cl", "Started", "node1")),
+        (
+            "-M -r cl -N node1 --promoted",
+            wish("cl", "Promoted", "node1"),
+        ),
+        ("-M -r st -N node1", wish("st", "Started", "node1")),
+    ] {
+        let (done, found, _) = go(line);
+        assert_eq!((done, found), (Ok(()), made), "{line}");
+    }
+    let (done, made, told) = go("-M -r web -N node1 --promoted");
+    assert_eq!((done.unwrap_err().0, made.as_str()), (Exit::Exists, ""));
+    assert_eq!(told, "Ignoring --promoted option: web is not promotable\n");
+    let (done, made, _) = go("-M -r web -N node2 --promoted");
+    assert_eq!((done, made), (Ok(()), wish("web", "Started", "node2")));
+    let (_, _, told) = go("-M -r cl -N node1 --force");
+    assert!(told.contains("active in 2 locations"), "{told}");
+    let (done, ..) = go("-M -r cl");
+    let (exit, text) = done.unwrap_err();
+    assert_eq!(exit, Exit::Usage);
+    assert!(
+        text.contains("active in 2 locations (promoted in 0)"),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_ban_with_a_lifetime_is_a_rule_that_ends() {
     let backend = talk(&[("-Q -B -r f -N node2 -u PT1H", ""), ("-U -e -r f", "")]);
