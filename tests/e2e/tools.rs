@@ -217,7 +217,7 @@ fn an_agent_acts_by_hand() {
     let stopped = c.sh("node1", "crm_resource --force-check -r web");
     assert_eq!(stopped.code, 7, "{stopped:?}");
     let started = c.run("node1", "pcs resource debug-start web");
-    let wanted = "Operation force-start for web (ocf:mainstay:demo-web) returned: 'ok' (0)\n";
+    let wanted = "Operation force-start for web (ocf:mainstay:demo-web) returned 0 (ok)\n";
     assert!(started.starts_with(wanted), "{started}");
     c.run("node1", "pcs resource debug-monitor web");
     c.run("node1", "crm_resource --force-stop -r web");

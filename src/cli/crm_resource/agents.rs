@@ -184,7 +184,7 @@ pub(super) fn on_resource(
         0 => Ok(()),
         rc => Err(Failure {
             exit: exit_of(rc),
-            text: String::new(),
+            text: format!("Error performing operation: {}", exit_of(rc).text()),
             cure: None,
         }),
     }
@@ -302,27 +302,26 @@ fn tell(
 ) {
     let words = view::ocf_code(rc(answer));
     let of = id.map(|id| format!(" for {id}")).unwrap_or_default();
+    let reason = exit_reason(answer);
+    let why = reason.map(|r| format!(": {r}")).unwrap_or_default();
     console.line(&format!(
-        "Operation {command}{of} ({}) returned: '{words}' ({})",
+        "Operation {command}{of} ({}) returned {} ({words}{why})",
         agent.spec(),
         rc(answer)
     ));
-    for (stream, text) in [("stdout", &answer.output), ("stderr", &answer.errors)] {
-        for line in text.lines() {
-            console.line(&format!(" >  {stream}: {line}"));
+    // As Pacemaker 2.1 prints them, each with an empty line behind it.
+    for text in [&answer.output, &answer.errors] {
+        if !text.is_empty() {
+            console.line(text);
         }
     }
-    let named = ACTIONS.iter().find(|(name, _)| *name == command);
-    let action = match named.map(|(_, action)| *action) {
-        None | Some("validate-all") => "validate",
-        Some(action) => action,
-    };
-    let mut element = Element::new("resource-agent-action").with("action", action);
+    let mut element = Element::new("resource-agent-action")
+        .with("action", command)
+        .with("class", &agent.class)
+        .with("type", &agent.kind);
     if let Some(id) = id {
         element.set("rsc", id);
     }
-    element.set("class", &agent.class);
-    element.set("type", &agent.kind);
     if let Some(provider) = &agent.provider {
         element.set("provider", provider);
     }
@@ -331,11 +330,14 @@ fn tell(
         let one = Element::new("override").with("name", name);
         overrides.children.push(one.with("value", value));
     }
-    let status = Element::new("agent-status")
+    let mut status = Element::new("agent-status")
         .with("code", &rc(answer).to_string())
         .with("message", words)
         .with("execution_code", "0")
         .with("execution_message", "complete");
+    if let Some(reason) = reason {
+        status.set("reason", reason);
+    }
     element = element.child(overrides).child(status);
     if !answer.output.is_empty() || !answer.errors.is_empty() {
         let mut output = Element::new("command").with("code", &rc(answer).to_string());
@@ -349,6 +351,13 @@ fn tell(
         element = element.child(output);
     }
     console.element(element);
+}
+
+/// What the agent says of its failure.
+fn exit_reason(answer: &Answer) -> Option<&str> {
+    let mut lines = answer.errors.lines().rev();
+    let reason = lines.find_map(|line| line.trim().strip_prefix("ocf-exit-reason:"));
+    reason.filter(|r| !r.is_empty())
 }
 
 /// The agent's exit code; one that a signal ended has failed.
