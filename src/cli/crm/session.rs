@@ -121,7 +121,7 @@ impl Session {
         let near = usage::suggest(
             failure.clone(),
             missing.as_slice(),
-            &usage::names(&self.work),
+            &usage::Names::of(&self.work),
         );
         match near == failure {
             true => text,

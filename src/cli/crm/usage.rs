@@ -75,20 +75,68 @@ pub(super) fn explain(level: Level, verb: &str, failure: Failure) -> Failure {
     }
 }
 
+/// Names that somebody may have meant.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names {
+    nodes: Vec<String>,
+    resources: Vec<String>,
+    /// Everything else that has a name of its own.
+    others: Vec<String>,
+}
+
+impl Names {
+    /// Those of a configuration.
+    pub(super) fn of(cib: &Cib) -> Self {
+        let config = Config::new(cib);
+        let constraints = config.constraints().into_iter();
+        let mut others: Vec<String> = constraints.map(|c| c.id.to_owned()).collect();
+        let templates = config.templates().into_iter();
+        others.extend(templates.filter_map(|t| t.id()).map(str::to_owned));
+        for section in [Section::Tags, Section::Alerts] {
+            let objects = cib.section(section).into_iter().flat_map(|s| &s.children);
+            others.extend(objects.filter_map(|o| o.id()).map(str::to_owned));
+        }
+        let nodes = config.nodes().into_iter();
+        let resources = config.resources().into_iter();
+        Self {
+            nodes: nodes.map(|n| n.uname.to_owned()).collect(),
+            resources: resources.map(|r| r.id.to_owned()).collect(),
+            others,
+        }
+    }
+
+    /// Of the kind that a failure says there is none of: a node is no resource.
+    fn of_kind(&self, failure: &str) -> Vec<&str> {
+        let begins = |words: &[&str]| words.iter().any(|w| failure.starts_with(w));
+        let has = |words: &[&str]| words.iter().any(|w| failure.contains(w));
+        let kinds: &[&Vec<String>] = if begins(&["Resource", "Primitive"])
+            || has(&[" is not a member of ", ": resource \"", ": fence device \""])
+        {
+            &[&self.resources]
+        } else if begins(&["Node", "node"]) || has(&[" is not a node ", ": node \""]) {
+            &[&self.nodes]
+        } else {
+            &[&self.nodes, &self.resources, &self.others]
+        };
+        let names = kinds.iter().flat_map(|kind| kind.iter());
+        names.map(String::as_str).collect()
+    }
+}
+
 /// Puts the nearest known name to a failure about one that does not exist.
-pub(super) fn suggest(failure: Failure, words: &[String], names: &[String]) -> Failure {
+pub(super) fn suggest(failure: Failure, words: &[String], names: &Names) -> Failure {
     if failure.exit != Exit::NoSuch || failure.text.contains(": is it ") {
         return failure;
     }
-    let names = || names.iter().map(String::as_str);
+    let names = names.of_kind(&failure.text);
     let told = |word: &&str| {
         let mut said = failure
             .text
             .split(|c: char| c.is_whitespace() || "\"`',;:()".contains(c));
-        said.any(|part| part == *word) && !names().any(|name| name == *word)
+        said.any(|part| part == *word) && !names.contains(word)
     };
     let words = words.iter().flat_map(|w| w.split([':', ',']));
-    let near = words.filter(told).map(|w| is_it(w, names()));
+    let near = words.filter(told).map(|w| is_it(w, names.iter().copied()));
     let Some(near) = near.into_iter().find(|near| !near.is_empty()) else {
         return failure;
     };
@@ -96,21 +144,6 @@ pub(super) fn suggest(failure: Failure, words: &[String], names: &[String]) -> F
     let what = failure.text.split("; `").next().unwrap_or_default();
     let text = format!("{what}{near}");
     Failure { text, ..failure }
-}
-
-/// Nodes, resources and everything else that has a name of its own.
-pub(super) fn names(cib: &Cib) -> Vec<String> {
-    let config = Config::new(cib);
-    let mut names: Vec<String> = config.nodes().iter().map(|n| n.uname.to_owned()).collect();
-    names.extend(config.resources().iter().map(|r| r.id.to_owned()));
-    names.extend(config.constraints().iter().map(|c| c.id.to_owned()));
-    let templates = config.templates().into_iter();
-    names.extend(templates.filter_map(|t| t.id()).map(str::to_owned));
-    for section in [Section::Tags, Section::Alerts] {
-        let objects = cib.section(section).into_iter().flat_map(|s| &s.children);
-        names.extend(objects.filter_map(|o| o.id()).map(str::to_owned));
-    }
-    names
 }
 
 const CONFIGURE: &[(&str, &str)] = &[
@@ -385,3 +418,28 @@ const SCRIPT: &[(&str, &str)] = &[
     ("run", "SCRIPT [NAME=VALUE …]"),
     ("json", "REQUEST"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_one_of_the_right_kind() {
+        let names = Names {
+            nodes: vec!["node1".to_owned()],
+            resources: vec!["mode".to_owned(), "web".to_owned()],
+            others: vec!["nod1-with-web".to_owned()],
+        };
+        let told = |text: &str, word: &str| {
+            suggest(Failure::no_such(text), &[word.to_owned()], &names).text
+        };
+        let resource = "Resource not found: nodd1; `crm resource status` lists them";
+        assert_eq!(told(resource, "nodd1"), resource, "a node is no resource");
+        let node = told("Node \"moden\" is not a cluster node", "moden");
+        assert_eq!(node, "Node \"moden\" is not a cluster node: is it `node1`?");
+        let near = told("Resource not found: wen", "wen");
+        assert_eq!(near, "Resource not found: wen: is it `web`?");
+        let any = told("object nodd1 does not exist", "nodd1");
+        assert!(any.ends_with("is it `node1`?"), "{any}");
+    }
+}

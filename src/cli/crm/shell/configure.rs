@@ -4,7 +4,7 @@ use super::{Shell, pick, split};
 use crate::cli::backend::{self, Backend};
 use crate::cli::crm::configure;
 use crate::cli::crm::session::{Session, describe};
-use crate::cli::crm::usage::{alone, explain, misused, names, suggest};
+use crate::cli::crm::usage::{Names, alone, explain, misused, suggest};
 use crate::cli::crm::validate;
 use crate::cli::crm::words::Joiner;
 use crate::cli::diff;
@@ -215,7 +215,7 @@ impl Shell<'_> {
             let done = trial.edit(how, verb, rest, agents, console);
             done.map_err(|failure| {
                 let failure = explain(super::Level::Configure, verb, failure);
-                in_line(suggest(failure, rest, &names(trial.cib())))
+                in_line(suggest(failure, rest, &Names::of(trial.cib())))
             })?;
         }
         *session = trial;

@@ -13,7 +13,7 @@ use super::session::Session;
 use super::words::{self, Joiner};
 use super::{
     Context, cibstatus, cluster, corosync, history, maintenance, node, not_offered, preferences,
-    ra, resource, shadows, site, usage, validate,
+    ra, resource, shadows, site, usage, usage::Names, validate,
 };
 use crate::cli::backend::{self, Backend};
 use crate::cli::exit::{Exit, Failure};
@@ -316,12 +316,12 @@ impl<'a> Shell<'a> {
     }
 
     /// Names that somebody may have meant.
-    fn names(&mut self) -> Vec<String> {
+    fn names(&mut self) -> Names {
         let asked = match &self.session {
             Some(session) => Ok(session.cib().clone()),
             None => backend::cib(&mut self.context.backend, false),
         };
-        asked.map(|cib| usage::names(&cib)).unwrap_or_default()
+        asked.map(|cib| Names::of(&cib)).unwrap_or_default()
     }
 
     fn carry_out(
