@@ -12,9 +12,10 @@ use cib::{Cib, Element, Patch, Section, XPath, update};
 pub(crate) fn main(args: &[String]) -> Exit {
     TOOL.alone(args, |console, found| {
         if found.has("empty") {
-            console.print(&Cib::empty().to_xml());
+            console.print(&empty(&found.words)?.to_xml());
             return Ok(());
         }
+        found.no_words()?;
         let mut backend = backend::open()?;
         run(backend.as_mut(), console, found)
     })
@@ -27,12 +28,30 @@ const TOOL: Tool = Tool {
     prefix: "Call failed: ",
 };
 
+/// A CIB without anything in it, of a schema that a word may name.
+fn empty(words: &[String]) -> Result<Cib, Failure> {
+    let mut root = Cib::empty().into_root();
+    match words {
+        [] => {}
+        [schema] if schema.starts_with("pacemaker-") => root.set("validate-with", schema),
+        [other] => {
+            return Err(Failure::usage(format!(
+                "there is no schema {other}: they are called pacemaker-3.9 and the like"
+            )));
+        }
+        [_, more, ..] => return Err(Failure::usage(format!("`{more}` makes no sense here"))),
+    }
+    Ok(Cib::from_element(root)?)
+}
+
 /// One command line.
 fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Result<(), Failure> {
-    if found.has("node") {
+    if let Some(option) = found.first_of(&["node", "host", "no-bcast"]) {
         return Err(Failure::new(
             Exit::Unimplemented,
-            "--node is not offered: every node has the same CIB, and changes go to the whole cluster",
+            format!(
+                "--{option} is not offered: every node has the same CIB, and changes go to the whole cluster"
+            ),
         ));
     }
     if found.has("bump") {
@@ -41,7 +60,11 @@ fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Resul
             "--bump is not offered: the epoch grows with every change, and no older configuration can take this one's place",
         ));
     }
-    if let Some(option) = found.first_of(&["show-access", "user"]) {
+    // These two may do everything, with lists and without.
+    let almighty = ["root", "hacluster"];
+    let somebody = found.value("user").filter(|u| !almighty.contains(u));
+    let shown = found.has("show-access").then_some("show-access");
+    if let Some(option) = shown.or(somebody.map(|_| "user")) {
         return Err(Failure::new(
             Exit::Unimplemented,
             format!(
@@ -81,10 +104,10 @@ fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Resul
                 Some(text) => cib::xml::parse(&text)?,
                 None => backend::cib(backend, false)?.into_root(),
             };
-            console.line(&match sum {
-                "md5-sum" => cib::digest::on_disk(&root),
-                _ => cib::digest::full(&root),
-            });
+            let (what, digest) = digest(&root, sum);
+            // What reads the digest reads it alone.
+            console.err_text(&what);
+            console.line(&digest);
             Ok(())
         }
         // Every schema is read as it is: there is nothing that a newer one would add.
@@ -93,6 +116,18 @@ fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Resul
             Ok(())
         }
         Some(other) => Err(Failure::usage(format!("--{other} is no command"))),
+    }
+}
+
+/// What it is, and the digest of a document.
+fn digest(root: &Element, sum: &str) -> (String, String) {
+    let version = root.attr("crm_feature_set").unwrap_or("(null)");
+    match sum {
+        "md5-sum" => ("Digest: ".to_owned(), cib::digest::on_disk(root)),
+        _ => (
+            format!("Versioned ({version}) digest: "),
+            cib::digest::cib(root),
+        ),
     }
 }
 
@@ -350,7 +385,7 @@ const COMMANDS: [&str; 11] = [
 ];
 
 /// cibadmin(8).
-pub(super) const OPTIONS: [Opt; 31] = [
+pub(super) const OPTIONS: [Opt; 33] = [
     flag('Q', "query"),
     flag('C', "create"),
     flag('M', "modify"),
@@ -382,6 +417,8 @@ pub(super) const OPTIONS: [Opt; 31] = [
     with_value('x', "xml-file"),
     with_value('t', "timeout"),
     with_value('N', "node"),
+    with_value('h', "host"),
+    flag('b', "no-bcast"),
 ];
 
 const USAGE: &str = "usage: cibadmin -Q|-C|-M|-R|-D|-P|-E [-o SECTION] [--xpath EXPRESSION] [-X XML | -x FILE | -p] [--force]";
@@ -409,5 +446,40 @@ mod tests {
             assert_eq!(told(line), Err((Exit::Usage, text.to_owned())), "{line}");
         }
         assert_eq!(told("-Q -Q -l"), Ok(()));
+        assert_eq!(told("-Q -U root"), Ok(()));
+        for line in ["-Q -U tony", "-Q -S", "-Q -h node1", "-Q -b"] {
+            let (exit, text) = told(line).unwrap_err();
+            assert_eq!(exit, Exit::Unimplemented, "{line}");
+            assert!(text.contains("is not offered: "), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_one_is_of_the_schema_that_is_named() {
+        let told = |line: &str| {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            let schema = |cib: Cib| cib.root().attr("validate-with").map(str::to_owned);
+            empty(&words).map(schema).map_err(|failure| failure.exit)
+        };
+        assert_eq!(told("pacemaker-3.1"), Ok(Some("pacemaker-3.1".to_owned())));
+        assert!(told("").unwrap().is_some());
+        assert_eq!(told("rubbish"), Err(Exit::Usage));
+        assert_eq!(told("pacemaker-3.1 more"), Err(Exit::Usage));
+    }
+
+    /// Digests that Pacemaker 2.1.5 printed.
+    #[test]
+    fn digests_as_pacemakers_tool_prints_them() {
+        let text = r#"<cib crm_feature_set="3.15.0" update-user="x"><a crm-debug-origin="y" b="1"/></cib>"#;
+        let root = cib::xml::parse(text).unwrap();
+        let told = |sum: &str| {
+            let (what, digest) = digest(&root, sum);
+            what + &digest
+        };
+        assert_eq!(told("md5-sum"), "Digest: d946ebe55148171c6592f625bc18bec6");
+        assert_eq!(
+            told("md5-sum-versioned"),
+            "Versioned (3.15.0) digest: b0ecda40e82950697ba32552c3bae1dd"
+        );
     }
 }

@@ -124,8 +124,8 @@ impl Tool {
     }
 }
 
-/// Tools that words may follow: codes; parameters.
-const TAKE_WORDS: [&str; 2] = ["crm_error", "crm_resource"];
+/// Tools that words may follow: the schema of an empty CIB; codes; parameters.
+const TAKE_WORDS: [&str; 3] = ["cibadmin", "crm_error", "crm_resource"];
 /// Tools that agents call, some with a value that they forgot to quote: Pacemaker's take the first
 /// word of it.
 const AGENTS_CALL: [&str; 2] = ["crm_attribute", "attrd_updater"];

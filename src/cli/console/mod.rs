@@ -141,14 +141,16 @@ impl Console {
 
     /// A line to standard error.
     pub(crate) fn err_line(&mut self, text: &str) {
+        self.err_text(&format!("{text}\n"));
+    }
+
+    /// Text as it is, to standard error.
+    pub(crate) fn err_text(&mut self, text: &str) {
         match &mut self.sink {
             #[cfg(test)]
-            Sink::Buffers { err, .. } => {
-                err.push_str(text);
-                err.push('\n');
-            }
+            Sink::Buffers { err, .. } => err.push_str(text),
             Sink::Process | Sink::File(_) => {
-                let _ = writeln!(std::io::stderr().lock(), "{text}");
+                let _ = std::io::stderr().lock().write_all(text.as_bytes());
             }
         }
     }
