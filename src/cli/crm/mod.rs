@@ -357,7 +357,7 @@ pub(crate) use session::describe as describe_finding;
 /// # Errors
 /// It holds what cannot be printed.
 pub(crate) fn configuration_text(cib: &cib::Cib) -> Result<String, Failure> {
-    configure::show(cib, &[])
+    configure::show(cib, None, &[])
 }
 
 /// Everything that is known to have happened, a line each.

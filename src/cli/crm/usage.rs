@@ -189,7 +189,10 @@ const CONFIGURE: &[(&str, &str)] = &[
     ("rename", "OBJECT ID"),
     ("erase", ""),
     ("commit", "[force]"),
-    ("show", "[xml | changed | OBJECT …]"),
+    (
+        "show",
+        "[xml] [OBJECT | GLOB | type:KIND | tag:TAG | related:OBJECT | changed | and | or | obscure:GLOB] …",
+    ),
     ("verify", ""),
     ("refresh", ""),
     ("reset", ""),

@@ -11,6 +11,7 @@ mod redefine;
 mod rename;
 mod resources;
 mod rules;
+mod select;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -69,7 +70,7 @@ fn apply(cib: &mut Cib, verb: &str, words: &[String], agents: &Agents) -> Result
         }
         "ms" | "master" => {
             resources::clone(cib, words, true, "ms")?;
-            let modern = show(cib, &words[..1])?.replace(" \\\n\t", " ");
+            let modern = show(cib, None, &words[..1])?.replace(" \\\n\t", " ");
             let text = format!(
                 "\"{verb}\" is deprecated. Please use \"{}\"",
                 modern.trim_end()
@@ -105,28 +106,37 @@ fn apply(cib: &mut Cib, verb: &str, words: &[String], agents: &Agents) -> Result
     }
 }
 
-/// `show` as text.
+/// `show` as text: everything, or what these words choose. `base` is what the edit began with.
 ///
 /// # Errors
-/// An id that does not exist.
-pub(crate) fn show(cib: &Cib, ids: &[String]) -> Result<String, Failure> {
-    show::show(cib, ids).map_err(|id| Failure::no_such(format!("object {id} does not exist")))
+/// A name that nothing has.
+pub(crate) fn show(cib: &Cib, base: Option<&Cib>, words: &[String]) -> Result<String, Failure> {
+    let chosen = select::select(cib, base, words)?;
+    Ok(chosen.into_iter().map(|o| o.text + "\n").collect())
 }
 
-/// `show xml ID …`.
+/// `show xml …`: the same as XML. Here a name may be that of a part, an operation for example.
 ///
 /// # Errors
-/// An id that does not exist.
-pub(crate) fn show_xml(cib: &Cib, ids: &[String]) -> Result<String, Failure> {
+/// A name that nothing has.
+pub(crate) fn show_xml(cib: &Cib, base: Option<&Cib>, words: &[String]) -> Result<String, Failure> {
     let config = cib::config::Config::new(cib);
-    let shown = ids.iter().map(|id| {
-        let node = || config.node(id).map(|n| n.element);
-        let found = config.by_id(id).or_else(node);
-        found
-            .map(cib::xml::format)
-            .ok_or_else(|| Failure::no_such(format!("object {id} does not exist")))
-    });
-    shown.collect()
+    if let [id] = words
+        && let Some(element) = config.by_id(id)
+    {
+        return Ok(cib::xml::format(element));
+    }
+    let chosen = select::select(cib, base, words)?;
+    let elements = chosen.into_iter().filter_map(|o| o.element);
+    Ok(elements.map(cib::xml::format).collect())
+}
+
+/// The configuration with stars in the place of the values of pairs whose names fit one of these.
+///
+/// # Errors
+/// None in a CIB that is one.
+pub(crate) fn obscured(cib: &Cib, patterns: &[&str]) -> Result<Cib, Failure> {
+    select::obscured(cib, patterns)
 }
 
 /// Deletes objects together with what hangs on them.

@@ -6,96 +6,134 @@ use cib::config::kind_of;
 use cib::{Cib, Element, Section};
 use std::fmt::Write as _;
 
-/// Everything, in crmsh's order: nodes, primitives, groups, clones, constraints, options; or only
-/// the objects of these ids. `None` in the answer's place for an id that does not exist.
-pub(super) fn show(cib: &Cib, ids: &[String]) -> Result<String, String> {
-    let objects = objects(cib);
-    let mut text = String::new();
-    if ids.is_empty() {
-        for (_, line) in &objects {
-            let _ = writeln!(text, "{line}");
-        }
-        return Ok(text);
-    }
-    for id in ids {
-        let mut found = objects.iter().filter(|(i, _)| i == id).peekable();
-        if found.peek().is_none() {
-            return Err(id.clone());
-        }
-        for (_, line) in found {
-            let _ = writeln!(text, "{line}");
-        }
-    }
-    Ok(text)
+/// What `show` prints: something that has a name of its own.
+pub(super) struct Object<'a> {
+    /// Its name.
+    pub(super) id: String,
+    /// What it is, in crmsh's words.
+    pub(super) kind: &'static str,
+    /// Where it stands; none for what is made of several.
+    pub(super) element: Option<&'a Element>,
+    /// How it is printed.
+    pub(super) text: String,
 }
 
-/// Ids of everything that `show` prints, with its text.
-fn objects(cib: &Cib) -> Vec<(String, String)> {
-    let mut list = Vec::new();
+impl<'a> Object<'a> {
+    fn new(id: &str, kind: &'static str, element: &'a Element, text: String) -> Self {
+        Self {
+            id: id.to_owned(),
+            kind,
+            element: Some(element),
+            text,
+        }
+    }
+}
+
+/// Everything, in crmsh's order: nodes, primitives, groups, clones, constraints, options.
+pub(super) fn objects(cib: &Cib) -> Vec<Object<'_>> {
     let children = |section| cib.section(section).map_or(&[][..], |s| &s.children[..]);
+    let mut list = Vec::new();
     for node in children(Section::Nodes) {
         let name = node.attr("uname").or_else(|| node.id()).unwrap_or_default();
-        list.push((name.to_owned(), show_node(node)));
+        list.push(Object::new(name, "node", node, show_node(node)));
     }
-    let mut resources = Vec::new();
-    collect(children(Section::Resources), &mut resources);
-    for tag in [
-        "template",
-        "primitive",
-        "group",
-        "master",
-        "clone",
-        "bundle",
+    resources(children(Section::Resources), &mut list);
+    constraints(children(Section::Constraints), &mut list);
+    for (section, word) in [
+        (Section::CrmConfig, "property"),
+        (Section::RscDefaults, "rsc_defaults"),
+        (Section::OpDefaults, "op_defaults"),
     ] {
-        let mut of_kind: Vec<_> = resources.iter().filter(|e| e.name == tag).collect();
+        sets(children(section), word, &mut list);
+    }
+    topology(children(Section::FencingTopology), &mut list);
+    for element in children(Section::Acls) {
+        let kind = match element.name.as_str() {
+            "acl_role" => "role",
+            "acl_group" => "acl_group",
+            _ => "acl_target",
+        };
+        list.push(Object::new(&called(element), kind, element, raw(element)));
+    }
+    for tag in children(Section::Tags) {
+        list.push(Object::new(&called(tag), "tag", tag, show_tag(tag)));
+    }
+    for alert in children(Section::Alerts) {
+        list.push(Object::new(
+            &called(alert),
+            "alert",
+            alert,
+            show_alert(alert),
+        ));
+    }
+    list
+}
+
+fn resources<'a>(elements: &'a [Element], list: &mut Vec<Object<'a>>) {
+    let mut resources = Vec::new();
+    collect(elements, &mut resources);
+    for (tag, kind) in [
+        ("template", "rsc_template"),
+        ("primitive", "primitive"),
+        ("group", "group"),
+        ("master", "ms"),
+        ("clone", "clone"),
+        ("bundle", "bundle"),
+    ] {
+        let of_kind = resources.iter().filter(|e| e.name == tag);
+        let mut of_kind: Vec<&Element> = of_kind.copied().collect();
         if tag == "primitive" {
             of_kind.sort_by_key(|e| e.id());
         }
         for element in of_kind {
-            let id = element.id().unwrap_or_default().to_owned();
-            list.push((id, show_resource(element)));
+            let id = element.id().unwrap_or_default();
+            list.push(Object::new(id, kind, element, show_resource(element)));
         }
     }
-    let mut constraints: Vec<_> = children(Section::Constraints).iter().collect();
+}
+
+fn constraints<'a>(elements: &'a [Element], list: &mut Vec<Object<'a>>) {
+    let mut constraints: Vec<&Element> = elements.iter().collect();
     constraints.sort_by_key(|e| e.id());
     for element in constraints {
-        let id = element.id().unwrap_or_default().to_owned();
-        list.push((id, show_constraint(element)));
+        let kind = match element.name.as_str() {
+            "rsc_location" => "location",
+            "rsc_colocation" => "colocation",
+            "rsc_order" => "order",
+            _ => "rsc_ticket",
+        };
+        let id = element.id().unwrap_or_default();
+        list.push(Object::new(id, kind, element, show_constraint(element)));
     }
-    let sets = [
-        (Section::CrmConfig, "property"),
-        (Section::RscDefaults, "rsc_defaults"),
-        (Section::OpDefaults, "op_defaults"),
-    ];
-    for (section, word) in sets {
-        for set in children(section) {
-            let id = set.id().unwrap_or_default().to_owned();
-            let text = match set.first("rule") {
-                // An emptied set says nothing, and cannot be read back.
-                None if set.children.is_empty() => continue,
-                Some(_) => raw(set),
-                None => format!("{word} {id}:{}", broken_pairs(set)),
-            };
-            list.push((id, text));
+}
+
+fn sets<'a>(sets: &'a [Element], word: &'static str, list: &mut Vec<Object<'a>>) {
+    for set in sets {
+        let id = set.id().unwrap_or_default();
+        let text = match set.first("rule") {
+            // An emptied set says nothing, and cannot be read back.
+            None if set.children.is_empty() => continue,
+            Some(_) => raw(set),
+            None => format!("{word} {id}:{}", broken_pairs(set)),
+        };
+        list.push(Object::new(id, word, set, text));
+    }
+}
+
+fn topology<'a>(levels: &'a [Element], list: &mut Vec<Object<'a>>) {
+    let kind = "fencing_topology";
+    match show_topology(levels) {
+        Some(text) => list.push(Object {
+            id: kind.to_owned(),
+            kind,
+            element: None,
+            text,
+        }),
+        None => {
+            let levels = levels.iter();
+            list.extend(levels.map(|l| Object::new(&called(l), kind, l, raw(l))));
         }
     }
-    let levels = children(Section::FencingTopology);
-    match show_topology(levels) {
-        Some(text) => list.push(("fencing_topology".to_owned(), text)),
-        None => list.extend(levels.iter().map(|l| (called(l), raw(l)))),
-    }
-    list.extend(children(Section::Acls).iter().map(|e| (called(e), raw(e))));
-    list.extend(
-        children(Section::Tags)
-            .iter()
-            .map(|e| (called(e), show_tag(e))),
-    );
-    list.extend(
-        children(Section::Alerts)
-            .iter()
-            .map(|e| (called(e), show_alert(e))),
-    );
-    list
 }
 
 fn collect<'a>(elements: &'a [Element], into: &mut Vec<&'a Element>) {

@@ -104,7 +104,7 @@ proptest! {
         if super::run(&mut cib, verb, &words, &agents).is_err() {
             prop_assert_eq!(&cib, &before, "a command that fails changes nothing");
         }
-        let text = super::show(&cib, &[]).unwrap();
+        let text = super::show(&cib, None, &[]).unwrap();
         // What is shown can be read by the same program without a panic, whatever it says.
         let mut console = Console::buffers();
         run_on(&mut file, &mut console, Options::default(), agents, &mut text.as_bytes());

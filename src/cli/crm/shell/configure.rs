@@ -87,20 +87,16 @@ impl Shell<'_> {
 
     /// `show [xml] [changed] [ID …]`.
     fn show(&mut self, session: &Session, words: &[String]) -> Result<(), Failure> {
-        let words: Vec<String> = words.to_vec();
-        let text = match words.first().map(String::as_str) {
-            Some("xml") if words.len() > 1 => configure::show_xml(session.cib(), &words[1..])?,
-            Some("xml") => session.cib().to_xml(),
-            Some("changed") => {
-                alone(&words[1..])?;
-                let before = configure::show(session.base(), &[])?;
-                let after = configure::show(session.cib(), &[])?;
-                after
-                    .split_inclusive('\n')
-                    .filter(|line| !before.contains(line))
-                    .collect()
-            }
-            _ => configure::show(session.cib(), &words)?,
+        let (hidden, words): (Vec<&String>, Vec<&String>) =
+            words.iter().partition(|w| w.starts_with("obscure:"));
+        let hidden: Vec<&str> = hidden.iter().map(|w| &w["obscure:".len()..]).collect();
+        let words: Vec<String> = words.into_iter().cloned().collect();
+        let cib = configure::obscured(session.cib(), &hidden)?;
+        let base = configure::obscured(session.base(), &hidden)?;
+        let text = match words.split_first() {
+            Some((xml, [])) if xml == "xml" => cib.to_xml(),
+            Some((xml, rest)) if xml == "xml" => configure::show_xml(&cib, Some(&base), rest)?,
+            _ => configure::show(&cib, Some(&base), &words)?,
         };
         match text.starts_with('<') {
             true => self.context.console.print(&text),
@@ -133,7 +129,7 @@ impl Shell<'_> {
     fn save(&mut self, session: &Session, words: &[String]) -> Result<(), Failure> {
         let (text, path) = match words {
             [xml, path] if xml == "xml" => (session.cib().to_xml(), path),
-            [path] => (configure::show(session.cib(), &[])?, path),
+            [path] => (configure::show(session.cib(), None, &[])?, path),
             _ => return Err(misused()),
         };
         std::fs::write(path, text)
@@ -225,14 +221,14 @@ impl Shell<'_> {
     /// `edit [ID …]`: the configuration, or these objects, in `$EDITOR`; the difference is shown
     /// before `commit`.
     fn edit(&mut self, session: &mut Session, ids: &[String]) -> Result<(), Failure> {
-        let before = configure::show(session.cib(), ids)?;
+        let before = configure::show(session.cib(), Some(session.base()), ids)?;
         let after = self.context.edited(&before)?;
         if before == after {
             return Ok(());
         }
-        let whole = configure::show(session.cib(), &[])?;
+        let whole = configure::show(session.cib(), None, &[])?;
         self.apply_text(session, &after, ids.is_empty(), "the edited text")?;
-        let now = configure::show(session.cib(), &[])?;
+        let now = configure::show(session.cib(), None, &[])?;
         self.context.console.print(&diff::unified(&whole, &now));
         Ok(())
     }
