@@ -75,7 +75,7 @@ impl Look {
         }
         // Two who find none make one each: no thread waits for another's scheduler.
         let plan = scheduler::schedule(&self.cib, &Options { now });
-        let shown = Status::of_cib(&self.cib, &plan);
+        let shown = Status::of_cib(&self.cib, &plan, now);
         let made = Arc::new(Planned {
             made_at: now,
             plan,

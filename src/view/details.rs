@@ -1,26 +1,29 @@
 //! Operations, node attributes and bans: what crm_mon shows of a CIB beside its resources.
 
+use super::bans::bans;
 use super::model::{Ban, NodeDetails, OperationResult, ResourceHistory};
 use cib::config::{Config, Kind};
 use cib::value::Score;
 use cib::{Cib, Element};
 use std::collections::BTreeMap;
 
-/// Details of every node that the status section names, and the bans.
+/// Details of every node that the status section names, and the bans as of now.
 #[must_use]
-pub fn details(cib: &Cib) -> (Vec<NodeDetails>, Vec<Ban>) {
+pub fn details(cib: &Cib, now: i64) -> (Vec<NodeDetails>, Vec<Ban>) {
     let config = Config::new(cib);
     let states = cib.root().first("status");
     let states = states.into_iter().flat_map(|s| s.all("node_state"));
     let nodes = states.filter_map(|state| {
         let name = state.attr("uname")?;
+        let attributes = attributes(&config, name, state);
         Some(NodeDetails {
             node: name.to_owned(),
-            attributes: attributes(&config, name, state),
+            expected: expected(&config, &attributes),
+            attributes,
             history: history(&config, state),
         })
     });
-    (nodes.collect(), bans(&config))
+    (nodes.collect(), bans(cib, now))
 }
 
 /// Permanent and transient ones, without those that tell of failures and states which have places
@@ -38,7 +41,7 @@ fn attributes(config: &Config<'_>, node: &str, state: &Element) -> Vec<(String, 
     all.into_iter().map(own).collect()
 }
 
-fn transient(state: &Element) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn transient(state: &Element) -> impl Iterator<Item = (&str, &str)> {
     let sets = state
         .all("transient_attributes")
         .flat_map(|t| t.all("instance_attributes"));
@@ -60,13 +63,17 @@ fn history(config: &Config<'_>, state: &Element) -> Vec<ResourceHistory> {
             let meta = config.meta(&r);
             Score::parse(meta.get("migration-threshold")?).ok()
         });
+        let shown = match is_unique(config, base) {
+            true => id,
+            false => base,
+        };
         let failures: Vec<_> = transient(state)
-            .filter(|(name, _)| belongs(name, "fail-count-", base))
+            .filter(|(name, _)| belongs(name, "fail-count-", shown))
             .filter_map(|(_, value)| Score::parse(value).ok())
             .collect();
-        let last = transient(state).filter(|(name, _)| belongs(name, "last-failure-", base));
+        let last = transient(state).filter(|(name, _)| belongs(name, "last-failure-", shown));
         Some(ResourceHistory {
-            resource: base.to_owned(),
+            resource: shown.to_owned(),
             threshold: threshold.unwrap_or(Score::INFINITY).get(),
             fail_count: failures.into_iter().reduce(|a, b| a + b).map(Score::get),
             last_failure: last.filter_map(|(_, v)| v.parse().ok()).max(),
@@ -76,10 +83,11 @@ fn history(config: &Config<'_>, state: &Element) -> Vec<ResourceHistory> {
     histories.filter(|h| !h.operations.is_empty()).collect()
 }
 
-/// `fail-count-RSC#monitor_10000` is about that resource, or an instance of it.
+/// `fail-count-RSC#monitor_10000` is about that resource, or an instance of it; about an instance
+/// with its number it is alone.
 fn belongs(name: &str, start: &str, resource: &str) -> bool {
     let rest = name.strip_prefix(start).and_then(|r| r.rsplit_once('#'));
-    rest.is_some_and(|(rsc, _)| rsc.split(':').next() == Some(resource))
+    rest.is_some_and(|(rsc, _)| rsc == resource || rsc.split(':').next() == Some(resource))
 }
 
 /// A result worth showing: a probe that found nothing is none, nor is what still runs.
@@ -107,22 +115,49 @@ fn operation(op: &Element) -> Option<OperationResult> {
     })
 }
 
-/// Constraints that keep a resource away from a node that they name.
-fn bans(config: &Config<'_>) -> Vec<Ban> {
-    let constraints = config.constraints().into_iter().map(|c| c.element);
-    let locations = constraints.filter(|c| c.name == "rsc_location");
-    let ban = |c: &Element| {
-        let weight = Score::parse(c.attr("score")?).ok()?;
-        let role = c.attr("role").unwrap_or_default();
-        (weight < Score::default()).then_some(Ban {
-            id: c.id()?.to_owned(),
-            resource: c.attr("rsc")?.to_owned(),
-            node: c.attr("node")?.to_owned(),
-            weight: weight.get(),
-            promoted_only: ["promoted", "master"].contains(&role.to_ascii_lowercase().as_str()),
+/// A ping resource whose attribute that is says by its parameters what the attribute is to be:
+/// as many hosts, times the multiplier (tools/crm_mon.c, `add_extra_info`).
+fn expected(config: &Config<'_>, attributes: &[(String, String)]) -> Vec<(String, i64)> {
+    let primitives = config.resources().into_iter();
+    let primitives = primitives.filter(|r| r.kind == Kind::Primitive);
+    let pings: Vec<(String, i64)> = primitives
+        .filter(|r| {
+            let agent = config.agent(r).map(|a| a.kind.to_ascii_lowercase());
+            agent.is_some_and(|kind| kind == "ping" || kind == "pingd")
         })
-    };
-    locations.filter_map(ban).collect()
+        .map(|r| {
+            let parameters = config.parameters(&r);
+            let hosts = parameters.get("host_list").map(|h| h.split(' ').count());
+            let times = parameters.get("multiplier").and_then(|m| m.parse().ok());
+            let hosts = i64::try_from(hosts.unwrap_or(0)).unwrap_or(i64::MAX);
+            let name = parameters.get("name").map_or("pingd", |name| *name);
+            (name.to_owned(), hosts.saturating_mul(times.unwrap_or(1)))
+        })
+        .collect();
+    let names = attributes.iter().map(|(name, _)| name);
+    let known = names.filter_map(|name| {
+        let ping = pings
+            .iter()
+            .find(|(own, _)| own.eq_ignore_ascii_case(name))?;
+        Some((name.clone(), ping.1))
+    });
+    known.collect()
+}
+
+/// The instances of a clone of it are not alike: each has its own number.
+fn is_unique(config: &Config<'_>, id: &str) -> bool {
+    let mut around = config.resource(id).and_then(|r| r.parent);
+    while let Some(parent) = around.and_then(|id| config.resource(id)) {
+        let meta = config.meta(&parent);
+        let unique = meta
+            .get("globally-unique")
+            .map(|v| cib::value::parse_bool(v));
+        if parent.kind == Kind::Clone && matches!(unique, Some(Ok(true))) {
+            return true;
+        }
+        around = parent.parent;
+    }
+    false
 }
 
 /// Attributes that are shown elsewhere.
@@ -138,7 +173,7 @@ mod tests {
     #[test]
     fn a_history_is_sorted_counted_and_without_empty_probes() {
         let xml = r##"<cib admin_epoch="0" epoch="1" num_updates="0"><configuration><crm_config/><nodes><node id="1" uname="node1"><instance_attributes id="n"><nvpair id="n-r" name="rack" value="7"/><nvpair id="n-s" name="standby" value="off"/></instance_attributes></node></nodes><resources><primitive id="d" class="ocf" provider="p" type="t"><meta_attributes id="dm"><nvpair id="dm-t" name="migration-threshold" value="3"/></meta_attributes></primitive></resources><constraints><rsc_location id="no" rsc="d" node="node1" score="-INFINITY"/><rsc_location id="yes" rsc="d" node="node1" score="5"/></constraints></configuration><status><node_state id="1" uname="node1"><transient_attributes id="1"><instance_attributes id="s"><nvpair id="s1" name="pingd" value="100"/><nvpair id="s2" name="fail-count-d#monitor_10000" value="2"/><nvpair id="s3" name="fail-count-d:1#start_0" value="1"/><nvpair id="s4" name="last-failure-d#monitor_10000" value="17"/><nvpair id="s5" name="fail-count-dd#start_0" value="9"/></instance_attributes></transient_attributes><lrm id="1"><lrm_resources><lrm_resource id="d"><lrm_rsc_op id="a" operation="monitor" interval="10000" call-id="14" rc-code="0" exec-time="15"/><lrm_rsc_op id="b" operation="start" interval="0" call-id="12" rc-code="0"/><lrm_rsc_op id="p" operation="start" interval="0" call-id="-1" rc-code="193"/></lrm_resource><lrm_resource id="e:0"><lrm_rsc_op id="c" operation="monitor" interval="0" call-id="3" rc-code="7"/></lrm_resource><lrm_resource id="f:0"><lrm_rsc_op id="g" operation="monitor" interval="0" call-id="3" rc-code="0"/></lrm_resource></lrm_resources></lrm></node_state></status></cib>"##;
-        let (nodes, bans) = details(&Cib::parse(xml).unwrap());
+        let (nodes, bans) = details(&Cib::parse(xml).unwrap(), 0);
         let [node] = nodes.as_slice() else {
             panic!("{nodes:?}")
         };
@@ -161,5 +196,38 @@ mod tests {
         assert_eq!(f.operations[0].task, "probe");
         let ids: Vec<_> = bans.iter().map(|b| b.id.as_str()).collect();
         assert_eq!(ids, ["no"]);
+    }
+
+    #[test]
+    fn instances_that_are_not_alike_keep_their_numbers() {
+        let lrm = |id: &str| {
+            format!(
+                "<lrm_resource id=\"{id}\"><lrm_rsc_op id=\"{id}_o\" operation=\"start\" interval=\"0\" call-id=\"3\" rc-code=\"0\"/></lrm_resource>"
+            )
+        };
+        let clone = |id: &str, unique: &str| {
+            format!(
+                "<clone id=\"{id}c\"><meta_attributes id=\"{id}m\"><nvpair id=\"{id}p\" name=\"globally-unique\" value=\"{unique}\"/></meta_attributes><primitive id=\"{id}\" class=\"ocf\" provider=\"p\" type=\"t\"/></clone>"
+            )
+        };
+        let xml = format!(
+            "<cib><configuration><crm_config/><nodes><node id=\"1\" uname=\"a\"/></nodes><resources>{}{}</resources><constraints/></configuration><status><node_state id=\"1\" uname=\"a\"><transient_attributes id=\"1\"><instance_attributes id=\"s\"><nvpair id=\"s1\" name=\"fail-count-u:1#start_0\" value=\"2\"/></instance_attributes></transient_attributes><lrm id=\"1\"><lrm_resources>{}{}{}</lrm_resources></lrm></node_state></status></cib>",
+            clone("u", "true"),
+            clone("v", "false"),
+            lrm("u:0"),
+            lrm("u:1"),
+            lrm("v:0"),
+        );
+        let (nodes, _) = details(&Cib::parse(&xml).unwrap(), 0);
+        let told = nodes[0].history.iter();
+        let told: Vec<_> = told.map(|h| (h.resource.as_str(), h.fail_count)).collect();
+        assert_eq!(told, [("u:0", None), ("u:1", Some(2)), ("v", None)]);
+    }
+
+    #[test]
+    fn a_ping_says_what_its_attribute_is_to_be() {
+        let xml = r#"<cib><configuration><crm_config/><nodes><node id="1" uname="a"/></nodes><resources><clone id="c"><primitive id="p" class="ocf" provider="pacemaker" type="ping"><instance_attributes id="i"><nvpair id="i1" name="host_list" value="10.0.0.1 10.0.0.2"/><nvpair id="i2" name="multiplier" value="100"/></instance_attributes></primitive></clone></resources><constraints/></configuration><status><node_state id="1" uname="a"><transient_attributes id="1"><instance_attributes id="s"><nvpair id="s1" name="pingd" value="100"/><nvpair id="s2" name="other" value="1"/></instance_attributes></transient_attributes></node_state></status></cib>"#;
+        let (nodes, _) = details(&Cib::parse(xml).unwrap(), 0);
+        assert_eq!(nodes[0].expected, [("pingd".to_owned(), 200)]);
     }
 }

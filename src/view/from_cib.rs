@@ -8,7 +8,7 @@ impl Status {
     /// Takes over everything that a CIB with its status section and the plan made of it tell. The
     /// daemon and a CIB in a file show the same this way.
     pub fn take_cib(&mut self, root: &Element, plan: Plan) {
-        self.take_over(&Self::of_cib(root, &plan));
+        self.take_over(&Self::of_cib(root, &plan, self.now));
     }
 
     /// Takes over from a status what [`Status::of_cib`] gives it.
@@ -23,10 +23,13 @@ impl Status {
         self.resources.clone_from(&of_cib.resources);
     }
 
-    /// What a CIB and the plan made of it tell, and nothing else.
+    /// What a CIB and the plan made of it tell as of `now`, and nothing else.
     #[must_use]
-    pub fn of_cib(root: &Element, plan: &Plan) -> Self {
-        let mut status = Self::default();
+    pub fn of_cib(root: &Element, plan: &Plan, now: i64) -> Self {
+        let mut status = Self {
+            now,
+            ..Self::default()
+        };
         status.fill(root, plan);
         status
     }
@@ -52,7 +55,7 @@ impl Status {
             self.options = properties
                 .map(|(n, v)| (n.to_owned(), v.to_owned()))
                 .collect();
-            (self.details, self.bans) = details(&cib);
+            (self.details, self.bans) = details(&cib, self.now);
         }
         self.failcounts = fail_counts(root, plan);
         self.nodes.clone_from(&plan.nodes);

@@ -1,6 +1,6 @@
 //! Operations, attributes and bans as `crm_mon` writes them (`-o`, `-t`, `-A`, `-L`).
 
-use super::model::{OperationResult, ResourceHistory, Status};
+use super::model::{NodeDetails, OperationResult, ResourceHistory, Status};
 use super::tell::{asctime, ocf_code, score};
 use std::fmt::Write as _;
 
@@ -17,10 +17,24 @@ pub(super) fn attributes(status: &Status) -> String {
     for node in with {
         let _ = writeln!(text, "  * Node: {}:", node.node);
         for (name, value) in &node.attributes {
-            let _ = writeln!(text, "    * {name:<32}\t: {value:<10}");
+            let note = connectivity(node, name, value);
+            let _ = writeln!(text, "    * {name:<32}\t: {value:<10}{note}");
         }
     }
     text
+}
+
+/// Behind an attribute that a ping resource sets, when fewer hosts answer than it asks.
+fn connectivity(node: &NodeDetails, name: &str, value: &str) -> String {
+    let expected = node.expected.iter().find(|(own, _)| own == name);
+    let value: i64 = value.parse().unwrap_or(0);
+    match expected {
+        Some(_) if value <= 0 => "\t: Connectivity is lost".to_owned(),
+        Some((_, expected)) if value < *expected => {
+            format!("\t: Connectivity is degraded (Expected={expected})")
+        }
+        _ => String::new(),
+    }
 }
 
 /// `Operations:`, with times and results where asked for.
@@ -81,7 +95,7 @@ pub(super) fn bans(status: &Status) -> String {
     let mut text = String::from("\nNegative Location Constraints:\n");
     for ban in &status.bans {
         let role = if ban.promoted_only {
-            "as Promoted "
+            "in Promoted role "
         } else {
             ""
         };

@@ -1,5 +1,6 @@
 //! One status model, and its renderers: text as crm_mon prints it, JSON, the Nagios line.
 
+mod bans;
 mod brief;
 mod details;
 mod failures;

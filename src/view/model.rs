@@ -77,6 +77,8 @@ pub struct NodeDetails {
     pub node: String,
     /// Its attributes, permanent and transient, by name.
     pub attributes: Vec<(String, String)>,
+    /// What those are to be that a ping resource sets.
+    pub expected: Vec<(String, i64)>,
     /// What was done there with resources.
     pub history: Vec<ResourceHistory>,
 }

@@ -275,7 +275,7 @@ fn health_that_is_not_green_is_told() {
     let xml = r##"<cib admin_epoch="0" epoch="1" num_updates="0"><configuration><crm_config><cluster_property_set id="o"><nvpair id="o1" name="node-health-strategy" value="migrate-on-red"/></cluster_property_set></crm_config><nodes><node id="1" uname="a"><instance_attributes id="a"><nvpair id="a1" name="#health-cpu" value="yellow"/></instance_attributes></node><node id="2" uname="b"><instance_attributes id="b"><nvpair id="b1" name="#health-cpu" value="green"/><nvpair id="b2" name="#health-disk" value="red"/></instance_attributes></node><node id="3" uname="c"/></nodes><resources/><constraints/></configuration><status><node_state id="1" uname="a" in_ccm="true" crmd="online" join="member" expected="member"/><node_state id="2" uname="b" in_ccm="true" crmd="online" join="member" expected="member"/><node_state id="3" uname="c" in_ccm="true" crmd="online" join="member" expected="member"/></status></cib>"##;
     let cib = cib::Cib::parse(xml).unwrap();
     let plan = scheduler::schedule(cib.root(), &scheduler::Options { now: 0 });
-    let status = Status::of_cib(cib.root(), &plan);
+    let status = Status::of_cib(cib.root(), &plan, 0);
     let text = text::document(&status, text::Options::default());
     for line in [
         "  * Node a: online (health is YELLOW)\n",

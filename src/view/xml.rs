@@ -227,10 +227,13 @@ fn node_attributes(status: &Status) -> Element {
     {
         let mut element = Element::new("node").with("name", &node.node);
         for (name, value) in &node.attributes {
-            let attribute = Element::new("attribute");
-            element
-                .children
-                .push(attribute.with("name", name).with("value", value));
+            let mut attribute = Element::new("attribute")
+                .with("name", name)
+                .with("value", value);
+            if let Some((_, expected)) = node.expected.iter().find(|(own, _)| own == name) {
+                attribute.set("expected", &expected.to_string());
+            }
+            element.children.push(attribute);
         }
         list.children.push(element);
     }

@@ -227,7 +227,8 @@ impl Session<'_> {
         pending: bool,
     ) {
         let (attributes, failcounts) = (self.wanted.attributes, self.wanted.failcounts);
-        let view = (attributes || failcounts).then(|| Status::of_cib(cib, plan));
+        // Neither attributes nor fail counts ask for the time.
+        let view = (attributes || failcounts).then(|| Status::of_cib(cib, plan, 0));
         let view = view.unwrap_or_default();
         if self.out.is_xml() {
             let more = xml::more(&view, attributes, failcounts);
