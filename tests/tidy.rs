@@ -277,8 +277,11 @@ fn every_command_has_its_man_page_and_every_page_its_command() {
         .unwrap()
         .map(|e| e.unwrap().file_name().into_string().unwrap())
         .collect();
+    // The page of a program that another one stands for.
+    let stand_ins = ["corosync.8"];
     let of_commands: BTreeSet<String> = pages
         .iter()
+        .filter(|page| !stand_ins.contains(&page.as_str()))
         .filter_map(|p| p.strip_suffix(".8").or_else(|| p.strip_suffix(".1")))
         .map(str::to_owned)
         .collect();

@@ -2,6 +2,7 @@
 //! without secrets.
 
 use super::backend::{self, Backend, ask};
+use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::tarball::Tarball;
 use super::{crm, mainstay, private};
@@ -11,6 +12,70 @@ use crate::paths::Paths;
 use crate::view;
 use cib::Element;
 use std::path::{Path, PathBuf};
+
+/// `crm_report`; `args` without its name.
+#[must_use]
+pub(super) fn main(args: &[String]) -> Exit {
+    let mut console = Console::process();
+    match run(args, &mut console) {
+        Ok(()) => Exit::Ok,
+        Err(failure) => {
+            console.err_line(&format!("crm_report: {failure}"));
+            if let Some(cure) = &failure.cure {
+                console.err_line(cure);
+            }
+            failure.exit
+        }
+    }
+}
+
+fn run(args: &[String], console: &mut Console) -> Result<(), Failure> {
+    let asks = |names: [&str; 2]| args.iter().any(|arg| names.contains(&arg.as_str()));
+    if asks(["-h", "--help"]) {
+        console.line(USAGE);
+        return Ok(());
+    }
+    if asks(["-v", "--version"]) {
+        super::tool::version(console);
+        return Ok(());
+    }
+    let (words, idle) = without_idle(args)?;
+    for option in idle {
+        console.err_line(&format!(
+            "crm_report: {option} is without effect: this node alone is asked, and it knows where its log is"
+        ));
+    }
+    let wanted = Wanted::read(&words, USAGE)?;
+    let mut backend = backend::open()?;
+    let path = write(backend.as_mut(), &wanted)?;
+    console.line(&format!(
+        "{} holds what this node knows, without secrets; the log and the decisions of another node lie there",
+        path.display()
+    ));
+    Ok(())
+}
+
+/// The words that mean something, and the options of Pacemaker's script that do not.
+fn without_idle(args: &[String]) -> Result<(Vec<String>, Vec<String>), Failure> {
+    let (mut words, mut idle) = (Vec::new(), Vec::new());
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let name = arg.split('=').next().unwrap_or(arg);
+        match name {
+            "-M" | "-V" | "-C" | "--corosync" => {}
+            "--dest" if name != arg => words.extend(arg.strip_prefix("--dest=").map(str::to_owned)),
+            "--dest" => {}
+            name if IDLE.contains(&name) => {
+                idle.push(name.to_owned());
+                if name == arg && args.next().is_none() {
+                    return Err(Failure::usage(format!("{name} needs a value; {USAGE}")));
+                }
+            }
+            _ => words.push(arg.clone()),
+        }
+    }
+    Ok((words, idle))
+}
 
 /// What is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -240,6 +305,24 @@ fn without_keys(text: &str) -> String {
 
 /// Parts of names whose values nobody else should read.
 const SECRETS: [&str; 5] = ["passw", "secret", "token_id", "community", "private_key"];
+/// Options of Pacemaker's script that have a value, and nothing to say here.
+const IDLE: [&str; 14] = [
+    "-n",
+    "--nodes",
+    "-l",
+    "--logfile",
+    "-p",
+    "-L",
+    "-c",
+    "--cluster",
+    "-u",
+    "--user",
+    "-D",
+    "--max-depth",
+    "-e",
+    "--rsh",
+];
+const USAGE: &str = "usage: crm_report [-f FROM] [-t TO] [DESTINATION]";
 /// Most decisions of an archive.
 const DECISIONS_MAX: usize = 200;
 
@@ -260,6 +343,17 @@ mod tests {
             without_keys(conf),
             "totem {\n    token: 500\n    key: ******\n}\n"
         );
+    }
+
+    #[test]
+    fn options_of_pacemakers_script_are_taken() {
+        let args = |text: &str| -> Vec<String> { text.split(' ').map(str::to_owned).collect() };
+        let (words, idle) =
+            without_idle(&args("-M -n a -f 2026-11-21 --logfile=/x -S --dest out")).unwrap();
+        assert_eq!(words, ["-f", "2026-11-21", "-S", "out"]);
+        assert_eq!(idle, ["-n", "--logfile"]);
+        assert_eq!(without_idle(&args("--dest=out")).unwrap().0, ["out"]);
+        assert_eq!(without_idle(&args("-n")).unwrap_err().exit, Exit::Usage);
     }
 
     #[test]

@@ -73,9 +73,15 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "crm_master",
-        man_page: "crm_attribute",
+        man_page: "crm_master",
         summary: "a resource's promotion score on a node",
         run: |args| super::crm_master::main(args).into(),
+    },
+    Command {
+        name: "crm_report",
+        man_page: "crm_report",
+        summary: "what this node knows, in one archive without secrets",
+        run: |args| super::report::main(args).into(),
     },
     Command {
         name: "attrd_updater",
