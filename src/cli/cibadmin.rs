@@ -1,6 +1,6 @@
 //! `cibadmin`: the CIB as XML, whole or in parts, asked for and changed.
 
-use super::backend::{self, Backend};
+use super::backend::{self, Backend, Lazy};
 use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::getopt::{Found, Opt, flag, with_optional, with_value};
@@ -16,8 +16,9 @@ pub(crate) fn main(args: &[String]) -> Exit {
             return Ok(());
         }
         found.no_words()?;
-        let mut backend = backend::open()?;
-        run(backend.as_mut(), console, found)
+        // What is given with the command asks nobody.
+        let mut backend = Lazy::new(None);
+        run(&mut backend, console, found)
     })
 }
 
@@ -465,6 +466,33 @@ mod tests {
         assert!(told("").unwrap().is_some());
         assert_eq!(told("rubbish"), Err(Exit::Usage));
         assert_eq!(told("pacemaker-3.1 more"), Err(Exit::Usage));
+    }
+
+    /// Nobody answers.
+    struct Nobody;
+
+    impl Backend for Nobody {
+        fn call(&mut self, _: &crate::ipc::Request) -> Result<crate::ipc::Response, Failure> {
+            Err(Failure::new(Exit::Disconnect, "nobody answers"))
+        }
+
+        fn live(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn what_is_given_with_the_command_asks_nobody() {
+        let told = |line: &str| {
+            let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            let found = getopt::parse(&OPTIONS, &args).unwrap();
+            let done = run(&mut Nobody, &mut Console::buffers(), &found);
+            done.map_err(|failure| failure.exit)
+        };
+        assert_eq!(told("-5 -X <cib/>"), Ok(()));
+        assert_eq!(told("-6 -X <cib/>"), Ok(()));
+        assert_eq!(told("-5"), Err(Exit::Disconnect));
+        assert_eq!(told(""), Err(Exit::Usage));
     }
 
     /// Digests that Pacemaker 2.1.5 printed.
