@@ -69,7 +69,11 @@ fn an_agent_is_called_by_hand(c: &Cluster) {
     let early = c.fails(&holder, "crm maintenance action d monitor");
     assert!(early.contains("Not in maintenance mode"), "{early}");
     c.run(&holder, "crm -w maintenance on d");
-    c.tells(&holder, "crm maintenance action d monitor", &["'ok' (0)"]);
+    c.tells(
+        &holder,
+        "crm maintenance action d monitor",
+        &["returned 0 (ok)"],
+    );
     let away = c.fails(&other, "crm maintenance action d stop");
     assert!(away.contains(&format!("d runs on {holder}")), "{away}");
     c.run(&holder, "crm maintenance action d stop");
