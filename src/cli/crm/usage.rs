@@ -129,7 +129,11 @@ pub(super) fn suggest(failure: Failure, words: &[String], names: &Names) -> Fail
         return failure;
     }
     let names = names.of_kind(&failure.text);
+    // Nothing is called as a pattern is written.
     let told = |word: &&str| {
+        if word.contains(['*', '?', '[']) {
+            return false;
+        }
         let mut said = failure
             .text
             .split(|c: char| c.is_whitespace() || "\"`',;:()".contains(c));
@@ -442,6 +446,8 @@ mod tests {
         assert_eq!(node, "Node \"moden\" is not a cluster node: is it `node1`?");
         let near = told("Resource not found: wen", "wen");
         assert_eq!(near, "Resource not found: wen: is it `web`?");
+        let pattern = "object nod* does not exist";
+        assert_eq!(told(pattern, "nod*"), pattern);
         let any = told("object nodd1 does not exist", "nodd1");
         assert!(any.ends_with("is it `node1`?"), "{any}");
     }
