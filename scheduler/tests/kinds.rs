@@ -220,3 +220,21 @@ fn what_is_no_boolean_does_not_manage() {
         assert_eq!(!summary(&cib).is_empty(), starts, "is-managed={value:?}");
     }
 }
+
+/// Pacemaker leaves it out of everything, and so its name is no resource.
+#[test]
+fn a_bundle_whose_inside_cannot_be_reached_is_ignored() {
+    let bundle = format!(
+        r#"<bundle id="box"><podman image="i"/>{}</bundle>"#,
+        primitive("a")
+    );
+    let plan = Cib::new(&["n1"]).resource(&bundle).plan();
+    assert!(plan.resources.is_empty(), "{:?}", plan.resources);
+    let [error] = &plan.errors[..] else {
+        panic!("{:?}", plan.errors)
+    };
+    assert!(
+        error.starts_with("bundle box: ignored") && error.contains("control-port"),
+        "{error}"
+    );
+}

@@ -73,6 +73,10 @@ impl<'a> Cluster<'a> {
             "bundle" => (Variant::Bundle, "bundle"),
             _ => return None,
         };
+        if variant == Variant::Bundle && element.first("replica").is_none() {
+            self.refuse_bundle(xml_id, element);
+            return None;
+        }
         let id = match instance {
             Some(number) => format!("{xml_id}:{number}"),
             None => xml_id.to_owned(),
@@ -121,6 +125,21 @@ impl<'a> Cluster<'a> {
         }
     }
 
+    /// Nothing could be made of a bundle (Pacemaker bundle.c:pe__unpack_bundle).
+    fn refuse_bundle(&mut self, id: &str, element: &Element) {
+        let network = element.first("network");
+        let has = |name: &str| network.is_some_and(|n| n.attr(name).is_some());
+        let reachable = has("ip-range-start") || has("control-port");
+        let why = match element.first("primitive").and_then(Element::id) {
+            Some(inside) if !reachable => format!(
+                "{inside} inside cannot be controlled without an ip-range-start or a control-port"
+            ),
+            _ => "it has no usable container description".to_owned(),
+        };
+        self.errors
+            .push(format!("bundle {id}: ignored, because {why}"));
+    }
+
     /// Pacemaker bundle.c:pe__unpack_bundle. The parts are made by [`crate::expand::bundle`].
     fn unpack_bundle(&mut self, bundle: RscId, element: &'a Element) {
         let inner = element.first("clone");
@@ -154,12 +173,6 @@ impl<'a> Cluster<'a> {
         for (offset, replica) in element.all("replica").enumerate() {
             let child = clone.and_then(|c| self.rscs[c].children.get(offset).copied());
             parts.extend(self.unpack_replica(bundle, replica, child));
-        }
-        if replicas == 0 {
-            self.errors.push(format!(
-                "bundle {}: it has no usable container description",
-                self.rscs[bundle].id
-            ));
         }
         // What is inside comes last.
         let inside = std::mem::take(&mut self.rscs[bundle].children);
