@@ -123,7 +123,7 @@ impl Cluster<'_> {
                 )
             }
         };
-        self.errors.push(message);
+        self.warnings.push(message);
         self.actions[id].before[index].kind = 0;
     }
 

@@ -238,3 +238,18 @@ fn a_bundle_whose_inside_cannot_be_reached_is_ignored() {
         "{error}"
     );
 }
+
+/// The configuration is used as it is, without one order: that is worth a warning.
+#[test]
+fn orders_that_contradict_each_other_are_warned_of() {
+    let plan = Cib::new(&["n1", "n2"])
+        .resource(&(primitive("a") + &primitive("b")))
+        .stopped("a")
+        .stopped("b")
+        .constraint(r#"<rsc_order id="o1" first="a" then="b"/>"#)
+        .constraint(r#"<rsc_order id="o2" first="b" then="a"/>"#)
+        .plan();
+    assert!(plan.errors.is_empty(), "{:?}", plan.errors);
+    let named = |w: &&String| w.contains("o1") && w.contains("o2");
+    assert_eq!(plan.warnings.iter().filter(named).count(), 1);
+}
