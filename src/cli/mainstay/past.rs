@@ -5,6 +5,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::inputs::{self, Kept};
 use crate::paths::Paths;
 use crate::view::asctime;
+use cib::Element;
 use scheduler::Plan;
 use std::path::Path;
 
@@ -52,9 +53,39 @@ pub(super) fn plan(past: Option<&Past>) -> Result<(String, Plan), Failure> {
     }
     let heading = match file {
         None => String::new(),
-        Some(file) => format!("As of {} ({file}):\n\n", asctime(now)),
+        Some(file) => {
+            // What is kept here was decided here, and later ones perhaps elsewhere. Without a
+            // daemon nobody knows who decides now.
+            let of_here = !matches!(past, Some(Past::Named(name)) if *name == file);
+            let present = of_here.then(|| read_source(None).ok()).flatten();
+            let present = present.as_ref().and_then(coordinator);
+            heading(&file, now, coordinator(&cib), present)
+        }
     };
     Ok((heading, plan))
+}
+
+/// Which decision is spoken of; and that another node decides now, where that is so: the newest
+/// one kept here may be older than what was asked for.
+fn heading(file: &str, at: i64, by: Option<&str>, present: Option<&str>) -> String {
+    let at = asctime(at);
+    let Some(by) = by else {
+        return format!("As of {at} ({file}):\n\n");
+    };
+    let other = present.filter(|present| *present != by);
+    let other = other.map(|other| {
+        format!("{other} is the DC now: what was decided since is kept where it was decided, so ask there\n")
+    });
+    let other = other.unwrap_or_default();
+    format!("As of {at}, when {by} was the DC ({file}):\n{other}\n")
+}
+
+/// The name of the node that was the DC when a CIB was written.
+fn coordinator(cib: &Element) -> Option<&str> {
+    let id = cib.attr("dc-uuid")?;
+    let nodes = cib.first("configuration")?.first("nodes")?;
+    let node = nodes.all("node").find(|node| node.id() == Some(id));
+    node.and_then(|node| node.attr("uname")).or(Some(id))
 }
 
 /// `kept` is the newest first.
@@ -158,6 +189,19 @@ mod tests {
         assert_eq!(at("1970-01-01T00:00:10Z"), None);
         let wrong = find(&kept(), &Past::At("yesterday".to_owned())).map(|_| ());
         assert_eq!(wrong.unwrap_err().exit, Exit::Usage);
+    }
+
+    #[test]
+    fn another_dc_since_then_is_told_of() {
+        let xml = r#"<cib dc-uuid="1"><configuration><nodes><node id="1" uname="node1"/></nodes></configuration></cib>"#;
+        let cib = cib::xml::parse(xml).unwrap();
+        let by = coordinator(&cib);
+        assert_eq!(by, Some("node1"));
+        let same = heading("f", 0, by, Some("node1"));
+        assert!(same.contains(", when node1 was the DC (f):\n\n"), "{same}");
+        let other = heading("f", 0, by, Some("node2"));
+        assert!(other.contains("(f):\nnode2 is the DC now: "), "{other}");
+        assert_eq!(heading("f", 0, by, None), same);
     }
 
     #[test]
