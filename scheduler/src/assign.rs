@@ -125,6 +125,7 @@ impl Cluster<'_> {
             return None;
         }
         self.rscs[rsc].flags.assigning = true;
+        self.reopen_ledger(rsc);
         self.apply_colocations_of(rsc);
         self.apply_wanted_role(rsc);
         self.note_scores(stage::PRIMITIVE, rsc);
@@ -141,6 +142,7 @@ impl Cluster<'_> {
         } else {
             self.assign_best_node(rsc, prefer, stop_if_fail);
         }
+        self.close_ledger(rsc);
         self.rscs[rsc].flags.assigning = false;
         if self.rscs[rsc].remote_name.is_some() {
             self.connection_assigned(rsc);
@@ -156,11 +158,13 @@ impl Cluster<'_> {
             for col in &this_with {
                 if self.is_mandatory(*col) == mandatory {
                     self.apply_this_with(*col, rsc);
+                    self.settle_colocation(rsc, *col, false);
                 }
             }
             for col in &with_this {
                 if self.is_mandatory(*col) == mandatory {
                     self.add_dependent_scores(rsc, *col);
+                    self.settle_colocation(rsc, *col, true);
                 }
             }
         }
@@ -190,8 +194,12 @@ impl Cluster<'_> {
     fn apply_wanted_role(&mut self, rsc: RscId) {
         let r = &self.rscs[rsc];
         if r.next_role == Role::Stopped {
+            let from = match self.target_role(rsc) {
+                Some(Role::Stopped) => "target-role",
+                _ => "stopped",
+            };
             for node in 0..self.nodes.len() {
-                self.add_score(rsc, node, -INFINITY);
+                self.ban(rsc, node, from, "");
             }
         } else if r.next_role > r.role
             && !self.options.quorate

@@ -4,6 +4,7 @@ use crate::action::Action;
 use crate::circle::Configured;
 use crate::constraint::ticket::Ticket;
 use crate::constraint::{Colocation, Location, Ordering};
+use crate::ledger::Ledger;
 use crate::meta::Known;
 use crate::node::Node;
 use crate::notify::Notification;
@@ -72,6 +73,8 @@ pub(crate) struct Cluster<'a> {
     pub(crate) reasons: Vec<Reason>,
     /// Where somebody wants to see them.
     pub(crate) scores: Option<Vec<Score>>,
+    /// Where somebody wants to see both scores and reasons.
+    pub(crate) ledger: Option<Ledger>,
     pub(crate) errors: Vec<String>,
     pub(crate) warnings: Vec<String>,
     /// Why nothing is decided at all.
@@ -122,6 +125,7 @@ impl<'a> Cluster<'a> {
             rules_change: Cell::new(None),
             reasons: Vec::new(),
             scores: None,
+            ledger: None,
             errors: Vec::new(),
             warnings,
             refused: None,
@@ -136,6 +140,7 @@ impl<'a> Cluster<'a> {
         self.unpack_nodes();
         self.unpack_resources();
         self.link_remotes();
+        self.open_ledger();
         self.unpack_status();
     }
 

@@ -19,6 +19,7 @@ mod expand;
 mod fencing;
 mod graph;
 mod health;
+mod ledger;
 mod limit;
 mod lock;
 mod meta;
@@ -121,6 +122,7 @@ pub fn schedule_for(cib: &cib::Element, options: &Options, asked: Asked) -> Plan
     let configured = expanded.as_ref().unwrap_or(cib);
     let mut cluster = Cluster::new(configured, cib.first("status"), options.now);
     cluster.scores = asked.scores.then(Vec::new);
+    cluster.ledger = (asked.scores && asked.reasons).then(Default::default);
     cluster.unpack();
     if let Some(reason) = cluster.refused {
         return refusal(reason);
@@ -145,6 +147,7 @@ pub fn schedule_for(cib: &cib::Element, options: &Options, asked: Asked) -> Plan
     };
     if asked.reasons {
         cluster.explain();
+        cluster.tell_ledger();
     }
     if let Some(at) = cluster.rules_change.get() {
         cluster.recheck(at);

@@ -83,8 +83,9 @@ impl Cluster<'_> {
         if limit_s > 0 {
             self.recheck(since.saturating_add(limit_s).saturating_add(1));
         }
+        let held = self.nodes[locked].name.clone();
         for node in (0..self.nodes.len()).filter(|node| *node != locked) {
-            self.add_score(rsc, node, -INFINITY);
+            self.ban(rsc, node, "shutdown-lock", &held);
         }
         self.note_score(rsc, locked, INFINITY, "shutdown-lock", "shutdown-lock");
     }

@@ -375,10 +375,35 @@ pub enum Because {
     Score {
         /// Amount; ±1 000 000 = infinity.
         amount: i32,
-        /// `location`, `node-health`, `stickiness`, `colocation`, `failcount`, `symmetric-cluster` …
+        /// `location`, `node-health`, `stickiness`, `ticket`, `node` …; `rest` where no rule can
+        /// be named.
         from: String,
         /// Id of the constraint, option or operation.
         id: String,
+    },
+    /// A score came from being placed with another resource, or from where that would like to be.
+    Together {
+        /// Amount; ±1 000 000 = infinity.
+        amount: i32,
+        /// Id of the constraint, where somebody wrote one.
+        id: Option<String>,
+        /// The other resource.
+        with: String,
+        /// The other is placed by this one, so that its preferences count here.
+        dependent: bool,
+    },
+    /// What all [`Self::amount`]s of the resource on the node add up to; only from
+    /// [`crate::schedule_with_scores`].
+    Total {
+        /// ±1 000 000 = infinity.
+        score: i32,
+    },
+    /// The node was as good as the one chosen.
+    AsGood {
+        /// The one chosen.
+        chosen: String,
+        /// What spoke for that.
+        decided: String,
     },
     /// The node cannot run anything now.
     NodeUnusable {
@@ -432,6 +457,27 @@ pub enum Because {
         /// Operation key.
         operation: String,
     },
+}
+
+impl Because {
+    /// What it adds to the score of its node, where it does.
+    #[must_use]
+    pub fn amount(&self) -> Option<i32> {
+        match self {
+            Self::Score { amount, .. } | Self::Together { amount, .. } => Some(*amount),
+            Self::FailedTooOften { .. } => Some(-INFINITY),
+            _ => None,
+        }
+    }
+
+    /// The same with another amount, where it has one of its own.
+    pub(crate) fn with_amount(&self, to: i32) -> Self {
+        let mut other = self.clone();
+        if let Self::Score { amount, .. } | Self::Together { amount, .. } = &mut other {
+            *amount = to;
+        }
+        other
+    }
 }
 
 /// As a pattern.

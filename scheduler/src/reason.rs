@@ -2,9 +2,12 @@
 
 use crate::action::flag;
 use crate::cluster::{Cluster, ColId, NodeId, RscId};
+use crate::options::Placement;
 use crate::plan::{Because, Reason};
-use crate::resource::{Role, Variant};
+use crate::resource::{Resource, Role, Variant};
 use crate::score::INFINITY;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 impl Cluster<'_> {
     /// Keeps a reason for `mainstay why`.
@@ -52,22 +55,44 @@ impl Cluster<'_> {
         let Some(node) = chosen.filter(|n| score(*n) >= 0 && self.nodes[*n].available()) else {
             return;
         };
-        let equals = nodes
+        let equals: Vec<(NodeId, String)> = nodes
             .iter()
-            .filter(|n| score(**n) == score(node) && self.nodes[**n].available())
-            .count();
-        let tie = (equals > 1).then(|| {
-            if r.active.contains(&node) {
-                "it runs there already".to_owned()
-            } else {
-                "fewest resources, then name".to_owned()
-            }
-        });
+            .filter(|n| **n != node && score(**n) == score(node) && self.nodes[**n].available())
+            .map(|other| (*other, self.decided(rsc, node, *other).to_owned()))
+            .collect();
         let because = Because::Chosen {
             score: score(node),
-            tie,
+            // Of several what kept the next best one out.
+            tie: equals.first().map(|(_, decided)| decided.clone()),
         };
         self.note(rsc, chosen, because);
+        for (other, decided) in equals {
+            let chosen = self.nodes[node].name.clone();
+            self.note(rsc, Some(other), Because::AsGood { chosen, decided });
+        }
+    }
+
+    /// What speaks for a node against another one that has the same score: see
+    /// [`Self::compare_nodes`] and [`Self::assign_best_node`].
+    fn decided(&self, rsc: RscId, node: NodeId, other: NodeId) -> &'static str {
+        let current = self.current_node(rsc);
+        let (a, b) = (&self.nodes[node], &self.nodes[other]);
+        let minimal = self.options.placement == Placement::Minimal;
+        let balanced = self.options.placement == Placement::Balanced;
+        let score = self.rscs[rsc].allowed.get(node).map_or(0, |w| w.score);
+        if current == Some(node) && score > 0 {
+            "it runs there already"
+        } else if balanced && self.compare_capacities(node, other) == Ordering::Less {
+            "it has more capacity left"
+        } else if !minimal && a.assigned_count < b.assigned_count {
+            "it was given fewer resources before"
+        } else if current == Some(node) && !minimal && a.assigned_count == b.assigned_count {
+            "it runs there already"
+        } else if a.name < b.name {
+            "its name comes first"
+        } else {
+            "it was preferred"
+        }
     }
 
     /// What can only be said when all is decided. Each reason is kept once.
@@ -77,6 +102,7 @@ impl Cluster<'_> {
                 self.explain_primitive(rsc);
             }
         }
+        self.forget_trials();
         let mut sorted: Vec<usize> = (0..self.reasons.len()).collect();
         sorted.sort_by(|a, b| self.reasons[*a].cmp(&self.reasons[*b]));
         let mut repeated = vec![false; sorted.len()];
@@ -87,6 +113,32 @@ impl Cluster<'_> {
         let mut repeated = repeated.into_iter();
         self.reasons
             .retain(|_| !repeated.next().unwrap_or_default());
+    }
+
+    /// An instance may be given several nodes before one is kept.
+    fn forget_trials(&mut self) {
+        let placed = |rsc: &Resource| rsc.assigned.map(|node| self.nodes[node].name.as_str());
+        let primitives = self.rscs.iter().filter(|r| r.variant == Variant::Primitive);
+        let places: BTreeMap<&str, Option<&str>> =
+            primitives.map(|r| (r.id.as_str(), placed(r))).collect();
+        let mut last: BTreeMap<(String, Option<String>), usize> = BTreeMap::new();
+        let mut kept = vec![true; self.reasons.len()];
+        for (at, reason) in self.reasons.iter().enumerate() {
+            let place = places.get(reason.resource.as_str()).copied().flatten();
+            match &reason.because {
+                Because::Chosen { .. } => kept[at] = reason.node.as_deref() == place,
+                Because::AsGood { chosen, .. } => kept[at] = Some(chosen.as_str()) == place,
+                _ => continue,
+            }
+            let about = (reason.resource.clone(), reason.node.clone());
+            if kept[at]
+                && let Some(before) = last.insert(about, at)
+            {
+                kept[before] = false;
+            }
+        }
+        let mut kept = kept.into_iter();
+        self.reasons.retain(|_| kept.next().unwrap_or_default());
     }
 
     fn explain_primitive(&mut self, rsc: RscId) {

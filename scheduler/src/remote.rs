@@ -361,6 +361,7 @@ impl Cluster<'_> {
         if let Some(weight) = self.rscs[rsc].allowed.get_mut(node) {
             weight.score = score;
         }
+        self.settle(rsc, "remote", "");
     }
 
     fn tie_to_container(&mut self, rsc: RscId, container: RscId, nesting: bool) {

@@ -6,6 +6,7 @@ use crate::action::flag;
 use crate::cluster::{ActId, Cluster, NodeId, RscId};
 use crate::colocate::Merge;
 use crate::constraint::relation;
+use crate::ledger::named;
 use crate::node::Table;
 use crate::options::Placement;
 use crate::resource::{Role, Variant};
@@ -102,8 +103,9 @@ impl Cluster<'_> {
         };
         for node in candidates {
             if !self.has_room(node, &needed) {
-                self.add_score(rsc, node, -INFINITY);
-                self.note_score(rsc, node, -INFINITY, "utilization", "placement-strategy");
+                let because = named("utilization", "placement-strategy")(-INFINITY);
+                self.add_score(rsc, node, &because);
+                self.note(rsc, Some(node), because);
             }
         }
         roomiest.filter(|_| !any)

@@ -3,8 +3,10 @@
 
 use super::Location;
 use crate::cluster::{Cluster, NodeId, RscId};
+use crate::ledger::named;
 use crate::node::ProbeMode;
 use crate::pattern::{self, Pattern, Submatches};
+use crate::plan::Because;
 use crate::resource::{Role, Variant};
 use crate::rule::{self, Facts};
 use crate::score::{self, INFINITY};
@@ -216,6 +218,10 @@ impl Cluster<'_> {
                 weight.probe = location.probe;
                 r.flags.exclusive_probes |= location.probe == ProbeMode::Exclusive;
             }
+            if self.ledger.is_some() && *score != 0 {
+                let because = named(location.from, &location.id)(*score);
+                self.enter(rsc, *node, because);
+            }
             if rsc == location.rsc && *score != 0 {
                 self.note_score(rsc, *node, *score, location.from, &location.id);
             }
@@ -224,18 +230,27 @@ impl Cluster<'_> {
 
     /// Adds to the score of a node for a resource and all in it
     /// (Pacemaker pe utils.c:resource_location).
-    pub(crate) fn add_score(&mut self, rsc: RscId, node: NodeId, amount: i32) {
+    pub(crate) fn add_score(&mut self, rsc: RscId, node: NodeId, because: &Because) {
         for child in self.rscs[rsc].children.clone() {
-            self.add_score(child, node, amount);
+            self.add_score(child, node, because);
         }
         let base = self.nodes[node].base_score;
+        let amount = because.amount().unwrap_or(0);
         self.rscs[rsc].allowed.add(node, base, amount);
+        if self.ledger.is_some() {
+            self.enter(rsc, node, because.clone());
+        }
+    }
+
+    /// Bans a resource and all in it from a node.
+    pub(crate) fn ban(&mut self, rsc: RscId, node: NodeId, from: &str, id: &str) {
+        self.add_score(rsc, node, &named(from, id)(-INFINITY));
     }
 
     /// Bans a resource and all in it from every node, and undoes an assignment.
-    pub(crate) fn ban_everywhere(&mut self, rsc: RscId) {
+    pub(crate) fn ban_everywhere(&mut self, rsc: RscId, from: &str, id: &str) {
         for node in 0..self.nodes.len() {
-            self.add_score(rsc, node, -INFINITY);
+            self.ban(rsc, node, from, id);
         }
         if let Some(node) = self.rscs[rsc].assigned.take() {
             let count = &mut self.nodes[node].assigned_count;
@@ -262,8 +277,9 @@ impl Cluster<'_> {
             return;
         }
         let stickiness = r.stickiness;
-        self.add_score(rsc, node, stickiness);
-        self.note_score(rsc, node, stickiness, "stickiness", "resource-stickiness");
+        let because = named("stickiness", "resource-stickiness")(stickiness);
+        self.add_score(rsc, node, &because);
+        self.note(rsc, Some(node), because);
     }
 
     fn apply_exclusive_discovery(&mut self, rsc: RscId, node: NodeId) {
@@ -279,5 +295,6 @@ impl Cluster<'_> {
         {
             weight.score = -INFINITY;
         }
+        self.settle(rsc, "resource-discovery", "exclusive");
     }
 }

@@ -4,7 +4,6 @@
 use crate::cluster::{Cluster, RscId};
 use crate::plan::Because;
 use crate::resource::Role;
-use crate::score::INFINITY;
 use crate::text::is_true;
 use cib::Element;
 
@@ -87,7 +86,7 @@ impl Cluster<'_> {
             self.rscs[rsc].tickets.push(need);
             if !ticket.holds() {
                 self.note_ticket(rsc, name, id);
-                self.apply_missing_ticket(rsc, need);
+                self.apply_missing_ticket(rsc, need, id);
             }
         }
     }
@@ -111,10 +110,10 @@ impl Cluster<'_> {
     }
 
     /// Pacemaker pcmk_sched_tickets.c:constraints_for_ticket.
-    fn apply_missing_ticket(&mut self, rsc: RscId, need: TicketNeed) {
+    fn apply_missing_ticket(&mut self, rsc: RscId, need: TicketNeed, id: &str) {
         if !self.rscs[rsc].children.is_empty() {
             for child in self.rscs[rsc].children.clone() {
-                self.apply_missing_ticket(child, need);
+                self.apply_missing_ticket(child, need, id);
             }
             return;
         }
@@ -122,16 +121,16 @@ impl Cluster<'_> {
         if need.ticket.granted || active.is_empty() {
             // The promotion alone may be all that needs the ticket.
             if need.role != Role::Promoted || need.loss == Loss::Stop {
-                self.ban_for_ticket(rsc);
+                self.ban_for_ticket(rsc, id);
             }
             return;
         }
         let role_matches = need.role == Role::Unknown || need.role == self.rscs[rsc].role;
         match need.loss {
-            Loss::Stop => self.ban_for_ticket(rsc),
-            Loss::Demote if need.role != Role::Promoted => self.ban_for_ticket(rsc),
+            Loss::Stop => self.ban_for_ticket(rsc, id),
+            Loss::Demote if need.role != Role::Promoted => self.ban_for_ticket(rsc, id),
             Loss::Fence if role_matches => {
-                self.ban_for_ticket(rsc);
+                self.ban_for_ticket(rsc, id);
                 for node in active {
                     self.fence_node(node, "deadman ticket was lost", false);
                 }
@@ -157,9 +156,9 @@ impl Cluster<'_> {
         }
     }
 
-    fn ban_for_ticket(&mut self, rsc: RscId) {
+    fn ban_for_ticket(&mut self, rsc: RscId, id: &str) {
         for node in 0..self.nodes.len() {
-            self.add_score(rsc, node, -INFINITY);
+            self.ban(rsc, node, "ticket", id);
         }
     }
 
@@ -171,7 +170,7 @@ impl Cluster<'_> {
             .iter()
             .any(|need| need.role == Role::Promoted && !need.ticket.holds());
         if missing {
-            self.ban_for_ticket(clone);
+            self.ban_for_ticket(clone, "");
         }
     }
 }

@@ -144,6 +144,7 @@ impl Cluster<'_> {
                 }
             }
         }
+        self.settle(child, "bundle", "");
         if let Some(parent) = self.rscs[child].parent {
             self.rscs[parent].flags.assigning = true;
             self.assign(child, replica.node, stop);

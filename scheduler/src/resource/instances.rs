@@ -56,7 +56,8 @@ impl Cluster<'_> {
                 continue;
             }
             if assigned >= max {
-                self.ban_everywhere(instance);
+                let id = self.rscs[clone].id.clone();
+                self.ban_everywhere(instance, "clone-max", &id);
             } else if self
                 .assign_instance(clone, instance, None, per_node)
                 .is_some()
@@ -140,6 +141,7 @@ impl Cluster<'_> {
     fn restore_tables(&mut self, tables: &[(RscId, Table)]) {
         for (rsc, table) in tables {
             self.rscs[*rsc].allowed.clone_from(table);
+            self.unsettle(*rsc);
         }
     }
 
@@ -183,6 +185,22 @@ impl Cluster<'_> {
                 if let Some(weight) = self.rscs[rsc].allowed.get_mut(node) {
                     weight.score = -INFINITY;
                 }
+            }
+            self.settle_full(clone, instance, node);
+        }
+    }
+
+    /// Says why no instance may go to a node.
+    fn settle_full(&mut self, clone: RscId, instance: RscId, node: NodeId) {
+        if self.ledger.is_none() {
+            return;
+        }
+        let available = self.nodes[node].available();
+        match self.nodes[node].unusable_because() {
+            Some(state) if !available => self.settle(instance, "node", state),
+            _ => {
+                let id = self.rscs[clone].id.clone();
+                self.settle(instance, "clone", &id);
             }
         }
     }

@@ -33,6 +33,7 @@ impl Cluster<'_> {
                 let priority = &mut self.rscs[child].priority;
                 *priority = (*priority).max(score);
             }
+            self.settle(child, "promotion", "");
         }
     }
 

@@ -5,7 +5,7 @@ use crate::action::flag;
 use crate::cluster::{ActId, Cluster, NodeId, RscId};
 use crate::constraint::relation;
 use crate::plan::Because;
-use crate::score::{self, INFINITY};
+use crate::score;
 use crate::text::base_id;
 
 /// A fail count on a node.
@@ -184,11 +184,11 @@ impl Cluster<'_> {
         } else {
             self.top_of(rsc)
         };
-        self.add_score(banned, node, -INFINITY);
         let because = Because::FailedTooOften {
             failcount: count,
             threshold,
         };
+        self.add_score(banned, node, &because);
         self.note(banned, Some(node), because);
     }
 

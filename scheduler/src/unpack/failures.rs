@@ -5,7 +5,6 @@ use crate::cluster::{Cluster, FailedOp, NodeId, RscId};
 use crate::operation::OnFail;
 use crate::plan::OpFailure;
 use crate::resource::Role;
-use crate::score::INFINITY;
 
 /// OCF exit codes with a meaning of their own.
 mod rc {
@@ -109,7 +108,7 @@ impl<'a> Cluster<'a> {
                 // It cannot be ignored that there is no agent.
                 *on_fail = OnFail::Ban;
             }
-            self.add_score(banned, node, -INFINITY);
+            self.ban(banned, node, "failure", op.key());
             self.unpack_failure(rsc, node, op, (strategy, fail_role), last_failure, on_fail);
             return;
         }
@@ -126,8 +125,8 @@ impl<'a> Cluster<'a> {
         }
         self.unpack_failure(rsc, node, op, (strategy, fail_role), last_failure, on_fail);
         match op.status {
-            exec::ERROR_HARD => self.add_score(banned, node, -INFINITY),
-            exec::ERROR_FATAL => self.ban_everywhere(banned),
+            exec::ERROR_HARD => self.ban(banned, node, "failure", op.key()),
+            exec::ERROR_FATAL => self.ban_everywhere(banned, "failure", op.key()),
             _ => {}
         }
     }
@@ -275,7 +274,7 @@ impl<'a> Cluster<'a> {
         let _ = (last_failure, on_fail);
         self.record_failure(rsc, node, &shown);
         let banned = self.ban_target(rsc);
-        self.add_score(banned, node, -INFINITY);
+        self.ban(banned, node, "failure", op.key());
     }
 
     /// Pacemaker unpack.c:process_pending_action.
@@ -415,7 +414,7 @@ impl<'a> Cluster<'a> {
         }
         *on_fail = (*on_fail).max(strategy);
         match op.task {
-            "stop" => self.add_score(rsc, node, -INFINITY),
+            "stop" => self.ban(rsc, node, "failure", op.key()),
             "migrate_to" => self.migrate_to_failed(rsc, node, op),
             "migrate_from" => self.migrate_from_failed(rsc, op),
             "promote" => self.rscs[rsc].role = Role::Promoted,
@@ -444,6 +443,7 @@ impl<'a> Cluster<'a> {
             };
             let nodes = self.nodes.len();
             self.rscs[banned].allowed.ban_all(nodes);
+            self.settle(banned, "failure", op.key());
         }
     }
 
@@ -473,7 +473,7 @@ impl<'a> Cluster<'a> {
                 self.rscs[rsc].flags.managed = false;
                 self.rscs[rsc].flags.blocked = true;
             }
-            OnFail::Ban => self.add_score(rsc, node, -INFINITY),
+            OnFail::Ban => self.ban(rsc, node, "failure", "on-fail"),
             OnFail::Stop => self.set_next_role(rsc, Role::Stopped),
             OnFail::RestartContainer => self.restart_container(rsc, node, known_active),
             OnFail::ResetRemote => self.reset_remote(rsc, node, known_active),

@@ -1,6 +1,7 @@
 //! `lrm_resource`: what was done on a node, in order, and what that means for the resource.
 
 use crate::cluster::{Cluster, NodeId, RscId};
+use crate::ledger::named;
 use crate::operation::OnFail;
 use crate::resource::{MultipleActive, Role, Variant};
 use crate::score::INFINITY;
@@ -305,7 +306,7 @@ impl<'a> Cluster<'a> {
             self.allow_everywhere(rsc);
         }
         if self.options.stop_removed_resources {
-            self.ban_everywhere(rsc);
+            self.ban_everywhere(rsc, "removed", "");
         } else {
             self.rscs[rsc].flags.managed = false;
         }
@@ -466,7 +467,7 @@ impl<'a> Cluster<'a> {
         }
         let parent = self.rscs[rsc].parent;
         if !self.rscs[rsc].flags.managed {
-            self.add_score(rsc, node, INFINITY);
+            self.add_score(rsc, node, &named("unmanaged", "is-managed")(INFINITY));
             let mut at = parent;
             while let Some(id) = at {
                 if !self.rscs[id].active.contains(&node) {
@@ -498,6 +499,7 @@ impl<'a> Cluster<'a> {
             MultipleActive::StopOnly => {
                 let nodes = self.nodes.len();
                 self.rscs[rsc].allowed.ban_all(nodes);
+                self.settle(rsc, "multiple-active", "stop_only");
             }
             MultipleActive::Block => {
                 let mut affected = vec![rsc];

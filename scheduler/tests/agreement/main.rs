@@ -2,6 +2,9 @@
 //! `MAINSTAY_SCHEDULER_CASES` names holds `cases.tsv`, `xml/`, `summary/` and `exp/`.
 //! `MAINSTAY_CASE=NAME` shows where one case differs instead of counting.
 
+#[path = "../common/mod.rs"]
+mod common;
+
 use cib::Element;
 use scheduler::{Action, ActionKind, Options, Plan, schedule_with_scores};
 use std::collections::{BTreeMap, BTreeSet};
@@ -240,6 +243,36 @@ fn cases() -> Option<Vec<Case>> {
     let rows = table.lines().skip(1);
     Some(rows.filter_map(|row| Case::parse(folder, row)).collect())
 }
+
+#[test]
+fn scores_are_explained_to_the_point() {
+    let Some(cases) = cases() else {
+        eprintln!("skipped: MAINSTAY_SCHEDULER_CASES does not name a folder with cases.tsv");
+        return;
+    };
+    let mut rest = Vec::new();
+    for case in &cases {
+        let plan = case.plan();
+        let wrong = common::unexplained(&plan);
+        assert_eq!(wrong, Vec::<String>::new(), "{}", case.name);
+        let of_case = common::remainders(&plan);
+        for reason in of_case.iter().take(2) {
+            println!("{}: {reason:?}", case.name);
+        }
+        if !of_case.is_empty() {
+            rest.push(case.name.as_str());
+        }
+    }
+    println!(
+        "{} cases; terms without a rule in {}: {rest:?}",
+        cases.len(),
+        rest.len()
+    );
+    assert!(rest.len() <= REMAINDERS_MAX, "more terms without a rule");
+}
+
+/// Cases in which a score has a term that no rule is named for.
+const REMAINDERS_MAX: usize = 1;
 
 #[test]
 fn agreement_stays() {

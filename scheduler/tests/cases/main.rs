@@ -7,8 +7,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-use scheduler::{Action, ActionKind, Options, Plan, schedule};
-use std::path::Path;
+use scheduler::{Action, ActionKind, Options, Plan, schedule, schedule_with_scores};
+use std::path::{Path, PathBuf};
 
 /// Fewer would mean that the folder was not read.
 const CASES_MIN: usize = 80;
@@ -50,23 +50,23 @@ fn outcome(plan: &Plan) -> String {
 }
 
 fn plan_of(path: &Path) -> Plan {
+    let (tree, options) = input(path);
+    let plan = schedule(&tree, &options);
+    common::check(&plan);
+    plan
+}
+
+fn input(path: &Path) -> (cib::Element, Options) {
     let text = std::fs::read_to_string(path).expect("a readable case");
     let tree = cib::xml::parse(&text).expect("the case's CIB");
     let now = tree
         .attr("execution-date")
         .and_then(|date| date.parse().ok());
-    let plan = schedule(
-        &tree,
-        &Options {
-            now: now.expect("a case says when it is"),
-        },
-    );
-    common::check(&plan);
-    plan
+    let now = now.expect("a case says when it is");
+    (tree, Options { now })
 }
 
-#[test]
-fn cases_come_out_as_recorded() {
+fn all() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let files = std::fs::read_dir(&folder).expect("the folder of the cases");
     let mut cases: Vec<_> = files
@@ -75,6 +75,26 @@ fn cases_come_out_as_recorded() {
         .collect();
     cases.sort();
     assert!(cases.len() >= CASES_MIN, "only {} cases", cases.len());
+    cases
+}
+
+#[test]
+fn scores_are_explained_to_the_point() {
+    for case in all() {
+        let (tree, options) = input(&case);
+        let plan = schedule_with_scores(&tree, &options);
+        let case = case.display();
+        assert_eq!(common::unexplained(&plan), Vec::<String>::new(), "{case}");
+        assert!(
+            common::remainders(&plan).is_empty(),
+            "{case}: no rule is named"
+        );
+    }
+}
+
+#[test]
+fn cases_come_out_as_recorded() {
+    let cases = all();
     let mut wrong = Vec::new();
     for case in &cases {
         let have = outcome(&plan_of(case));

@@ -302,6 +302,15 @@ impl Cib {
         )
     }
 
+    /// With what every score is the sum of.
+    pub(crate) fn explained(&self) -> Plan {
+        let tree = cib::xml::parse(&self.xml()).expect("the scenario's XML");
+        let plan = scheduler::schedule_with_scores(&tree, &Options { now: NOW });
+        check(&plan);
+        assert_eq!(unexplained(&plan), Vec::<String>::new());
+        plan
+    }
+
     pub(crate) fn plan(&self) -> Plan {
         let tree = cib::xml::parse(&self.xml()).expect("the scenario's XML");
         let plan = schedule(&tree, &Options { now: NOW });
@@ -328,4 +337,65 @@ pub(crate) fn check(plan: &Plan) {
         done.extend(ready);
     }
     assert_eq!(done, known, "part of the graph waits for ever");
+}
+
+/// What is wrong with the terms that scores are explained by: of every resource that is placed, and
+/// every node it could think of, they add up to the score, and that is told.
+pub(crate) fn unexplained(plan: &Plan) -> Vec<String> {
+    use scheduler::{Because, Score};
+    use std::collections::BTreeMap;
+    let mut terms: BTreeMap<(&str, &str), Vec<i32>> = BTreeMap::new();
+    let mut totals: BTreeMap<(&str, &str), i32> = BTreeMap::new();
+    for reason in &plan.reasons {
+        let Some(node) = reason.node.as_deref() else {
+            continue;
+        };
+        let about = (reason.resource.as_str(), node);
+        if let Because::Total { score } = reason.because {
+            totals.insert(about, score);
+        }
+        terms
+            .entry(about)
+            .or_default()
+            .extend(reason.because.amount());
+    }
+    let mut wrong = Vec::new();
+    for (about, score) in &totals {
+        let amounts = terms.get(about).cloned().unwrap_or_default();
+        let sum = amounts.iter().copied().fold(0, add);
+        if sum != *score {
+            wrong.push(format!("{about:?}: {amounts:?} are not {score}"));
+        }
+    }
+    for score in &plan.scores {
+        if let Score::Assignment {
+            stage,
+            resource,
+            node,
+            ..
+        } = score
+            && stage == "pcmk__primitive_assign"
+            && !totals.contains_key(&(resource.as_str(), node.as_str()))
+        {
+            wrong.push(format!("{resource} on {node} has no total"));
+        }
+    }
+    wrong
+}
+
+/// Terms that no rule is named for.
+pub(crate) fn remainders(plan: &Plan) -> Vec<&scheduler::Reason> {
+    let reasons = plan.reasons.iter();
+    let rest = |because: &scheduler::Because| matches!(because, scheduler::Because::Score { from, .. } if from == "rest");
+    reasons.filter(|r| rest(&r.because)).collect()
+}
+
+/// Scores end at a million, and minus infinity wins (Pacemaker Explained, "Scores").
+fn add(a: i32, b: i32) -> i32 {
+    const INFINITY: i32 = 1_000_000;
+    match (a.min(b), a.max(b)) {
+        (low, _) if low <= -INFINITY => -INFINITY,
+        (_, high) if high >= INFINITY => INFINITY,
+        (low, high) => (low + high).clamp(-INFINITY, INFINITY),
+    }
 }

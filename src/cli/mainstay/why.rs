@@ -3,8 +3,9 @@
 use crate::cli::crm_simulate::Row;
 use crate::cli::exit::{Exit, Failure};
 use crate::view;
-use scheduler::{Because, Plan, Reason, ResourceStatus, Score};
+use scheduler::{Because, Plan, Reason, ResourceStatus};
 use std::fmt::Write as _;
+use words::{amount, next, sentence};
 
 /// Where it is, why there, why not elsewhere, what happens next, what would have to change. With
 /// a node, what is said of others is left out.
@@ -111,18 +112,22 @@ impl Answer<'_> {
     fn write(&self, text: &mut String) {
         let resource = self.resource;
         let _ = writeln!(text, "{}", place(resource));
+        let before = text.len();
         let name = resource.shown.name.as_str();
         let own = self.plan.reasons.iter().filter(|r| r.resource == name);
         let reasons: Vec<&Reason> = own.collect();
         for reason in reasons.iter().filter(|r| r.node.is_none()) {
             let _ = writeln!(text, "  {}", sentence(&reason.because));
         }
-        self.write_nodes(text, &reasons);
+        // Of what consists of parts, only these have places.
+        if resource.children.is_empty() {
+            self.write_nodes(text, &reasons);
+        }
         let next: Vec<String> = self.next(name);
         for line in &next {
             let _ = writeln!(text, "  next: {line}");
         }
-        if reasons.is_empty() && next.is_empty() && resource.children.is_empty() {
+        if text.len() == before && resource.children.is_empty() {
             text.push_str("  the scheduler had nothing to weigh about it\n");
         }
         let mut cures: Vec<String> = Vec::new();
@@ -154,22 +159,17 @@ impl Answer<'_> {
         nodes.sort_by_key(|(node, score)| (!is_chosen(node), std::cmp::Reverse(*score)));
         let mut told = 0;
         for (node, score) in &nodes {
-            let own = reasons.iter().filter(|r| r.node.as_deref() == Some(*node));
-            let mut lines: Vec<String> = own
-                .filter(|r| !matches!(r.because, Because::Chosen { .. }))
-                .map(|r| sentence(&r.because))
-                .collect();
             let heading = match (chosen, score) {
                 (Some(c), _) if c.node == *node => {
-                    lines.extend(c.tie.map(|tie| format!("among equals, {tie}")));
                     format!("on {node}, with a score of {}", amount(c.score))
+                }
+                (None, Some(score)) if self.stays(node) => {
+                    format!("left on {node}, with a score of {}", amount(*score))
                 }
                 (_, Some(score)) => format!("not on {node}, with a score of {}", amount(*score)),
                 (_, None) => format!("not on {node}"),
             };
-            if lines.is_empty() && !is_chosen(node) {
-                lines.extend(self.compared(node, *score, chosen));
-            }
+            let lines = self.lines(node, *score, chosen, reasons);
             // What holds everywhere was said above.
             if lines.is_empty() && !is_chosen(node) && self.node.is_none() {
                 continue;
@@ -190,32 +190,63 @@ impl Answer<'_> {
         }
     }
 
-    /// Why a node lost about which no rule says anything.
-    fn compared(&self, node: &str, score: Option<i32>, chosen: Option<Chosen>) -> Option<String> {
-        let Some(parent) = self.parent else {
-            return chosen.map(|chosen| compared_with(&chosen, score));
-        };
-        let siblings = || {
-            parent
-                .children
-                .iter()
-                .filter(|c| !std::ptr::eq(*c, self.resource))
-        };
-        let first = parent.children.first();
-        if parent.kind == "group" && !first.is_some_and(|f| std::ptr::eq(f, self.resource)) {
-            let first = &first?.shown.name;
-            return Some(format!(
-                "the members of {} stay together: see {first}",
-                parent.id
-            ));
+    /// Nobody places it: it is left where it is.
+    fn stays(&self, node: &str) -> bool {
+        !self.resource.managed && self.resource.nodes.iter().any(|at| at == node)
+    }
+
+    /// What is said of one node: the terms of its score, what else speaks against it, and why
+    /// another was better.
+    fn lines(
+        &self,
+        node: &str,
+        score: Option<i32>,
+        chosen: Option<Chosen>,
+        reasons: &[&Reason],
+    ) -> Vec<String> {
+        let own = reasons.iter().filter(|r| r.node.as_deref() == Some(node));
+        let (terms, others): (Vec<&Because>, Vec<&Because>) = own
+            .map(|r| &r.because)
+            .partition(|because| because.amount().is_some());
+        let general = |term: &&Because| matches!(term, Because::Score { from, .. } if GENERAL.contains(&from.as_str()));
+        let mut lines = Vec::new();
+        if self.node.is_some() || !terms.iter().all(general) {
+            lines.extend(terms.iter().map(|term| self.term(term, node)));
         }
-        if parent.kind == "clone" && score.is_some_and(|s| s <= MINUS_INFINITY) {
-            let there =
-                |c: &ResourceStatus| self.chosen(&c.shown.name).is_some_and(|c| c.node == node);
-            let other = siblings().find(|c| there(c))?;
-            return Some(format!("{} is there", other.shown.name));
+        let unusable = |term: &&Because| matches!(term, Because::Score { from, id, .. } if from == "node" && id != "score");
+        let said = terms.iter().any(unusable);
+        let mut settled = said;
+        for other in others {
+            match other {
+                Because::Chosen { .. } | Because::Total { .. } => continue,
+                Because::NodeUnusable { .. } if said => continue,
+                _ => settled = true,
+            }
+            lines.push(sentence(other));
         }
-        chosen.map(|chosen| compared_with(&chosen, score))
+        match chosen {
+            Some(chosen) if chosen.node == node => {
+                lines.extend(chosen.tie.map(|tie| format!("among equals, {tie}")));
+            }
+            Some(chosen) if !settled => {
+                lines.extend(compared_with(&chosen, score, lines.is_empty()))
+            }
+            _ => {}
+        }
+        lines
+    }
+
+    /// Of full nodes it is said who is there.
+    fn term(&self, term: &Because, node: &str) -> String {
+        let full = matches!(term, Because::Score { from, .. } if from == "clone");
+        let siblings = self.parent.iter().flat_map(|parent| &parent.children);
+        let mut others = siblings.filter(|c| !std::ptr::eq(*c, self.resource));
+        let there =
+            |c: &&ResourceStatus| self.chosen(&c.shown.name).is_some_and(|c| c.node == node);
+        match others.find(there).filter(|_| full) {
+            Some(other) => format!("-INFINITY because {} is there", other.shown.name),
+            None => sentence(term),
+        }
     }
 
     /// Where a resource was placed.
@@ -234,17 +265,13 @@ impl Answer<'_> {
 
     /// The score that a node had when the resource was placed.
     fn score(&self, name: &str, wanted: &str) -> Option<i32> {
-        let scores = self.plan.scores.iter().rev();
-        let mut own = scores.filter_map(|s| match s {
-            Score::Assignment {
-                resource,
-                node,
-                score,
-                ..
-            } if resource == name && node == wanted => Some(*score),
+        let mut reasons = self.plan.reasons.iter();
+        reasons.find_map(|r| match r.because {
+            Because::Total { score } if r.resource == name => {
+                (r.node.as_deref() == Some(wanted)).then_some(score)
+            }
             _ => None,
-        });
-        own.next()
+        })
     }
 
     /// What the cluster is about to do with it.
@@ -308,12 +335,14 @@ struct Chosen<'a> {
     tie: Option<&'a str>,
 }
 
-fn compared_with(chosen: &Chosen, score: Option<i32>) -> String {
+/// Why a node lost that could have been chosen.
+fn compared_with(chosen: &Chosen, score: Option<i32>, alone: bool) -> Option<String> {
     let best = chosen.node;
     match score {
-        Some(MINUS_INFINITY) => "it may not run there together with what it depends on".to_owned(),
-        Some(score) if score < chosen.score => format!("{best} has the higher score"),
-        _ => format!("nothing speaks against it; {best} was as good and came first"),
+        Some(MINUS_INFINITY) if !alone => None,
+        Some(score) if score < chosen.score => Some(format!("{best} has the higher score")),
+        _ if alone => Some(format!("nothing speaks against it, but {best} was chosen")),
+        _ => None,
     }
 }
 
@@ -350,172 +379,6 @@ fn place(resource: &ResourceStatus) -> String {
     }
 }
 
-/// A line of the Transition Summary as a sentence.
-fn next(row: &Row) -> String {
-    let roles = ["Started", "Stopped", "Promoted", "Unpromoted", "->"];
-    let words = row.how.split_whitespace();
-    let nodes: Vec<&str> = words.filter(|word| !roles.contains(word)).collect();
-    let way = match nodes.as_slice() {
-        [from, to] => format!("from {from} to {to}"),
-        [node] => format!("on {node}"),
-        _ => String::new(),
-    };
-    let deed = match row.what {
-        "Start" => "start it",
-        "Stop" => "stop it",
-        "Move" => "stop it and start it anew, moving",
-        "Migrate" => "move it live",
-        "Recover" => "stop it and start it anew, to recover it,",
-        "Restart" => "stop it and start it anew",
-        "Reload" => "let it take its new parameters over",
-        "Promote" => "promote it",
-        "Demote" => "demote it",
-        "Re-promote" => "demote it and promote it anew",
-        other => other,
-    };
-    let reason = row.why.trim();
-    let blocked = reason.ends_with("blocked") || reason.ends_with("(blocked)");
-    let reason = reason.strip_prefix("due to ").unwrap_or_default();
-    let because = match reason.trim_end_matches(" (blocked)") {
-        "" => String::new(),
-        reason => format!(", because {}", because(reason)),
-    };
-    let but = if blocked {
-        "; that cannot be done now"
-    } else {
-        ""
-    };
-    format!("{deed} {way}{because}{but}")
-}
-
-/// The scheduler's "due to", in words.
-fn because(reason: &str) -> String {
-    let deed = |rest: &str| -> Option<(String, String)> {
-        let (resource, task) = rest.rsplit_once(' ')?;
-        Some((resource.to_owned(), task.to_owned()))
-    };
-    if let Some(rest) = reason.strip_prefix("unrunnable ") {
-        return match deed(rest) {
-            Some((resource, task)) => format!("{resource} cannot {}", cannot(&task)),
-            None => {
-                let id = rest.split_once(':').map_or(rest, |(_, id)| id);
-                format!("too few of what `{id}` asks for can run")
-            }
-        };
-    }
-    if let Some((resource, task)) = reason.strip_prefix("required ").and_then(deed) {
-        return format!("{resource} must {} first", cannot(&task));
-    }
-    if let Some(resource) = reason.strip_prefix("colocation with ") {
-        return format!("it belongs where {resource} is, which has no place");
-    }
-    if let Some((resource, _)) = reason.strip_prefix("unmigrateable ").and_then(deed) {
-        return format!("{resource}, which it needs, cannot move while it runs");
-    }
-    match reason {
-        "failure" => "it failed".to_owned(),
-        "node availability" => "no node may run it as things are".to_owned(),
-        "no quorum" => "this partition has no quorum".to_owned(),
-        "quorum freeze" => "without quorum nothing is started that does not run".to_owned(),
-        "resource definition change" => "its definition was changed".to_owned(),
-        "being multiply active" => "it runs on several nodes at once".to_owned(),
-        other => other.to_owned(),
-    }
-}
-
-fn cannot(task: &str) -> &str {
-    match task {
-        "start" => "be started",
-        "running" => "come up as a whole",
-        "stop" => "be stopped",
-        "stopped" => "be stopped as a whole",
-        "promote" => "be promoted",
-        "demote" => "be demoted",
-        "monitor" => "be looked at",
-        "notified" => "be told what happens",
-        other => other,
-    }
-}
-
-fn sentence(because: &Because) -> String {
-    match because {
-        Because::Chosen { score, .. } => format!("chosen, with a score of {}", amount(*score)),
-        Because::Score {
-            amount: points,
-            from,
-            id,
-        } => {
-            let points = signed(*points);
-            match from.as_str() {
-                "location" => format!("{points} by the location constraint `{id}`"),
-                "node-health" => {
-                    format!("{points} by the node's health (node-health-strategy is {id})")
-                }
-                "stickiness" => {
-                    format!("{points} because it is there already (resource-stickiness)")
-                }
-                "shutdown-lock" => {
-                    format!("{points} because it is locked to this node until that is back")
-                }
-                "utilization" => format!("{points} because the node has no capacity left for it"),
-                other => format!("{points} from {other} `{id}`"),
-            }
-        }
-        Because::NodeUnusable { state } => match state.as_str() {
-            "unclean" => "the node may still run something, and was not fenced yet".to_owned(),
-            "shutdown" => "the node is shutting down".to_owned(),
-            state => format!("the node is {state}"),
-        },
-        Because::TargetRole { role } => {
-            format!("it shall be {} (target-role)", role.to_lowercase())
-        }
-        Because::AllStopped => {
-            "all resources shall be stopped (the option stop-all-resources)".to_owned()
-        }
-        Because::FailedTooOften {
-            failcount,
-            threshold,
-        } => format!(
-            "it failed there {} times, migration-threshold is {}",
-            view::score(*failcount),
-            view::score(*threshold)
-        ),
-        Because::NoQuorum { policy } => {
-            format!("this partition has no quorum, and no-quorum-policy is {policy}")
-        }
-        Because::Needs { resource, id } if id == "order" => {
-            format!("it may start only after {resource}, which cannot be started")
-        }
-        Because::Needs { resource, id } => format!("it needs {resource} (`{id}`)"),
-        Because::NeedsTicket { ticket, id } => {
-            format!("it needs the ticket {ticket} (`{id}`), which this cluster does not have")
-        }
-        Because::Nowhere => "no node is left that may run it".to_owned(),
-        Because::WaitsForFencing { node } => {
-            format!(
-                "it waits until {node} is fenced: only then is it certain that nothing runs there"
-            )
-        }
-        Because::NotManaged => "the cluster does not manage it now".to_owned(),
-        Because::Blocked { operation } => {
-            format!("it is blocked: {operation} failed, and may not be followed by anything")
-        }
-    }
-}
-
-fn amount(score: i32) -> String {
-    match score {
-        INFINITY.. => "INFINITY".to_owned(),
-        i32::MIN..=MINUS_INFINITY => "-INFINITY".to_owned(),
-        score => score.to_string(),
-    }
-}
-
-fn signed(score: i32) -> String {
-    let text = amount(score);
-    if score > 0 { format!("+{text}") } else { text }
-}
-
 /// The score that means "must" (Pacemaker `PCMK_SCORE_INFINITY`).
 const INFINITY: i32 = 1_000_000;
 const MINUS_INFINITY: i32 = -INFINITY;
@@ -524,5 +387,9 @@ const NODES_SHOWN_MAX: usize = 8;
 /// Resources and members told of at once.
 const ANSWERS_MAX: usize = 64;
 
+/// What is said of the resource as a whole already.
+const GENERAL: [&str; 2] = ["target-role", "ticket"];
+
 #[cfg(test)]
 mod tests;
+mod words;
