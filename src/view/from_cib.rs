@@ -58,6 +58,10 @@ impl Status {
             (self.details, self.bans) = details(&cib, self.now);
         }
         self.failcounts = fail_counts(root, plan);
+        // Nodes have one order wherever they are shown.
+        let place = |name: &str| plan.nodes.iter().position(|n| n.name == name);
+        self.details.sort_by_key(|of| place(&of.node));
+        self.failcounts.sort_by_key(|of| place(&of.node));
         self.nodes.clone_from(&plan.nodes);
         self.resources.clone_from(&plan.resources);
     }

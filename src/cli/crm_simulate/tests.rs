@@ -172,3 +172,18 @@ fn what_is_done_to_nodes_in_xml() {
         "<node_action task=\"Shutdown\" node=\"n1\" reason=\"\"/>"
     );
 }
+
+/// Nodes have the order of the list of nodes, not that of the status section.
+#[test]
+fn attributes_are_in_the_order_of_the_nodes() {
+    let second = r#"<node_state id="0" uname="node0" in_ccm="true" crmd="online" join="member"
+        expected="member"><transient_attributes id="0"><instance_attributes id="b"><nvpair id="u"
+        name="tier" value="1"/></instance_attributes></transient_attributes></node_state></status>"#;
+    let node = r#"<node id="0" uname="node0"/></nodes>"#;
+    let cib = CLUSTER
+        .replace("</status>", second)
+        .replace("</nodes>", node);
+    let text = told_of(&all_of_it(), &cib);
+    let at = |name: &str| text.find(&format!("* Node: {name}:")).unwrap();
+    assert!(at("node0") < at("node1"), "{text}");
+}
