@@ -130,6 +130,11 @@ impl Session<'_> {
         if !wanted.process {
             return Ok(());
         }
+        let scores = wanted.scores || wanted.utilization;
+        // Quiet changes are told of by nothing but a line between what was before and what comes.
+        if wanted.quiet && !wanted.injections.is_empty() && (scores || wanted.simulate) {
+            self.out.spacer();
+        }
         self.show_scores(&plan);
         self.save_graph(cib, &plan)?;
         if !wanted.quiet {

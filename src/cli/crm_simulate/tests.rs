@@ -187,3 +187,20 @@ fn attributes_are_in_the_order_of_the_nodes() {
     let at = |name: &str| text.find(&format!("* Node: {name}:")).unwrap();
     assert!(at("node0") < at("node1"), "{text}");
 }
+
+#[test]
+fn quiet_changes_leave_a_line_before_what_comes_of_them() {
+    let mut wanted = Wanted {
+        simulate: true,
+        process: true,
+        quiet: true,
+        ..all_of_it()
+    };
+    assert_eq!(told(&wanted), "");
+    wanted.injections.quorum = Some("1".to_owned());
+    assert_eq!(told(&wanted), "\n");
+    wanted.simulate = false;
+    assert_eq!(told(&wanted), "");
+    wanted.scores = true;
+    assert!(told(&wanted).starts_with("\npcmk__primitive_assign"));
+}
