@@ -57,10 +57,13 @@ impl Paper<'_> {
             let before = pending.len();
             pending.retain(|synapse| {
                 let id = synapse.action.id as usize;
+                // A failure frees what has the highest priority, such as the end of a clone's stop
+                // (Pacemaker pcmk_graph_consumer.c:pcmk__update_graph).
+                let first = synapse.priority >= INFINITY;
                 let free = |input: &u32| {
                     let input = *input as usize;
                     let known = confirmed.get(input).copied().unwrap_or(true);
-                    known && !failed.get(input).copied().unwrap_or(false)
+                    known && (first || !failed.get(input).copied().unwrap_or(false))
                 };
                 if !synapse.inputs.iter().all(free) || skipped(synapse, stopped) {
                     return true;
@@ -138,7 +141,7 @@ impl Paper<'_> {
         let name = self.name_of(resource);
         let operation = action.operation.as_str();
         tell_operation(action, name, node, out);
-        if matches!(operation, "delete" | "meta-data" | "notify") {
+        if matches!(operation, "delete" | "meta-data") {
             return Performed::Well;
         }
         let agent = Agent {
@@ -146,6 +149,7 @@ impl Paper<'_> {
             provider: resource.provider.as_deref(),
             kind: &resource.kind,
         };
+        record::count_change(sheet.cib);
         let id = action.node.as_ref().map(|(id, _)| id.as_str());
         let id = if action.router_node.is_some() {
             Some(node)
@@ -177,7 +181,7 @@ impl Paper<'_> {
         if let Some((_, spec)) = failure {
             outcome.rc = spec.rc;
         }
-        record::result(history, &outcome, Some(action.id));
+        record::result(history, &resource.id, &outcome);
         let Some((name, spec)) = failure else {
             return Performed::Well;
         };
@@ -231,6 +235,9 @@ fn outcome(action: &Action, now: i64) -> Outcome<'_> {
         exit_reason: "User-injected result",
         digest: action.digest.as_deref(),
         migration: meta("migrate_source").zip(meta("migrate_target")),
+        notification: meta("notify_type")
+            .zip(meta("notify_operation"))
+            .filter(|_| action.operation == "notify"),
         at: now,
     }
 }
@@ -245,7 +252,10 @@ fn fence(action: &Action, node: &str, sheet: &mut Sheet, out: &mut Printer) {
     if !how.eq_ignore_ascii_case("on") {
         let state = record::node_state(sheet.cib, node, None);
         record::set_up(state, false);
-        record::forget(state);
+        state.set("crm-debug-origin", "simulate_fencing_action");
+        for _ in 0..=record::forget(state) {
+            record::count_change(sheet.cib);
+        }
         sheet.places.forget(node);
     }
 }

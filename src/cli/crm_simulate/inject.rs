@@ -111,20 +111,25 @@ impl Injections {
             out.item(&format!("Bringing node {node} online"), || {
                 modify_node("Online", node)
             });
+            record::count_change(cib);
             record::set_up(record::node_state(cib, node, None), true);
         }
         for node in &self.nodes_down {
             out.item(&format!("Taking node {node} offline"), || {
                 modify_node("Offline", node)
             });
+            record::count_change(cib);
             let state = record::node_state(cib, node, None);
             record::set_up(state, false);
-            record::forget(state);
+            for _ in 0..record::forget(state) {
+                record::count_change(cib);
+            }
         }
         for node in &self.nodes_failed {
             out.item(&format!("Failing node {node}"), || {
                 modify_node("Failing", node)
             });
+            record::count_change(cib);
             let state = record::node_state(cib, node, None);
             record::set_up(state, true);
             state.set("in_ccm", "false");
@@ -134,6 +139,7 @@ impl Injections {
                 let xml = Element::new("modify_ticket").with("action", change.action);
                 xml.with("ticket", &change.id)
             });
+            record::count_change(cib);
             ticket(cib, &change.id).set(change.attribute, change.value);
         }
         for text in &self.operations {
@@ -176,14 +182,16 @@ fn operation(cib: &mut Element, text: &str, now: i64, out: &mut Printer) -> Resu
         exit_reason: "Simulated action result",
         digest: None,
         migration: None,
+        notification: None,
         at: now,
     };
+    record::count_change(cib);
     let state = record::node_state(cib, &spec.node, None);
     let set = record::failure(state, &spec.resource, &outcome);
     tell_attributes(out, state, &set);
     let mut places = Places::default();
     let history = places.history(state, &spec.resource, base, &agent);
-    record::result(history, &outcome, None);
+    record::result(history, base, &outcome);
     Ok(())
 }
 

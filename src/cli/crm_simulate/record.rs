@@ -18,6 +18,8 @@ pub(super) struct Outcome<'a> {
     pub(super) digest: Option<&'a str>,
     /// Source and target of a migration.
     pub(super) migration: Option<(&'a str, &'a str)>,
+    /// What a notification tells of: `pre` or `post`, and the operation.
+    pub(super) notification: Option<(&'a str, &'a str)>,
     /// Seconds since the epoch.
     pub(super) at: i64,
 }
@@ -28,6 +30,14 @@ pub(super) struct Agent<'a> {
     pub(super) class: &'a str,
     pub(super) provider: Option<&'a str>,
     pub(super) kind: &'a str,
+}
+
+/// Counts a change as the CIB manager would, that of a simulation is a real one.
+pub(super) fn count_change(cib: &mut Element) {
+    let before = cib.attr("num_updates").and_then(|n| n.parse::<u64>().ok());
+    if let Some(before) = before {
+        cib.set("num_updates", &before.saturating_add(1).to_string());
+    }
 }
 
 /// The status section.
@@ -49,6 +59,7 @@ pub(super) fn node_state<'a>(
     let found = states.iter().position(by_name);
     let found = found.or_else(|| states.iter().position(by_id));
     if found.is_none() {
+        count_change(cib);
         introduce(cib, name, &id);
     }
     let states = &mut status(cib).children;
@@ -151,59 +162,73 @@ fn note(known: &mut BTreeMap<String, Option<usize>>, id: &str, at: usize) {
     place.and_modify(|place| *place = None).or_insert(Some(at));
 }
 
-/// Writes a result into a resource's history. `action` is its number in a graph.
-pub(super) fn result(history: &mut Element, outcome: &Outcome, action: Option<u32>) {
-    let rsc = history.id().unwrap_or_default().to_owned();
+/// Writes a result into a resource's history; `rsc` is the name that its operations have. What
+/// stands there already keeps the attributes that a result does not have.
+pub(super) fn result(history: &mut Element, rsc: &str, outcome: &Outcome) {
     let call_ids = history
         .all("lrm_rsc_op")
         .filter_map(|op| op.attr("call-id")?.parse().ok());
     let call_id: u64 = call_ids.max().unwrap_or(0) + 1;
-    let number = action.map_or(call_id, u64::from);
     let failed = outcome.rc != outcome.target_rc;
-    let last = format!("{rsc}_last_0");
-    let names = match (failed, outcome.interval_ms) {
-        (false, 0) => vec![last],
-        (true, 0) => vec![last, format!("{rsc}_last_failure_0")],
-        (true, _) => vec![format!("{rsc}_last_failure_0")],
-        (false, every) => vec![format!("{rsc}_{}_{every}", outcome.operation)],
-    };
-    for name in names {
-        let entry = entry(&name, &rsc, outcome, call_id, number);
-        match history
-            .children
-            .iter_mut()
-            .find(|op| op.id() == Some(&name))
-        {
-            Some(old) => *old = entry,
-            None => history.children.push(entry),
-        }
+    for name in entries(rsc, outcome, failed) {
+        let ops = &mut history.children;
+        let at = ops.iter().position(|op| op.id() == Some(&name));
+        let at = at.unwrap_or_else(|| {
+            ops.push(Element::new("lrm_rsc_op").with("id", &name));
+            ops.len() - 1
+        });
+        write(&mut ops[at], rsc, outcome, call_id, failed);
     }
 }
 
-fn entry(id: &str, rsc: &str, outcome: &Outcome, call_id: u64, number: u64) -> Element {
+/// Ids of the entries that a result is written to.
+fn entries(rsc: &str, outcome: &Outcome, failed: bool) -> Vec<String> {
+    let (operation, every) = (outcome.operation, outcome.interval_ms);
+    let last = format!("{rsc}_last_0");
+    match (outcome.notification, failed, every) {
+        (Some((kind, about)), ..) => vec![format!("{rsc}_{kind}_notify_{about}_0")],
+        (None, true, 0) => vec![last, format!("{rsc}_last_failure_0")],
+        (None, true, _) => vec![format!("{rsc}_last_failure_0")],
+        // A migration is told beside what came before it.
+        (None, false, 0) if matches!(operation, "migrate_to" | "migrate_from") => {
+            vec![format!("{rsc}_{operation}_0")]
+        }
+        (None, false, 0) => vec![last],
+        (None, false, every) => vec![format!("{rsc}_{operation}_{every}")],
+    }
+}
+
+fn write(entry: &mut Element, rsc: &str, outcome: &Outcome, call_id: u64, failed: bool) {
     // A reload counts as a start.
     let operation = match outcome.operation {
         "reload" | "reload-agent" => "start",
         other => other,
     };
     let (every, rc) = (outcome.interval_ms, outcome.rc);
-    let key = format!("{number}:-1:{}:{NO_TRANSITION}", outcome.target_rc);
-    let mut entry = Element::new("lrm_rsc_op")
-        .with("id", id)
-        .with("operation_key", &format!("{rsc}_{operation}_{every}"))
-        .with("operation", operation)
-        .with("crm-debug-origin", ORIGIN)
-        .with("crm_feature_set", FEATURE_SET)
-        .with("transition-key", &key)
-        .with("transition-magic", &format!("0:{rc};{key}"))
-        .with("exit-reason", outcome.exit_reason)
-        .with("call-id", &call_id.to_string())
-        .with("rc-code", &rc.to_string())
-        .with("op-status", "0")
-        .with("interval", &every.to_string())
-        .with("last-rc-change", &outcome.at.to_string())
-        .with("exec-time", "0")
-        .with("queue-time", "0");
+    let key = format!("{call_id}:-1:{}:{NO_TRANSITION}", outcome.target_rc);
+    let reason = if failed { outcome.exit_reason } else { "" };
+    let at = outcome.at.to_string();
+    for (name, value) in [
+        (
+            "operation_key",
+            format!("{rsc}_{operation}_{every}").as_str(),
+        ),
+        ("operation", operation),
+        ("crm-debug-origin", ORIGIN),
+        ("crm_feature_set", FEATURE_SET),
+        ("transition-key", &key),
+        ("transition-magic", &format!("0:{rc};{key}")),
+        ("exit-reason", reason),
+        ("call-id", &call_id.to_string()),
+        ("rc-code", &rc.to_string()),
+        ("op-status", "0"),
+        ("interval", &every.to_string()),
+        ("last-rc-change", &at),
+        ("exec-time", "0"),
+        ("queue-time", "0"),
+    ] {
+        entry.set(name, value);
+    }
     if let Some((source, target)) = outcome.migration {
         entry.set("migrate_source", source);
         entry.set("migrate_target", target);
@@ -211,7 +236,6 @@ fn entry(id: &str, rsc: &str, outcome: &Outcome, call_id: u64, number: u64) -> E
     if let Some(digest) = outcome.digest {
         entry.set("op-digest", digest);
     }
-    entry
 }
 
 /// Counts a failure; the attributes set, with what is set. A probe that found nothing is none.
@@ -275,10 +299,12 @@ pub(super) fn set_up(state: &mut Element, up: bool) {
     state.set("crm-debug-origin", ORIGIN);
 }
 
-/// Nothing is known of what ran on a node.
-pub(super) fn forget(state: &mut Element) {
+/// Nothing is known of what ran on a node; answers how many sections that took away.
+pub(super) fn forget(state: &mut Element) -> usize {
     let gone = ["lrm", "transient_attributes"];
+    let before = state.children.len();
     state.children.retain(|c| !gone.contains(&c.name.as_str()));
+    before - state.children.len()
 }
 
 /// The child of that name, made where it is missing.

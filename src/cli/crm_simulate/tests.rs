@@ -173,19 +173,56 @@ fn what_is_done_to_nodes_in_xml() {
     );
 }
 
-/// Nodes have the order of the list of nodes, not that of the status section.
+/// The CIB of [`CLUSTER`] after its transition.
+fn executed(cib: &str, change: &str) -> Element {
+    let mut wanted = Wanted {
+        simulate: true,
+        process: true,
+        quiet: true,
+        ..all_of_it()
+    };
+    wanted
+        .injections
+        .operations
+        .extend((!change.is_empty()).then(|| change.to_owned()));
+    let mut cib = cib::xml::parse(cib).unwrap();
+    let mut session = Session {
+        wanted: &wanted,
+        out: Printer::new(Form::Fancy, Element::default()),
+        now: 0,
+        complete: true,
+    };
+    session.run(&mut cib, &mut Console::buffers()).unwrap();
+    cib
+}
+
+fn entries(element: &Element) -> Vec<&Element> {
+    let below = element.children.iter().flat_map(entries);
+    let own = (element.name == "lrm_rsc_op").then_some(element);
+    own.into_iter().chain(below).collect()
+}
+
+/// As pcmk_injections.c writes it: over what stands there, with the call in the key, and with a
+/// reason where something failed.
 #[test]
-fn attributes_are_in_the_order_of_the_nodes() {
-    let second = r#"<node_state id="0" uname="node0" in_ccm="true" crmd="online" join="member"
-        expected="member"><transient_attributes id="0"><instance_attributes id="b"><nvpair id="u"
-        name="tier" value="1"/></instance_attributes></transient_attributes></node_state></status>"#;
-    let node = r#"<node id="0" uname="node0"/></nodes>"#;
-    let cib = CLUSTER
-        .replace("</status>", second)
-        .replace("</nodes>", node);
-    let text = told_of(&all_of_it(), &cib);
-    let at = |name: &str| text.find(&format!("* Node: {name}:")).unwrap();
-    assert!(at("node0") < at("node1"), "{text}");
+fn results_are_written_over_those_before() {
+    let with_more = CLUSTER.replace("<lrm_rsc_op ", "<lrm_rsc_op on_node=\"node1\" ");
+    let with_more = with_more.replace("<cib ", "<cib num_updates=\"5\" ");
+    let cib = executed(&with_more, "");
+    let [op] = entries(&cib)[..] else {
+        panic!("{}", cib::xml::format(&cib))
+    };
+    let read = |name| op.attr(name).unwrap_or_default();
+    assert_eq!(read("operation"), "start");
+    assert_eq!(read("on_node"), "node1");
+    assert!(read("transition-key").starts_with("4:-1:0:"), "{op:?}");
+    assert_eq!(read("exit-reason"), "");
+    assert_eq!(cib.attr("num_updates"), Some("6"));
+    let cib = executed(&with_more, "d_monitor_10000@node1=7");
+    let ops = entries(&cib);
+    let failed = ops.iter().find(|op| op.id() == Some("d_last_failure_0"));
+    let reason = failed.and_then(|op| op.attr("exit-reason"));
+    assert_eq!(reason, Some("Simulated action result"));
 }
 
 #[test]
@@ -203,4 +240,63 @@ fn quiet_changes_leave_a_line_before_what_comes_of_them() {
     assert_eq!(told(&wanted), "");
     wanted.scores = true;
     assert!(told(&wanted).starts_with("\npcmk__primitive_assign"));
+}
+
+/// Nodes have the order of the list of nodes, not that of the status section.
+#[test]
+fn attributes_are_in_the_order_of_the_nodes() {
+    let second = r#"<node_state id="0" uname="node0" in_ccm="true" crmd="online" join="member"
+        expected="member"><transient_attributes id="0"><instance_attributes id="b"><nvpair id="u"
+        name="tier" value="1"/></instance_attributes></transient_attributes></node_state></status>"#;
+    let node = r#"<node id="0" uname="node0"/></nodes>"#;
+    let cib = CLUSTER
+        .replace("</status>", second)
+        .replace("</nodes>", node);
+    let text = told_of(&all_of_it(), &cib);
+    let at = |name: &str| text.find(&format!("* Node: {name}:")).unwrap();
+    assert!(at("node0") < at("node1"), "{text}");
+}
+
+#[test]
+fn migrations_and_notifications_have_entries_of_their_own() {
+    let outcome = |operation, notification| record::Outcome {
+        operation,
+        interval_ms: 0,
+        rc: 0,
+        target_rc: 0,
+        exit_reason: "",
+        digest: None,
+        migration: None,
+        notification,
+        at: 0,
+    };
+    let mut history = Element::new("lrm_resource").with("id", "d");
+    record::result(&mut history, "d", &outcome("migrate_to", None));
+    let told = Some(("post", "start"));
+    record::result(&mut history, "d", &outcome("notify", told));
+    record::result(&mut history, "d", &outcome("stop", None));
+    let ids: Vec<_> = history.children.iter().filter_map(Element::id).collect();
+    assert_eq!(ids, ["d_migrate_to_0", "d_post_notify_start_0", "d_last_0"]);
+}
+
+/// A failure ends what waits for it, but for what has the highest priority: here that a clone's
+/// start is over (pcmk_graph_consumer.c:pcmk__update_graph).
+#[test]
+fn a_failure_frees_what_has_the_highest_priority() {
+    let clone = r#"<clone id="c"><primitive id="d" class="ocf" provider="pacemaker" type="Dummy"/></clone>"#;
+    let plain = r#"<primitive id="d" class="ocf" provider="pacemaker" type="Dummy"/>"#;
+    let mut wanted = Wanted {
+        simulate: true,
+        process: true,
+        ..all_of_it()
+    };
+    wanted.failures = vec![inject::OpSpec::parse("d_start_0@node1=1").unwrap()];
+    let text = told_of(&wanted, &CLUSTER.replace(plain, clone));
+    assert!(text.contains("Pseudo action:   c_running_0\n"), "{text}");
+    // A probe's failure frees no start.
+    let unknown = CLUSTER.replace("<lrm_resource id=\"d\"", "<lrm_resource id=\"other\"");
+    wanted.failures = vec![inject::OpSpec::parse("d_monitor_0@node1=1").unwrap()];
+    let text = told_of(&wanted, &unknown.replace(plain, clone));
+    assert!(text.contains("failed with rc=1"), "{text}");
+    assert!(!text.contains("c_start_0"), "{text}");
 }
