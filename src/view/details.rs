@@ -7,23 +7,32 @@ use cib::value::Score;
 use cib::{Cib, Element};
 use std::collections::BTreeMap;
 
-/// Details of every node that the status section names, and the bans as of now.
+/// Details of every node that the status section names, or that has permanent attributes, such as
+/// a guest that reported nothing yet; and the bans as of now.
 #[must_use]
 pub fn details(cib: &Cib, now: i64) -> (Vec<NodeDetails>, Vec<Ban>) {
     let config = Config::new(cib);
     let states = cib.root().first("status");
     let states = states.into_iter().flat_map(|s| s.all("node_state"));
-    let nodes = states.filter_map(|state| {
-        let name = state.attr("uname")?;
+    let of = |name: &str, state: &Element| {
         let attributes = attributes(&config, name, state);
-        Some(NodeDetails {
+        NodeDetails {
             node: name.to_owned(),
             expected: expected(&config, &attributes),
             attributes,
             history: history(&config, state),
-        })
-    });
-    (nodes.collect(), bans(cib, now))
+        }
+    };
+    let nodes = states.filter_map(|state| Some(of(state.attr("uname")?, state)));
+    let mut nodes: Vec<NodeDetails> = nodes.collect();
+    let silent = Element::default();
+    for node in config.nodes() {
+        if nodes.iter().all(|known| known.node != node.uname) {
+            let told = of(node.uname, &silent);
+            nodes.extend(Some(told).filter(|told| !told.attributes.is_empty()));
+        }
+    }
+    (nodes, bans(cib, now))
 }
 
 /// Permanent and transient ones, without those that tell of failures and states which have places
@@ -229,5 +238,15 @@ mod tests {
         let xml = r#"<cib><configuration><crm_config/><nodes><node id="1" uname="a"/></nodes><resources><clone id="c"><primitive id="p" class="ocf" provider="pacemaker" type="ping"><instance_attributes id="i"><nvpair id="i1" name="host_list" value="10.0.0.1 10.0.0.2"/><nvpair id="i2" name="multiplier" value="100"/></instance_attributes></primitive></clone></resources><constraints/></configuration><status><node_state id="1" uname="a"><transient_attributes id="1"><instance_attributes id="s"><nvpair id="s1" name="pingd" value="100"/><nvpair id="s2" name="other" value="1"/></instance_attributes></transient_attributes></node_state></status></cib>"#;
         let (nodes, _) = details(&Cib::parse(xml).unwrap(), 0);
         assert_eq!(nodes[0].expected, [("pingd".to_owned(), 200)]);
+    }
+
+    #[test]
+    fn what_was_set_for_good_is_told_of_a_node_without_a_state() {
+        let xml = r#"<cib admin_epoch="0" epoch="1" num_updates="0"><configuration><crm_config/><nodes><node id="guest" uname="guest"><instance_attributes id="g"><nvpair id="g-r" name="rack" value="7"/></instance_attributes></node><node id="bare" uname="bare"/></nodes><resources/><constraints/></configuration><status/></cib>"#;
+        let (nodes, _) = details(&Cib::parse(xml).unwrap(), 0);
+        let [guest] = nodes.as_slice() else {
+            panic!("{nodes:?}")
+        };
+        assert_eq!(guest.attributes, [("rack".to_owned(), "7".to_owned())]);
     }
 }
