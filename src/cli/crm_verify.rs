@@ -134,12 +134,17 @@ fn verify(source: &Source) -> Vec<Remark> {
         let known = words.any(|word| !word.is_empty() && ids.contains(&word));
         !text.starts_with(NO_DEVICE) && !of_state && !known
     };
+    // Of orders that contradict each other Pacemaker says nothing.
+    let ours = |text: &str| OURS.iter().any(|part| text.contains(part));
     for (severity, texts) in [
         (Severity::Error, &plan.errors),
         (Severity::Warning, &plan.warnings),
     ] {
         remarks.extend(texts.iter().filter(new).map(|text| Remark {
-            severity,
+            severity: match ours(text) {
+                true => Severity::Notice,
+                false => severity,
+            },
             place: String::new(),
             text: text.clone(),
         }));
@@ -230,6 +235,9 @@ const UNFENCED: [&str; 3] = [
     "Either configure some or disable STONITH with the stonith-enabled option",
     "NOTE: Clusters with shared data need STONITH to ensure data integrity",
 ];
+/// What the scheduler remarks and Pacemaker's does not: an ordering of a circle gives way, and what
+/// then cannot be done.
+const OURS: [&str; 2] = ["' is dropped", " is not done, because"];
 /// How the scheduler begins to say the same.
 const NO_DEVICE: &str = "fencing is enabled but no fence device is configured";
 /// Last words (tools/crm_verify.c).
@@ -311,6 +319,23 @@ mod tests {
         assert_eq!(remark.severity, Severity::Error);
         assert_eq!(remark.place, "cib.xml:15: ");
         assert!(remark.text.starts_with("l: "), "{}", remark.text);
+    }
+
+    #[test]
+    fn orders_that_contradict_each_other_are_noticed() {
+        let order = |id: &str, first: &str, then: &str| {
+            format!("<rsc_order id=\"{id}\" first=\"{first}\" then=\"{then}\"/>")
+        };
+        let second =
+            r#"<primitive id="b" class="ocf" provider="pacemaker" type="Dummy"/></resources>"#;
+        let orders = order("o1", "a", "b") + &order("o2", "b", "a") + "</constraints>";
+        let text = SOUND.replace("</resources>", second);
+        let online = r#"<status><node_state id="1" uname="node1" in_ccm="true" crmd="online" join="member" expected="member"/></status>"#;
+        let text = text.replace("<status/>", online);
+        let text = text.replace("<cib ", "<cib have-quorum=\"1\" ");
+        let remarks = verify(&source(&text.replace("</constraints>", &orders)));
+        assert!(!remarks.is_empty());
+        assert_eq!(worst(&remarks), Some(Severity::Notice), "{remarks:?}");
     }
 
     #[test]
