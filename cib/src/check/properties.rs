@@ -114,16 +114,16 @@ fn quorum_policy(cib: &Cib, findings: &mut Findings) {
                 "no-quorum-policy=ignore lets either of two nodes go on alone, as two_node: 1 does; both run everything when they only lose sight of each other",
                 "write two_node: 1 in corosync.conf instead, and configure a fence device",
             ),
-            (Some("suicide" | "fence"), _) => (
-                "a node without quorum does not end itself here: no-quorum-policy=suicide (or fence) is taken as stop, and its resources are stopped",
-                "write stop; to have silent nodes switched off by the others, configure a fence device",
+            (Some("suicide" | "fence"), _) if !fences => (
+                "no-quorum-policy=suicide (or fence) is taken as stop, because fencing is disabled: a node without quorum stops its resources and is not killed",
+                "write stop, or configure a fence device",
             ),
             _ => continue,
         };
-        // Pacemaker takes it as stop where it cannot fence.
+        // Pacemaker warns of this one, too.
         match pair.attr("value") {
-            Some("suicide" | "fence") if !fences => findings.warning(pair, what.to_owned(), cure),
-            _ => findings.notice(pair, what.to_owned(), cure),
+            Some("ignore") => findings.notice(pair, what.to_owned(), cure),
+            _ => findings.warning(pair, what.to_owned(), cure),
         }
     }
 }

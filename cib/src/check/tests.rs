@@ -224,10 +224,6 @@ fn options_and_sections() {
             "as two_node: 1 does",
         ),
         (
-            "name=\"no-quorum-policy\" value=\"suicide\"",
-            "is taken as stop",
-        ),
-        (
             "name=\"stonith-timeout\" value=\"soon\"",
             "is not an interval",
         ),
@@ -239,6 +235,15 @@ fn options_and_sections() {
             "{pair}: {found:?}"
         );
     }
+    let suicide = "name=\"no-quorum-policy\" value=\"suicide\"";
+    assert_eq!(check(suicide), [""; 0]);
+    let without = check(&format!(
+        "{suicide}/><nvpair id=\"y\" name=\"stonith-enabled\" value=\"false\""
+    ));
+    assert!(
+        without.len() == 1 && without[0].contains("is taken as stop"),
+        "{without:?}"
+    );
     assert_eq!(
         check("name=\"my-own-option\" value=\"x\""),
         [
