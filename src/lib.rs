@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod cli;
 pub mod conf;
+mod conflicts;
 pub mod controller;
 pub mod daemon;
 pub mod demo_web;

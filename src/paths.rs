@@ -58,6 +58,12 @@ impl Paths {
         self.state_dir().join("fencings")
     }
 
+    /// Changes of this node's that lost against another side's.
+    #[must_use]
+    pub fn conflicts(&self) -> PathBuf {
+        self.state_dir().join("conflicts")
+    }
+
     /// The store's directory.
     #[must_use]
     pub fn store_dir(&self) -> PathBuf {

@@ -4,6 +4,7 @@ use super::app::{App, EXIT_POISONED, EXIT_STORE, Own, now_s};
 use super::disk::Job;
 use super::local::refusal_of;
 use super::peer::{self, NodeCommand, NodeTell};
+use crate::conflicts;
 use crate::controller;
 use crate::ipc::Response;
 use crate::replica::{NewVersion, Replica};
@@ -11,7 +12,7 @@ use crate::transport::{Message, PEER_TROUBLE, Report};
 use membership::{
     ConfigEntry, Entry, EntryBody, Event, Input, NodeState, PeerState, Token, VoterSet,
 };
-use std::path::{Path, PathBuf};
+
 use store::CibVersion;
 use tokio::sync::oneshot;
 use wire::{Identity, NodeId};
@@ -487,11 +488,15 @@ impl App {
     /// Work that the protocol took back is kept and told, never dropped (I20). The disk is waited
     /// for beside the loop.
     fn keep_conflict(&mut self, lost: Vec<Entry>) {
-        let dir = self.paths.state_dir().join("conflicts");
+        let dir = self.paths.conflicts();
         let own = self.own.clone();
         tokio::task::spawn_blocking(move || {
-            let place = match keep(&dir, &lost) {
-                Ok(file) => format!("they are kept in {}", file.display()),
+            let place = match conflicts::keep(&dir, now_s(), &lost) {
+                Ok(file) => format!(
+                    "they are kept in {}; `mainstay cib conflict show {}` prints them, for whoever has to repeat them",
+                    file.display(),
+                    file.file_stem().unwrap_or_default().display()
+                ),
                 Err(error) => format!("and could not be kept in {}: {error}", dir.display()),
             };
             let text = format!(
@@ -552,16 +557,6 @@ pub(super) fn without_absent(mut wanted: VoterSet, now: &VoterSet) -> VoterSet {
         wanted.tie_node = heir.or_else(|| wanted.votes.first().map(|(node, _)| *node));
     }
     wanted
-}
-
-/// Writes taken-back entries to a file of their own in `dir`.
-fn keep(dir: &Path, lost: &[Entry]) -> Result<PathBuf, String> {
-    let first = lost.first().map_or(0, |e| e.seq);
-    let file = dir.join(format!("{}-{first}.json", now_s()));
-    std::fs::create_dir_all(dir).map_err(|e| e.to_string())?;
-    let json = serde_json::to_vec_pretty(lost).map_err(|e| e.to_string())?;
-    std::fs::write(&file, json).map_err(|e| e.to_string())?;
-    Ok(file)
 }
 
 /// The core's words for a peer that is reached through others only, and for the end of that.

@@ -98,6 +98,12 @@ impl LoggedChange {
         }
     }
 
+    /// What the log carries, for people; `None` where it is something else, or newer than this.
+    #[must_use]
+    pub fn read(payload: &[u8]) -> Option<Self> {
+        Self::decode(payload).ok()
+    }
+
     /// The CIB after this change.
     pub(super) fn apply_to(&self, cib: &Cib) -> Result<Cib, Rejection> {
         let version = cib.version();

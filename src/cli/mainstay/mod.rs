@@ -1,5 +1,6 @@
 //! `mainstay VERB`: what no other cluster's command line has.
 
+mod conflict;
 mod doctor;
 mod history;
 mod import;
@@ -26,7 +27,7 @@ use crate::ipc::Request;
 use crate::view;
 use clap::Parser as _;
 use std::process::ExitCode;
-use verbs::{Arguments, KeyVerb, NodeVerb, Output, QuorumVerb, TokenVerb, Verb};
+use verbs::{Arguments, CibVerb, KeyVerb, NodeVerb, Output, QuorumVerb, TokenVerb, Verb};
 
 /// The whole program; `args` without its name.
 #[must_use]
@@ -87,6 +88,7 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
             let request = Request::ExpectVotes { votes: *votes };
             console.line(&asked(|b| ask_done(b, &request))?);
         }
+        Verb::Cib(CibVerb::Conflict(verb)) => conflict::run(verb, console)?,
         Verb::Import(wishes) => import::run(wishes, console)?,
         Verb::Why {
             resource,

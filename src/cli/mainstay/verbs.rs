@@ -133,6 +133,9 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: Option<HistoryVerb>,
     },
+    /// What is kept beside the configuration
+    #[command(subcommand)]
+    Cib(CibVerb),
     /// Take over files of Corosync, Pacemaker and keepalived, and tell what becomes of each line
     Import(Wishes),
     /// This node's store, while the daemon is down
@@ -229,6 +232,26 @@ pub(super) enum HistoryVerb {
         old: u64,
         /// The newer version's; the configuration as it is now when not given
         new: Option<u64>,
+    },
+}
+
+/// What is kept beside the configuration.
+#[derive(Debug, Subcommand)]
+pub(super) enum CibVerb {
+    /// Changes of this node's that lost against another side's
+    #[command(subcommand)]
+    Conflict(ConflictVerb),
+}
+
+/// What is asked about lost changes.
+#[derive(Debug, Subcommand)]
+pub(super) enum ConflictVerb {
+    /// Name, time and number of changes of each time that some were lost
+    List,
+    /// Who had changed what, as `cibadmin --patch` takes it
+    Show {
+        /// The name
+        name: String,
     },
 }
 
