@@ -138,10 +138,7 @@ mod tests {
         ] {
             assert!(told.contains(line), "{told}");
         }
-        let device = conf(
-            "device {\n model: net\n experimental: yes\n net {\n host: 10.0.0.9\n }\n}",
-            2,
-        );
+        let device = conf("device {\n model: net\n net {\n host: 10.0.0.9\n }\n}", 2);
         let told = play(&device, "fail n2\nfail n1\nstart n2").unwrap();
         assert!(
             told.contains(

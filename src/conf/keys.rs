@@ -229,7 +229,10 @@ const QUORUM: &[(&str, Fate)] = &[
 ];
 
 const DEVICE: &[(&str, Fate)] = &[
-    ("experimental", Used),
+    (
+        "experimental",
+        Ignored("the witness is no experiment any more: take the line away"),
+    ),
     ("model", Used),
     ("votes", Used),
     ("timeout", Ignored(DETECTOR)),

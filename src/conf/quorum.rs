@@ -84,7 +84,6 @@ impl<'a> QuorumReader<'a> {
         let mut host = None;
         let mut port = None;
         let mut modelled = false;
-        let mut experimental = false;
         for item in items {
             match (item.key.as_str(), item.value.as_str()) {
                 ("model", "net") => modelled = true,
@@ -106,7 +105,6 @@ impl<'a> QuorumReader<'a> {
                 }
                 ("host", name) => host = Some(name.to_owned()),
                 ("port", _) => port = Some(self.number(item)?),
-                ("experimental", _) => experimental = self.yes_no(item)?,
                 _ => {}
             }
         }
@@ -123,11 +121,6 @@ impl<'a> QuorumReader<'a> {
             (true, None) => {
                 fail("a device needs net{ host: ADDRESS }, where mainstay-witness runs")
             }
-            // Too few histories were played since its last defects were mended (MEMBERSHIP.md).
-            (true, Some(_)) if !experimental => fail(
-                "a witness is not proved yet, and is no good where data or addresses matter; to try \
-                 it all the same, write `experimental: yes` into device{}",
-            ),
             (true, Some(host)) => {
                 self.quorum.witness = Some(WitnessConf { host, port });
                 Ok(())

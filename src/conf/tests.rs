@@ -373,7 +373,7 @@ proptest::proptest! {
 
 const THREE: &str = "nodelist {\n node {\n ring0_addr: 10.0.0.1\n nodeid: 1\n }\n node {\n ring0_addr: 10.0.0.2\n nodeid: 2\n }\n node {\n ring0_addr: 10.0.0.3\n nodeid: 3\n }\n}\n";
 const PAIR: &str = "nodelist {\n node {\n ring0_addr: 10.0.0.1\n nodeid: 1\n }\n node {\n ring0_addr: 10.0.0.2\n nodeid: 2\n }\n}\n";
-const DEVICE: &str = "device {\n model: net\n experimental: yes\n votes: 1\n net {\n host: 10.0.0.9\n algorithm: ffsplit\n tls: on\n }\n }\n";
+const DEVICE: &str = "device {\n model: net\n votes: 1\n net {\n host: 10.0.0.9\n algorithm: ffsplit\n tls: on\n }\n }\n";
 
 #[test]
 fn what_decides_is_read() {
@@ -429,11 +429,6 @@ fn what_cannot_decide_together_is_refused() {
             "node 7 is not in the node list",
         ),
         (PAIR, "device {\n model: disk\n }", "`disk` is no model"),
-        (
-            PAIR,
-            "device {\n model: net\n net {\n host: a\n }\n }",
-            "write `experimental: yes`",
-        ),
         (
             PAIR,
             "device {\n model: net\n }",

@@ -35,7 +35,7 @@ pub(super) fn corosync_conf(nodes: &[Node], config: &Config) -> String {
     if let Some(witness) = witness {
         let host = witness.address;
         text += &format!(
-            "    device {{\n        model: net\n        experimental: yes\n        net {{\n            host: {host}\n        }}\n    }}\n"
+            "    device {{\n        model: net\n        net {{\n            host: {host}\n        }}\n    }}\n"
         );
     }
     text + "}\n\nlogging {\n    to_stderr: no\n    to_logfile: yes\n    logfile: /var/log/mainstayd.log\n}\n"
