@@ -170,14 +170,18 @@ const fn children(
 
 const ID: Attr = must("id", Kind::Name);
 const DESCRIPTION: Attr = may("description", Kind::Text);
-const ROLE: Kind = Kind::Word(&[
+/// Roles in new and old words.
+pub(super) const ROLES: &[&str] = &[
     "Started",
     "Stopped",
     "Promoted",
     "Unpromoted",
     "Master",
     "Slave",
-]);
+];
+/// What has to be so before a resource is started.
+pub(super) const REQUIRES: &[&str] = &["nothing", "quorum", "fencing", "unfencing"];
+const ROLE: Kind = Kind::Word(ROLES);
 const ACTION: Kind = Kind::Word(&["start", "stop", "promote", "demote"]);
 const ORDER_KIND: Kind = Kind::Word(&["Mandatory", "Optional", "Serialize"]);
 /// What refers to another element of its kind has nothing else to say.

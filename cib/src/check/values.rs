@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::grammar::{REQUIRES, ROLES};
 use super::properties::fences;
 use super::{Findings, nearest};
 use crate::config::{Config, Kind, Resource};
@@ -27,7 +28,7 @@ pub(super) fn check(cib: &Cib, findings: &mut Findings) {
         for pair in meta_pairs(resource.element) {
             meta(pair, context, findings);
         }
-        instances(resource, &config, &around, findings);
+        instances(resource, &config, context, findings);
     }
     let defaults = cib.section(Section::RscDefaults).into_iter();
     for pair in defaults.flat_map(meta_pairs) {
@@ -83,7 +84,7 @@ fn promotable(resource: &Resource<'_>, around: &BTreeMap<&str, &Resource<'_>>) -
 fn instances(
     resource: &Resource<'_>,
     config: &Config<'_>,
-    around: &BTreeMap<&str, &Resource<'_>>,
+    context: Context,
     findings: &mut Findings,
 ) {
     let is_clone = matches!(resource.kind, Kind::Clone);
@@ -101,8 +102,7 @@ fn instances(
         }
     }
     let class = config.agent(resource).map(|agent| agent.class);
-    if let (Kind::Primitive, Some(class), Some(true)) =
-        (resource.kind, class, promotable(resource, around))
+    if let (Kind::Primitive, Some(class), Some(true)) = (resource.kind, class, context.promotable)
         && class != "ocf"
     {
         let what = format!("agents of class {class} cannot be promoted");
@@ -192,7 +192,7 @@ fn meta(pair: &Element, context: Context, findings: &mut Findings) {
     }
     match name {
         "target-role" => {
-            one_of(pair, name, value, &ROLES, findings);
+            one_of(pair, name, value, ROLES, findings);
             let promoted = PROMOTION.iter().any(|r| r.eq_ignore_ascii_case(value));
             if promoted && context.promotable == Some(false) {
                 let what = format!("only instances of promotable clones can be {value}");
@@ -231,7 +231,7 @@ fn meta(pair: &Element, context: Context, findings: &mut Findings) {
 }
 
 fn requires(pair: &Element, value: &str, context: Context, findings: &mut Findings) {
-    one_of(pair, "requires", value, &REQUIRES, findings);
+    one_of(pair, "requires", value, REQUIRES, findings);
     if !context.fences && matches!(value, "fencing" | "unfencing") {
         let what = format!("it requires {value}, but fencing is disabled, so quorum is enough");
         findings.warning(pair, what, "set quorum, or configure fencing");
@@ -368,15 +368,5 @@ const META: [&str; 32] = [
 ];
 /// Actions that are never repeated (Pacemaker lib/pacemaker/pcmk_sched_recurring.c).
 const ONCE: [&str; 4] = ["start", "stop", "promote", "demote"];
-const REQUIRES: [&str; 4] = ["nothing", "quorum", "fencing", "unfencing"];
 /// Roles that only promotable clones have.
 const PROMOTION: [&str; 4] = ["Promoted", "Unpromoted", "Master", "Slave"];
-/// Roles in old and new words.
-const ROLES: [&str; 6] = [
-    "Started",
-    "Stopped",
-    "Promoted",
-    "Unpromoted",
-    "Master",
-    "Slave",
-];
