@@ -1,5 +1,6 @@
 //! `mainstay cib conflict …`: changes that this node had made in a part of the cluster that lost.
 
+use super::history::whom;
 use super::verbs::ConflictVerb;
 use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
@@ -54,10 +55,7 @@ fn change(lost: &Lost) -> String {
             client,
             origin,
             edit,
-        } => match user.as_str() {
-            "" => (at, "the cluster itself".to_owned(), edit),
-            user => (at, format!("{user} with {client} on {origin}"), edit),
-        },
+        } => (at, whom(user, client, origin), edit),
     };
     let (Edit::Patch(xml) | Edit::Configuration(xml)) = edit;
     let xml = match cib::xml::parse(xml) {

@@ -65,11 +65,16 @@ fn text_of(version: &CibVersionText) -> Result<String, Failure> {
     configuration_text(&Cib::parse(&version.xml)?)
 }
 
+/// Who made a change, with which program and where; the cluster's own have no user.
+pub(super) fn whom(user: &str, client: &str, origin: &str) -> String {
+    match user {
+        "" => "the cluster itself".to_owned(),
+        user => format!("{user} with {client} on {origin}"),
+    }
+}
+
 /// `     41  Sat Nov 21 13:48:20 2026  root with crm on node1`.
 fn describe(info: &CibVersionInfo) -> String {
-    let whom = match info.user.as_str() {
-        "" => "the cluster itself".to_owned(),
-        user => format!("{user} with {} on {}", info.client, info.origin),
-    };
+    let whom = whom(&info.user, &info.client, &info.origin);
     format!("{:>7}  {}  {whom}", info.number, asctime(info.at))
 }
