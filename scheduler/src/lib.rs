@@ -58,6 +58,7 @@ pub use shown::{Shown, ShownReplica};
 pub use values::Values;
 
 use cluster::Cluster;
+use std::collections::BTreeMap;
 
 /// What the caller adds to the CIB.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -178,9 +179,20 @@ fn refusal(reason: String) -> Plan {
     }
 }
 
-/// Seconds since the epoch of a point in time as rules write it: ISO 8601 with calendar, ordinal
-/// or week dates; without an offset it is UTC.
+/// Whether a rule of a location constraint holds for a node with these attributes and a resource
+/// with these parameters at this time, in seconds since the epoch. Meta attributes of the resource
+/// are taken as not set.
 #[must_use]
-pub fn parse_time(text: &str) -> Option<i64> {
-    rule::epoch(text)
+pub fn rule_holds(
+    rule: &cib::Element,
+    attributes: &BTreeMap<String, String>,
+    parameters: &BTreeMap<String, String>,
+    now: i64,
+) -> bool {
+    let facts = rule::Facts {
+        node_attrs: Some(attributes),
+        params: Some(parameters),
+        ..rule::Facts::at(now)
+    };
+    rule::passes(rule, &facts)
 }

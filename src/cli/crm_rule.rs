@@ -30,7 +30,7 @@ fn run(console: &mut Console, found: &Found) -> Result<(), Failure> {
     }
     let now = match found.value("date") {
         None => backend::now_s(),
-        Some(text) => scheduler::parse_time(text).ok_or_else(|| {
+        Some(text) => cib::date::epoch(text).ok_or_else(|| {
             Failure::new(
                 Exit::DataErr,
                 format!("crm_rule: Invalid date specified: '{text}'"),
@@ -106,7 +106,7 @@ fn state_of(rule: &Element, now: i64) -> Result<State, String> {
     let unreadable = || "Rule has a date that cannot be read".to_owned();
     let time = |name: &str| match date.attr(name) {
         None => Ok(None),
-        Some(text) => scheduler::parse_time(text).map(Some).ok_or_else(unreadable),
+        Some(text) => cib::date::epoch(text).map(Some).ok_or_else(unreadable),
     };
     let (start, end) = (time("start")?, time("end")?);
     let (first, last) = match date.attr("operation").unwrap_or("in_range") {
@@ -139,7 +139,7 @@ fn years(date: &Element) -> Result<(Option<i64>, Option<i64>), String> {
         None => (years, years),
         Some(both) => both,
     };
-    let start_of = |year: i64| scheduler::parse_time(&format!("{year:04}-01-01"));
+    let start_of = |year: i64| cib::date::epoch(&format!("{year:04}-01-01"));
     let bound = |text: &str, more: i64| -> Result<Option<i64>, String> {
         match text {
             "" => Ok(None),

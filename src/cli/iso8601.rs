@@ -89,7 +89,7 @@ fn date(text: &str) -> Result<DateTime, Failure> {
         true => format!("{}T{text}", date_of_epoch(backend::now_s())?.date()),
         false => text.to_owned(),
     };
-    match scheduler::parse_time(&whole) {
+    match cib::date::epoch(&whole) {
         Some(seconds) => date_of_epoch(seconds),
         None => Err(invalid("date", text)),
     }

@@ -2,12 +2,11 @@
 //! name, by a rule, for sets and for patterns (lib/pacemaker/pcmk_sched_location.c).
 
 use super::model::Ban;
-use cib::config::{Config, Kind};
+use cib::config::{Config, Kind, Resource};
 use cib::value::Score;
 use cib::{Cib, Element};
 use regex_lite::Regex;
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 /// The newest constraint first, as Pacemaker has them.
 pub(super) fn bans(cib: &Cib, now: i64) -> Vec<Ban> {
@@ -15,16 +14,28 @@ pub(super) fn bans(cib: &Cib, now: i64) -> Vec<Ban> {
     let constraints = config.constraints().into_iter().map(|c| c.element);
     let mut found = Vec::new();
     let mut nodes: Option<Vec<Facts<'_>>> = None;
+    let all = config.resources();
+    let resources: Resources<'_, '_> = all.iter().map(|r| (r.id, r)).collect();
     for constraint in constraints.filter(|c| c.name == "rsc_location") {
         let fixed = constraint.attr("node").is_some() && constraint.attr("score").is_some();
-        for target in targets(&config, constraint) {
+        for target in targets(&all, &resources, constraint) {
             if fixed {
                 found.push(by_name(constraint, &target).into_iter().collect());
                 continue;
             }
             let nodes = nodes.get_or_insert_with(|| facts(&config, cib.root()));
+            let parameters = resources.get(target.resource).map(|r| config.parameters(r));
+            let parameters = owned(parameters.unwrap_or_default());
             for rule in constraint.all("rule") {
-                found.push(by_rule(constraint, rule, &target, nodes, now));
+                let holds = |node: &Facts<'_>| {
+                    scheduler::rule_holds(rule, &node.attributes, &parameters, now)
+                };
+                found.push(by_rule(
+                    constraint,
+                    rule,
+                    &target,
+                    nodes.iter().filter(|n| holds(n)),
+                ));
             }
         }
     }
@@ -34,15 +45,22 @@ pub(super) fn bans(cib: &Cib, now: i64) -> Vec<Ban> {
 
 /// What a constraint is about: a resource, and the role where a set says one.
 struct Target<'a> {
-    resource: String,
+    resource: &'a str,
     role: Option<&'a str>,
 }
 
-fn targets<'a>(config: &Config<'a>, constraint: &'a Element) -> Vec<Target<'a>> {
+/// Resources by their ids.
+type Resources<'r, 'a> = BTreeMap<&'a str, &'r Resource<'a>>;
+
+fn targets<'a>(
+    all: &[Resource<'a>],
+    resources: &Resources<'_, 'a>,
+    constraint: &'a Element,
+) -> Vec<Target<'a>> {
     let role = constraint.attr("role");
     let mut found = Vec::new();
     let mut put = |id: Option<&str>, role| {
-        if let Some(resource) = id.and_then(|id| whole(config, id)) {
+        if let Some(resource) = id.and_then(|id| whole(resources, id)) {
             found.push(Target { resource, role });
         }
     };
@@ -58,10 +76,7 @@ fn targets<'a>(config: &Config<'a>, constraint: &'a Element) -> Vec<Target<'a>> 
             None => (false, pattern),
         };
         if let Ok(pattern) = Regex::new(text) {
-            let all = config
-                .resources()
-                .into_iter()
-                .filter(|r| r.parent.is_none());
+            let all = all.iter().filter(|r| r.parent.is_none());
             let meant = all.filter(|r| pattern.is_match(r.id) != inverted);
             meant.for_each(|r| put(Some(r.id), role));
         }
@@ -70,23 +85,23 @@ fn targets<'a>(config: &Config<'a>, constraint: &'a Element) -> Vec<Target<'a>> 
 }
 
 /// A constraint on what a clone is made of is one on the clone.
-fn whole(config: &Config<'_>, id: &str) -> Option<String> {
-    let mut resource = config.resource(id)?;
+fn whole<'a>(resources: &Resources<'_, 'a>, id: &str) -> Option<&'a str> {
+    let mut resource = *resources.get(id)?;
     let mut found = resource.id;
-    while let Some(parent) = resource.parent.and_then(|p| config.resource(p)) {
+    while let Some(parent) = resource.parent.and_then(|p| resources.get(p).copied()) {
         if parent.kind == Kind::Clone {
             found = parent.id;
         }
         resource = parent;
     }
-    Some(found.to_owned())
+    Some(found)
 }
 
 fn by_name(constraint: &Element, target: &Target<'_>) -> Option<Ban> {
     let weight = Score::parse(constraint.attr("score")?).ok()?;
     (weight < Score::default()).then_some(Ban {
         id: constraint.id()?.to_owned(),
-        resource: target.resource.clone(),
+        resource: target.resource.to_owned(),
         node: constraint.attr("node")?.to_owned(),
         weight: weight.get(),
         promoted_only: is_promoted(target.role),
@@ -98,13 +113,12 @@ fn is_promoted(role: Option<&str>) -> bool {
     role.is_some_and(|role| names.contains(&role.to_ascii_lowercase().as_str()))
 }
 
-/// One for each node where the rule passes and the score is below 0.
-fn by_rule(
+/// One for each node, of those where the rule holds, whose score is below 0.
+fn by_rule<'n>(
     constraint: &Element,
     rule: &Element,
     target: &Target<'_>,
-    nodes: &[Facts<'_>],
-    now: i64,
+    here: impl Iterator<Item = &'n Facts<'n>>,
 ) -> Vec<Ban> {
     let score = rule.attr("score").or_else(|| constraint.attr("score"));
     let score = score.map_or(Ok(Score::default()), Score::parse);
@@ -113,7 +127,6 @@ fn by_rule(
     };
     let id = rule.id().or_else(|| constraint.id()).unwrap_or_default();
     let promoted_only = is_promoted(rule.attr("role").or(target.role));
-    let here = nodes.iter().filter(|node| passes(rule, node, now, 0));
     let scored = here.map(|node| {
         let score = match rule.attr("score-attribute") {
             None => score,
@@ -129,7 +142,7 @@ fn by_rule(
     let below = scored.filter(|(_, score)| *score < Score::default());
     let bans = below.map(|(node, score)| Ban {
         id: id.to_owned(),
-        resource: target.resource.clone(),
+        resource: target.resource.to_owned(),
         node: node.name.to_owned(),
         weight: score.get(),
         promoted_only,
@@ -137,10 +150,15 @@ fn by_rule(
     bans.collect()
 }
 
+fn owned(pairs: BTreeMap<&str, &str>) -> BTreeMap<String, String> {
+    let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    pairs.into_iter().map(own).collect()
+}
+
 /// What rules ask of a node.
 struct Facts<'a> {
     name: &'a str,
-    attributes: BTreeMap<&'a str, &'a str>,
+    attributes: BTreeMap<String, String>,
 }
 
 fn facts<'a>(config: &Config<'a>, root: &'a Element) -> Vec<Facts<'a>> {
@@ -161,92 +179,11 @@ fn facts<'a>(config: &Config<'a>, root: &'a Element) -> Vec<Facts<'a>> {
         attributes.extend(own.flat_map(|state| super::details::transient(state)));
         Facts {
             name: node.uname,
-            attributes,
+            attributes: owned(attributes),
         }
     });
     nodes.collect()
 }
-
-fn passes(rule: &Element, node: &Facts<'_>, now: i64, depth: usize) -> bool {
-    if depth > DEPTH_MAX {
-        return false;
-    }
-    let mut parts = rule.children.iter().map(|part| match part.name.as_str() {
-        "rule" => passes(part, node, now, depth + 1),
-        "expression" => compares(part, node),
-        "date_expression" => is_now(part, now),
-        _ => false,
-    });
-    match rule.attr("boolean-op") {
-        Some(op) if op.eq_ignore_ascii_case("or") => parts.any(|passed| passed),
-        _ => parts.all(|passed| passed),
-    }
-}
-
-fn compares(expression: &Element, node: &Facts<'_>) -> bool {
-    let get = |name: &str| expression.attr(name).unwrap_or_default();
-    let held = node.attributes.get(get("attribute")).copied();
-    let wanted = match get("value-source") {
-        "" | "literal" => expression.attr("value"),
-        // What a parameter of the resource says is not looked up here.
-        _ => return false,
-    };
-    match get("operation") {
-        "defined" => return held.is_some(),
-        "not_defined" => return held.is_none(),
-        _ => {}
-    }
-    let order = match (held, wanted) {
-        (Some(held), Some(wanted)) => {
-            order(held, wanted, expression.attr("type"), get("operation"))
-        }
-        // Without a value there it is equal to nothing, and neither more nor less.
-        (None, Some(_)) => return get("operation") == "ne",
-        (_, None) => return false,
-    };
-    match get("operation") {
-        "eq" => order.is_eq(),
-        "ne" => order.is_ne(),
-        "lt" => order.is_lt(),
-        "lte" => order.is_le(),
-        "gt" => order.is_gt(),
-        "gte" => order.is_ge(),
-        _ => false,
-    }
-}
-
-fn order(held: &str, wanted: &str, kind: Option<&str>, operation: &str) -> std::cmp::Ordering {
-    let sized = ["lt", "lte", "gt", "gte"].contains(&operation);
-    let number = |text: &str| f64::from_str(text.trim()).unwrap_or(0.0);
-    let numbers = || number(held).total_cmp(&number(wanted));
-    match kind {
-        Some("integer" | "number") => numbers(),
-        Some("version") => version(held).cmp(&version(wanted)),
-        // Sizes are of numbers where both are some.
-        None if sized && [held, wanted].iter().all(|t| f64::from_str(t).is_ok()) => numbers(),
-        _ => held.to_lowercase().cmp(&wanted.to_lowercase()),
-    }
-}
-
-fn version(text: &str) -> Vec<u64> {
-    let parts = text.split('.').map(|part| part.parse().unwrap_or(0));
-    parts.collect()
-}
-
-/// From one time to another; what asks for a weekday or a duration is taken to hold.
-fn is_now(expression: &Element, now: i64) -> bool {
-    let time = |name: &str| expression.attr(name).and_then(scheduler::parse_time);
-    let (start, end) = (time("start"), time("end"));
-    match expression.attr("operation") {
-        Some("gt") => start.is_some_and(|start| now > start),
-        Some("lt") => end.is_some_and(|end| now < end),
-        Some("date_spec") => true,
-        _ => start.is_none_or(|start| now >= start) && end.is_none_or(|end| now <= end),
-    }
-}
-
-/// Rules in rules that are followed.
-const DEPTH_MAX: usize = 32;
 
 #[cfg(test)]
 mod tests {

@@ -254,6 +254,6 @@ fn until(found: &Found) -> Result<Option<i64>, Failure> {
 fn is_over(constraint: &Element) -> bool {
     let rule = constraint.first("rule");
     let end = rule.and_then(|r| r.first("date_expression")?.attr("end"));
-    let end = end.and_then(scheduler::parse_time);
+    let end = end.and_then(cib::date::epoch);
     end.is_some_and(|end| end <= backend::now_s())
 }

@@ -137,7 +137,7 @@ fn date(found: &Found) -> Result<Option<(String, i64)>, Failure> {
     let Some(text) = found.value("set-datetime") else {
         return Ok(None);
     };
-    match scheduler::parse_time(text) {
+    match cib::date::epoch(text) {
         Some(at) => Ok(Some((text.to_owned(), at))),
         None => Err(Failure::usage(format!(
             "--set-datetime={text}: an ISO 8601 time is expected, such as 2026-11-21T18:00:00Z"
