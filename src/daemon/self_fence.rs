@@ -1,6 +1,7 @@
 //! `no-quorum-policy=fence` (its old name: `suicide`): a node that had quorum and lost it has itself
 //! killed, as Pacemaker's partition does. Nobody commits an intent there, and nobody needs a
-//! certificate: whoever has the quorum fences for itself before it takes anything over.
+//! certificate: whoever has the quorum fences for itself before it takes anything over. So there is
+//! time to see whether the quorum is lost or only between two coordinators.
 
 use super::app::{App, Own};
 use crate::fencing::FenceOutcome;
@@ -19,12 +20,25 @@ pub(super) struct SelfFence {
     next_try_ms: u64,
 }
 
+/// How long, in milliseconds, a quorum must be lost before this node has itself killed, with the
+/// detection timeout in microseconds. What runs here is stopped at once; but a machine that stood
+/// still for a moment makes all nodes at once ask who is there, and Pacemaker acts only when those
+/// who are left have agreed on a membership.
+pub(super) fn patience_ms(t_fail_us: u64) -> u64 {
+    LOST_MS_MIN.max(2 * t_fail_us / 1_000)
+}
+
 impl SelfFence {
     /// This partition has quorum.
     pub(super) fn quorum_gained(&mut self) {
         self.had_quorum = true;
         self.tries = 0;
         self.next_try_ms = 0;
+    }
+
+    /// It had quorum until now, and is killed if there is none at `due_ms`.
+    pub(super) fn quorum_lost(&mut self, due_ms: u64) {
+        self.next_try_ms = due_ms;
     }
 
     fn is_due(&self, now_ms: u64, tries_max: u64) -> bool {
@@ -113,6 +127,8 @@ pub(super) fn wants_fencing(policy: &str) -> bool {
 
 /// `stonith-max-attempts` where the cluster sets none (Pacemaker's default).
 const TRIES_MAX: u64 = 10;
+/// Shortest loss of the quorum that a node has itself killed for, in milliseconds.
+const LOST_MS_MIN: u64 = 2_000;
 /// Pause after agents that failed, in milliseconds.
 const RETRY_MS: u64 = 2_000;
 /// How long a node whose agents succeeded may go on living before it is tried again, in milliseconds.
@@ -134,8 +150,14 @@ mod tests {
         own.tries = 10;
         assert!(!own.is_due(5, 10), "it was tried often enough");
         own.quorum_gained();
-        own.next_try_ms = 7;
+        own.quorum_lost(7);
         assert!(!own.is_due(6, 10) && own.is_due(7, 10));
+    }
+
+    #[test]
+    fn a_loss_lasts_longer_than_an_election() {
+        assert_eq!(patience_ms(100_000), 2_000);
+        assert_eq!(patience_ms(3_000_000), 6_000);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::app::{App, now_s};
 use super::peer::Item;
-use super::self_fence::wants_fencing;
+use super::self_fence::{patience_ms, wants_fencing};
 use crate::controller;
 use crate::transport::boottime_ms;
 use cib::value::parse_bool;
@@ -225,8 +225,12 @@ impl App {
             }
         } else {
             let was_quorate = self.standing.view.view_no > 0 && self.duty.lone_since_ms.is_none();
-            let grace = if was_quorate { 0 } else { START_GRACE_MS };
-            self.duty.lone_since_ms.get_or_insert(boottime_ms() + grace);
+            let (now, grace) = (boottime_ms(), if was_quorate { 0 } else { START_GRACE_MS });
+            if was_quorate {
+                let due = now + patience_ms(self.t_fail_us);
+                self.duty.self_fence.quorum_lost(due);
+            }
+            self.duty.lone_since_ms.get_or_insert(now + grace);
         }
     }
 
