@@ -70,6 +70,12 @@ impl Paths {
         self.state_dir().join("store")
     }
 
+    /// The store of a witness: `/var/lib/mainstay/witness`.
+    #[must_use]
+    pub fn witness_dir(&self) -> PathBuf {
+        self.state_dir().join("witness")
+    }
+
     /// What decisions were made from: `/var/lib/mainstay/pengine`.
     #[must_use]
     pub fn inputs_dir(&self) -> PathBuf {

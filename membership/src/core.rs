@@ -478,14 +478,14 @@ impl Core {
     }
 }
 
-struct Opened {
-    log: Log,
+pub(crate) struct Opened {
+    pub(crate) log: Log,
     damaged: bool,
     truncate: Option<u64>,
 }
 
 /// Rebuilds the log from the store; what does not chain is dropped and makes the store damaged.
-fn open_log(recovered: &Recovered) -> Result<Opened, StartError> {
+pub(crate) fn open_log(recovered: &Recovered) -> Result<Opened, StartError> {
     let snapshot = match &recovered.snapshot {
         None => Snapshot::default(),
         Some((seq, bytes)) => {

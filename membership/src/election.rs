@@ -65,6 +65,7 @@ impl Core {
             return Err("this node has no vote".into());
         }
         let mut consenting = BTreeSet::from([self.me.node]);
+        let mut voteless = String::new();
         for peer in self.peers.values() {
             let consents = peer.beat.as_ref().is_some_and(|b| b.dc_lost);
             let futile = self.is_witness(peer.node) && !self.witness_would_promise();
@@ -73,13 +74,15 @@ impl Core {
             } else if rules.two_node() && rules.names(peer.node) && self.heard(peer.node) {
                 let node = peer.node;
                 return Err(format!("node {node} is there and does not consent").into());
+            } else if peer.fresh(self.now, self.cfg.timing.t_fail_us) {
+                self.name_voteless(peer, futile, &mut voteless);
             }
         }
         if self.log.head().seq == 0 {
             self.may_found(&consenting)?;
         } else if !rules.quorate(&consenting) {
             let count = consenting.len();
-            return Err(format!("{count} consenting nodes are no quorum").into());
+            return Err(format!("{count} consenting nodes are no quorum{voteless}").into());
         } else if rules.wait_for_all() && !self.seen_all && !self.sole_survivor() {
             return Err("wait_for_all: not all nodes were seen since this process started".into());
         }
@@ -91,6 +94,18 @@ impl Core {
             .into());
         }
         Ok(consenting)
+    }
+
+    /// Who is heard and has no vote for this node, for the person who wonders what is waited for.
+    fn name_voteless(&self, peer: &crate::peer::Peer, futile: bool, text: &mut String) {
+        let recovers = peer.beat.as_ref().map(|b| b.state) == Some(NodeState::Recovering);
+        let between = if text.is_empty() { ": " } else { ", " };
+        let node = peer.node;
+        if futile && !recovers {
+            *text += &format!("{between}the witness votes for a member of its last view alone");
+        } else if recovers {
+            *text += &format!("{between}node {node} lost its store and does not vote");
+        }
     }
 
     /// Q = 1: two quorums of one do not intersect, and what the other node committed with proof that

@@ -421,7 +421,7 @@ impl Core {
     pub(crate) fn start_recovery(&mut self, why: &str) {
         let text = format!(
             "this node does not vote until it has fetched its state from a quorum of the others: \
-             {why}"
+             {why}; if these lost theirs, too, see TOO MANY LOST DISKS in mainstay(8)"
         );
         self.notice("recovering", Some(self.me.node), text);
         self.nonce += 1;

@@ -223,10 +223,16 @@ impl App {
         if self.standing.quorate {
             return check("quorum", CheckLevel::Ok, why.clone(), None);
         }
-        let cure = format!(
-            "start mainstayd on the other nodes and check that UDP and TCP port {} are open between them",
-            self.conf.first_port()
-        );
+        let mut others = self.peers.names.keys().filter(|id| **id != self.me.node);
+        let up = |id: &NodeId| matches!(self.standing.peers.get(id), Some((PeerState::Up, _)));
+        let cure = if others.all(up) {
+            "all nodes are there: if disks were lost for good, see TOO MANY LOST DISKS in mainstay(8)".to_owned()
+        } else {
+            format!(
+                "start mainstayd on the other nodes and check that UDP and TCP port {} are open between them",
+                self.conf.first_port()
+            )
+        };
         check(
             "quorum",
             CheckLevel::Error,

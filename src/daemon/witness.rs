@@ -113,7 +113,7 @@ fn run(args: &Args) -> Result<u8, Refusal> {
 
 /// The record, `None` where there is none that can be read: the witness then asks all nodes.
 fn open(paths: &Paths) -> Result<(SmallStore, Option<WitnessRecord>), Refusal> {
-    let dir = paths.state_dir().join("witness");
+    let dir = paths.witness_dir();
     let (store, kept) = SmallStore::open(&dir).map_err(|e| refuse(EX_CANTCREAT, e))?;
     let record = match kept {
         Kept::Nothing => None,

@@ -39,7 +39,7 @@ pub use chunks::OBJECT_BYTES_MAX;
 pub use error::{OpenError, RESET_COMMAND, StoreError};
 pub use export::{ExportSummary, export, import};
 pub use history::{CibVersion, VERSIONS_MAX, VersionInfo};
-pub use mirror::Mirror;
+pub use mirror::{MIRROR_FILE, Mirror};
 pub use recover::{Health, Recovered, in_use, reset};
 pub use slots::{Kept, SMALL_BYTES_MAX, SmallStore};
 pub use space::{SIZE_ALARM_BYTES, Usage};

@@ -43,17 +43,20 @@ pub(crate) fn write(dir: &Path, mirror: &Mirror) -> Result<(), StoreError> {
     // Without the directory sync between them the disk could keep the second rename alone.
     replace_file(&dir.join(SIG_FILE), sig.as_bytes())?;
     sync_dir(dir)?;
-    replace_file(&dir.join(XML_FILE), mirror.xml.as_bytes())?;
+    replace_file(&dir.join(MIRROR_FILE), mirror.xml.as_bytes())?;
     sync_dir(dir)
 }
 
 /// Reads and checks the mirror.
 pub(crate) fn read(dir: &Path) -> MirrorState {
-    match (fs::read(dir.join(XML_FILE)), fs::read(dir.join(SIG_FILE))) {
+    match (
+        fs::read(dir.join(MIRROR_FILE)),
+        fs::read(dir.join(SIG_FILE)),
+    ) {
         (Ok(xml), Ok(sig)) => check(xml, &String::from_utf8_lossy(&sig)),
         // The digest file alone is what a crash during the very first write leaves.
         (Err(error), _) if error.kind() == std::io::ErrorKind::NotFound => MirrorState::Absent,
-        (Err(error), _) => MirrorState::Damaged(format!("{XML_FILE}: {error}")),
+        (Err(error), _) => MirrorState::Damaged(format!("{MIRROR_FILE}: {error}")),
         (_, Err(error)) => MirrorState::Damaged(format!("{SIG_FILE}: {error}")),
     }
 }
@@ -70,9 +73,9 @@ fn check(xml: Vec<u8>, sig: &str) -> MirrorState {
     match (seq, String::from_utf8(xml)) {
         (Some(seq), Ok(xml)) => MirrorState::Valid(Mirror { seq, xml }),
         (None, _) => MirrorState::Damaged(format!(
-            "{XML_FILE} does not match {SIG_FILE}: edited by hand or damaged"
+            "{MIRROR_FILE} does not match {SIG_FILE}: edited by hand or damaged"
         )),
-        (_, Err(error)) => MirrorState::Damaged(format!("{XML_FILE}: {error}")),
+        (_, Err(error)) => MirrorState::Damaged(format!("{MIRROR_FILE}: {error}")),
     }
 }
 
@@ -120,8 +123,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// Name of the mirrored CIB, as Pacemaker names its own.
-pub(crate) const XML_FILE: &str = "cib.xml";
+/// Name of the mirrored CIB in the directory of a store, as Pacemaker names its own.
+pub const MIRROR_FILE: &str = "cib.xml";
 
 /// Name of the digest file.
 pub(crate) const SIG_FILE: &str = "cib.xml.sig";
@@ -145,10 +148,10 @@ mod tests {
         let dir = dir.path();
         assert_eq!(read(dir), MirrorState::Absent);
         write(dir, &mirror(1)).expect("write");
-        let old_xml = fs::read(dir.join(XML_FILE)).expect("read");
+        let old_xml = fs::read(dir.join(MIRROR_FILE)).expect("read");
         write(dir, &mirror(2)).expect("write");
         assert_eq!(read(dir), MirrorState::Valid(mirror(2)));
-        fs::write(dir.join(XML_FILE), old_xml).expect("write");
+        fs::write(dir.join(MIRROR_FILE), old_xml).expect("write");
         assert_eq!(read(dir), MirrorState::Valid(mirror(1)));
         write(dir, &mirror(3)).expect("write");
         assert_eq!(read(dir), MirrorState::Valid(mirror(3)));
@@ -158,7 +161,7 @@ mod tests {
     fn an_edited_file_is_refused() {
         let dir = tempfile::tempdir().expect("directory");
         write(dir.path(), &mirror(1)).expect("write");
-        fs::write(dir.path().join(XML_FILE), "<cib epoch=\"9\"/>\n").expect("write");
+        fs::write(dir.path().join(MIRROR_FILE), "<cib epoch=\"9\"/>\n").expect("write");
         assert!(matches!(read(dir.path()), MirrorState::Damaged(_)));
         fs::remove_file(dir.path().join(SIG_FILE)).expect("remove");
         assert!(matches!(read(dir.path()), MirrorState::Damaged(_)));

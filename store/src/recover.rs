@@ -115,7 +115,7 @@ pub fn reset(dir: &Path) -> Result<PathBuf, OpenError> {
     for name in [
         ENGINE_DIR,
         meta::STATE_DIR,
-        mirror::XML_FILE,
+        mirror::MIRROR_FILE,
         mirror::SIG_FILE,
         journal::JOURNAL_FILE,
         ahead::AHEAD_FILE,
@@ -250,7 +250,7 @@ impl Before {
         if meta::newest(&self.slots).is_some() {
             return Some("safety slots".to_owned());
         }
-        (self.mirror != MirrorState::Absent).then(|| format!("mirror {}", mirror::XML_FILE))
+        (self.mirror != MirrorState::Absent).then(|| format!("mirror {}", mirror::MIRROR_FILE))
     }
 
     /// Batches the database must have at least.

@@ -5,6 +5,7 @@
 use crate::bad_input::{CONF, KEY, wait_diagnosis, wait_pair};
 use crate::cluster::{Cluster, PATIENCE, STILLNESS, brief, is_online};
 use crate::config::{plain, properties};
+use crate::lost_stores::VOTES;
 use mainstay::transport::{OsEntropy, boottime_us};
 use netlink::NetNs;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
@@ -274,7 +275,7 @@ fn a_witness_that_lost_its_store_is_told_and_votes_again_when_all_have_answered(
     c.poweron_all().unwrap();
     wait_pair(&c, "node1", "node2");
     c.must_edit("node1", plain);
-    let votes = |c: &Cluster| c.log_of("node3").matches("it has a vote").count();
+    let votes = |c: &Cluster| c.log_of("node3").matches(VOTES).count();
     c.wait_until("the witness to have a vote", "node3", || match votes(&c) {
         0 => Err(c.log_of("node3")),
         _ => Ok(()),

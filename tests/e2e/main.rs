@@ -26,6 +26,7 @@ mod join;
 mod lease;
 mod levels;
 mod links;
+mod lost_stores;
 mod many;
 mod nemesis;
 mod pcs;

@@ -8,6 +8,7 @@ mod lint;
 mod members;
 mod past;
 mod quorum;
+mod salvage;
 mod store;
 mod verbs;
 mod vip;

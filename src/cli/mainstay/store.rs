@@ -1,6 +1,7 @@
 //! `mainstay store …`: this node's store while the daemon is down (a running daemon holds its
 //! lock, and says so).
 
+use super::salvage;
 use super::verbs::StoreVerb;
 use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
@@ -11,12 +12,13 @@ use std::path::Path;
 use store::{OpenError, StoreError, VerifyReport};
 
 pub(super) fn run(verb: &StoreVerb, console: &mut Console) -> Result<Exit, Failure> {
-    let dir = Paths::from_env().store_dir();
+    let paths = Paths::from_env();
+    let dir = paths.store_dir();
     match verb {
         StoreVerb::Verify => verify(&dir, console),
         StoreVerb::Export { file } => export(&dir, file.as_deref(), console),
         StoreVerb::Import { file } => import(&dir, file, console),
-        StoreVerb::Reset { yes_lose_state } => reset(&dir, *yes_lose_state, console),
+        StoreVerb::Reset { yes_lose_state } => reset(&paths, *yes_lose_state, console),
     }
 }
 
@@ -94,20 +96,28 @@ fn import(dir: &Path, path: &Path, console: &mut Console) -> Result<Exit, Failur
     Ok(Exit::Ok)
 }
 
-fn reset(dir: &Path, sure: bool, console: &mut Console) -> Result<Exit, Failure> {
-    if !store::in_use(dir).map_err(open_failed)? {
+/// Both stores that a machine can have: a node's, and a witness'.
+fn reset(paths: &Paths, sure: bool, console: &mut Console) -> Result<Exit, Failure> {
+    let mut in_use = Vec::new();
+    for dir in [paths.store_dir(), paths.witness_dir()] {
+        if store::in_use(&dir).map_err(open_failed)? {
+            in_use.push(dir);
+        }
+    }
+    let Some(first) = in_use.first() else {
+        let dir = paths.store_dir();
         console.line(&format!(
             "{} holds nothing: there is nothing to reset",
             dir.display()
         ));
         return Ok(Exit::Ok);
-    }
+    };
     if !sure {
         return Err(Failure {
             exit: Exit::Unsafe,
             text: format!(
                 "this makes the node forget everything it has promised to others ({})",
-                dir.display()
+                first.display()
             ),
             cure: Some(format!(
                 "if that is what you want: {}",
@@ -115,9 +125,29 @@ fn reset(dir: &Path, sure: bool, console: &mut Console) -> Result<Exit, Failure>
             )),
         });
     }
-    let aside = store::reset(dir).map_err(open_failed)?;
-    console.line(&format!("the old state lies in {}", aside.display()));
+    for dir in in_use {
+        let aside = store::reset(&dir).map_err(open_failed)?;
+        console.line(&format!("the old state lies in {}", aside.display()));
+        // A witness keeps none.
+        if dir == paths.store_dir()
+            && let Some(line) = configuration_in(&aside)
+        {
+            console.line(&line);
+        }
+    }
     Ok(Exit::Ok)
+}
+
+/// What a state that was moved aside has of the configuration, and how it comes back.
+fn configuration_in(aside: &Path) -> Option<String> {
+    let (file, cib) = salvage::configuration(aside)?;
+    let written = cib.root().attr("cib-last-written");
+    let written = written.map_or_else(String::new, |at| format!(", written {at}"));
+    Some(format!(
+        "the configuration in it is version {}{written}; where no other node has a newer one: cibadmin --replace --scope configuration --xml-file {}",
+        cib.version(),
+        file.display()
+    ))
 }
 
 /// Looking must not create.
