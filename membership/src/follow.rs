@@ -195,7 +195,7 @@ impl Core {
         if base >= first_unsafe {
             text += &format!(", but for the entries up to {base}, which only the versions hold");
         }
-        self.notice("conflict", Some(from), text);
+        self.notice("conflict", Some(self.me.node), text);
         // What was written with the other and not acknowledged by it stands before the lone view.
         self.hand_out_conflict(first_unsafe.min(seq));
         let shared = seq > self.log.snapshot.at.seq;

@@ -493,16 +493,18 @@ impl App {
         tokio::task::spawn_blocking(move || {
             let place = match conflicts::keep(&dir, now_s(), &lost) {
                 Ok(file) => format!(
-                    "they are kept in {}; `mainstay cib conflict show {}` prints them, for whoever has to repeat them",
+                    "kept in {}; `mainstay cib conflict show {}` prints what is to be repeated",
                     file.display(),
                     file.file_stem().unwrap_or_default().display()
                 ),
-                Err(error) => format!("and could not be kept in {}: {error}", dir.display()),
+                Err(error) => format!("not kept, {}: {error}", dir.display()),
             };
-            let text = format!(
-                "{} changes made here without quorum lost against the other side's: {place}",
-                lost.len()
-            );
+            let count = match lost.len() {
+                1 => "1 change".to_owned(),
+                n => format!("{n} changes"),
+            };
+            let text =
+                format!("{count} made here without quorum lost against the other side's: {place}");
             // The loop has ended: the file is there.
             let _ = own.blocking_send(Own::Notice("conflict", text));
         });

@@ -14,6 +14,7 @@ mod clients;
 mod cluster;
 mod commands;
 mod config;
+mod conflict;
 mod events;
 mod failover;
 mod fencing;

@@ -47,8 +47,10 @@ fn summary(one: &Kept) -> String {
 fn change(lost: &Lost) -> String {
     let seq = lost.seq;
     let (at, whom, edit) = match &lost.what {
-        What::Step => return format!("# entry {seq}: a step of the cluster itself\n"),
-        What::Directory => return format!("# entry {seq}: a change of nodes, tokens or keys\n"),
+        What::Step => return format!("<!-- entry {seq}: a step of the cluster itself -->\n"),
+        What::Directory => {
+            return format!("<!-- entry {seq}: a change of nodes, tokens or keys -->\n");
+        }
         What::Configuration {
             at,
             user,
@@ -62,7 +64,9 @@ fn change(lost: &Lost) -> String {
         Ok(element) => cib::xml::format(&element),
         Err(_) => format!("{xml}\n"),
     };
-    format!("# entry {seq}: {}  {whom}\n{xml}", asctime(*at))
+    // Names come from outside, and two hyphens would end the comment.
+    let whom = whom.replace("--", "- -");
+    format!("<!-- entry {seq}: {}  {whom} -->\n{xml}", asctime(*at))
 }
 
 #[cfg(test)]
@@ -86,7 +90,7 @@ mod tests {
         let mut lines = text.lines();
         let first = lines.next().unwrap();
         assert!(
-            first.starts_with("# entry 17: ") && first.ends_with("  joe with crm on node2"),
+            first.starts_with("<!-- entry 17: ") && first.ends_with("  joe with crm on node2 -->"),
             "{text}"
         );
         assert_eq!(lines.next(), Some("<diff format=\"2\"/>"));
@@ -102,7 +106,7 @@ mod tests {
         );
         assert_eq!(
             change(&kept.lost[1]),
-            "# entry 18: a step of the cluster itself\n"
+            "<!-- entry 18: a step of the cluster itself -->\n"
         );
     }
 }
