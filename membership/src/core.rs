@@ -55,7 +55,7 @@ pub struct Core {
     pub(crate) recovery: Option<fetch::Recovery>,
     pub(crate) proposals: Proposals,
     pub(crate) soft: BTreeMap<String, Vec<u8>>,
-    pub(crate) beats: detector::Beats,
+    pub(crate) beats: beats::Beats,
     /// All configured nodes were heard at one time since this process started (R5).
     pub(crate) seen_all: bool,
     /// A committed view named this process, or it rightly led alone (two nodes).
@@ -195,7 +195,7 @@ impl Core {
             recovery: None,
             proposals: Proposals::default(),
             soft: BTreeMap::new(),
-            beats: detector::Beats::default(),
+            beats: beats::Beats::default(),
             seen_all: false,
             let_in: false,
             installed_view: 0,

@@ -5,6 +5,7 @@
 
 mod api;
 mod arbiter;
+mod beats;
 mod channel;
 mod config;
 mod core;

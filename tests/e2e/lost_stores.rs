@@ -6,7 +6,7 @@ use crate::cluster::{Cluster, PATIENCE, STILLNESS, brief, is_online};
 use crate::config::{plain, properties};
 
 /// What the witness writes when it has a vote; of the time before it says more than these words.
-pub const VOTES: &str = "it has a vote state=";
+pub(crate) const VOTES: &str = "it has a vote state=";
 const STORE: &str = "var/lib/mainstay";
 
 #[test]
