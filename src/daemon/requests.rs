@@ -171,7 +171,7 @@ impl App {
         self.look().xml().to_owned()
     }
 
-    /// Checks here what the log would refuse anyway, then proposes.
+    /// Judges here, by all the rules of this release, then proposes: the log refuses little.
     fn change(&mut self, change: Change, reply: Reply) {
         let op = OpId(change.op);
         if let Some(outcome) = self.replica.outcome(op) {
@@ -184,7 +184,7 @@ impl App {
             return;
         }
         let logged = LoggedChange::of(now_s(), &self.peers.name(self.me.node), change);
-        if let Err(rejection) = self.replica.try_change(&logged) {
+        if let Err(rejection) = self.replica.judge(&logged) {
             drop(reply.send(rejected(&rejection)));
             return;
         }

@@ -1,11 +1,16 @@
 //! A configuration change as the log carries it.
 
+use super::integrity;
 use crate::ipc::Edit;
 use cib::check::refused;
 use cib::{Cib, Element, Patch};
 use serde::{Deserialize, Serialize};
 
 /// What a client asked, with who, where and when: everything that goes into the CIB with it.
+///
+/// How it is applied belongs to its format: every node applies the log for itself, and one that came
+/// to other bytes than the rest would keep them. What else a release has against a change is said by
+/// the node that takes it, before it proposes it ([`super::Replica::judge`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggedChange {
     /// Format of this record.
@@ -104,8 +109,28 @@ impl LoggedChange {
         Self::decode(payload).ok()
     }
 
-    /// The CIB after this change.
+    /// The CIB after this change, by what belongs to its format alone: the same on every node, of
+    /// whatever release.
     pub(super) fn apply_to(&self, cib: &Cib) -> Result<Cib, Rejection> {
+        match self.draft(cib)? {
+            Some(new) => self.sealed(cib, new),
+            // Nothing to do is a success, and no new version.
+            None => Ok(cib.clone()),
+        }
+    }
+
+    /// Whether this release would propose it: what [`LoggedChange::apply_to`] refuses, and new faults
+    /// by the full rules ([`refused`]), which say it in their words.
+    pub(super) fn judge(&self, cib: &Cib) -> Result<(), Rejection> {
+        let Some(new) = self.draft(cib)? else {
+            return Ok(());
+        };
+        refuse(&refused(cib, &new))?;
+        self.sealed(cib, new).map(drop)
+    }
+
+    /// The CIB with the edit made and nothing else; none where it changes nothing.
+    fn draft(&self, cib: &Cib) -> Result<Option<Cib>, Rejection> {
         let version = cib.version();
         if let Some((admin_epoch, epoch)) = self.base
             && (admin_epoch, epoch) != (version.admin_epoch, version.epoch)
@@ -121,14 +146,20 @@ impl LoggedChange {
         }
         let root = self.edited(cib)?;
         if root == *cib.root() {
-            // Nothing to do is a success, and no new version.
-            return Ok(cib.clone());
+            return Ok(None);
         }
-        let mut new = Cib::from_element(root).map_err(|e| invalid(&e.to_string()))?;
-        check(cib, &new)?;
-        new.set_version(version);
+        let new = Cib::from_element(root).map_err(|e| invalid(&e.to_string()))?;
+        Ok(Some(new))
+    }
+
+    /// The new CIB with version and stamps, if the log takes it.
+    fn sealed(&self, old: &Cib, mut new: Cib) -> Result<Cib, Rejection> {
+        refuse(&integrity::added(old.root(), new.root()))?;
+        new.set_version(old.version());
         new.bump_epoch();
         new.stamp(&utc(self.at), &self.origin, &self.client, &self.user);
+        // What is written to the disk has to be read again, names of whoever asked included.
+        cib::xml::check_bounds(new.root()).map_err(|e| invalid(&e.to_string()))?;
         Ok(new)
     }
 
@@ -185,11 +216,7 @@ fn keep_own_attributes(old: &Element, new: &mut Element) {
 }
 
 /// New faults are refused; old ones do not keep an administrator from repairing others.
-///
-/// Every node judges for itself, so what is refused is part of [`FORMAT`]: nodes that judge
-/// differently would have different configurations.
-fn check(old: &Cib, new: &Cib) -> Result<(), Rejection> {
-    let faults = refused(old, new);
+fn refuse(faults: &[impl ToString]) -> Result<(), Rejection> {
     if faults.is_empty() {
         return Ok(());
     }
@@ -227,5 +254,5 @@ const OWN_ATTRIBUTES: [&str; 9] = [
     "dc-uuid",
 ];
 
-/// Format of the record.
+/// Format of the record, and of how it is applied: see [`super::integrity`].
 const FORMAT: u8 = 1;

@@ -1,9 +1,14 @@
 //! The CIB on the replicated log: every node applies the same entries in the same order and comes
 //! to the same bytes (I26). Nothing here knows a clock or a disk.
+//!
+//! A change of the configuration is judged twice: by the node that takes it, by all the rules of its
+//! release ([`Replica::judge`]), and by every node that applies it, by the few that belong to the
+//! record's format (`integrity.rs`). So nodes of two releases hold one configuration.
 
 mod change;
 mod directory;
 mod grants;
+mod integrity;
 mod standing;
 
 pub use change::{LoggedChange, Rejection, RejectionKind};
@@ -144,12 +149,18 @@ impl Replica {
             .map(|(_, outcome)| outcome)
     }
 
-    /// Whether a change would be accepted now, and what it would lead to; nothing is changed.
+    /// What the node that takes a change asks before it proposes it: whether it is sound by all the
+    /// rules of this release ([`cib::check`]), on the configuration as it is applied here.
+    ///
+    /// [`Replica::apply`] asks less, and the configuration may have moved when it does: what is taken
+    /// here may be refused there, and what is refused here may be taken where it was never asked.
     ///
     /// # Errors
-    /// The [`Rejection`] that the log would give.
-    pub fn try_change(&self, change: &LoggedChange) -> Result<Cib, Rejection> {
-        change.apply_to(&self.cib)
+    /// [`RejectionKind::Conflict`] where the configuration is not the one that the change was made
+    /// against, [`RejectionKind::Invalid`] where it cannot be read or applied, [`RejectionKind::Config`]
+    /// with the faults that it brings.
+    pub fn judge(&self, change: &LoggedChange) -> Result<(), Rejection> {
+        change.judge(&self.cib)
     }
 
     /// Applies a committed entry. Entries at or before [`Replica::seq`] were applied already and

@@ -235,3 +235,70 @@ fn standings_follow_views_goodbyes_and_certificates() {
         Some(Standing::Fenced(Some(MachineBoot([1; 16]))))
     );
 }
+
+/// A change of the whole configuration, whatever it was before.
+fn whole(sections: &str) -> LoggedChange {
+    let xml = format!("<configuration>{sections}</configuration>");
+    LoggedChange::own(0, "n1", Edit::Configuration(xml))
+}
+
+fn patch(changes: &str) -> LoggedChange {
+    let xml = format!("<diff format=\"2\">{changes}</diff>");
+    LoggedChange::own(0, "n1", Edit::Patch(xml))
+}
+
+const SECTIONS: &str = "<crm_config/><nodes/><resources><primitive id=\"a\" class=\"ocf\" provider=\"heartbeat\" type=\"Dummy\"/></resources><constraints/>";
+const WITHOUT_A: &str =
+    "<change operation=\"delete\" path=\"/cib/configuration/resources/primitive[@id='a']\"/>";
+const BOUND_TO_A: &str = "<change operation=\"create\" path=\"/cib/configuration/constraints\" position=\"0\"><rsc_location id=\"l\" rsc=\"a\" node=\"n1\" score=\"5\"/></change>";
+
+#[test]
+fn nodes_that_judge_differently_hold_one_configuration() {
+    // Another release, with rules of its own, found these sound; this one does not.
+    let misspelt = patch(
+        "<change operation=\"create\" path=\"/cib/configuration/resources\" position=\"1\"><primitiv id=\"b\"/></change>",
+    );
+    let unheard_of = whole(&format!("{SECTIONS}<fences/>"));
+    let odd = "<primitive id=\"b\" class=\"lsb\" type=\"x\"><meta_attributes id=\"m\"><nvpair id=\"p\" name=\"is-managed\" value=\"perhaps\"/></meta_attributes></primitive>";
+    let odd = whole(&SECTIONS.replace("<resources>", &format!("<resources>{odd}")));
+    for change in [misspelt, unheard_of, odd] {
+        let [mut strict, mut lenient] = [(); 2].map(|()| Replica::default());
+        for replica in [&mut strict, &mut lenient] {
+            replica.apply(&app(1, 1, 1, whole(SECTIONS).encode()));
+        }
+        let rejection = strict.judge(&change).unwrap_err();
+        assert_eq!(rejection.kind, RejectionKind::Config, "{rejection}");
+        let entry = app(2, 1, 2, change.encode());
+        let outcomes = [&mut strict, &mut lenient].map(|r| r.apply(&entry).outcome.unwrap().1);
+        assert_eq!(outcomes[0], Ok(strict.cib().version()));
+        assert_eq!(outcomes[0], outcomes[1]);
+        assert_eq!(strict.cib(), lenient.cib());
+        // It stands, and keeps nobody from anything else.
+        assert_eq!(strict.judge(&patch(BOUND_TO_A)), Ok(()));
+    }
+}
+
+#[test]
+fn two_sound_changes_that_do_not_fit_together_are_not_both_made() {
+    for (one, other) in [(WITHOUT_A, BOUND_TO_A), (BOUND_TO_A, WITHOUT_A)] {
+        let mut replica = Replica::default();
+        replica.apply(&app(1, 1, 1, whole(SECTIONS).encode()));
+        let (one, other) = (patch(one), patch(other));
+        for change in [&one, &other] {
+            assert_eq!(replica.judge(change), Ok(()));
+        }
+        replica
+            .apply(&app(2, 1, 2, one.encode()))
+            .outcome
+            .unwrap()
+            .1
+            .unwrap();
+        let applied = replica.apply(&app(3, 1, 3, other.encode()));
+        let rejection = applied.outcome.unwrap().1.unwrap_err();
+        assert_eq!(rejection.kind, RejectionKind::Config);
+        let told = "error: <rsc_location id=\"l\">: \"a\" does not exist";
+        assert!(rejection.text.starts_with(told), "{rejection}");
+    }
+}
+
+mod recorded;

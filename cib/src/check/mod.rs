@@ -100,6 +100,9 @@ pub fn added(old: &Cib, mut findings: Vec<Finding>) -> Vec<Finding> {
 }
 
 /// Why a change is not to be made: errors in the CIB that it made which were not there before.
+///
+/// For whoever takes a change from somebody. Another release answers otherwise, so that nothing that
+/// several nodes have to decide alike may ask this.
 #[must_use]
 pub fn refused(old: &Cib, new: &Cib) -> Vec<Finding> {
     let mut errors = verify(new);

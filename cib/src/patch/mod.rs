@@ -2,7 +2,9 @@
 //! `crm_diff` and `cibadmin --patch` read and write (Pacemaker lib/common/patchset.c, xml/diff
 //! schema).
 //!
-//! Applying a patch made from `a` and `b` to `a` gives exactly `b`, attribute order included.
+//! Applying a patch made from `a` and `b` to `a` gives exactly `b`, attribute order included. What is
+//! read as a patch, and what it makes of any other tree, is fixed: nodes of several releases carry
+//! their configuration forward by patches and have to come to the same bytes.
 
 mod apply;
 mod diff;

@@ -10,6 +10,9 @@ use super::write::{is_space, is_xml_char};
 use crate::error::{Error, Result};
 use crate::tree::{Element, Text};
 
+// What several nodes read for themselves and have to judge alike, they read within these bounds:
+// other bounds are another format of whatever that is, above all of changes in the log.
+
 /// Longest document, in bytes.
 pub const DOCUMENT_MAX_BYTES: usize = 10 * 1024 * 1024;
 /// Deepest nesting, in elements; the root is at 1.
