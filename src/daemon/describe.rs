@@ -43,6 +43,13 @@ impl App {
         };
         let diff = Edit::Patch(cib::xml::compact(&patch.to_xml()));
         let change = LoggedChange::own(now_s(), &self.peers.name(self.me.node), diff);
+        // Whoever proposes a change judges it, be it the cluster itself: the log refuses little.
+        if let Err(why) = self.replica.judge(&change) {
+            let text = format!(
+                "the nodes and what cluster this is could not be written into the configuration: {why}"
+            );
+            return self.notice_once("describe", text);
+        }
         let op = Self::new_op();
         let body = EntryBody::App {
             op,
