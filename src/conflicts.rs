@@ -80,6 +80,17 @@ impl From<Entry> for Lost {
     }
 }
 
+/// Lost entries without those that would have changed nothing ([`LoggedChange::of_nothing`]).
+pub(crate) fn of_note(mut lost: Vec<Entry>) -> Vec<Entry> {
+    lost.retain(|entry| match &entry.body {
+        EntryBody::App { payload, .. } => {
+            !LoggedChange::read(payload).is_some_and(|change| change.is_nothing())
+        }
+        _ => true,
+    });
+    lost
+}
+
 /// Keeps lost entries; the file's place.
 ///
 /// # Errors

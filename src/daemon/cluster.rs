@@ -488,6 +488,10 @@ impl App {
     /// Work that the protocol took back is kept and told, never dropped (I20). The disk is waited
     /// for beside the loop.
     fn keep_conflict(&mut self, lost: Vec<Entry>) {
+        let lost = conflicts::of_note(lost);
+        if lost.is_empty() {
+            return;
+        }
         let dir = self.paths.conflicts();
         let own = self.own.clone();
         tokio::task::spawn_blocking(move || {

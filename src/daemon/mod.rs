@@ -8,6 +8,7 @@ mod alerts;
 mod app;
 mod attributes;
 mod by_hand;
+mod changes;
 mod cluster;
 mod describe;
 pub mod disk;

@@ -1,13 +1,14 @@
 //! What commands ask over the socket, and how each is answered.
 
-use super::app::{App, now_s};
+use super::app::App;
 use super::by_hand::CONFIRMED;
+use super::changes::Unsure;
 use super::disk::Job;
 use super::peer::NodeTell;
 use crate::ipc::{
-    Call, Change, CibVersionInfo, CibVersionText, ErrorKind, FENCE_WAIT_MS_MAX, Request, Response,
+    Call, CibVersionInfo, CibVersionText, ErrorKind, FENCE_WAIT_MS_MAX, Request, Response,
 };
-use crate::replica::{LoggedChange, Outcome, Rejection, RejectionKind};
+use crate::replica::{Outcome, Rejection, RejectionKind};
 use crate::transport::boottime_ms;
 use membership::{EntryBody, Input, OpId, Refusal};
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub(super) struct Clients {
     changes: BTreeMap<OpId, Waiting>,
     idle: Vec<IdleWait>,
     fences: Vec<FenceWait>,
+    pub(super) unsure: Unsure,
     /// A cleanup or an attribute is no log entry: the DC hears of it from the nodes, by this time.
     settles_ms: u64,
     /// Places for plans that are made to be looked at.
@@ -63,6 +65,7 @@ impl Clients {
             changes: BTreeMap::new(),
             idle: Vec::new(),
             fences: Vec::new(),
+            unsure: Unsure::default(),
             settles_ms: 0,
             plans: Arc::new(Semaphore::new(PLANS_MAX)),
         }
@@ -80,7 +83,13 @@ impl Clients {
             false => w.until_ms.min(w.begins_until_ms),
         });
         let fences = self.fences.iter().map(|w| w.until_ms);
-        changes.chain(idle).chain(fences).min()
+        let unsure = self.unsure.next_timeout_ms();
+        changes.chain(idle).chain(fences).chain(unsure).min()
+    }
+
+    /// Whether no more changes are taken for now.
+    pub(super) fn is_full(&self) -> bool {
+        self.changes.len() + self.unsure.len() >= CHANGES_MAX
     }
 }
 
@@ -171,26 +180,6 @@ impl App {
         self.look().xml().to_owned()
     }
 
-    /// Judges here, by all the rules of this release, then proposes: the log refuses little.
-    fn change(&mut self, change: Change, reply: Reply) {
-        let op = OpId(change.op);
-        if let Some(outcome) = self.replica.outcome(op) {
-            drop(reply.send(answer(outcome)));
-            return;
-        }
-        if self.clients.changes.len() >= CHANGES_MAX {
-            let text = format!("{CHANGES_MAX} changes are under way already: try again");
-            drop(reply.send(error(ErrorKind::NotReady, &text)));
-            return;
-        }
-        let logged = LoggedChange::of(now_s(), &self.peers.name(self.me.node), change);
-        if let Err(rejection) = self.replica.judge(&logged) {
-            drop(reply.send(rejected(&rejection)));
-            return;
-        }
-        self.propose_for(reply, op, logged.encode());
-    }
-
     /// Proposes what a client wants in the log; it is answered when that is committed, or refused.
     pub(super) fn propose_for(&mut self, reply: Reply, op: OpId, payload: Vec<u8>) {
         let until_ms = boottime_ms() + CHANGE_WAIT_MS;
@@ -208,6 +197,9 @@ impl App {
 
     /// A change was applied here.
     pub(super) fn change_ended(&mut self, op: OpId, outcome: &Outcome) {
+        if self.caught_up(op) {
+            return;
+        }
         if let Some(waiting) = self.clients.changes.remove(&op) {
             let _ = waiting.reply.send(answer(outcome));
         }
@@ -215,7 +207,8 @@ impl App {
 
     /// The state came from a snapshot: changes that it contains are never told one by one.
     pub(super) fn changes_restored(&mut self) {
-        let ops: Vec<OpId> = self.clients.changes.keys().copied().collect();
+        let changes = self.clients.changes.keys().copied();
+        let ops: Vec<OpId> = changes.chain(self.clients.unsure.marks()).collect();
         for op in ops {
             if let Some(outcome) = self.replica.outcome(op).cloned() {
                 self.change_ended(op, &outcome);
@@ -238,6 +231,7 @@ impl App {
         if self.start_refused(op, &refusal)
             || self.in_turn_refused(op)
             || self.fencing_refused(op, &refusal_text(&refusal).1)
+            || self.not_caught_up(op, &refusal)
         {
             return;
         }
@@ -444,6 +438,7 @@ impl App {
 
     pub(super) fn clients_on_time(&mut self, now_ms: u64) {
         self.fences_on_time(now_ms);
+        self.unsure_on_time(now_ms);
         let late: Vec<OpId> = self
             .clients
             .changes
@@ -482,7 +477,7 @@ impl App {
     }
 }
 
-fn answer(outcome: &Outcome) -> Response {
+pub(super) fn answer(outcome: &Outcome) -> Response {
     match outcome {
         Ok(v) => Response::Changed {
             version: (v.admin_epoch, v.epoch, v.num_updates),
@@ -550,7 +545,7 @@ const SETTLE_MS: u64 = 2_000;
 /// Plans made at once for those who look.
 const PLANS_MAX: usize = 2;
 /// Changes of clients under way at once on one node.
-const CHANGES_MAX: usize = 1024;
+pub(super) const CHANGES_MAX: usize = 1024;
 /// After this time, in milliseconds, a change that nothing was heard of is in doubt.
 const CHANGE_WAIT_MS: u64 = 30_000;
 /// Clients that wait for fencings at once.

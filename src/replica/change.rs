@@ -87,6 +87,19 @@ impl LoggedChange {
         }
     }
 
+    /// A change of nothing. Whoever has applied it has applied everything that was committed before
+    /// it was proposed, anywhere.
+    #[must_use]
+    pub fn of_nothing(at: i64, origin: &str) -> Self {
+        Self::own(at, origin, Edit::Patch(NOTHING.to_owned()))
+    }
+
+    /// Whether it was made as [`LoggedChange::of_nothing`].
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        matches!(&self.edit, Edit::Patch(xml) if xml == NOTHING)
+    }
+
     /// For the log.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -127,6 +140,14 @@ impl LoggedChange {
         };
         refuse(&refused(cib, &new))?;
         self.sealed(cib, new).map(drop)
+    }
+
+    /// Whether a refusal against this CIB may be of the past: it was made against a newer one, or
+    /// says of none. A CIB that has moved on is not waited for: it never moves back.
+    pub(super) fn may_be_ahead_of(&self, cib: &Cib) -> bool {
+        let version = cib.version();
+        self.base
+            .is_none_or(|base| base > (version.admin_epoch, version.epoch))
     }
 
     /// The CIB with the edit made and nothing else; none where it changes nothing.
@@ -254,5 +275,7 @@ const OWN_ATTRIBUTES: [&str; 9] = [
     "dc-uuid",
 ];
 
+/// A patch without a change.
+const NOTHING: &str = "<diff format=\"2\"/>";
 /// Format of the record, and of how it is applied: see [`super::integrity`].
 const FORMAT: u8 = 1;

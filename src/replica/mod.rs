@@ -163,6 +163,13 @@ impl Replica {
         change.judge(&self.cib)
     }
 
+    /// Whether a refusal by [`Replica::judge`] may be due to what is committed and not applied here
+    /// yet: the change was made against a newer configuration than this, or does not say against which.
+    #[must_use]
+    pub fn may_lag_behind(&self, change: &LoggedChange) -> bool {
+        change.may_be_ahead_of(&self.cib)
+    }
+
     /// Applies a committed entry. Entries at or before [`Replica::seq`] were applied already and
     /// change nothing.
     pub fn apply(&mut self, entry: &Entry) -> Applied {

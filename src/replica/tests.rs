@@ -301,4 +301,38 @@ fn two_sound_changes_that_do_not_fit_together_are_not_both_made() {
     }
 }
 
+#[test]
+fn a_change_of_nothing_makes_no_version() {
+    let mut replica = Replica::default();
+    let nothing = LoggedChange::of_nothing(0, "n1");
+    for seq in [1, 3] {
+        replica.apply(&app(seq, 1, 1, whole(SECTIONS).encode()));
+        let applied = replica.apply(&app(seq + 1, 1, 2, nothing.encode()));
+        assert_eq!(applied.outcome.unwrap().1, Ok(replica.cib().version()));
+        assert_eq!(applied.configuration, None);
+    }
+    assert!(nothing.is_nothing());
+    assert!(!whole(SECTIONS).is_nothing());
+}
+
+#[test]
+fn a_refusal_is_of_the_past_only_where_the_configuration_is_not_the_one_meant() {
+    let mut replica = Replica::default();
+    replica.apply(&app(1, 1, 1, whole(SECTIONS).encode()));
+    let here = epoch(&replica);
+    for (base, lags) in [
+        (None, true),
+        (Some((0, here - 1)), false),
+        (Some((0, here)), false),
+        (Some((0, here + 1)), true),
+        (Some((1, 0)), true),
+    ] {
+        let change = LoggedChange {
+            base,
+            ..patch(BOUND_TO_A)
+        };
+        assert_eq!(replica.may_lag_behind(&change), lags, "{base:?}");
+    }
+}
+
 mod recorded;
