@@ -1,7 +1,8 @@
 //! A disk that answers nothing any more, under the holder of a floating IP.
 
 use crate::cluster::{Cluster, PATIENCE, brief, skip};
-use crate::config::{add, ip, plain, properties};
+use crate::config::{add, constrain, ip, plain, properties, web};
+use mainstay::ipc::{Change, Edit, ErrorKind, Request, Response};
 use mainstay::lab::{Options, VIP};
 use netlink::provoke::Provoker;
 use netlink::speakers::{Capture, late};
@@ -222,6 +223,74 @@ fn an_address_moves_at_the_first_try_whatever_the_disks_take() {
     let status = c.status(&holder);
     let failed = status.failcounts.iter().any(|f| f.resource == "ip");
     assert!(!failed, "{:?}; {}", status.failcounts, brief(&status));
+}
+
+/// A client makes something through one node and refers to it through another one, whose disk is late:
+/// that one has not seen it and waits, instead of telling him that there is no such thing.
+#[test]
+fn a_node_that_is_behind_refuses_nothing_that_it_has_not_seen() {
+    let test = "a_node_that_is_behind_refuses_nothing_that_it_has_not_seen";
+    let Some((c, slow)) = with_own_disk(test, 3, |_| ()) else {
+        return;
+    };
+    let other = c.other_than(&[&slow]);
+    // Shorter than what a node is given before it counts as hung.
+    let begin_to_lag = |edit: fn(&mut cib::Cib)| {
+        let line = "fsfreeze -f /var/lib/mainstay; ( sleep 1.2; fsfreeze -u /var/lib/mainstay ) >/dev/null 2>&1 </dev/null &";
+        c.run(&slow, line);
+        c.must_edit(&other, edit);
+        let (now, here) = (c.cib(&other), c.cib(&slow));
+        assert!(here.version() < now.version(), "{slow} is not behind");
+        now
+    };
+    let bound = |cib: &cib::Cib, id: &str, resource: &str| {
+        let mut new = cib.clone();
+        let node = &other;
+        let xml =
+            format!("<rsc_location id=\"{id}\" rsc=\"{resource}\" node=\"{node}\" score=\"5\"/>");
+        constrain(&mut new, &xml);
+        new
+    };
+    let patch = |old: &cib::Cib, new: &cib::Cib| {
+        let patch = cib::Patch::between(old.root(), new.root()).unwrap();
+        let mut op = [0; 16];
+        getrandom::fill(&mut op).unwrap();
+        let change = Change {
+            op,
+            base: None,
+            edit: Edit::Patch(cib::xml::compact(&patch.to_xml())),
+            client: "e2e".to_owned(),
+            user: "root".to_owned(),
+        };
+        c.ask(&slow, &Request::Change(change))
+    };
+
+    let now = begin_to_lag(|cib| add(cib, web()));
+    let answer = patch(&now, &bound(&now, "near", "web"));
+    assert!(matches!(answer, Ok(Response::Changed { .. })), "{answer:?}");
+
+    let now = begin_to_lag(|cib| properties(cib, &[("note", "written")]));
+    let base = (now.version().admin_epoch, now.version().epoch);
+    let whole = bound(&now, "nearer", "web");
+    let whole = cib::xml::compact(whole.root().first("configuration").unwrap());
+    let answer = c.replace(&slow, whole, Some(base));
+    assert!(matches!(answer, Ok(Response::Changed { .. })), "{answer:?}");
+
+    // What is not there is not there, however long one waits.
+    let now = begin_to_lag(|cib| properties(cib, &[("note", "written again")]));
+    let answer = patch(&now, &bound(&now, "far", "ghost"));
+    let Ok(Response::Error { kind, text }) = answer else {
+        panic!("{answer:?}");
+    };
+    assert_eq!(kind, ErrorKind::Config);
+    assert!(
+        text.contains("ghost") && text.contains("create the resource"),
+        "{text}"
+    );
+    assert!(
+        c.cib(&slow).version() >= now.version(),
+        "judged on what is past"
+    );
 }
 
 /// How often an address is moved.
