@@ -93,6 +93,25 @@ fn pure_parts_know_no_clock_disk_network_or_chance() {
     }
 }
 
+#[test]
+fn what_is_frozen_with_the_log_asks_nothing_that_changes() {
+    let file = "src/replica/integrity.rs";
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    let evolving = [
+        "cib::check",
+        "cib::config",
+        "cib::edit",
+        "super::",
+        "crate::",
+    ];
+    for (line, code) in code(&text) {
+        let asked = evolving.iter().find(|word| code.contains(**word));
+        // What may see it is said by the same word.
+        let asked = asked.filter(|_| !code.contains("pub(super)"));
+        assert_eq!(asked, None, "{file}:{line}");
+    }
+}
+
 /// Everything that reads the clock that people set, and what for: nothing that decides who may hold
 /// what. The tests that step it (`tests/e2e/vip_faults`) rest on this list.
 const WALL_CLOCK: [(&str, &str); 8] = [
