@@ -37,6 +37,7 @@ pub(super) fn subsections(section: &str) -> &'static [&'static str] {
             "nodelist",
             "logging",
             "amf",
+            "event",
             "service",
             "aisexec",
             "uidgid",
@@ -48,7 +49,7 @@ pub(super) fn subsections(section: &str) -> &'static [&'static str] {
         "totem" => &["interface"],
         "totem.interface" => &["member"],
         "nodelist" => &["node"],
-        "logging" => &["logger_subsys"],
+        "logging" => &["logger_subsys", "logger", "logging_daemon"],
         "quorum" => &["device"],
         "quorum.device" => &["net"],
         _ => &[],
@@ -56,12 +57,15 @@ pub(super) fn subsections(section: &str) -> &'static [&'static str] {
 }
 
 /// Sections that are read over with one warning: `(path, why)`.
-pub(super) const SECTIONS_IGNORED: [(&str, &str); 9] = [
+pub(super) const SECTIONS_IGNORED: [(&str, &str); 12] = [
     (
         "quorum.device.heuristics",
         "the witness asks no programs of a node",
     ),
     ("amf", "the AMF service went with Corosync 1"),
+    ("event", "the event service went with Corosync 1"),
+    ("logging.logger", LOG_SUBSYS),
+    ("logging.logging_daemon", LOG_SUBSYS),
     (
         "service",
         "mainstay is one daemon: there is no plugin to load, ver 0 and 1 mean the same",
@@ -94,6 +98,7 @@ fn is_ring_addr(section: &str, name: &str, key: &str) -> bool {
 
 fn table(section: &str) -> Option<&'static [(&'static str, Fate)]> {
     Some(match section {
+        "" => FILE,
         "totem" => TOTEM,
         "totem.interface" => INTERFACE,
         "totem.interface.member" => &[("memberaddr", Used)],
@@ -107,6 +112,12 @@ fn table(section: &str) -> Option<&'static [(&'static str, Fate)]> {
         _ => return None,
     })
 }
+
+/// Outside of any section.
+const FILE: &[(&str, Fate)] = &[(
+    "compatibility",
+    Ignored("what it was compatible with, OpenAIS 0.8, is gone"),
+)];
 
 const TOTEM: &[(&str, Fate)] = &[
     ("version", Used),
@@ -170,6 +181,11 @@ const TOTEM: &[(&str, Fate)] = &[
     ("cancel_token_hold_on_retransmit", Ignored(NO_RING)),
     ("crypto_model", Ignored(CRYPTO)),
     ("keyfile", Ignored("the key is /etc/corosync/authkey")),
+    (
+        "key",
+        Ignored("the key is /etc/corosync/authkey: take it out of a file that everybody may read"),
+    ),
+    ("allow_knet_handle_fallback", Ignored(KNET)),
     ("interface_speed", Ignored(NO_RING)),
     ("knet_pmtud_interval", Ignored(KNET)),
     ("knet_mtu", Ignored(KNET)),
@@ -226,6 +242,14 @@ const QUORUM: &[(&str, Fate)] = &[
         Ignored("the configured votes are changed by hand"),
     ),
     ("votes", Ignored("use quorum_votes in nodelist{ node{} }")),
+    (
+        "leaving_timeout",
+        Ignored("a node that leaves says so, and is not waited for"),
+    ),
+    (
+        "cancel_wait_for_all",
+        Ignored("it was a command, not a setting"),
+    ),
 ];
 
 const DEVICE: &[(&str, Fate)] = &[
@@ -271,6 +295,10 @@ const LOGGING: &[(&str, Fate)] = &[
     ("to_logfile", Used),
     ("logfile", Used),
     ("to_syslog", Used),
+    (
+        "to_file",
+        Ignored("it is called to_logfile now; naming a logfile is enough"),
+    ),
     ("syslog_facility", Used),
     ("debug", Used),
     ("timestamp", Used),

@@ -10,6 +10,7 @@ mod names;
 mod quorum;
 mod read;
 mod syntax;
+mod values;
 mod write;
 
 pub use authkey::{AuthkeyError, KEY_BYTES, generate as generate_authkey, load as load_authkey};
@@ -21,6 +22,7 @@ pub use model::{
 };
 pub use names::Hosts;
 pub use read::{Strictness, read};
+pub use values::{address_problem, is_node_name, nobody_reaches, syslog_facility};
 pub use write::{new_file, replace_file, with_nodes};
 
 use std::fmt;

@@ -187,6 +187,8 @@ pub struct Warning {
     pub key: String,
     /// Remark.
     pub text: String,
+    /// Nobody knows this key or section; it was read over because that was asked for.
+    pub unknown: bool,
 }
 
 impl std::fmt::Display for Warning {

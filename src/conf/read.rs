@@ -8,6 +8,7 @@ use super::model::{
 };
 use super::quorum::QuorumReader;
 use super::syntax::{self, Item, Section};
+use super::values;
 use std::net::Ipv4Addr;
 
 /// What to do with keys nobody knows.
@@ -52,9 +53,9 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Checks names, then hands known sections to their readers.
     fn section(&mut self, section: &Section, path: &str) -> Result<(), ConfError> {
-        for item in &section.items {
+        for (at, item) in section.items.iter().enumerate() {
             match keys::fate(path, &item.key) {
-                Some(Fate::Used) => {}
+                Some(Fate::Used) => self.value(item, &section.items[..at])?,
                 Some(Fate::Ignored(why)) => {
                     self.warn(item.line, &item.key, format!("no effect: {why}"))
                 }
@@ -71,6 +72,18 @@ impl Reader<'_> {
         }
         for inner in &section.sections {
             self.subsection(inner, path)?;
+        }
+        Ok(())
+    }
+
+    /// What is true of every value that counts: it stands there once, and without quotes from a page.
+    fn value(&mut self, item: &Item, earlier: &[Item]) -> Result<(), ConfError> {
+        if values::has_typographic_quotes(&item.value) {
+            return Err(self.bad(item, "a value stands without quotes, and these are none"));
+        }
+        if let Some(first) = earlier.iter().find(|e| e.key == item.key) {
+            let text = format!("given in line {} already: this one counts", first.line);
+            self.warn(item.line, &item.key, text);
         }
         Ok(())
     }
@@ -179,6 +192,9 @@ impl Reader<'_> {
                 }
             }
             for addr in member.items.iter().filter(|i| i.key == "memberaddr") {
+                if let Some(what) = values::address_problem(&addr.value) {
+                    return Err(self.bad(addr, &what));
+                }
                 self.members
                     .push((link.number, addr.value.clone(), addr.line));
             }
@@ -202,7 +218,7 @@ impl Reader<'_> {
         for item in &section.items {
             match item.key.as_str() {
                 "nodeid" => node.id = self.node_id(item)?,
-                "name" => node.name = Some(item.value.clone()),
+                "name" => node.name = Some(self.node_name(item)?),
                 "quorum_votes" => node.votes = self.number(item)?,
                 ring => {
                     let number = ring
@@ -219,6 +235,9 @@ impl Reader<'_> {
                                 LINKS_MAX - 1
                             ),
                         ));
+                    }
+                    if let Some(what) = values::address_problem(&item.value) {
+                        return Err(self.bad(item, &what));
                     }
                     let at = usize::from(number);
                     node.addrs.resize(node.addrs.len().max(at + 1), None);
@@ -298,7 +317,9 @@ impl Reader<'_> {
                 "debug" => self.conf.logging.debug = item.value == "trace" || on()?,
                 "timestamp" => self.conf.logging.timestamp = item.value == "hires" || on()?,
                 "fileline" => self.conf.logging.fileline = on()?,
-                "syslog_facility" => self.conf.logging.syslog_facility.clone_from(&item.value),
+                "syslog_facility" => {
+                    self.conf.logging.syslog_facility = self.facility(item)?;
+                }
                 _ => {}
             }
         }
@@ -380,33 +401,39 @@ impl Reader<'_> {
     }
 
     fn unknown_key(&mut self, path: &str, item: &Item) -> Result<(), ConfError> {
-        let near = nearest(&item.key, &keys::names(path));
-        let place = if path.is_empty() {
-            "here".to_owned()
-        } else {
-            format!("in `{path}`")
+        let what = match path {
+            "" => "a key outside of any section".to_owned(),
+            _ => {
+                let near = nearest(&item.key, &keys::names(path));
+                format!("unknown key in `{path}`{near}")
+            }
         };
-        self.unknown(item.line, &item.key, format!("unknown key {place}{near}"))
+        self.unknown(item.line, &item.key, what)
     }
 
     fn unknown(&mut self, line: usize, key: &str, what: String) -> Result<(), ConfError> {
         if self.strictness == Strictness::Lenient {
-            self.warn(line, key, format!("{what}; ignored"));
+            self.remark(line, key, format!("{what}; ignored"), true);
             return Ok(());
         }
         Err(ConfError::at(
             self.file,
             line,
             key,
-            format!("{what} (start with --lenient to ignore it)"),
+            format!("{what} (--lenient ignores it)"),
         ))
     }
 
     fn warn(&mut self, line: usize, key: &str, text: String) {
+        self.remark(line, key, text, false);
+    }
+
+    fn remark(&mut self, line: usize, key: &str, text: String, unknown: bool) {
         self.conf.warnings.push(Warning {
             line,
             key: key.to_owned(),
             text,
+            unknown,
         });
     }
 
@@ -429,6 +456,28 @@ impl Reader<'_> {
             WITNESS_ID => Err(self.bad(item, "this id is the witness's: use a lower one")),
             id => Ok(id),
         }
+    }
+
+    fn node_name(&self, item: &Item) -> Result<String, ConfError> {
+        if values::is_node_name(&item.value) {
+            return Ok(item.value.clone());
+        }
+        let what = format!(
+            "`{}` is no name for a node: letters, digits, `-`, `_` and `.` make one",
+            item.value
+        );
+        Err(self.bad(item, &what))
+    }
+
+    fn facility(&self, item: &Item) -> Result<String, ConfError> {
+        if values::syslog_facility(&item.value).is_some() {
+            return Ok(item.value.clone());
+        }
+        let what = format!(
+            "`{}` is no facility of syslog: write daemon, local0 to local7, or another one of syslog(3)",
+            item.value
+        );
+        Err(self.bad(item, &what))
     }
 
     fn link_number(&self, item: &Item) -> Result<u8, ConfError> {

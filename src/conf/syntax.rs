@@ -45,6 +45,8 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Section, ConfError> {
         );
         return Err(ConfError::at(file, 1, "", what));
     }
+    // Editors of other systems begin a file with a mark of its encoding.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut open = vec![Section::default()];
     for (number, raw) in text.lines().enumerate() {
         read_line(file, number + 1, raw.trim(), &mut open)?;
@@ -79,6 +81,10 @@ fn read_line(
             return Err(ConfError::at(file, line, name.trim(), what));
         }
         let name = name.trim().to_owned();
+        if let Some(plain) = name.strip_suffix(':') {
+            let what = format!("a section has no colon: write `{} {{`", plain.trim_end());
+            return Err(ConfError::at(file, line, &name, what));
+        }
         open.push(Section {
             name,
             line,
@@ -99,6 +105,13 @@ fn read_line(
         }
         return Ok(());
     }
+    if let Some((name, rest)) = text.split_once('{').filter(|(n, _)| !n.contains(':')) {
+        let what = format!(
+            "`{}` stands on a line of its own: `{{` ends the line of a section",
+            shorten(rest.trim())
+        );
+        return Err(ConfError::at(file, line, name.trim(), what));
+    }
     let Some((key, value)) = text.split_once(':') else {
         let what = format!(
             "`{}` is neither `key: value` nor `section {{` nor `}}`",
@@ -110,10 +123,6 @@ fn read_line(
     let Some(section) = open.last_mut() else {
         return Ok(());
     };
-    if section.name.is_empty() {
-        let what = "a key outside of any section".to_owned();
-        return Err(ConfError::at(file, line, &key, what));
-    }
     section.items.push(Item { key, value, line });
     Ok(())
 }

@@ -246,11 +246,46 @@ fn errors_name_file_line_key_and_cure() {
             "nodelist {\n node {\n ring0_addr: 10.0.0.1\n ring8_addr: 10.0.0.2\n }\n}",
             "at most 8 links: ring0_addr to ring7_addr",
         ),
+        (
+            "totem {\n cluster_name: \u{201c}x\u{201d}\n}",
+            "corosync.conf:2: cluster_name: a value stands without quotes",
+        ),
+        (
+            "totem { version: 2 }",
+            "`version: 2 }` stands on a line of its own",
+        ),
+        ("totem: {\n}", "a section has no colon: write `totem {`"),
+        (
+            "nodelist {\n node {\n ring0_addr: 0.0.0.0\n nodeid: 1\n }\n}",
+            "corosync.conf:3: ring0_addr: `0.0.0.0` stands for no machine",
+        ),
+        (
+            "nodelist {\n node {\n ring0_addr: 10.0.0.1\n nodeid: 1\n name: a b\n }\n}",
+            "corosync.conf:5: name: `a b` is no name for a node",
+        ),
+        (
+            "logging {\n syslog_facility: deamon\n}",
+            "`deamon` is no facility of syslog",
+        ),
     ];
     for (text, expected) in cases {
         let said = error(text);
         assert!(said.contains(expected), "{text:?} said: {said}");
     }
+}
+
+#[test]
+fn a_key_that_is_given_twice_is_remarked_upon() {
+    let conf =
+        strict("\u{feff}compatibility: none\ntotem {\n token: 3000\n token: 4000\n}").unwrap();
+    assert_eq!(conf.token_ms, Some(4000));
+    let told: Vec<_> = conf
+        .warnings
+        .iter()
+        .map(|w| (w.line, w.key.as_str()))
+        .collect();
+    assert_eq!(told, [(1, "compatibility"), (4, "token")]);
+    assert!(conf.warnings[1].text.starts_with("given in line 3 already"));
 }
 
 #[test]

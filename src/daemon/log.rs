@@ -1,6 +1,6 @@
 //! Where log lines go: what `logging{}` of corosync.conf says.
 
-use crate::conf::Logging;
+use crate::conf::{Logging, syslog_facility};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
@@ -223,7 +223,8 @@ impl Syslog {
         Self {
             socket: None,
             path: below(root, "/dev/log"),
-            facility: facility_code(facility),
+            // The file's reader refuses what is none.
+            facility: syslog_facility(facility).unwrap_or(SYSLOG_DAEMON),
             tag,
         }
     }
@@ -263,26 +264,6 @@ fn severity(level: Level) -> u8 {
     }
 }
 
-/// RFC 3164 section 4.1.1; unknown names are `daemon`.
-fn facility_code(name: &str) -> u8 {
-    match name
-        .strip_prefix("local")
-        .and_then(|n| n.parse::<u8>().ok())
-    {
-        Some(n) if n <= 7 => 16 + n,
-        _ => match name {
-            "kern" => 0,
-            "user" => 1,
-            "mail" => 2,
-            "auth" => 4,
-            "syslog" => 5,
-            "cron" => 9,
-            "authpriv" => 10,
-            _ => 3,
-        },
-    }
-}
-
 fn below(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
 }
@@ -296,6 +277,8 @@ fn open(path: &Path) -> io::Result<File> {
 
 /// Longest syslog message, in bytes (RFC 3164 section 4.1 allows 1,024).
 const SYSLOG_BYTES_MAX: usize = 1024;
+/// The facility of daemons (RFC 3164 section 4.1.1).
+const SYSLOG_DAEMON: u8 = 3;
 /// Lines that may wait for their destinations.
 const LINES_MAX: usize = 4096;
 /// Pause before another attempt to flush a full queue.
