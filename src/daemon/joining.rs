@@ -3,7 +3,7 @@
 use super::app::{App, now_s};
 use super::requests::{Reply, error, rejected};
 use super::roster::conf_for;
-use crate::conf::load_authkey;
+use crate::conf::{is_node_name, load_authkey, nobody_reaches};
 use crate::ipc::{ErrorKind, Response};
 use crate::join::{JoinRequest, JoinToken, Welcome};
 use crate::replica::{DirectoryChange, LoggedDirectory, NodeRecord, Standing};
@@ -104,6 +104,9 @@ impl App {
                 addrs.len()
             ));
         }
+        if let Some(why) = addrs.iter().find_map(|a| nobody_reaches(*a)) {
+            return Err(why);
+        }
         if !is_node_name(&request.name) {
             return Err(format!("`{}` is no name for a node", request.name));
         }
@@ -160,7 +163,7 @@ impl App {
             Err((kind, text)) => return drop(reply.send(error(kind, &text))),
         };
         let text = format!(
-            "{name} is no node of this cluster any more. Empty its disk before it comes near the cluster again: mainstay store reset there, and remove its corosync.conf and authkey"
+            "{name} is no node of this cluster any more. Empty its disk before it comes near the cluster again: mainstay store reset --yes-lose-state there, and remove its corosync.conf and authkey"
         );
         let change = DirectoryChange::Remove { node: node.0 };
         self.change_directory(change, then_say(reply, text));
@@ -246,14 +249,6 @@ pub(super) fn then_say(reply: Reply, text: String) -> Reply {
     inner
 }
 
-/// A name as uname(2) could give it, so that it needs no quotes anywhere.
-fn is_node_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    !name.is_empty() && name.len() <= NAME_CHARS_MAX && name.chars().all(plain)
-}
-
-/// Longest name of a node, as of a host (uname(2)).
-const NAME_CHARS_MAX: usize = 64;
 /// Ids up to here were counted, those above it made of an address.
 const COUNTED_ID_MAX: u32 = 65_535;
 /// Shortest and longest life of a join token, in seconds: a minute, a week.

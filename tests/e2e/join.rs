@@ -214,6 +214,26 @@ fn a_cluster_begins_with_one_machine_and_grows() {
         }
         c.poweron(node).unwrap();
     }
+    for (command, code, why) in [
+        (
+            "mainstay init --cluster-name ''",
+            64,
+            "the cluster's name is empty",
+        ),
+        (
+            "mainstay init --name 'a b'",
+            78,
+            "`a b` is no name for a node",
+        ),
+        (
+            "mainstay init --address 192.0.2.9",
+            64,
+            "192.0.2.9 is no address of this machine",
+        ),
+    ] {
+        let said = c.refused("node1", command, code);
+        assert!(said.contains(why), "{command}: {said}");
+    }
     must(
         &c,
         "node1",
@@ -222,6 +242,15 @@ fn a_cluster_begins_with_one_machine_and_grows() {
     wait_votes(&c, &["node1"], (1, 1, 1));
     edit(&c, "node1", plain);
     let token = token(&c, "node1");
+    // What goes wrong on this side does not cost the token.
+    let at_home = format!("mainstay join node1 --token {token} --address 127.0.0.1");
+    let said = c.refused("node2", &at_home, 64);
+    assert!(said.contains("other nodes do not reach"), "{said}");
+    let nobody = format!(
+        "setpriv --reuid 65534 --regid 65534 --clear-groups mainstay join node1 --token {token}"
+    );
+    let said = c.refused("node2", &nobody, 73);
+    assert!(said.contains("nothing was asked"), "{said}");
     let file = c.node_dir("node2").join("etc-corosync/token");
     std::fs::write(&file, &token).unwrap();
     let argv = [

@@ -106,13 +106,8 @@ fn options(words: &[String], known: &[(&str, &str)]) -> Result<Vec<String>, Fail
 
 fn addresses(text: &str) -> Result<Vec<IpAddr>, Failure> {
     let words = text.split([',', ' ']).filter(|word| !word.is_empty());
-    let parsed = words.map(|word| {
-        word.parse().map_err(|_| {
-            Failure::usage(format!(
-                "-i {word}: the address is expected that the nodes shall use, such as 10.0.0.1"
-            ))
-        })
-    });
+    // crmsh takes the name of an interface as well.
+    let parsed = words.map(|word| word.parse().or_else(|_| mainstay::address_on(word)));
     parsed.collect()
 }
 

@@ -5,12 +5,13 @@ use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::removal;
 use crate::conf::{
-    ClusterConf, Hosts, KEY_BYTES, NodeConf, Strictness, generate_authkey, new_file, read,
-    replace_file, set_key,
+    ClusterConf, Hosts, KEY_BYTES, NodeConf, Strictness, generate_authkey, new_file,
+    nobody_reaches, read, replace_file, set_key,
 };
 use crate::ipc::{KeyState, Request, Response};
 use crate::join::{JoinError, JoinRequest, JoinToken, ask_to_join};
 use crate::paths::Paths;
+use nix::unistd::{AccessFlags, access};
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -28,9 +29,14 @@ pub(in crate::cli) fn init(
 ) -> Result<(), Failure> {
     let paths = Paths::from_env();
     belongs_to_none(&paths)?;
+    if cluster_name.trim().is_empty() {
+        return Err(Failure::usage(
+            "the cluster's name is empty: give it one, which all its nodes share",
+        ));
+    }
     let addresses = match addresses {
         [] => vec![only_address()?],
-        given => given.to_vec(),
+        given => own(given)?,
     };
     let name = name.map_or_else(backend::host_name, str::to_owned);
     let conf = ClusterConf {
@@ -89,6 +95,12 @@ pub(in crate::cli) fn join(
     belongs_to_none(&paths)?;
     let token = JoinToken::parse(token).map_err(|e| Failure::new(Exit::Usage, e.to_string()))?;
     let address = address_of(host, &paths)?;
+    if let Some(why) = addresses.iter().find_map(|a| nobody_reaches(*a)) {
+        return Err(Failure::usage(format!("--address: {why}")));
+    }
+    // A token is good for once: what could go wrong here must not be found out with the answer.
+    make_dir(&paths.corosync_conf())?;
+    may_write(&paths.corosync_conf())?;
     let name = name.map_or_else(backend::host_name, str::to_owned);
     let versions = (VersionRange::OURS.min, VersionRange::OURS.max);
     let request = |own: IpAddr| JoinRequest {
@@ -107,7 +119,6 @@ pub(in crate::cli) fn join(
         };
         Failure::new(exit, error.to_string())
     })?;
-    make_dir(&paths.corosync_conf())?;
     // The key first: a daemon that starts in between finds no configuration, and not half a one.
     write(&paths.authkey(), &welcome.authkey, 0o400)?;
     write(&paths.corosync_conf(), welcome.conf.as_bytes(), 0o644)?;
@@ -260,7 +271,7 @@ fn belongs_to_none(paths: &Paths) -> Result<(), Failure> {
                 file.display()
             ),
             cure: Some(format!(
-                "if that is over, stop mainstayd, run `mainstay store reset`, and remove {} and {}",
+                "if that is over, stop mainstayd, run `mainstay store reset --yes-lose-state`, and remove {} and {}",
                 files[0].display(),
                 files[1].display()
             )),
@@ -280,16 +291,59 @@ fn belongs_to_none(paths: &Paths) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The one address that this machine has beside loopback.
-fn only_address() -> Result<IpAddr, Failure> {
+/// All addresses of this machine.
+fn machines_addresses() -> Result<Vec<IpAddr>, Failure> {
     let failed = |e: netlink::Error| Failure::new(Exit::Error, format!("own addresses: {e}"));
     let mut kernel = netlink::Kernel::open().map_err(failed)?;
     let all = kernel.addresses().map_err(failed)?;
+    Ok(all.into_iter().map(|a| a.ip).collect())
+}
+
+/// The first address of an interface that other nodes can reach, as crmsh's `-i eth0` means it.
+pub(in crate::cli) fn address_on(interface: &str) -> Result<IpAddr, Failure> {
+    let failed = |e: netlink::Error| Failure::usage(format!("-i {interface}: {e}"));
+    let mut kernel = netlink::Kernel::open().map_err(failed)?;
+    let link = kernel.link(interface).map_err(failed)?;
+    let all = kernel.addresses().map_err(failed)?;
+    let found = all
+        .into_iter()
+        .find(|a| a.index == link.index && nobody_reaches(a.ip).is_none());
+    found.map(|a| a.ip).ok_or_else(|| {
+        Failure::usage(format!(
+            "-i {interface}: it has no address that other nodes could reach"
+        ))
+    })
+}
+
+/// Addresses that were given, where this machine has them, each once.
+fn own(given: &[IpAddr]) -> Result<Vec<IpAddr>, Failure> {
+    let all = machines_addresses()?;
+    for (at, address) in given.iter().enumerate() {
+        if given[..at].contains(address) {
+            return Err(Failure::usage(format!(
+                "{address} is given twice: each link of a node has an address of its own"
+            )));
+        }
+        if !all.contains(address) {
+            let all: Vec<_> = all.iter().filter(|a| !a.is_loopback()).collect();
+            let all: Vec<_> = all.into_iter().map(ToString::to_string).collect();
+            return Err(Failure::usage(format!(
+                "{address} is no address of this machine: it has {}",
+                all.join(", ")
+            )));
+        }
+    }
+    Ok(given.to_vec())
+}
+
+/// The one address that this machine has beside loopback.
+fn only_address() -> Result<IpAddr, Failure> {
+    let all = machines_addresses()?;
     let usable = |ip: &IpAddr| match ip {
         IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
         IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
     };
-    let found: Vec<IpAddr> = all.into_iter().map(|a| a.ip).filter(usable).collect();
+    let found: Vec<IpAddr> = all.into_iter().filter(usable).collect();
     match found.as_slice() {
         [one] => Ok(*one),
         [] => Err(Failure::usage(
@@ -327,6 +381,17 @@ fn make_dir(file: &Path) -> Result<(), Failure> {
     let dir = file.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(dir)
         .map_err(|e| Failure::new(Exit::CantCreat, format!("{}: {e}", dir.display())))
+}
+
+/// Whether the key and the configuration can be put beside `file`.
+fn may_write(file: &Path) -> Result<(), Failure> {
+    let dir = file.parent().unwrap_or(Path::new("/"));
+    access(dir, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|e| {
+        Failure::new(
+            Exit::CantCreat,
+            format!("{}: {}; nothing was asked", dir.display(), e.desc()),
+        )
+    })
 }
 
 fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {

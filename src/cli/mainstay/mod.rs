@@ -15,7 +15,7 @@ mod vip;
 mod why;
 
 pub(super) use doctor::{report as doctor_report, run as doctor};
-pub(super) use members::{init, join};
+pub(super) use members::{address_on, init, join};
 pub(super) use past::{by_name as find_decision, point_in_time};
 
 use super::backend::{self, Backend, ask_done};

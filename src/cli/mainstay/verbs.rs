@@ -169,8 +169,8 @@ pub(super) enum QuorumVerb {
 pub(super) enum TokenVerb {
     /// Make one, good for one machine
     Create {
-        /// How long it is good, in seconds
-        #[arg(long, default_value_t = 3600)]
+        /// How long it is good, in seconds: a minute to a week
+        #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u32).range(60..=604_800))]
         valid: u32,
     },
 }
