@@ -156,6 +156,107 @@ fn what_cannot_be_taken_over_is_told_with_its_place() {
         machine.run(&["import", "/no/such/file"]).status.code(),
         Some(66)
     );
+    let latin = machine.file(
+        "corosync.conf",
+        b"totem {\n version: 2\n cluster_name: caf\xe9\n}\n",
+    );
+    let folder = machine.0.path().display().to_string();
+    let empty = machine.file("empty", b"");
+    let short = machine.file("authkey", b"short");
+    for (file, code, words) in [
+        (&latin, 65, "line 3 is no UTF-8"),
+        (&folder, 66, "name the files in it"),
+        (&empty, 65, "nothing in it"),
+        (&short, 65, "corosync-keygen"),
+    ] {
+        let refused = machine.run(&["import", file]);
+        assert_eq!(refused.status.code(), Some(code), "{refused:?}");
+        assert!(stderr(&refused).contains(words), "{refused:?}");
+    }
     assert_eq!(machine.run(&["import"]).status.code(), Some(64));
     assert!(!Path::new(&machine.0.path().join("root")).exists());
+}
+
+/// Corosync 1 as distributions shipped it, with a list of nodes added.
+const OF_CENTOS_6: &str = "compatibility: whitetank
+totem {
+\tversion: 2
+\tsecauth: off
+\tthreads: 0
+\tinterface {
+\t\tringnumber: 0
+\t\tbindnetaddr: 192.168.1.0
+\t\tmcastaddr: 226.94.1.1
+\t\tmcastport: 5405
+\t\tmember {
+\t\t\tmemberaddr: 192.168.1.1
+\t\t}
+\t}
+\ttransport: udpu
+}
+logging {
+\tto_file: yes
+\tlogfile: /var/log/cluster/corosync.log
+\tlogger {
+\t\tident: AMF
+\t}
+}
+amf {
+\tmode: disabled
+}
+";
+
+#[test]
+fn files_of_corosync_1_are_taken_with_a_remark_on_each_old_line() {
+    let machine = Machine::new();
+    let file = machine.file("corosync.conf", OF_CENTOS_6.as_bytes());
+    let told = machine.run(&["import", "-n", &file]);
+    assert!(told.status.success(), "{told:?}");
+    for words in [
+        ":1: obsolete: compatibility: ",
+        ":18: obsolete: to_file: no effect: it is called to_logfile now",
+        ":20: obsolete: logger: section not read",
+        ", 1 node;",
+        "it would be written to ",
+    ] {
+        assert!(stdout(&told).contains(words), "{words}\n{}", stdout(&told));
+    }
+    let unlisted = OF_CENTOS_6.replace("member {", "membr {");
+    let file = machine.file("corosync.conf", unlisted.as_bytes());
+    let told = machine.run(&["import", "-n", "--lenient", &file]);
+    assert_eq!(told.status.code(), Some(78), "{told:?}");
+    assert!(stdout(&told).contains(":11: unknown: membr: "), "{told:?}");
+    assert!(stderr(&told).contains("no node is listed"), "{told:?}");
+    // Another file is in the place already: a rehearsal says so as well.
+    let place = machine.0.path().join("root/etc/corosync");
+    fs::create_dir_all(&place).unwrap();
+    fs::write(place.join("corosync.conf"), "totem {\n}\n").unwrap();
+    let file = machine.file("corosync.conf", OF_CENTOS_6.as_bytes());
+    assert_eq!(
+        machine.run(&["import", "-n", &file]).status.code(),
+        Some(108)
+    );
+}
+
+#[test]
+fn variables_are_told_by_what_they_were_for() {
+    let machine = Machine::new();
+    let text =
+        b"START=yes\nPCMK_logfile=/x\nSBD_DEVICE=/dev/sdb\nOPTIONS=\"-r\"\nORACLE_HOME=/opt\n";
+    let file = machine.file("pacemaker", text);
+    let told = machine.run(&["import", &file]);
+    assert!(told.status.success(), "{told:?}");
+    for words in [
+        ":1: maps: START: the init script",
+        ":2: obsolete: PCMK_logfile: logging{}",
+        ":3: obsolete: SBD_DEVICE: ",
+        ":4: obsolete: OPTIONS: ",
+        ":5: maps: ORACLE_HOME: every agent",
+        "it is not read there: write ORACLE_HOME into ",
+    ] {
+        assert!(stdout(&told).contains(words), "{words}\n{}", stdout(&told));
+    }
+    let plugin = machine.file("pcmk", b"service {\n name: pacemaker\n ver: 0\n");
+    let refused = machine.run(&["import", &plugin]);
+    assert_eq!(refused.status.code(), Some(78), "{refused:?}");
 }

@@ -1,5 +1,7 @@
 //! `mainstay import`: files of other cluster stacks, told line by line and taken over.
 
+mod sysconfig;
+
 use crate::cli::backend::{self, Backend};
 use crate::cli::console::Console;
 use crate::cli::crm::agents::Agents;
@@ -10,8 +12,7 @@ use crate::conf::{self, ConfError, Strictness, keepalived};
 use crate::paths::Paths;
 use cib::Cib;
 use clap::Args;
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// Files, and what is to be done with them.
@@ -37,8 +38,9 @@ pub(super) struct Wishes {
 /// The first file that could not be taken over; those before it are.
 pub(super) fn run(wishes: &Wishes, console: &mut Console) -> Result<(), Failure> {
     let paths = Paths::from_env();
-    for file in &wishes.files {
-        let bytes = read(file)?;
+    // All of them can be read before the first one is taken over.
+    let read: Result<Vec<_>, Failure> = wishes.files.iter().map(|f| Ok((f, read(f)?))).collect();
+    for (file, bytes) in read? {
         let name = file.display().to_string();
         let text = std::str::from_utf8(&bytes).ok();
         match (kind(file, text), text) {
@@ -46,21 +48,30 @@ pub(super) fn run(wishes: &Wishes, console: &mut Console) -> Result<(), Failure>
             (Kind::Corosync, Some(text)) => corosync(&name, text, &paths, wishes, console)?,
             (Kind::Keepalived, Some(text)) => from_keepalived(&name, text, wishes, console)?,
             (Kind::Cib, Some(text)) => cib_xml(&name, text, wishes, console)?,
-            (Kind::ServiceFile, _) => console.line(&format!(
-                "{name}: obsolete: Pacemaker was loaded into Corosync by such a file; `ver: 0` and \
-                 `ver: 1` make no difference here, where one daemon does both"
-            )),
-            (Kind::Sysconfig, Some(text)) => sysconfig(&name, text, console),
-            _ => {
-                return Err(Failure {
-                    exit: Exit::DataErr,
-                    text: format!("{name}: neither a cluster's configuration nor a key"),
-                    cure: Some(KNOWN.to_owned()),
-                });
-            }
+            (Kind::ServiceFile, Some(text)) => service_file(&name, text, wishes, console)?,
+            (Kind::Sysconfig, Some(text)) => sysconfig::tell(&name, file, text, &paths, console),
+            _ => return Err(unknown(&name, &bytes)),
         }
     }
     Ok(())
+}
+
+/// Why nothing is known to do with a file.
+fn unknown(name: &str, bytes: &[u8]) -> Failure {
+    let what = match std::str::from_utf8(bytes) {
+        _ if bytes.is_empty() => "there is nothing in it".to_owned(),
+        Err(error) if !bytes.contains(&0) => {
+            let before = &bytes[..error.valid_up_to()];
+            let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+            format!("line {line} is no UTF-8: convert the file, for example with iconv(1)")
+        }
+        _ => "neither a cluster's configuration nor a key".to_owned(),
+    };
+    Failure {
+        exit: Exit::DataErr,
+        text: format!("{name}: {what}"),
+        cure: Some(KNOWN.to_owned()),
+    }
 }
 
 /// What a file is.
@@ -82,6 +93,7 @@ fn kind(file: &Path, text: Option<&str>) -> Kind {
     let Some(text) = text else {
         return Kind::Unknown;
     };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = || text.lines().map(str::trim);
     let begins = |word: &str| lines().any(|l| l.strip_prefix(word).is_some_and(is_block));
     let is_setting = |l: &str| l.split_once('=').is_some_and(|(name, _)| is_name(name));
@@ -110,14 +122,23 @@ fn is_name(name: &str) -> bool {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    let failed =
-        |e: std::io::Error| Failure::new(Exit::NoInput, format!("{}: {e}", file.display()));
+    let name = file.display();
+    let failed = |e: std::io::Error| Failure::new(Exit::NoInput, format!("{name}: {e}"));
+    if file.is_dir() {
+        return Err(Failure {
+            cure: Some("name the files in it".to_owned()),
+            ..Failure::new(Exit::NoInput, format!("{name} is a directory"))
+        });
+    }
     let opened = std::fs::File::open(file).map_err(failed)?;
     let mut bytes = Vec::new();
-    opened
-        .take(FILE_BYTES_MAX)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
+    let mut opened = opened.take(FILE_BYTES_MAX + 1);
+    opened.read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        let text =
+            format!("{name} has more than {FILE_BYTES_MAX} bytes: no configuration is so long");
+        return Err(Failure::new(Exit::DataErr, text));
+    }
     Ok(bytes)
 }
 
@@ -129,8 +150,10 @@ fn authkey(
     console: &mut Console,
 ) -> Result<(), Failure> {
     // The daemon's own check says what is wrong with its length.
-    wire::KeyRing::derive(key, "")
-        .map_err(|e| Failure::new(Exit::DataErr, format!("{name}: {e}")))?;
+    wire::KeyRing::derive(key, "").map_err(|e| Failure {
+        cure: Some("make one with corosync-keygen; every node needs the same".to_owned()),
+        ..Failure::new(Exit::DataErr, format!("{name}: {e}"))
+    })?;
     console.line(&format!(
         "{name}: maps: a key of {} bytes, as it is",
         key.len()
@@ -145,21 +168,25 @@ fn corosync(
     wishes: &Wishes,
     console: &mut Console,
 ) -> Result<(), Failure> {
-    let strictness = match wishes.lenient {
-        true => Strictness::Lenient,
-        false => Strictness::Strict,
-    };
-    let conf = conf::read(name, text, strictness).map_err(|e| refused(&e, text))?;
-    for warning in &conf.warnings {
-        console.line(&format!(
-            "{name}:{}: obsolete: {}: {}",
-            warning.line, warning.key, warning.text
-        ));
+    let conf = conf::read(name, text, wishes.strictness()).map_err(|e| refused(&e, text))?;
+    remarks(name, &conf, console);
+    if conf.nodes.is_empty() {
+        return Err(Failure {
+            exit: Exit::Config,
+            text: format!(
+                "{name}: no node is listed: the multicast form names no peers, and mainstay does not \
+                 search for them"
+            ),
+            cure: Some(format!(
+                "add nodelist {{ node {{ ring0_addr: ADDRESS }} … }}, with one node section per \
+                 machine; {NOTHING_TAKEN}"
+            )),
+        });
     }
     console.line(&format!(
-        "{name}: maps: cluster {}, {} nodes; all other lines mean what they meant",
+        "{name}: maps: cluster {}, {}; all other lines mean what they meant",
         conf.cluster_name,
-        conf.nodes.len()
+        count(conf.nodes.len(), "node")
     ));
     put(
         &paths.corosync_conf(),
@@ -170,6 +197,35 @@ fn corosync(
     )
 }
 
+/// What was accepted and means less than it says.
+fn remarks(name: &str, conf: &conf::ClusterConf, console: &mut Console) {
+    for remark in &conf.warnings {
+        let fate = match remark.unknown {
+            true => "unknown",
+            false => "obsolete",
+        };
+        console.line(&format!(
+            "{name}:{}: {fate}: {}: {}",
+            remark.line, remark.key, remark.text
+        ));
+    }
+}
+
+fn service_file(
+    name: &str,
+    text: &str,
+    wishes: &Wishes,
+    console: &mut Console,
+) -> Result<(), Failure> {
+    let conf = conf::read(name, text, wishes.strictness()).map_err(|e| refused(&e, text))?;
+    remarks(name, &conf, console);
+    console.line(&format!(
+        "{name}: obsolete: Pacemaker was loaded into Corosync by such a file; `ver: 0` and \
+         `ver: 1` make no difference here, where one daemon does both"
+    ));
+    Ok(())
+}
+
 /// What is wrong, with the line it stands in.
 fn refused(error: &ConfError, text: &str) -> Failure {
     let line = text.lines().nth(error.line.saturating_sub(1)).unwrap_or("");
@@ -178,7 +234,7 @@ fn refused(error: &ConfError, text: &str) -> Failure {
     Failure {
         exit: Exit::Config,
         text: format!("{error}\n{}", marked(line, column + 1)),
-        cure: Some("nothing of this file was taken over".to_owned()),
+        cure: Some(NOTHING_TAKEN.to_owned()),
     }
 }
 
@@ -241,8 +297,9 @@ fn cib_xml(name: &str, text: &str, wishes: &Wishes, console: &mut Console) -> Re
     }
     let number = cib::config::Config::new(&cib).resources().len();
     console.line(&format!(
-        "{name}: maps: version {} with {number} resources; its status section is left out",
-        cib.version()
+        "{name}: maps: version {} with {}; its status section is left out",
+        cib.version(),
+        count(number, "resource")
     ));
     if wishes.dry_run {
         return Ok(());
@@ -283,26 +340,6 @@ fn commit(
     Ok(())
 }
 
-fn sysconfig(name: &str, text: &str, console: &mut Console) {
-    for (at, line) in text.lines().map(str::trim).enumerate() {
-        let line = line.strip_prefix("export ").unwrap_or(line);
-        let Some((variable, _)) = line.split_once('=').filter(|(v, _)| is_name(v)) else {
-            continue;
-        };
-        let said = match variable {
-            "START" => "maps: the init script obeys it",
-            v if v.starts_with("PCMK_") || v.starts_with("OCF_") || v.starts_with("HA_") => {
-                "maps: every agent has it in its environment; the daemon itself obeys corosync.conf"
-            }
-            _ => "maps: every agent has it in its environment",
-        };
-        console.line(&format!("{name}:{}: {said}: {variable}", at + 1));
-    }
-    console.line(&format!(
-        "{name}: it is read where it lies; see mainstayd(8), FILES"
-    ));
-}
-
 /// Puts a file into its place, where there is none yet.
 fn put(
     place: &Path,
@@ -311,34 +348,50 @@ fn put(
     wishes: &Wishes,
     console: &mut Console,
 ) -> Result<(), Failure> {
-    if std::fs::read(place).is_ok_and(|there| there == bytes) {
-        console.line(&format!("{} is the same already", place.display()));
+    let shown = place.display();
+    let in_place = std::fs::read(place);
+    if in_place.as_ref().is_ok_and(|there| there == bytes) {
+        console.line(&format!("{shown} is the same already"));
         return Ok(());
+    }
+    if in_place.is_ok() {
+        return Err(Failure {
+            exit: Exit::Exists,
+            text: format!("{shown} is there, and another one"),
+            cure: Some("move it away if this one shall take its place".to_owned()),
+        });
     }
     if wishes.dry_run {
+        console.line(&format!("it would be written to {shown}"));
         return Ok(());
     }
-    let failed = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::AlreadyExists => Failure {
-            exit: Exit::Exists,
-            text: format!("{} is there, and another one", place.display()),
-            cure: Some("move it away if this one shall take its place".to_owned()),
-        },
-        _ => Failure::new(Exit::CantCreat, format!("{}: {e}", place.display())),
-    };
+    let failed = |e: std::io::Error| Failure::new(Exit::CantCreat, format!("{shown}: {e}"));
     if let Some(dir) = place.parent() {
         std::fs::create_dir_all(dir).map_err(failed)?;
     }
-    let mut options = std::fs::OpenOptions::new();
-    let made = options.write(true).create_new(true).mode(mode).open(place);
-    let mut made = made.map_err(failed)?;
-    made.write_all(bytes)
-        .and_then(|()| made.sync_all())
-        .map_err(failed)?;
-    console.line(&format!("written to {}", place.display()));
+    conf::replace_file(place, bytes, mode).map_err(failed)?;
+    console.line(&format!("written to {shown}"));
     Ok(())
 }
 
+fn count(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
+}
+
+impl Wishes {
+    const fn strictness(&self) -> Strictness {
+        match self.lenient {
+            true => Strictness::Lenient,
+            false => Strictness::Strict,
+        }
+    }
+}
+
+/// Said where a file was refused.
+const NOTHING_TAKEN: &str = "nothing of this file was taken over";
 /// Longest file, in bytes.
 const FILE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// What can be imported.
