@@ -26,6 +26,11 @@ impl Statement {
         self.words.get(1).map(String::as_str)
     }
 
+    /// The word stands behind the keyword.
+    pub(super) fn has(&self, word: &str) -> bool {
+        self.words.iter().skip(1).any(|w| w == word)
+    }
+
     /// The word behind another one, as in `dev eth0`.
     pub(super) fn after(&self, word: &str) -> Option<&str> {
         let at = self.words.iter().position(|w| w == word)?;

@@ -97,6 +97,40 @@ fn addresses_that_are_none_are_refused() {
     assert_eq!(done.findings[0].fate, Fate::Refused);
 }
 
+#[test]
+fn what_would_be_lost_or_collide_is_refused() {
+    let text = "vrrp_instance a {\n interface eth0\n virtual_ipaddress {\n  10.0.0.1/99\n\
+                \x20 10.0.0.2/255.255.255.0 scope link noprefixroute\n  10.0.0.3 label web\n }\n}\n\
+                vrrp_instance b {\n virtual_ipaddress {\n  10.0.0.2\n  10.0.0.4\n }\n}\n\
+                vrrp_instance a {\n virtual_ipaddress {\n  10.0.0.5\n }\n}\n\
+                vrrp_sync_group g {\n group {\n  a\n  c\n }\n}\n";
+    let done = translate("k", text, "n").unwrap();
+    let refused: Vec<_> = done
+        .findings
+        .iter()
+        .filter(|f| f.fate == Fate::Refused)
+        .map(|f| (f.line, f.text.as_str()))
+        .collect();
+    assert_eq!(
+        refused,
+        [
+            (4, "10.0.0.1/99: a prefix has 0 to 32 bits"),
+            (
+                5,
+                "scope of 10.0.0.2/255.255.255.0: the address gets the scope global"
+            ),
+            (6, "label web: a label is the interface, a colon and a word"),
+            (11, "10.0.0.2: it is an address of a already"),
+            (15, "vrrp_instance a: an instance of this name stands above"),
+            (20, "vrrp_sync_group g: c is no instance with an address"),
+        ]
+    );
+    let lines = done.lines.join("\n");
+    assert!(lines.contains("ip=10.0.0.2 cidr_netmask=255.255.255.0 nic=eth0 noprefixroute=true"));
+    assert!(lines.contains("primitive b ocf:heartbeat:IPaddr2 params ip=10.0.0.4"));
+    assert!(!lines.contains("10.0.0.5") && !lines.contains("colocation g"));
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "[a-z0-9{}\\n \"'#!/:.]{0,200}") {

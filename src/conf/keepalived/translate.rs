@@ -1,7 +1,8 @@
 //! Statements to lines of `crm configure`.
 
 use super::{Fate, Finding, Statement, Translation};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// All of a file.
 pub(super) fn translate(statements: &[Statement], node: &str) -> Translation {
@@ -9,14 +10,21 @@ pub(super) fn translate(statements: &[Statement], node: &str) -> Translation {
         node,
         done: Translation::default(),
         ids: BTreeSet::new(),
-        late: Vec::new(),
+        instances: BTreeMap::new(),
+        addresses: BTreeMap::new(),
     };
     for statement in statements {
         all.top(statement);
     }
     // What names instances comes after all of them.
-    let Translator { mut done, late, .. } = all;
-    done.lines.extend(late);
+    for group in statements
+        .iter()
+        .filter(|s| s.keyword() == "vrrp_sync_group")
+    {
+        all.sync_group(group);
+    }
+    let Translator { mut done, .. } = all;
+    done.findings.sort_by_key(|f| (f.line, f.column));
     done
 }
 
@@ -25,8 +33,10 @@ struct Translator<'a> {
     done: Translation,
     /// Ids given so far.
     ids: BTreeSet<String>,
-    /// Lines that name what others define.
-    late: Vec<String>,
+    /// The first resource of every instance that has one, by the instance's name.
+    instances: BTreeMap<String, String>,
+    /// The instance that has an address.
+    addresses: BTreeMap<IpAddr, String>,
 }
 
 /// What an instance says beside its addresses.
@@ -44,7 +54,8 @@ impl Translator<'_> {
     fn top(&mut self, s: &Statement) {
         match s.keyword() {
             "vrrp_instance" => self.instance(s),
-            "vrrp_sync_group" => self.sync_group(s),
+            // After all instances.
+            "vrrp_sync_group" => {}
             "vrrp_script" | "track_file" | "vrrp_track_process" => self.say(
                 s,
                 Fate::Refused,
@@ -55,7 +66,7 @@ impl Translator<'_> {
                 s,
                 Fate::Refused,
                 "IPVS tables are not managed here: keep keepalived for them, without vrrp_instance, \
-                 and give the addresses the meta parameter lvs_support=true",
+                 and give the addresses the parameter lvs_support=true",
             ),
             "static_ipaddress" | "static_routes" | "static_rules" => self.say(
                 s,
@@ -68,6 +79,11 @@ impl Translator<'_> {
                 }
             }
             "include" => self.say(s, Fate::Refused, "import the files that it names one by one"),
+            word if word.starts_with(['@', '$']) => self.say(
+                s,
+                Fate::Refused,
+                "conditions and definitions are not followed: write what they come to",
+            ),
             _ => self.say(s, Fate::Refused, "not known here"),
         }
     }
@@ -85,8 +101,12 @@ impl Translator<'_> {
     }
 
     fn instance(&mut self, s: &Statement) {
+        let name = s.value().unwrap_or("vip");
+        if self.instances.contains_key(name) {
+            return self.say(s, Fate::Refused, "an instance of this name stands above");
+        }
         let mut instance = Instance {
-            id: self.new_id(s.value().unwrap_or("vip")),
+            id: self.new_id(name),
             ..Instance::default()
         };
         for inner in &s.block {
@@ -94,7 +114,7 @@ impl Translator<'_> {
         }
         instance
             .addresses
-            .retain(|address| self.is_address(address));
+            .retain(|address| self.is_address(address, name));
         let ids: Vec<String> = (0..instance.addresses.len())
             .map(|n| match n {
                 0 => instance.id.clone(),
@@ -104,6 +124,7 @@ impl Translator<'_> {
         let Some(first) = ids.first() else {
             return self.say(s, Fate::Refused, "it has no virtual_ipaddress");
         };
+        self.instances.insert(name.to_owned(), first.clone());
         for (id, address) in ids.iter().zip(&instance.addresses) {
             self.address(id, address, &instance);
         }
@@ -116,11 +137,7 @@ impl Translator<'_> {
             let line = format!("location {first}-on-{0} {first} {priority}: {0}", self.node);
             self.done.lines.push(line);
         }
-        let what = format!(
-            "{} of {}",
-            count(ids.len(), "address"),
-            s.value().unwrap_or("vip")
-        );
+        let what = format!("{} of {name}", count(ids.len(), "address"));
         self.note(s, Fate::Maps, what);
     }
 
@@ -170,6 +187,21 @@ impl Translator<'_> {
             | "garp_master_delay"
             | "garp_master_refresh"
             | "garp_lower_prio_repeat"
+            | "garp_lower_prio_delay"
+            | "garp_extra_if"
+            | "accept"
+            | "no_accept"
+            | "native_ipv6"
+            | "promote_secondaries"
+            | "linkbeat_use_polling"
+            | "skip_check_adv_addr"
+            | "check_unicast_src"
+            | "unicast_ttl"
+            | "unicast_fault_no_peers"
+            | "kernel_rx_buf_size"
+            | "vrrp_garp_master_refresh"
+            | "init_fail"
+            | "notify_priority_changes"
             | "lower_prio_no_advert"
             | "higher_prio_send_advert"
             | "debug"
@@ -196,6 +228,11 @@ impl Translator<'_> {
                 Fate::Refused,
                 "a route that moves with the address is a resource: ocf:heartbeat:Route",
             ),
+            word if word.starts_with('@') => self.say(
+                s,
+                Fate::Refused,
+                "conditions are not followed: write what holds on this node, without the condition",
+            ),
             _ => self.say(s, Fate::Refused, "not known here"),
         }
     }
@@ -210,15 +247,32 @@ impl Translator<'_> {
         }
     }
 
-    fn is_address(&mut self, s: &Statement) -> bool {
-        let is_one = ip_and_mask(s.keyword())
-            .0
-            .parse::<std::net::IpAddr>()
-            .is_ok();
-        if !is_one {
-            self.say(s, Fate::Refused, "an IPv4 or IPv6 address is expected");
+    /// An address that can be one, and is nobody else's yet.
+    fn is_address(&mut self, s: &Statement, instance: &str) -> bool {
+        let (ip, mask) = ip_and_mask(s.keyword());
+        let Ok(ip) = ip.parse::<IpAddr>() else {
+            self.note(
+                s,
+                Fate::Refused,
+                format!("{}: an IPv4 or IPv6 address is expected", s.keyword()),
+            );
+            return false;
+        };
+        let longest = if ip.is_ipv4() { 32 } else { 128 };
+        let dotted = mask.is_some_and(|m| ip.is_ipv4() && m.parse::<std::net::Ipv4Addr>().is_ok());
+        let counted = mask.is_none_or(|m| m.parse::<u8>().is_ok_and(|bits| bits <= longest));
+        if !dotted && !counted {
+            let what = format!("{}: a prefix has 0 to {longest} bits", s.keyword());
+            self.note(s, Fate::Refused, what);
+            return false;
         }
-        is_one
+        if let Some(owner) = self.addresses.get(&ip) {
+            let what = format!("{}: it is an address of {owner} already", s.keyword());
+            self.note(s, Fate::Refused, what);
+            return false;
+        }
+        self.addresses.insert(ip, instance.to_owned());
+        true
     }
 
     /// `192.0.2.1/24 brd 192.0.2.255 dev eth0 label eth0:1`
@@ -226,11 +280,16 @@ impl Translator<'_> {
         let (ip, mask) = ip_and_mask(s.keyword());
         let mut params = vec![format!("ip={ip}")];
         let named = |name: &str, value: Option<&str>| value.map(|v| format!("{name}={v}"));
+        let nic = s.after("dev").or(instance.nic);
         params.extend(named("cidr_netmask", mask));
-        params.extend(named("nic", s.after("dev").or(instance.nic)));
+        params.extend(named("nic", nic));
         params.extend(named("broadcast", s.after("brd").filter(|b| *b != "-")));
-        let label = s.after("label").and_then(|l| l.split_once(':'));
-        params.extend(named("iflabel", label.map(|(_, label)| label)));
+        params.extend(named("iflabel", self.label(s, nic)));
+        params.extend(named("preferred_lft", s.after("preferred_lft")));
+        params.extend(
+            s.has("noprefixroute")
+                .then(|| "noprefixroute=true".to_owned()),
+        );
         params.extend(instance.params.iter().cloned());
         let meta = match instance.keeps {
             true => " meta resource-stickiness=INFINITY",
@@ -241,22 +300,71 @@ impl Translator<'_> {
             "primitive {id} ocf:heartbeat:IPaddr2 params {params} op monitor interval=10s{meta}"
         ));
         self.note(s, Fate::Maps, format!("{} is resource {id}", s.keyword()));
+        self.words_left(s);
+    }
+
+    /// What stands behind `NIC:` in the label; IPaddr2 writes the interface before it.
+    fn label<'s>(&mut self, s: &'s Statement, nic: Option<&str>) -> Option<&'s str> {
+        let label = s.after("label")?;
+        match label.split_once(':') {
+            Some((before, label)) if nic.is_none_or(|nic| nic == before) => Some(label),
+            _ => {
+                let what = format!("label {label}: a label is the interface, a colon and a word");
+                self.note(s, Fate::Refused, what);
+                None
+            }
+        }
+    }
+
+    /// Words of an address that are lost.
+    fn words_left(&mut self, s: &Statement) {
+        let mut words = s.words.iter().skip(1);
+        while let Some(word) = words.next() {
+            let (fate, why) = match word.as_str() {
+                "dev" | "brd" | "label" | "preferred_lft" => {
+                    words.next();
+                    continue;
+                }
+                "noprefixroute" => continue,
+                "scope" => {
+                    let scope = words.next().map_or("", String::as_str);
+                    if scope == "global" {
+                        continue;
+                    }
+                    (Fate::Refused, "the address gets the scope global")
+                }
+                "no_track" | "no-track" => {
+                    (Fate::Refused, "an address whose interface is down is moved")
+                }
+                // No address waits for a check, and none is anybody's home.
+                "nodad" | "home" | "mngtmpaddr" => (Fate::Obsolete, "nothing here needs it"),
+                _ => (Fate::Refused, "not known here"),
+            };
+            self.note(s, fate, format!("{} of {}: {why}", word, s.keyword()));
+        }
     }
 
     fn sync_group(&mut self, s: &Statement) {
         let group = s.block.iter().find(|b| b.keyword() == "group");
-        let members: Vec<String> = group
+        let names: Vec<&String> = group
             .iter()
             .flat_map(|g| &g.block)
             .flat_map(|line| &line.words)
-            .map(|member| id_of(member))
             .collect();
-        if let [first, others @ ..] = members.as_slice()
+        let missing = names.iter().find(|n| !self.instances.contains_key(**n));
+        let members: Vec<String> = names
+            .iter()
+            .filter_map(|name| self.instances.get(*name).cloned())
+            .collect();
+        if let Some(missing) = missing {
+            let what = format!("{missing} is no instance with an address");
+            self.say(s, Fate::Refused, &what);
+        } else if let [first, others @ ..] = members.as_slice()
             && !others.is_empty()
         {
             let id = self.new_id(s.value().unwrap_or("together"));
             let line = format!("colocation {id} inf: ( {} ) {first}", others.join(" "));
-            self.late.push(line);
+            self.done.lines.push(line);
             self.say(s, Fate::Maps, "its instances stay together");
         } else {
             self.say(
