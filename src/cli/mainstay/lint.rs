@@ -120,8 +120,11 @@ fn stickiness(cib: &Cib, config: &Config<'_>) -> Vec<Remark> {
             found.push(remark(
                 false,
                 id,
-                format!("{rsc} prefers {node} with {score}, but its resource-stickiness of {sticky} holds it wherever it is: it does not return to {node} by itself"),
-                format!("for failback raise the score above {sticky}; to let it stay, remove the constraint"),
+                format!("{rsc} prefers {node} with {}, but its resource-stickiness of {} holds it wherever it is: it does not return to {node} by itself", shown(score), shown(sticky)),
+                match shown(sticky).as_str() {
+                    INFINITY => "for failback lower the stickiness, as no score is above INFINITY; to let it stay, remove the constraint".to_owned(),
+                    sticky => format!("for failback raise the score above {sticky}; to let it stay, remove the constraint"),
+                },
             ));
         }
     }
@@ -129,11 +132,22 @@ fn stickiness(cib: &Cib, config: &Config<'_>) -> Vec<Remark> {
         found.push(remark(
             false,
             "resource-stickiness",
-            format!("a stickiness of {default} keeps resources where they are after a failover; it does not bring them back"),
-            format!("for failback prefer a node with a score above {default}: `crm configure location ID RESOURCE {}: NODE`", default.saturating_add(100)),
+            format!("a stickiness of {} keeps resources where they are after a failover; it does not bring them back", shown(default)),
+            match shown(default).as_str() {
+                INFINITY => "for failback lower it, and prefer a node with a score above it".to_owned(),
+                low => format!("for failback prefer a node with a score above {low}: `crm configure location ID RESOURCE {}: NODE`", default.saturating_add(100)),
+            },
         ));
     }
     found
+}
+
+/// A score as it is written.
+fn shown(score: i32) -> String {
+    match score {
+        SCORE_MAX.. => INFINITY.to_owned(),
+        score => score.to_string(),
+    }
 }
 
 fn constraints<'a>(cib: &'a Cib, tag: &'a str) -> impl Iterator<Item = &'a Element> {
@@ -141,12 +155,39 @@ fn constraints<'a>(cib: &'a Cib, tag: &'a str) -> impl Iterator<Item = &'a Eleme
     section.flat_map(move |s| s.all(tag))
 }
 
+/// A resource and all that it lies in: what binds a group binds its members, and the other way round.
+fn family<'a>(cib: &'a Cib, id: &'a str) -> Vec<&'a str> {
+    let mut found = vec![id];
+    if let Some(resources) = cib.section(Section::Resources) {
+        outer(resources, id, &mut found);
+    }
+    found
+}
+
+/// Adds what `id` lies in; true where it lies in `element`.
+fn outer<'a>(element: &'a Element, id: &str, found: &mut Vec<&'a str>) -> bool {
+    element.children.iter().any(|child| {
+        if cib::config::kind_of(&child.name).is_none() {
+            return false;
+        }
+        let inside = outer(child, id, found);
+        if inside && let Some(outer) = child.id() {
+            found.push(outer);
+        }
+        inside || child.id() == Some(id)
+    })
+}
+
 /// Pairs of resources that an order binds, either way.
 fn ordered(cib: &Cib) -> BTreeSet<(String, String)> {
     let mut pairs = BTreeSet::new();
     let mut add = |a: &str, b: &str| {
-        pairs.insert((a.to_owned(), b.to_owned()));
-        pairs.insert((b.to_owned(), a.to_owned()));
+        for a in family(cib, a) {
+            for b in family(cib, b) {
+                pairs.insert((a.to_owned(), b.to_owned()));
+                pairs.insert((b.to_owned(), a.to_owned()));
+            }
+        }
     };
     for order in constraints(cib, "rsc_order") {
         if let (Some(first), Some(then)) = (order.attr("first"), order.attr("then")) {
@@ -196,15 +237,29 @@ fn colocations(cib: &Cib, config: &Config<'_>) -> Vec<Remark> {
         if get("score").is_some_and(|s| s.starts_with('-')) {
             continue;
         }
-        if !ordered.contains(&(rsc.to_owned(), with.to_owned())) {
+        let are_ordered = family(cib, rsc).into_iter().any(|a| {
+            let with = family(cib, with);
+            with.into_iter()
+                .any(|b| ordered.contains(&(a.to_owned(), b.to_owned())))
+        });
+        // What runs in several places is started there long before an address moves in.
+        let many = runs_in_many_places(config, with);
+        if !are_ordered {
+            let promoted = get("with-rsc-role").is_some_and(|r| PROMOTED.contains(&r));
+            let action = if promoted { ":promote" } else { "" };
+            let or_group = match many || runs_in_many_places(config, rsc) {
+                true => "",
+                false => ", or put both into a group",
+            };
+            let then = if promoted { ":start" } else { "" };
             found.push(remark(
                 false,
                 id,
                 format!("{rsc} runs where {with} runs, but nothing says which starts first: both start at the same time"),
-                format!("`crm configure order {rsc}-after-{with} Mandatory: {with} {rsc}`, or put both into a group"),
+                format!("`crm configure order {rsc}-after-{with} Mandatory: {with}{action} {rsc}{then}`{or_group}"),
             ));
         }
-        if is_address(config, rsc) && !is_address(config, with) {
+        if is_address(config, rsc) && !is_address(config, with) && !many {
             found.push(remark(
                 false,
                 id,
@@ -249,6 +304,17 @@ fn orders(cib: &Cib, config: &Config<'_>) -> Vec<Remark> {
     found
 }
 
+/// A clone or bundle, in which an address looks for an instance that can answer it.
+fn runs_in_many_places(config: &Config<'_>, id: &str) -> bool {
+    let kind = config.resource(id).map(|r| r.kind);
+    matches!(kind, Some(Kind::Clone | Kind::Bundle))
+}
+
+/// The greatest score, and how it is written.
+const SCORE_MAX: i32 = 1_000_000;
+const INFINITY: &str = "INFINITY";
+/// Names of the role.
+const PROMOTED: [&str; 2] = ["Promoted", "Master"];
 /// Agents that serve an address.
 const ADDRESSES: [&str; 3] = ["IPaddr", "IPaddr2", "IPv6addr"];
 
@@ -305,5 +371,35 @@ mod tests {
         assert_eq!(about(&fenced, "", order), [(false, "o".to_owned())]);
         let apart = "<rsc_colocation id=\"c\" rsc=\"ip\" with-rsc=\"web\" score=\"-INFINITY\"/>";
         assert_eq!(about(&fenced, "", apart), []);
+    }
+
+    #[test]
+    fn what_is_right_is_let_pass() {
+        let fenced = pair("a", "stonith-enabled", "true");
+        let kinds = "<resources><clone id=\"ms\"><primitive id=\"db\" class=\"ocf\" provider=\"heartbeat\" type=\"pgsql\"/></clone>\
+                     <primitive id=\"vip\" class=\"ocf\" provider=\"heartbeat\" type=\"IPaddr2\"/>\
+                     <group id=\"g\"><primitive id=\"fs\" class=\"ocf\" provider=\"heartbeat\" type=\"Filesystem\"/></group>\
+                     <primitive id=\"app\" class=\"ocf\" provider=\"heartbeat\" type=\"apache\"/></resources>";
+        let remarks_on = |constraints: &str| {
+            let text = format!(
+                "<cib epoch=\"1\" num_updates=\"0\" admin_epoch=\"0\"><configuration><crm_config>\
+                 <cluster_property_set id=\"o\">{fenced}</cluster_property_set></crm_config><nodes/>{kinds}\
+                 <constraints>{constraints}</constraints></configuration><status/></cib>"
+            );
+            remarks(&Cib::parse(&text).unwrap())
+        };
+        let follows = "<rsc_colocation id=\"c\" rsc=\"vip\" with-rsc=\"ms\" with-rsc-role=\"Promoted\" score=\"INFINITY\"/>";
+        let order = "<rsc_order id=\"o1\" first=\"ms\" first-action=\"promote\" then=\"vip\" then-action=\"start\"/>";
+        assert_eq!(remarks_on(&format!("{follows}{order}")), []);
+        let unordered = remarks_on(follows);
+        assert_eq!(unordered.len(), 1);
+        assert!(
+            unordered[0].cure.contains("ms:promote vip:start`"),
+            "{unordered:?}"
+        );
+        // An order with a member of the group binds what runs with the group.
+        let with_group = "<rsc_colocation id=\"c\" rsc=\"app\" with-rsc=\"g\" score=\"INFINITY\"/>\
+                          <rsc_order id=\"o2\" first=\"fs\" then=\"app\"/>";
+        assert_eq!(remarks_on(with_group), []);
     }
 }
