@@ -30,6 +30,22 @@ fn the_init_script_starts_reloads_and_stops_as_the_lsb_says() {
     assert_eq!(act("status").code, 3);
     assert_eq!(act("stop").code, 0);
     assert_eq!(act("nonsense").code, 2);
+    assert_eq!(act("start now").code, 2);
+    assert_eq!(act("reload").code, 7);
+    assert_eq!(act("try-restart").code, 0);
+    assert_eq!(act("status").code, 3);
+    // A pid file that a dead daemon left, whose number is somebody else's now.
+    c.sh(
+        "node1",
+        "mkdir -p /run/mainstay && echo 1 >/run/mainstay/mainstayd.pid",
+    );
+    assert_eq!(act("status").code, 1);
+    let nobody = format!("setpriv --reuid 65534 --regid 65534 --clear-groups {script} start");
+    let refused = c.sh("node1", &nobody);
+    assert!(
+        refused.code == 4 && refused.stderr.contains("only root"),
+        "{refused:?}"
+    );
     let started = act("start");
     assert!(
         started.ok() && started.stdout.contains("started"),
@@ -46,6 +62,8 @@ fn the_init_script_starts_reloads_and_stops_as_the_lsb_says() {
         "{again:?}"
     );
     assert_eq!(act("reload").code, 0);
+    // What can be reloaded is not restarted.
+    assert_eq!(act("force-reload").code, 0);
     let stopped = act("stop");
     assert!(stopped.ok(), "{stopped:?}");
     assert_eq!(act("status").code, 3);
