@@ -180,6 +180,17 @@ pub(super) const ROLES: &[&str] = &[
     "Slave",
 ];
 /// What has to be so before a resource is started.
+/// What is done about a failure.
+pub(super) const ON_FAIL: &[&str] = &[
+    "ignore",
+    "block",
+    "demote",
+    "stop",
+    "restart",
+    "standby",
+    "fence",
+    "restart-container",
+];
 pub(super) const REQUIRES: &[&str] = &["nothing", "quorum", "fencing", "unfencing"];
 const ROLE: Kind = Kind::Word(ROLES);
 const ACTION: Kind = Kind::Word(&["start", "stop", "promote", "demote"]);

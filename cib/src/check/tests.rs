@@ -604,3 +604,45 @@ fn ids_repeat_in_status_but_not_in_the_configuration() {
         );
     }
 }
+
+#[test]
+fn defaults_and_amounts_are_judged_as_well() {
+    let pair = |name: &str, value: &str| {
+        format!(
+            "<meta_attributes id=\"m\"><nvpair id=\"n\" name=\"{name}\" value=\"{value}\"/></meta_attributes>"
+        )
+    };
+    for (section, name, value, expected) in [
+        (
+            "rsc_defaults",
+            "resource-stickiness",
+            "abc",
+            "is not a score",
+        ),
+        ("rsc_defaults", "target-role", "Stoped", "has no meaning"),
+        ("op_defaults", "timeout", "abc", "is not an interval"),
+        ("op_defaults", "on-fail", "explode", "has no meaning"),
+        ("op_defaults", "timeuot", "20s", "did you mean timeout?"),
+    ] {
+        let inside = pair(name, value);
+        let found = verdict(&format!(
+            "<crm_config/><nodes/><resources/><constraints/><{section}>{inside}</{section}>"
+        ));
+        let told = found.iter().any(|f| f.contains(expected));
+        assert!(told, "{name}={value}: {found:?}");
+    }
+    let promoted = pair("target-role", "Promoted");
+    let fine = verdict(&format!(
+        "<crm_config/><nodes/><resources/><constraints/><rsc_defaults>{promoted}</rsc_defaults>"
+    ));
+    assert!(!fine.iter().any(|f| f.contains("Promoted")), "{fine:?}");
+    let amount = with_resources(
+        "<primitive id=\"p\" class=\"lsb\" type=\"a\"><utilization id=\"u\"><nvpair id=\"c\" name=\"cpu\" value=\"10GB\"/></utilization></primitive>",
+    );
+    assert!(
+        amount
+            .iter()
+            .any(|f| f.contains("cpu=\"10GB\" is not a whole number")),
+        "{amount:?}"
+    );
+}

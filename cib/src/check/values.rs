@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::grammar::{REQUIRES, ROLES};
+use super::grammar::{ON_FAIL, REQUIRES, ROLES};
 use super::properties::fences;
 use super::{Findings, nearest};
 use crate::config::{Config, Kind, Resource};
@@ -30,11 +30,23 @@ pub(super) fn check(cib: &Cib, findings: &mut Findings) {
         }
         instances(resource, &config, context, findings);
     }
+    // They hold for resources of every kind.
+    let anything = Context {
+        kind: Kind::Primitive,
+        fences,
+        promotable: None,
+    };
     let defaults = cib.section(Section::RscDefaults).into_iter();
     for pair in defaults.flat_map(meta_pairs) {
-        if let Some(name) = pair.attr("name") {
-            misspelt(pair, "meta attribute", name, &META, findings);
-        }
+        meta(pair, anything, findings);
+    }
+    let defaults = cib.section(Section::OpDefaults).into_iter();
+    for pair in defaults.flat_map(meta_pairs) {
+        operation_default(pair, findings);
+    }
+    let holders = [Section::Nodes, Section::Resources];
+    for holder in holders.into_iter().filter_map(|s| cib.section(s)) {
+        amounts(holder, findings, DEPTH_MAX);
     }
     for constraint in config.constraints() {
         self::constraint(constraint.element, findings);
@@ -134,6 +146,44 @@ fn operation(op: &Element, findings: &mut Findings) {
     for pair in given {
         if let Some(name) = pair.attr("name") {
             misspelt(pair, "option of operations", name, &OP_OPTIONS, findings);
+        }
+    }
+}
+
+fn operation_default(pair: &Element, findings: &mut Findings) {
+    let (Some(name), Some(value)) = (pair.attr("name"), pair.attr("value")) else {
+        return;
+    };
+    match name {
+        "timeout" | "interval" | "start-delay" => {
+            value_error(pair, name, parse_interval_ms(value).err(), findings);
+        }
+        "on-fail" => one_of(pair, name, value, ON_FAIL, findings),
+        "enabled" | "record-pending" => {
+            value_error(pair, name, parse_bool(value).err(), findings);
+        }
+        _ => misspelt(pair, "option of operations", name, &OP_OPTIONS, findings),
+    }
+}
+
+/// What nodes have and resources need is counted in whole numbers.
+fn amounts(element: &Element, findings: &mut Findings, depth: u32) {
+    for child in &element.children {
+        if child.name != "utilization" {
+            if depth > 0 {
+                amounts(child, findings, depth - 1);
+            }
+            continue;
+        }
+        for pair in child.all("nvpair") {
+            let value = pair.attr("value").unwrap_or_default();
+            if value.trim().parse::<i64>().is_err() {
+                let what = format!(
+                    "{}=\"{value}\" is not a whole number: only its first digits count, or 0",
+                    pair.attr("name").unwrap_or_default()
+                );
+                findings.notice(pair, what, "write a whole number, without a unit");
+            }
         }
     }
 }
@@ -366,6 +416,8 @@ const META: [&str; 32] = [
     "master-max",
     "master-node-max",
 ];
+/// Resources lie at most so deep in each other: a bundle's or clone's group and its members.
+const DEPTH_MAX: u32 = 6;
 /// Actions that are never repeated (Pacemaker lib/pacemaker/pcmk_sched_recurring.c).
 const ONCE: [&str; 4] = ["start", "stop", "promote", "demote"];
 /// Roles that only promotable clones have.

@@ -1,7 +1,7 @@
 //! Resources and their operations.
 
 use super::pairs::{NVSET, PAIRS};
-use super::{Children, Count, DESCRIPTION, ID, Kind, Part, REQUIRES, ROLE, Shape};
+use super::{Children, Count, DESCRIPTION, ID, Kind, ON_FAIL, Part, REQUIRES, ROLE, Shape};
 use super::{any, at_most_one, children, may, must, needed, optional, part, shape, was, with_ways};
 
 pub(super) static RESOURCES: [(&str, &Shape); 6] = [
@@ -99,19 +99,7 @@ static OP: Shape = with_ways(
         may("record-pending", Kind::Bool),
         may("role", ROLE),
         was("requires", Kind::Word(REQUIRES)),
-        may(
-            "on-fail",
-            Kind::Word(&[
-                "ignore",
-                "block",
-                "demote",
-                "stop",
-                "restart",
-                "standby",
-                "fence",
-                "restart-container",
-            ]),
-        ),
+        may("on-fail", Kind::Word(ON_FAIL)),
     ],
     &[PAIRS],
     &[optional(&[
