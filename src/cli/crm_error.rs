@@ -33,10 +33,14 @@ const TOOL: Tool = Tool {
 };
 
 pub(super) fn run(console: &mut Console, found: &Found) -> Result<(), Failure> {
-    let exit_codes = found.has("exit") && !found.has("rc");
+    let kind = match found.last_of(&["rc", "exit"]) {
+        Some("rc") => Codes::Results,
+        Some(_) => Codes::Exits,
+        None => Codes::Older,
+    };
     if found.has("list") || found.words.is_empty() {
-        for code in listed(exit_codes, found.has("rc")) {
-            tell(console, found, code, exit_codes, true);
+        for code in listed(kind) {
+            tell(console, found, code, kind, true);
         }
         return Ok(());
     }
@@ -44,36 +48,47 @@ pub(super) fn run(console: &mut Console, found: &Found) -> Result<(), Failure> {
         let code = word
             .parse()
             .map_err(|_| Failure::usage(format!("`{word}` is no number")))?;
-        // Exit codes that are taken for something else have their own words.
-        let exit = found.has("exit");
-        tell(console, found, code, exit, false);
+        tell(console, found, code, kind, false);
     }
     Ok(())
 }
 
-/// Codes that have a meaning.
-fn listed(exit_codes: bool, results: bool) -> Vec<i32> {
-    if exit_codes {
-        return EXITS.iter().map(|(code, ..)| *code).collect();
-    }
-    let mut codes: Vec<i32> = Vec::new();
-    if results {
-        // The older numbers are those of another list.
-        let newer = RESULTS.iter().map(|(code, ..)| *code);
-        codes.extend(newer.filter(|code| *code < OLDER_MIN));
-    }
-    codes.extend((0..=ERRNO_MAX).filter(|n| *n == 0 || meaning(*n, false).is_some()));
-
-    codes
+/// What a number is one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Codes {
+    /// The system's errors, whatever their sign, and the numbers above [`OLDER_MIN`].
+    Older,
+    /// `pcmk_rc_*`: the system's errors, and numbers below 0 of Pacemaker's own.
+    Results,
+    /// Exit codes.
+    Exits,
 }
 
-fn tell(console: &mut Console, found: &Found, code: i32, exit: bool, list: bool) {
-    let (name, text) = meaning(code, exit).unwrap_or_else(|| match exit {
-        true => (
+/// Codes that have a name.
+fn listed(kind: Codes) -> Vec<i32> {
+    if kind == Codes::Exits {
+        return EXITS.iter().map(|(code, ..)| *code).collect();
+    }
+    let own = RESULTS.iter().map(|(code, ..)| *code);
+    let errors = (1..=ERRNO_MAX).filter(|n| !UNNAMED.contains(n) && system(*n).is_some());
+    match kind {
+        Codes::Results => own.filter(|code| *code < OLDER_MIN).chain(errors).collect(),
+        _ => {
+            let older = own.filter(|code| *code >= OLDER_MIN);
+            [0].into_iter().chain(errors).chain(older).collect()
+        }
+    }
+}
+
+fn tell(console: &mut Console, found: &Found, code: i32, kind: Codes, list: bool) {
+    let (name, text) = meaning(code, kind).unwrap_or_else(|| match kind {
+        Codes::Exits => (
             "CRM_EX_UNKNOWN".to_owned(),
             "Unknown exit status".to_owned(),
         ),
-        false => (
+        // A number of Pacemaker's own that has no meaning yet.
+        Codes::Results if code < 0 => ("Unknown".to_owned(), "Error".to_owned()),
+        _ => (
             "Unknown".to_owned(),
             format!("Unknown error {}", code.unsigned_abs()),
         ),
@@ -96,36 +111,44 @@ fn tell(console: &mut Console, found: &Found, code: i32, exit: bool, list: bool)
 }
 
 /// Name and meaning.
-fn meaning(code: i32, exit: bool) -> Option<(String, String)> {
-    let own = |table: &[(i32, &str, &str)]| {
+fn meaning(code: i32, kind: Codes) -> Option<(String, String)> {
+    let own = |table: &[(i32, &str, &str)], code: i32| {
         let found = table.iter().find(|(c, ..)| *c == code);
         found.map(|(_, name, text)| ((*name).to_owned(), (*text).to_owned()))
     };
-    if exit {
-        return own(EXITS);
+    match kind {
+        Codes::Exits => own(EXITS, code),
+        Codes::Results if code < OLDER_MIN => own(RESULTS, code).or_else(|| system(code)),
+        Codes::Results => None,
+        // A failure below 0 is the same as above it.
+        Codes::Older => {
+            let code = code.checked_abs()?;
+            own(RESULTS, code).or_else(|| system(code))
+        }
     }
-    if let Some(found) = own(RESULTS) {
-        return Some(found);
-    }
-    // A failure below 0 is the same as above it.
-    if code < 0 {
-        return match code.checked_neg() {
-            Some(positive) => meaning(positive, exit),
-            None => None,
-        };
-    }
+}
+
+/// An error of the operating system.
+fn system(code: i32) -> Option<(String, String)> {
     if !(1..=ERRNO_MAX).contains(&code) {
         return None;
     }
-    let name = nix::errno::Errno::from_raw(code);
-    if name == nix::errno::Errno::UnknownErrno {
-        return None;
-    }
+    let name = match nix::errno::Errno::from_raw(code) {
+        nix::errno::Errno::UnknownErrno => return None,
+        _ if UNNAMED.contains(&code) => "Unknown".to_owned(),
+        // Of its two names the one that Pacemaker uses.
+        nix::errno::Errno::EDEADLK => "EDEADLOCK".to_owned(),
+        name => format!("{name:?}"),
+    };
     let text = std::io::Error::from_raw_os_error(code).to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
-    Some((format!("{name:?}"), text.to_owned()))
+    Some((name, text.to_owned()))
 }
 
+/// Errors of the system that Pacemaker has no name for.
+const UNNAMED: [i32; 14] = [
+    48, 50, 55, 59, 68, 69, 73, 109, 118, 119, 130, 131, 132, 133,
+];
 /// The system's own errors end below this one.
 const ERRNO_MAX: i32 = 133;
 /// The first of the older numbers (`pcmk_err_generic`).
@@ -421,7 +444,13 @@ mod tests {
             ("-- -22", "Invalid argument\n"),
             ("-n -22", "EINVAL - Invalid argument\n"),
             ("-205", "Update was older than existing configuration\n"),
-            ("-1012", "Application of update diff failed\n"),
+            ("-1012", "Unknown error 1012\n"),
+            ("-r -1012", "Application of update diff failed\n"),
+            ("-r -- -22", "Error\n"),
+            ("-r 22", "Invalid argument\n"),
+            ("-r 203", "Unknown error 203\n"),
+            ("-n 48", "Unknown - Link number out of range\n"),
+            ("-Xr 1", "Operation not permitted\n"),
             ("-9999", "Unknown error 9999\n"),
             ("-2147483648", "Unknown error 2147483648\n"),
             ("-X -22", "Unknown exit status\n"),
@@ -433,7 +462,16 @@ mod tests {
         }
         let list = say("-X -l");
         assert!(list.contains("\n  102: Not connected\n"), "{list}");
-        assert!(say("-r -l").starts_with("-1033: Two or more"));
+        let list = say("-r -l");
+        assert!(list.starts_with("-1033: Two or more"));
+        assert_eq!(list.matches("    0: OK\n").count(), 1);
+        assert!(!list.contains("  203: "), "{list}");
+        let list = say("-l");
+        assert!(list.ends_with("  217: Unknown output format\n"), "{list}");
+        assert!(
+            !list.contains("   48: ") && !list.contains("  211: "),
+            "{list}"
+        );
         assert!(
             say("-l -n").contains("    1: EPERM                       Operation not permitted\n")
         );
@@ -448,7 +486,7 @@ mod tests {
             Exit::NoSuch,
             Exit::Timeout,
         ] {
-            let (_, text) = meaning(i32::from(exit.code()), true).unwrap();
+            let (_, text) = meaning(i32::from(exit.code()), Codes::Exits).unwrap();
             assert_eq!(text, exit.text());
         }
     }
