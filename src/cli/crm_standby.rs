@@ -35,6 +35,10 @@ fn run(backend: &mut dyn Backend, console: &mut Console, found: &Found) -> Resul
     let lifetime = lifetime(found)?;
     match (found.value("update"), found.has("delete")) {
         (Some(_), true) => Err(Failure::usage("--update and --delete exclude each other")),
+        (Some(value), false) if cib::value::parse_bool(value).is_err() => Err(Failure::new(
+            Exit::DataErr,
+            format!("-v {value}: standby is `on` (or true) or `off` (or false)"),
+        )),
         (Some(value), false) => match lifetime {
             Some(Lifetime::Reboot) => attributes::set(backend, &node, NAME, Some(value)),
             _ => set_for_ever(backend, &node, Some(value)),

@@ -27,6 +27,13 @@ pub(super) fn run(
     console: &mut Console,
     found: &Found,
 ) -> Result<(), Failure> {
+    if let Some(time) = found.value("timeout")
+        && cib::value::parse_interval_ms(time).is_err()
+    {
+        return Err(Failure::usage(format!(
+            "-t {time}: a time is expected, for example 30 or 500ms"
+        )));
+    }
     match found.first_of(&["dc_lookup", "nodes", "status", "pacemakerd"]) {
         Some("dc_lookup") => dc_lookup(&backend::status(backend)?, console, found),
         Some("nodes") => nodes(backend, console, found),
