@@ -11,7 +11,8 @@ use std::process::Command;
 /// [`Exit::Unavailable`] where there is neither; what they say themselves.
 pub(crate) fn tell(paths: &Paths, verb: &str) -> Result<(), Failure> {
     let script = paths.init_d().join("mainstay");
-    let mut command = if paths.root().join("run/systemd/system").is_dir() {
+    let systemd = paths.root().join("run/systemd/system").is_dir();
+    let mut command = if systemd {
         let mut command = Command::new("systemctl");
         command.args([verb, "mainstay"]);
         command
@@ -29,7 +30,12 @@ pub(crate) fn tell(paths: &Paths, verb: &str) -> Result<(), Failure> {
         Ok(code) if code.success() => Ok(()),
         Ok(code) => Err(Failure::new(
             Exit::Error,
-            format!("{verb} of mainstay failed ({code}): `journalctl -u mainstay` tells why"),
+            match systemd {
+                true => format!(
+                    "{verb} of mainstay failed ({code}): `journalctl -u mainstay` tells why"
+                ),
+                false => format!("{verb} of mainstay failed ({code}): its log tells why"),
+            },
         )),
         Err(e) => Err(Failure::new(
             Exit::Error,

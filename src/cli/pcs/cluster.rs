@@ -66,7 +66,7 @@ pub(super) const LEVEL: Level = Level {
         ),
         refused(
             "auth",
-            "the nodes know each other by /etc/corosync/authkey: make it with corosync-keygen and copy it",
+            "no passwords are needed: make the cluster with `pcs cluster setup`, and let the next machine in with `pcs cluster node add`, which says what to run there",
         ),
         refused("sync", SYNC),
         refused(

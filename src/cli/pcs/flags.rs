@@ -166,8 +166,11 @@ fn is_score(word: &str) -> bool {
 const EVERYWHERE: [&str; 3] = ["debug", "help", "version"];
 
 /// Every option that any command knows.
-pub(super) const OPTIONS: [Opt; 36] = [
+pub(super) const OPTIONS: [Opt; 38] = [
     with_value('f', "file"),
+    // Of tutorials that log in to pcsd.
+    with_value('u', "user"),
+    with_value('p', "password"),
     Opt {
         short: '\0',
         long: "wait",

@@ -140,7 +140,7 @@ pub(super) const ROOT: Level = Level {
         ),
         level::refused(
             "host",
-            "the nodes know each other by /etc/corosync/authkey: make it with corosync-keygen and copy it",
+            "no passwords are needed: make the cluster with `pcs cluster setup`, and let the next machine in with `pcs cluster node add`, which says what to run there",
         ),
         level::refused(
             "pcsd",
@@ -153,7 +153,7 @@ pub(super) const ROOT: Level = Level {
         ),
         level::refused(
             "qdevice",
-            "quorum devices are not offered in this version; use a third node as witness",
+            "the witness is `quorum { device { model: net … } }` in corosync.conf, and mainstay-witness(8) on the machine it names",
         ),
         level::refused("dr", "one cluster is served in this version"),
     ],
