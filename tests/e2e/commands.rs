@@ -219,6 +219,57 @@ fn the_prompt_asks_before_it_commits_and_remembers_nothing_wrong() {
 }
 
 #[test]
+fn one_slip_in_the_editor_does_not_cost_what_was_typed() {
+    let test = "one_slip_in_the_editor_does_not_cost_what_was_typed";
+    let Some(c) = Cluster::up(test, 1, |_| ()) else {
+        return;
+    };
+    c.run("node1", "crm configure property batch-limit=5");
+    // Makes a mistake the first time, and mends it the second time.
+    let editor = "#!/bin/sh\ngrep -q ^bogus \"$1\" || { echo bogus >>\"$1\"; exit; }\n\
+                  sed -i '/^bogus/d; s/batch-limit=5/batch-limit=9/' \"$1\"\n";
+    c.run(
+        "node1",
+        &format!("cat >/tmp/editor <<'EOF'\n{editor}EOF\nchmod 0755 /tmp/editor"),
+    );
+    let argv = ["env", "EDITOR=/tmp/editor", "crm"];
+    let mut crm = Terminal::run(c.command("node1", &argv).unwrap());
+    crm.wait("crm(live/node1)# ");
+    crm.say("configure edit");
+    crm.wait("Do you want to edit it again? (y/n)");
+    crm.say("y");
+    crm.wait("batch-limit=9");
+    crm.wait("Do you want to commit them? (y/n)");
+    crm.say("y");
+    crm.wait("crm(live/node1)# ");
+    crm.say("quit");
+    crm.end();
+    let set = c.run("node1", "crm_attribute -n batch-limit -Gq");
+    assert_eq!(set, "9\n");
+
+    // A mistake in one command is one error, and no warning of the same beside it.
+    let missing = c.refused("node1", "crm configure primitive n ocf:heartbeat:nosuch", 1);
+    assert!(!missing.contains("WARNING"), "{missing}");
+    assert!(missing.contains("is not installed on this node; nothing was committed"));
+    c.run("node1", "crm configure primitive d ocf:pacemaker:Dummy");
+    let odd = c.refused("node1", "crm resource trace d explode", 1);
+    assert!(odd.contains("d has no operation explode"), "{odd}");
+    let odd = c.refused("node1", "crm resource promote d", 1);
+    assert!(!odd.to_lowercase().contains("error: error"), "{odd}");
+    let odd = c.refused("node1", "crm node utilization node1 set cpu abc", 1);
+    assert!(odd.contains("not a whole number"), "{odd}");
+    c.refused(
+        "node1",
+        "crm configure rsc_defaults resource-stickiness=abc",
+        1,
+    );
+    c.refused("node1", "crm_standby -v maybe", 65);
+    c.refused("node1", "crmadmin -t abc -D", 64);
+    let twice = c.refused("node1", "crm configure rename d", 1);
+    assert!(twice.contains("usage: crm configure rename"), "{twice}");
+}
+
+#[test]
 fn fencing_by_hand_says_how_it_went() {
     let test = "fencing_by_hand_says_how_it_went";
     let Some(c) = Cluster::up(test, 3, |_| ()) else {

@@ -164,7 +164,8 @@ impl Console {
 
     /// `ERROR: …`, as crmsh words it.
     pub(crate) fn error(&mut self, text: &str) {
-        self.told("ERROR", text);
+        // What the check of a configuration found says so itself.
+        self.told("ERROR", text.strip_prefix("error: ").unwrap_or(text));
     }
 
     /// `WARNING: …`.

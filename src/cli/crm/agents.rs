@@ -239,10 +239,7 @@ impl Agents {
             && agent.class != "service"
             && self.file(&agent).is_none()
         {
-            agent.remark = Some(format!(
-                "the agent {} is not installed on this node",
-                agent.spec()
-            ));
+            agent.remark = Some(format!("the agent {} {NOT_INSTALLED}", agent.spec()));
         }
         agent
     }
@@ -341,3 +338,5 @@ fn is_native(agent: &AgentName) -> bool {
 pub(crate) const NATIVE_PROVIDER: &str = "heartbeat";
 /// Agents that the daemon serves itself.
 pub(crate) const NATIVE_AGENTS: [&str; 5] = ["IPaddr", "IPaddr2", "IPsrcaddr", "IPv6addr", "Route"];
+/// How the remark on an agent ends that is in no file here.
+pub(super) const NOT_INSTALLED: &str = "is not installed on this node";

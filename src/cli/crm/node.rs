@@ -6,7 +6,7 @@ use super::usage::{alone, misused};
 use super::words::Attribute;
 use crate::cli::attributes;
 use crate::cli::backend::{self, ask_done};
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Exit, Failure};
 use crate::cli::removal;
 use crate::ipc::Request;
 use cib::config::Config;
@@ -207,6 +207,20 @@ fn attribute(
     }
 }
 
+/// An amount that is set (`None` deletes it) counts as a whole number only.
+///
+/// # Errors
+/// It is none.
+pub(super) fn whole_number(name: &str, value: Option<&str>) -> Result<(), Failure> {
+    match value {
+        Some(value) if value.trim().parse::<i64>().is_err() => Err(Failure::new(
+            Exit::DataErr,
+            format!("{name}: `{value}` is not a whole number: write one, without a unit"),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// `utilization NODE set NAME VALUE | delete NAME | show NAME`.
 fn utilization(context: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let Attribute {
@@ -231,6 +245,7 @@ fn utilization(context: &mut Context<'_>, words: &[String]) -> Result<(), Failur
     };
     backend::edit(&mut context.backend, CLIENT, |cib| {
         known(cib, node)?;
+        whole_number(name, value)?;
         edit::set_in_node(cib, node, SetKind::Utilization, name, value)?;
         Ok(())
     })?;

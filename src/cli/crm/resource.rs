@@ -292,6 +292,9 @@ fn attributes(context: &mut Context<'_>, words: &[String], kind: SetKind) -> Res
     };
     backend::edit(&mut context.backend, CLIENT, |cib| {
         known(cib, id)?;
+        if kind == SetKind::Utilization {
+            super::node::whole_number(name, value)?;
+        }
         Ok(edit::set_in(cib, id, kind, name, value)?)
     })?;
     Ok(())

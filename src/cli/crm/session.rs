@@ -1,6 +1,6 @@
 //! The configuration under edit: a copy that is committed as a whole.
 
-use super::agents::Agents;
+use super::agents::{Agents, NOT_INSTALLED};
 use super::configure::{self, Remarks};
 use super::usage;
 use crate::cli::backend::{self, Backend};
@@ -18,6 +18,7 @@ pub(crate) struct Session {
     base: Cib,
     work: Cib,
     refused: Option<Cib>,
+    commits_at_once: bool,
 }
 
 impl Session {
@@ -32,6 +33,7 @@ impl Session {
             base,
             work,
             refused: None,
+            commits_at_once: false,
         })
     }
 
@@ -39,6 +41,12 @@ impl Session {
     #[must_use]
     pub(crate) const fn cib(&self) -> &Cib {
         &self.work
+    }
+
+    /// It is one command, and its agents are asked at the end of it: that one is not installed is
+    /// then told once, as the refusal.
+    pub(crate) const fn commits_at_once(&mut self) {
+        self.commits_at_once = true;
     }
 
     /// Something waits for `commit`.
@@ -91,8 +99,9 @@ impl Session {
         console: &mut Console,
     ) -> Result<(), Failure> {
         let remarks = how(&mut self.work, verb, words, agents)?;
-        for text in remarks.warnings {
-            console.warning(&text);
+        let told_later = |text: &str| self.commits_at_once && text.ends_with(NOT_INSTALLED);
+        for text in remarks.warnings.iter().filter(|text| !told_later(text)) {
+            console.warning(text);
         }
         for text in remarks.infos {
             console.info(&text);

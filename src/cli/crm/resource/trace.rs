@@ -94,7 +94,15 @@ fn missing(cib: &Cib, words: &Words<'_>) -> Result<Vec<String>, Failure> {
         .all("operations")
         .flat_map(|list| list.all("op"))
         .collect();
+    let configured = |name: &str| ops.iter().any(|op| op.attr("name") == Some(name));
     let wanted = match words.operation {
+        Some(one) if !OPERATIONS.contains(&one) && !configured(one) => {
+            let known = OPERATIONS.join(", ");
+            return Err(Failure::usage(format!(
+                "{} has no operation {one}: there are {known}",
+                words.id
+            )));
+        }
         Some(one) => vec![one],
         None => vec!["start", "stop"],
     };
@@ -198,5 +206,17 @@ fn find<'a>(element: &'a mut Element, id: &str) -> Option<&'a mut Element> {
     element.children.iter_mut().find_map(|c| find(c, id))
 }
 
+/// Operations that the cluster may ask for, configured or not.
+const OPERATIONS: [&str; 9] = [
+    "start",
+    "stop",
+    "monitor",
+    "promote",
+    "demote",
+    "notify",
+    "migrate_to",
+    "migrate_from",
+    "reload",
+];
 /// Where the shell library of resource agents writes (`HA_VARLIB`).
 const TRACE_DIR: &str = "/var/lib/heartbeat/trace_ra";

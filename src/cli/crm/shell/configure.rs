@@ -63,12 +63,15 @@ impl Shell<'_> {
             "validate-all" => self.validate_all(session, rest),
             "get_property" => self.properties(session, rest),
             "rename" => {
-                self.refuse_running(&rest[..rest.len().min(1)])?;
                 let words = without_force(rest);
+                if words.len() != 2 {
+                    return Err(misused());
+                }
+                self.refuse_running(&words[..1], "rename")?;
                 session.run(verb, &words, &self.context.agents, self.context.console)
             }
             "delete" => {
-                self.refuse_running(rest)?;
+                self.refuse_running(rest, "delete")?;
                 session.run(
                     verb,
                     without_force(rest).as_slice(),
@@ -222,15 +225,33 @@ impl Shell<'_> {
     /// before `commit`.
     fn edit(&mut self, session: &mut Session, ids: &[String]) -> Result<(), Failure> {
         let before = configure::show(session.cib(), Some(session.base()), ids)?;
-        let after = self.context.edited(&before)?;
-        if before == after {
-            return Ok(());
-        }
         let whole = configure::show(session.cib(), None, &[])?;
-        self.apply_text(session, &after, ids.is_empty(), "the edited text")?;
+        let mut text = before.clone();
+        loop {
+            text = self.context.edited(&text)?;
+            if text == before {
+                return Ok(());
+            }
+            let applied = self.apply_text(session, &text, ids.is_empty(), "the edited text");
+            let Err(failure) = applied else { break };
+            // One slip must not cost all that was typed.
+            if !self.edits_again(&failure)? {
+                return Err(failure);
+            }
+        }
         let now = configure::show(session.cib(), None, &[])?;
         self.context.console.print(&diff::unified(&whole, &now));
         Ok(())
+    }
+
+    /// Somebody is there, and wants another look at a text that was refused.
+    fn edits_again(&mut self, failure: &Failure) -> Result<bool, Failure> {
+        let options = &self.context.options;
+        if !self.context.console.interactive || options.force || options.no {
+            return Ok(false);
+        }
+        self.context.console.error(&failure.text);
+        self.context.confirm("Do you want to edit it again?")
     }
 
     /// `simulate [scores]`: what the cluster would do if this were committed.
@@ -293,8 +314,8 @@ impl Shell<'_> {
         }
     }
 
-    /// Refuses to delete what runs: it would be stopped as an orphan, unseen.
-    fn refuse_running(&mut self, words: &[String]) -> Result<(), Failure> {
+    /// Refuses to take away the id of what runs: it would be stopped as an orphan, unseen.
+    fn refuse_running(&mut self, words: &[String], verb: &str) -> Result<(), Failure> {
         let force = self.context.options.force || words.iter().any(|w| is_force(w));
         if force || !self.context.backend.live() {
             return Ok(());
@@ -305,7 +326,7 @@ impl Shell<'_> {
             if running {
                 return Err(Failure {
                     exit: Exit::Unsafe,
-                    text: format!("resource {id} is running, can't delete it"),
+                    text: format!("resource {id} is running, can't {verb} it"),
                     cure: Some(format!(
                         "stop it first with `crm -w resource stop {id}`, or say -F"
                     )),
