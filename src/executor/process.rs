@@ -73,6 +73,7 @@ pub(crate) async fn run(spec: ProcessSpec, stop: Arc<Notify>) -> ProcessResult {
     let mut capture = Capture::new(spec.stdout_bytes_max);
     let ended = match spawn(&spec).await {
         Ok(child) => {
+            spare_no_longer(child.id());
             let note = Note::write(child.id(), &spec.program);
             supervise(child, spec, began, &stop, &mut capture, note).await
         }
@@ -84,6 +85,18 @@ pub(crate) async fn run(spec: ProcessSpec, stop: Arc<Notify>) -> ProcessResult {
         stdout,
         tail,
         exit_reason,
+    }
+}
+
+/// Where memory is short the kernel spares the daemon (`OOMScoreAdjust=` of its unit), and with it all
+/// that it starts: a service that eats the memory is to be the one that ends. What an agent starts
+/// comes after this, as the agent is a program that has to be read first.
+fn spare_no_longer(pid: Option<u32>) {
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
+    let spared = own.trim().parse().is_ok_and(|adjusted: i32| adjusted < 0);
+    if let Some(pid) = pid.filter(|_| spared) {
+        // It may have ended by now.
+        let _ = std::fs::write(format!("/proc/{pid}/oom_score_adj"), "0");
     }
 }
 

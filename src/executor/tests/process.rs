@@ -267,3 +267,20 @@ async fn metadata_comes_whole() {
     assert!(outcome.output.starts_with("<resource-agent>"));
     assert!(outcome.output.trim_end().ends_with("</resource-agent>"));
 }
+
+#[tokio::test]
+async fn what_agents_start_is_not_spared_when_memory_is_short() {
+    let own = "/proc/self/oom_score_adj";
+    let before = std::fs::read_to_string(own).unwrap();
+    if std::fs::write(own, "-1").is_err() {
+        println!("skipped: only root may have its own processes spared");
+        return;
+    }
+    let mut bench = Bench::new();
+    let file = bench.dir.path().join("adjusted").display().to_string();
+    let body = format!("/bin/sleep 0.3; /bin/cat {own} >{file}");
+    let outcome = bench.outcome_of(&body, op("start")).await;
+    let _ = std::fs::write(own, before.trim());
+    assert_eq!(outcome.rc, 0, "{}", outcome.output);
+    assert_eq!(bench.text("adjusted").trim(), "0");
+}
