@@ -138,7 +138,7 @@ fn other_daemon(pid_file: &Path) -> Option<u32> {
         .parse()
         .ok()?;
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    (pid != std::process::id() && name.trim().starts_with("mainstay")).then_some(pid)
+    (pid != std::process::id() && name.trim() == "mainstayd").then_some(pid)
 }
 
 fn run(args: &Args, paths: Paths) -> Result<u8, Refusal> {
