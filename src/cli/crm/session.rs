@@ -44,7 +44,7 @@ impl Session {
     }
 
     /// It is one command, and its agents are asked at the end of it: that one is not installed is
-    /// then told once, as the refusal.
+    /// then told once, by them.
     pub(crate) const fn commits_at_once(&mut self) {
         self.commits_at_once = true;
     }

@@ -164,12 +164,10 @@ impl<'a> Shell<'a> {
         if rest.is_empty() {
             return Ok(());
         }
-        let force = self.context.options.force || self.context.preferences.is_relaxed();
         let asks = self.context.preferences.asks_agents() && self.context.backend.live();
         if let Some(session) = self.session.as_mut().filter(|s| !s.changed())
             && depth == 0
             && asks
-            && !force
         {
             session.commits_at_once();
         }
