@@ -27,6 +27,7 @@ use super::table::COMMANDS;
 use crate::ipc::Request;
 use crate::view;
 use clap::Parser as _;
+use clap::error::ErrorKind;
 use std::process::ExitCode;
 use verbs::{Arguments, CibVerb, KeyVerb, NodeVerb, Output, QuorumVerb, TokenVerb, Verb};
 
@@ -36,6 +37,14 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
     let name = std::iter::once("mainstay".to_owned());
     let arguments = match Arguments::try_parse_from(name.chain(args.iter().cloned())) {
         Ok(arguments) => arguments,
+        // Where a subcommand is missing the help is the answer, and says what there is.
+        Err(error)
+            if error.use_stderr()
+                && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
+        {
+            eprint!("{}", in_short(&error.to_string()));
+            return Exit::Usage.into();
+        }
         Err(error) => {
             let _ = error.print();
             if !error.use_stderr() && args.len() <= 1 {
@@ -60,6 +69,24 @@ pub(crate) fn main(args: &[String]) -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// What the parser says of a wrong command line, in the form of all other commands: the mistake in one
+/// line, then how it is written.
+fn in_short(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    let told = lines.filter(|l| !l.is_empty() && !l.starts_with("For more information"));
+    let (usage, said): (Vec<&str>, Vec<&str>) = told.partition(|l| l.starts_with("Usage:"));
+    let said = said.join(" ").replace(" tip: ", "; ");
+    let mut short = format!(
+        "mainstay: {}\n",
+        said.strip_prefix("error: ").unwrap_or(&said)
+    );
+    for line in usage {
+        short.push_str(&line.replacen("Usage:", "usage:", 1));
+        short.push('\n');
+    }
+    short
 }
 
 /// The command line's definition.
@@ -230,6 +257,33 @@ fn check(console: &mut Console) -> u8 {
         Err(failure) => {
             console.line(&format!("MAINSTAY UNKNOWN - {failure}"));
             3
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_command_line_is_one_line_and_its_form() {
+        for (line, told) in [
+            (
+                "nod remove x",
+                "mainstay: unrecognized subcommand 'nod'; a similar subcommand exists: 'node'\nusage: mainstay <COMMAND>\n",
+            ),
+            (
+                "import",
+                "mainstay: the following required arguments were not provided: <FILES>...\nusage: mainstay import <FILES>...\n",
+            ),
+            (
+                "token create --valid 1",
+                "mainstay: invalid value '1' for '--valid <VALID>': 1 is not in 60..=604800\n",
+            ),
+        ] {
+            let words = std::iter::once("mainstay").chain(line.split(' '));
+            let error = Arguments::try_parse_from(words).unwrap_err();
+            assert_eq!(in_short(&error.to_string()), told, "{line}");
         }
     }
 }
