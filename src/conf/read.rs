@@ -372,6 +372,7 @@ impl Reader<'_> {
         }
         let contradiction = self.conf.check_quorum();
         contradiction.map_err(|(key, what)| ConfError::at(self.file, line, key, what))?;
+        self.conf.warnings.sort_by_key(|warning| warning.line);
         Ok(self.conf)
     }
 

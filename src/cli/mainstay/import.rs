@@ -183,9 +183,12 @@ fn corosync(
             )),
         });
     }
+    let cluster = match conf.cluster_name.as_str() {
+        "" => "a cluster without a name".to_owned(),
+        cluster => format!("cluster {cluster}"),
+    };
     console.line(&format!(
-        "{name}: maps: cluster {}, {}; all other lines mean what they meant",
-        conf.cluster_name,
+        "{name}: maps: {cluster}, {}; all other lines mean what they meant",
         count(conf.nodes.len(), "node")
     ));
     put(

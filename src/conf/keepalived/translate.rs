@@ -333,6 +333,10 @@ impl Translator<'_> {
                     }
                     (Fate::Refused, "the address gets the scope global")
                 }
+                "metric" => {
+                    words.next();
+                    (Fate::Refused, "its route has the metric of others")
+                }
                 "no_track" | "no-track" => {
                     (Fate::Refused, "an address whose interface is down is moved")
                 }
