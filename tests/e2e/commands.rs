@@ -219,6 +219,30 @@ fn the_prompt_asks_before_it_commits_and_remembers_nothing_wrong() {
 }
 
 #[test]
+fn lines_that_are_pasted_are_commands_one_after_the_other() {
+    let test = "lines_that_are_pasted_are_commands_one_after_the_other";
+    let Some(c) = Cluster::up(test, 1, |_| ()) else {
+        return;
+    };
+    // From a terminal that says what is pasted, and from one that only types fast.
+    let lines =
+        "configure\rproperty batch-limit=5 \\\r  cluster-delay=61s\rcommit\rup\rnode\rshow\rquit";
+    for pasted in [lines.to_owned(), format!("\x1b[200~{lines}\x1b[201~")] {
+        c.run("node1", "crm_attribute -n batch-limit -v 3");
+        let mut crm = Terminal::run(c.command("node1", &["crm"]).unwrap());
+        crm.wait("crm(live/node1)# ");
+        crm.say(&pasted);
+        crm.wait("node1(1): member");
+        assert_eq!(crm.end(), 0, "{pasted:?}");
+        assert_eq!(c.run("node1", "crm_attribute -n batch-limit -Gq"), "5\n");
+        assert_eq!(
+            c.run("node1", "crm_attribute -n cluster-delay -Gq"),
+            "61s\n"
+        );
+    }
+}
+
+#[test]
 fn one_slip_in_the_editor_does_not_cost_what_was_typed() {
     let test = "one_slip_in_the_editor_does_not_cost_what_was_typed";
     let Some(c) = Cluster::up(test, 1, |_| ()) else {

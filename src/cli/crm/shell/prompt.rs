@@ -44,8 +44,15 @@ impl Shell<'_> {
                 next.shadow = self.context.backend.shadow().map(str::to_owned);
             }
             match editor.readline(&prompt) {
-                Ok(line) => {
-                    if let Some(whole) = joiner.push(&line) {
+                // A terminal that tells what is pasted hands several lines over as one.
+                Ok(lines) => {
+                    for line in lines.split(['\n', '\r']) {
+                        if self.quit {
+                            break;
+                        }
+                        let Some(whole) = joiner.push(line) else {
+                            continue;
+                        };
                         if editor.add_history_entry(whole.as_str()).unwrap_or(false) {
                             past.remember(&whole);
                         }
