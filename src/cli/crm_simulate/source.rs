@@ -39,9 +39,7 @@ pub(crate) fn bytes_of(name: &str) -> Result<Vec<u8>, Failure> {
     read.map_err(|e| Failure {
         exit: Exit::NoInput,
         text: format!("{shown}: {e}"),
-        cure: Some(
-            "say -x FILE for a file that can be read, or -L for the running cluster".to_owned(),
-        ),
+        cure: Some("name a file that can be read".to_owned()),
     })?;
     if !bytes.starts_with(BZIP2_MAGIC) {
         return Ok(bytes);
