@@ -19,6 +19,7 @@ pub mod lab;
 pub mod on_paper;
 pub mod paths;
 pub mod replica;
+mod salvage;
 pub mod transport;
 pub mod view;
 pub mod vip;

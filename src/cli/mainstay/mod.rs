@@ -8,7 +8,6 @@ mod lint;
 mod members;
 mod past;
 mod quorum;
-mod salvage;
 mod store;
 mod verbs;
 mod vip;

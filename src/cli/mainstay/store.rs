@@ -1,11 +1,11 @@
 //! `mainstay store …`: this node's store while the daemon is down (a running daemon holds its
 //! lock, and says so).
 
-use super::salvage;
 use super::verbs::StoreVerb;
 use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
 use crate::paths::Paths;
+use crate::salvage;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;

@@ -7,7 +7,7 @@ use store::{OpenOptions, Store};
 
 /// The newest configuration that the store in `aside` has, as a file beside it. What this node wrote
 /// down and nobody told it to be committed is in it: another disk that knew may be the lost one.
-pub(super) fn configuration(aside: &Path) -> Option<(PathBuf, Cib)> {
+pub(crate) fn configuration(aside: &Path) -> Option<(PathBuf, Cib)> {
     if let Some(cib) = folded(aside) {
         let file = aside.join(FILE);
         if std::fs::write(&file, cib.to_xml()).is_ok() {
@@ -25,8 +25,15 @@ fn folded(aside: &Path) -> Option<Cib> {
         allow_empty: true,
         ..OpenOptions::default()
     };
-    let opened = Store::open(aside, &options).ok()?;
-    let recovered = crate::daemon::disk::recovered(&opened).ok()?;
+    let state = Store::open(aside, &options).ok()?.state;
+    // What this node had promised is of no concern here.
+    let recovered = membership::Recovered {
+        safety: None,
+        snapshot: state.snapshot,
+        log: state.log,
+        commit_hint: state.commit_hint,
+        degraded: false,
+    };
     let salvage = membership::salvage(&recovered).ok()?;
     if salvage.seq == 0 && salvage.entries.is_empty() {
         return None;
