@@ -293,6 +293,9 @@ impl Core {
         self.beats.at = self.now;
         let links = self.peers.values_mut().flat_map(|p| &mut p.links);
         links.for_each(|l| l.excuse(late_us));
+        if late_us >= timing.t_fail_us / 2 && !mutant::on(Mutant::PauseTakenForLoss) {
+            self.reports.excused_until = self.now.plus(timing.t_fail_us);
+        }
         if late_us >= timing.kernel_us {
             self.lease.alone_from = self.now.plus(timing.t_fail_us);
         }

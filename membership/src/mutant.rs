@@ -87,6 +87,9 @@ pub enum Mutant {
     /// A write that waits behind a slow one counts as long as if the store were at it: a store that
     /// works again is taken for hung, and clients are refused (I23).
     QueuedTakenForHung,
+    /// A process that stood still tells at once that it has heard nobody: all nodes of a machine that
+    /// did lose their quorum together, and stop everything (I24).
+    PauseTakenForLoss,
     /// A certificate frees a lone node of two before it is on disk (R1, R11).
     ProofInMemory,
     /// A session that stands after the view carries no soft state of before (R2).
@@ -187,7 +190,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 87] = [
+    pub const ALL: [Self; 88] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -229,6 +232,7 @@ impl Mutant {
         Self::SnapshotWordLost,
         Self::CommandCheckedOnce,
         Self::QueuedTakenForHung,
+        Self::PauseTakenForLoss,
         Self::ProofInMemory,
         Self::SoftStateOnce,
         Self::IntentKeepsOut,

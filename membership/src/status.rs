@@ -105,8 +105,10 @@ pub(crate) struct Reports {
     contact: Option<Contact>,
     why: String,
     restricted: bool,
-    /// Since when no acting DC is known although the partition is quorate.
+    /// Since when no acting DC is known although the partition is, or may be, quorate.
     leaderless: Option<Time>,
+    /// This process stood still: until then it may be for that alone that it has heard nobody.
+    pub(crate) excused_until: Time,
     notices: BTreeMap<(String, Option<NodeId>), (String, Time)>,
 }
 
@@ -134,6 +136,7 @@ impl Default for Reports {
             why,
             restricted: false,
             leaderless: None,
+            excused_until: Time(0),
             notices,
         }
     }
@@ -279,8 +282,11 @@ impl Core {
             there(n) && (self.is_witness(n) || view.member_next(n, &mut next).is_some())
         };
         if !self.rules().quorate_of(counts) {
-            self.reports.leaderless = None;
-            return (false, Contact::TooFew(count));
+            let excused = self.now < self.reports.excused_until && self.patient();
+            if !excused {
+                self.reports.leaderless = None;
+            }
+            return (excused, Contact::TooFew(count));
         }
         let dc = self.dc_alive();
         let acting = self.is_acting()
@@ -292,11 +298,16 @@ impl Core {
             self.reports.leaderless = None;
             return (true, Contact::Quorum(count));
         }
-        // A change of coordinator is no loss of quorum unless it takes too long.
+        (self.patient(), Contact::Leaderless)
+    }
+
+    /// A change of coordinator is no loss of quorum unless it takes too long; nor is it one that a
+    /// machine which stood still, and all its nodes with it, has heard nobody for that time. What
+    /// a node may do (promises, leases, tokens) does not depend on what is told here.
+    fn patient(&mut self) -> bool {
         let since = *self.reports.leaderless.get_or_insert(self.now);
         let patient = self.now.since(since) < LEADERLESS_T_FAIL * self.cfg.timing.t_fail_us;
-        let quorate = self.reports.quorate && patient;
-        (quorate, Contact::Leaderless)
+        self.reports.quorate && patient
     }
 
     fn report_peers(&mut self) {

@@ -42,6 +42,7 @@ mod simulate;
 #[path = "../skip/mod.rs"]
 mod skip;
 mod stale;
+mod still;
 mod stop;
 mod terminal;
 mod tools;

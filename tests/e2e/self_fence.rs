@@ -70,6 +70,8 @@ fn a_node_without_quorum_has_itself_killed_once_where_the_policy_wants_it() {
     c.run(&survivor, "crm configure property no-quorum-policy=suicide");
     c.wait_idle(&survivor);
     c.run(&survivor, "touch /run/no-power-switch");
+    let state = "test -e /var/run/Dummy-work.state";
+    assert!(c.sh(&survivor, state).ok(), "it runs");
     let before = life(&c, &survivor);
     leave_alone(&c, &survivor);
     c.wait_for(&survivor, "nothing running, and the reason", |s| {
@@ -80,7 +82,6 @@ fn a_node_without_quorum_has_itself_killed_once_where_the_policy_wants_it() {
             false => Err(brief(s)),
         }
     });
-    let state = "test -e /run/resource-agents/Dummy-work.state";
     assert!(!c.sh(&survivor, state).ok(), "it runs on");
     assert_eq!(life(&c, &survivor), before);
     c.run(&survivor, "rm /run/no-power-switch");

@@ -11,6 +11,7 @@ scenarios![
     prevote_an_isolated_node_returns,
     adoption_the_newest_log_wins,
     i24_nothing_happens_without_a_fault,
+    i24_a_machine_stands_still_with_all_nodes,
 ];
 
 /// A and B are cut, C is killed and back in 60 ms, promises B while A still acts: two DCs.
@@ -188,4 +189,30 @@ fn i24_nothing_happens_without_a_fault(seed: u64) -> Result<(), Violation> {
         world.oracle.fail("I24", text);
     }
     ends_well(world)
+}
+
+/// Nobody was silent but for the machine: nobody is told that a quorum is lost, and what runs runs on.
+fn i24_a_machine_stands_still_with_all_nodes(seed: u64) -> Result<(), Violation> {
+    for still_ms in [300, 700, 1_500, 4_000] {
+        let mut world = founded(Setup::plain(3, seed + still_ms));
+        // The last one stands a little longer.
+        for id in 1..=3 {
+            world.pause(id, still_ms * MS + u64::from(id) * MS);
+        }
+        for _ in 0..2_000 {
+            world.run(2 * MS);
+            let told = |id: &u32| {
+                let core = world.node(*id).core.as_ref();
+                core.is_none_or(|core| core.status().quorate)
+            };
+            if let Some(id) = (1..=3).find(|id| !told(id)) {
+                let text =
+                    format!("node {id} lost its quorum after {still_ms} ms of standing still");
+                world.oracle.fail("I24", text);
+                break;
+            }
+        }
+        ends_well(world)?;
+    }
+    Ok(())
 }
