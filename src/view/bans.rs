@@ -15,7 +15,8 @@ pub(super) fn bans(cib: &Cib, now: i64) -> Vec<Ban> {
     let mut found = Vec::new();
     let mut nodes: Option<Vec<Facts<'_>>> = None;
     let all = config.resources();
-    let resources: Resources<'_, '_> = all.iter().map(|r| (r.id, r)).collect();
+    // The first of equal ids counts: from it, the way outwards ends.
+    let resources: Resources<'_, '_> = all.iter().rev().map(|r| (r.id, r)).collect();
     for constraint in constraints.filter(|c| c.name == "rsc_location") {
         let fixed = constraint.attr("node").is_some() && constraint.attr("score").is_some();
         for target in targets(&all, &resources, constraint) {
@@ -236,5 +237,17 @@ mod tests {
         assert_eq!(then[0], "l9r web1 node1 -1000000");
         assert_eq!(then[1], "l9r web1 node2 -1000000");
         assert_eq!(then.len(), 12);
+    }
+
+    /// A resource within one of its own id: the way outwards ends.
+    #[test]
+    fn what_contains_itself_is_looked_at_once() {
+        let inner =
+            r#"<group id="g"><primitive id="p" class="ocf" provider="x" type="y"/></group>"#;
+        let text = format!(
+            r#"<cib><configuration><crm_config/><nodes><node id="1" uname="node1"/></nodes><resources><group id="g">{inner}</group></resources><constraints><rsc_location id="l" rsc="p" node="node1" score="-5"/></constraints></configuration><status/></cib>"#
+        );
+        let found = bans(&Cib::parse(&text).unwrap(), 0);
+        assert_eq!(found.len(), 1);
     }
 }

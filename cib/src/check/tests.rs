@@ -646,3 +646,28 @@ fn defaults_and_amounts_are_judged_as_well() {
         "{amount:?}"
     );
 }
+
+/// The way from a resource to what contains it ends, whatever their ids are.
+#[test]
+fn what_contains_one_of_its_own_id_is_judged_to_its_end() {
+    let inside = "<primitive id=\"p\" class=\"ocf\" provider=\"heartbeat\" type=\"Dummy\"/>";
+    for resources in [
+        format!("<group id=\"g\"><group id=\"g\">{inside}</group></group>"),
+        format!("<group id=\"g\"><clone id=\"h\"><group id=\"g\">{inside}</group></clone></group>"),
+    ] {
+        let said = with_resources(&resources);
+        assert!(said.iter().any(|s| s.contains("already used")), "{said:?}");
+    }
+}
+
+#[test]
+fn only_a_group_that_is_taken_apart_is_warned_of() {
+    let said = |value: &str| {
+        with_resources(&format!(
+            "<group id=\"g\"><meta_attributes id=\"m\"><nvpair id=\"o\" name=\"ordered\" \
+             value=\"{value}\"/></meta_attributes><primitive id=\"p\" class=\"ocf\" \
+             provider=\"heartbeat\" type=\"Dummy\"/></group>"
+        ))
+    };
+    assert_eq!((said("true").len(), said("false").len()), (0, 1));
+}

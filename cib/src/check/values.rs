@@ -13,7 +13,10 @@ use crate::value::{Score, parse_bool, parse_interval_ms};
 pub(super) fn check(cib: &Cib, findings: &mut Findings) {
     let config = Config::new(cib);
     let resources = config.resources();
-    let around: BTreeMap<&str, &Resource<'_>> = resources.iter().map(|r| (r.id, r)).collect();
+    // Of equal ids the first counts: it stands in front of all that is inside of it, so that the
+    // way from a resource outwards ends, even where one contains another of its own id.
+    let outwards = resources.iter().rev();
+    let around: BTreeMap<&str, &Resource<'_>> = outwards.map(|r| (r.id, r)).collect();
     let fences = fences(&config);
     for resource in &resources {
         for op in config.ops(resource) {
@@ -249,7 +252,9 @@ fn meta(pair: &Element, context: Context, findings: &mut Findings) {
                 findings.error(pair, what, "set Started or Stopped");
             }
         }
-        "ordered" | "collocated" if matches!(context.kind, Kind::Group) => {
+        "ordered" | "collocated"
+            if matches!(context.kind, Kind::Group) && parse_bool(value) == Ok(false) =>
+        {
             let what = format!("{name} is the old way to take a group apart");
             findings.warning(pair, what, "write constraints with resource sets instead");
         }
