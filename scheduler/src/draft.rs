@@ -16,8 +16,19 @@ pub struct Draft {
     pub node: Option<String>,
     /// What became of it.
     pub fate: Fate,
-    /// Numbers of actions before it, and whether it waits for them.
-    pub before: Vec<(u32, bool)>,
+    /// What is ordered before it.
+    pub before: Vec<Earlier>,
+}
+
+/// An action that is ordered before another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// Its number.
+    pub action: u32,
+    /// The other one waits for it.
+    pub awaited: bool,
+    /// It only makes room, should both be on one node.
+    pub makes_room: bool,
 }
 
 /// What became of an action.
@@ -43,19 +54,29 @@ impl Cluster<'_> {
             let waits = inputs.get(&action.id);
             let node = self.actions[id].node;
             let relations = self.actions[id].before.iter();
-            let mut before: Vec<(u32, bool)> = relations
-                .filter(|r| r.kind & !relation::INTERNAL != 0)
-                .map(|r| crate::graph::number(r.action))
-                .map(|first| (first, waits.is_some_and(|w| w.contains(&first))))
-                .collect();
-            before.sort_unstable();
-            before.dedup();
+            let mut before: BTreeMap<u32, Earlier> = BTreeMap::new();
+            for relation in relations.filter(|r| r.kind != 0) {
+                let first = crate::graph::number(relation.action);
+                let awaited = waits.is_some_and(|w| w.contains(&first));
+                let makes_room = relation.kind == relation::IF_ON_SAME_NODE_OR_TARGET;
+                let apart = relation.kind == relation::IF_REQUIRED_ON_SAME_NODE;
+                // What is done was asked whether such orders matter, and these do not.
+                if (makes_room || apart) && waits.is_some() && !awaited {
+                    continue;
+                }
+                let known = before.entry(first).or_insert(Earlier {
+                    action: first,
+                    awaited,
+                    makes_room,
+                });
+                known.makes_room &= makes_room;
+            }
             action.reason = None;
             Draft {
                 fate: self.fate(id, waits.is_some()),
                 node: node.map(|node| self.nodes[node].name.clone()),
                 action,
-                before,
+                before: before.into_values().collect(),
             }
         };
         (0..self.actions.len()).rev().map(draft).collect()

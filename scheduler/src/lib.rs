@@ -47,7 +47,7 @@ mod utilization;
 mod values;
 mod view;
 
-pub use draft::{Draft, Fate};
+pub use draft::{Draft, Earlier, Fate};
 pub use limit::{CONSTRAINT_PAIRS_MAX, NODES_MAX, PAIRS_MAX};
 pub use options::options_in_force;
 pub use plan::{

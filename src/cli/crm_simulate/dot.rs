@@ -33,12 +33,13 @@ pub(super) fn text(drafts: &[Draft], all: bool, numbers: bool) -> String {
     for draft in drafts {
         let after = &names[&draft.action.id];
         let is_drawn = drawn.contains(&draft.action.id);
-        for (first, waits) in &draft.before {
-            let style = if *waits { "bold" } else { "dashed" };
-            let Some(before) = names.get(first) else {
+        for first in &draft.before {
+            let style = if first.awaited { "bold" } else { "dashed" };
+            let Some(before) = names.get(&first.action) else {
                 continue;
             };
-            if all || *waits || (is_drawn && drawn.contains(first)) {
+            let between = is_drawn && drawn.contains(&first.action) && !first.makes_room;
+            if all || first.awaited || between {
                 let _ = writeln!(text, "\"{before}\" -> \"{after}\" [ style = {style}]");
             }
         }
@@ -48,7 +49,8 @@ pub(super) fn text(drafts: &[Draft], all: bool, numbers: bool) -> String {
 }
 
 fn name(draft: &Draft, numbers: bool) -> String {
-    let Action { id, key, meta, .. } = &draft.action;
+    let Action { id, meta, .. } = &draft.action;
+    let key = &key(&draft.action);
     let pseudo = draft.action.kind == ActionKind::Pseudo;
     let mut name = match (draft.action.operation.as_str(), draft.node.as_deref()) {
         ("stonith", Some(node)) => {
@@ -65,4 +67,25 @@ fn name(draft: &Draft, numbers: bool) -> String {
         let _ = write!(name, " ({id})");
     }
     name
+}
+
+/// The action's key. Notifications of instances that the history knows by another name are drawn
+/// with the words for what the clone has done (Pacemaker pcmk_simulate.c:create_action_name).
+fn key(action: &Action) -> String {
+    let Action { key, meta, .. } = action;
+    let name_of = || {
+        action.internal_key.as_ref()?;
+        let (before, told) = (meta.get("notify_type")?, meta.get("notify_operation")?);
+        let name = match action.operation.as_str() {
+            "notify" => key.strip_suffix(&format!("_{before}_notify_{told}_0"))?,
+            "notified" => key.strip_suffix("_notified_0")?,
+            _ => return None,
+        };
+        let (before, told) = (
+            meta.get("notify_key_type")?,
+            meta.get("notify_key_operation")?,
+        );
+        Some(format!("{name}_{before}_notify_{told}_0"))
+    };
+    name_of().unwrap_or_else(|| key.clone())
 }
