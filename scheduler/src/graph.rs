@@ -4,6 +4,7 @@
 use crate::action::{Action, flag};
 use crate::cluster::{ActId, Cluster, RscId};
 use crate::constraint::relation;
+use crate::options::NoQuorum;
 use crate::plan;
 use crate::resource::Variant;
 use crate::values::Values;
@@ -29,10 +30,37 @@ impl Cluster<'_> {
             self.graph_resource(rsc, &mut graph);
         }
         for id in (0..self.actions.len()).rev() {
+            self.warn_of_blocked_shutdown(id);
             self.graph_action(id, &mut graph);
         }
         self.drop_unreachable(&mut graph);
         graph
+    }
+
+    /// A stop that cannot be done keeps its node from leaving
+    /// (Pacemaker pcmk_graph_producer.c:pcmk__create_graph).
+    fn warn_of_blocked_shutdown(&mut self, id: ActId) {
+        let action = &self.actions[id];
+        let (Some(rsc), Some(node)) = (action.rsc, action.node) else {
+            return;
+        };
+        let (flags, node) = (&self.rscs[rsc].flags, &self.nodes[node]);
+        let is_possible = action.flags & (flag::OPTIONAL | flag::RUNNABLE) != 0;
+        let may_act = self.options.quorate || self.options.no_quorum == NoQuorum::Ignore;
+        if action.task != "stop" || is_possible || !node.shutdown || flags.maintenance || !may_act {
+            return;
+        }
+        let how = if node.unclean { "fenced" } else { "shut down" };
+        let why = match (flags.managed, flags.failed) {
+            (false, true) => "failed and is not managed",
+            (false, false) => "is not managed",
+            (true, true) => "failed and is blocked",
+            (true, false) => "is blocked",
+        };
+        self.warnings.push(format!(
+            "node {} cannot be {how}, because {} {why}",
+            node.name, self.rscs[rsc].id
+        ));
     }
 
     /// What waits for an action that will not be done would wait for ever (Pacemaker keeps it

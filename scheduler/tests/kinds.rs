@@ -253,3 +253,41 @@ fn orders_that_contradict_each_other_are_warned_of() {
     let named = |w: &&String| w.contains("o1") && w.contains("o2");
     assert_eq!(plan.warnings.iter().filter(named).count(), 1);
 }
+
+/// Somebody should look at this: it is an error even where the cluster mends it.
+#[test]
+fn what_is_active_twice_is_told() {
+    let plan = Cib::new(&["n1", "n2"])
+        .resource(&primitive("a"))
+        .running("n1", "a")
+        .running("n2", "a")
+        .plan();
+    let told = "a may be active on 2 nodes: it is stopped everywhere, then started once";
+    assert_eq!(plan.errors, [told]);
+}
+
+#[test]
+fn what_keeps_a_node_from_leaving_is_told() {
+    let leaving = r#"in_ccm="true" crmd="online" join="member" expected="down" shutdown="1""#;
+    let plan = Cib::new(&["n1", "n2"])
+        .resource(&primitive("a"))
+        .running("n1", "a")
+        .ran("n1", "a", "stop", 0, 1)
+        .state("n1", leaving)
+        .plan();
+    let told = "node n1 cannot be shut down, because a failed and is not managed";
+    let named = |w: &&String| *w == told;
+    assert_eq!(plan.warnings.iter().filter(named).count(), 1, "{plan:?}");
+}
+
+/// Who sets up a first cluster is told what is missing, not that something is in maintenance.
+#[test]
+fn without_a_fence_device_that_is_the_reason() {
+    let plan = Cib::new(&["n1", "n2"])
+        .option("stonith-enabled", "true")
+        .resource(&primitive("a"))
+        .stopped("a")
+        .plan();
+    let told: Vec<_> = plan.reasons.iter().map(|r| &r.because).collect();
+    assert!(told.contains(&&Because::NoFenceDevice), "{told:?}");
+}

@@ -26,7 +26,7 @@ pub(crate) fn main(args: &[String]) -> Exit {
             let request = format!("crm_verify {}", args.join(" "));
             console.print(&cib::xml::format(&document(&remarks, request.trim_end())));
         } else if !found.has("quiet") {
-            tell(&remarks, console);
+            tell(&remarks, found.has("verbose"), console);
         }
         match worst(&remarks) {
             Some(Severity::Error | Severity::Warning) if xml => Err(Failure::new(Exit::Config, "")),
@@ -89,6 +89,8 @@ struct Remark {
     /// `cib.xml:12: ` where that is known.
     place: String,
     text: String,
+    /// It speaks of how the nodes stand, not of the configuration.
+    of_state: bool,
 }
 
 /// What is wrong: what the check of the configuration finds, and what the scheduler ignores
@@ -113,6 +115,7 @@ fn verify(source: &Source) -> Vec<Remark> {
             severity: Severity::Error,
             place: String::new(),
             text: (*text).to_owned(),
+            of_state: false,
         }));
     }
     let of_fencing = |what: &str| what.contains("fence device");
@@ -124,15 +127,19 @@ fn verify(source: &Source) -> Vec<Remark> {
             severity: finding.severity,
             place: place(source, &finding.tag, &finding.id),
             text: describe_finding(finding),
+            of_state: false,
         });
     }
     let ids: Vec<&str> = findings.iter().map(|f| f.id.as_str()).collect();
-    // How the nodes stand is no matter of the configuration.
+    // How the nodes stand is no matter of the configuration: Pacemaker's exit code says that
+    // something is wrong, ours does not.
+    let has_state = root.first("status").is_some_and(|s| !s.children.is_empty());
+    let of_state = |text: &str| STATE.iter().any(|part| text.contains(part));
     let new = |text: &&String| {
         let mut words = text.split(|c: char| c.is_whitespace() || matches!(c, ':' | ',' | '\''));
-        let of_state = text.contains(" is unclean ") || text.contains("history entry");
         let known = words.any(|word| !word.is_empty() && ids.contains(&word));
-        !text.starts_with(NO_DEVICE) && !of_state && !known
+        let new = if of_state(text) { has_state } else { !known };
+        !text.starts_with(NO_DEVICE) && new
     };
     // Of orders that contradict each other Pacemaker says nothing.
     let ours = |text: &str| OURS.iter().any(|part| text.contains(part));
@@ -141,12 +148,13 @@ fn verify(source: &Source) -> Vec<Remark> {
         (Severity::Warning, &plan.warnings),
     ] {
         remarks.extend(texts.iter().filter(new).map(|text| Remark {
-            severity: match ours(text) {
+            severity: match ours(text) || of_state(text) {
                 true => Severity::Notice,
                 false => severity,
             },
             place: String::new(),
             text: text.clone(),
+            of_state: of_state(text),
         }));
     }
     remarks.sort_by_key(|r| r.severity);
@@ -193,8 +201,9 @@ fn place(source: &Source, tag: &str, id: &str) -> String {
     }
 }
 
-fn tell(remarks: &[Remark], console: &mut Console) {
-    for remark in remarks {
+/// How the nodes stand is told on request.
+fn tell(remarks: &[Remark], all: bool, console: &mut Console) {
+    for remark in remarks.iter().filter(|r| all || !r.of_state) {
         let word = match remark.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
@@ -207,7 +216,7 @@ fn tell(remarks: &[Remark], console: &mut Console) {
 /// For programs (schema status-2.0).
 fn document(remarks: &[Remark], request: &str) -> Element {
     let mut errors = Element::new("errors");
-    for remark in remarks {
+    for remark in remarks.iter().filter(|r| !r.of_state) {
         let mut error = Element::new("error");
         error.text = format!("{}{}", remark.place, remark.text);
         errors.children.push(error);
@@ -219,7 +228,7 @@ fn document(remarks: &[Remark], request: &str) -> Element {
     let mut status = Element::new("status")
         .with("code", &exit.code().to_string())
         .with("message", exit.text());
-    if !remarks.is_empty() {
+    if !errors.children.is_empty() {
         status.children.push(errors);
     }
     Element::new("pacemaker-result")
@@ -238,6 +247,15 @@ const UNFENCED: [&str; 3] = [
 /// What the scheduler remarks and Pacemaker's does not: an ordering of a circle gives way, and what
 /// then cannot be done.
 const OURS: [&str; 2] = ["' is dropped", " is not done, because"];
+/// What it remarks of the state of the cluster.
+const STATE: [&str; 6] = [
+    " is unclean ",
+    "history entry",
+    " may be active on ",
+    " could not be stopped on node ",
+    " cannot be shut down, ",
+    " cannot be fenced, ",
+];
 /// How the scheduler begins to say the same.
 const NO_DEVICE: &str = "fencing is enabled but no fence device is configured";
 /// Last words (tools/crm_verify.c).
@@ -336,6 +354,24 @@ mod tests {
         let remarks = verify(&source(&text.replace("</constraints>", &orders)));
         assert!(!remarks.is_empty());
         assert_eq!(worst(&remarks), Some(Severity::Notice), "{remarks:?}");
+    }
+
+    /// What a resource does on two nodes is no fault of the configuration.
+    #[test]
+    fn how_the_nodes_stand_is_a_notice() {
+        let state = |id: u8| {
+            format!(
+                r#"<node_state id="{id}" uname="node{id}" in_ccm="true" crmd="online" join="member" expected="member"><lrm id="{id}"><lrm_resources><lrm_resource id="a" class="ocf" provider="pacemaker" type="Dummy"><lrm_rsc_op id="a_last_0" operation="start" interval="0" operation_key="a_start_0" call-id="3" rc-code="0" op-status="0"/></lrm_resource></lrm_resources></lrm></node_state>"#
+            )
+        };
+        let states = format!("<status>{}{}</status>", state(1), state(2));
+        let second = r#"<node id="2" uname="node2"/></nodes>"#;
+        let text = SOUND.replace("<status/>", &states);
+        let remarks = verify(&source(&text.replace("</nodes>", second)));
+        let [remark] = remarks.as_slice() else {
+            panic!("{remarks:?}")
+        };
+        assert_eq!((remark.severity, remark.of_state), (Severity::Notice, true));
     }
 
     #[test]

@@ -131,7 +131,8 @@ impl Cluster<'_> {
             need_stop = true;
             migrates = false;
         }
-        need_stop |= self.handle_multiple(rsc, active_count > 1 && !migrating);
+        let too_often = if migrating { 0 } else { active_count };
+        need_stop |= self.handle_multiple(rsc, too_often);
 
         if self.rscs[rsc].flags.start_pending
             && let Some(node) = assigned
@@ -182,12 +183,22 @@ impl Cluster<'_> {
         false
     }
 
-    /// Sets what `multiple-active` asks for; answers whether a stop is needed.
-    fn handle_multiple(&mut self, rsc: RscId, multiply_active: bool) -> bool {
+    /// Sets what `multiple-active` asks for of a resource that is active so often; answers whether a
+    /// stop is needed.
+    fn handle_multiple(&mut self, rsc: RscId, active: usize) -> bool {
         self.rscs[rsc].flags.stop_unexpected = false;
-        if !multiply_active {
+        if active < 2 {
             return false;
         }
+        let done = match self.rscs[rsc].multiple_active {
+            MultipleActive::StopStart => "it is stopped everywhere, then started once",
+            MultipleActive::StopOnly => "it is stopped everywhere",
+            MultipleActive::StopUnexpected => "it is stopped where it should not be",
+            MultipleActive::Block => "it is left alone until somebody cleans up",
+        };
+        let id = &self.rscs[rsc].id;
+        self.errors
+            .push(format!("{id} may be active on {active} nodes: {done}"));
         match self.rscs[rsc].multiple_active {
             MultipleActive::StopStart => true,
             MultipleActive::StopUnexpected => {

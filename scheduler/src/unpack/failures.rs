@@ -217,6 +217,11 @@ impl<'a> Cluster<'a> {
             rc::UNIMPLEMENTED | rc::NOT_INSTALLED | rc::INVALID_PARAM | rc::PERMISSION => {
                 if !expired && op.task == "stop" && !self.can_fence(Some(node)) {
                     // Nothing more can be done about it.
+                    self.errors.push(format!(
+                        "{} could not be stopped on node {}, which cannot be fenced: \
+                         it is left alone until somebody cleans up",
+                        self.rscs[rsc].id, self.nodes[node].name
+                    ));
                     self.rscs[rsc].flags.managed = false;
                     self.rscs[rsc].flags.blocked = true;
                 }
