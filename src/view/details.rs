@@ -170,7 +170,7 @@ fn is_unique(config: &Config<'_>, id: &str) -> bool {
 }
 
 /// Attributes that are shown elsewhere.
-const HIDDEN: [&str; 4] = ["shutdown", "terminate", "standby", "maintenance"];
+const HIDDEN: [&str; 3] = ["shutdown", "terminate", "standby"];
 const HIDDEN_STARTS: [&str; 3] = ["fail-count-", "last-failure-", "#"];
 /// OCF's code for a resource that does not run.
 const NOT_RUNNING: i32 = 7;

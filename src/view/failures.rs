@@ -1,12 +1,16 @@
 //! What failed: the failures that stand in the history, and the migration summary.
 
-use super::tell::{asctime, exec_status, interval, ocf_code, score};
+use super::tell::{asctime, exec_status, interval, ocf_code};
 use super::{FailCount, Status, leaves};
 use scheduler::OpFailure;
 use std::fmt::Write as _;
 
 /// `Migration Summary:`, after an empty line.
 pub(super) fn migration(status: &Status) -> String {
+    // Without a node that is there, nothing is said (Pacemaker crm_mon's node-summary).
+    if !status.nodes.iter().any(|node| node.online) {
+        return String::new();
+    }
     let mut text = String::from("\nMigration Summary:\n");
     for node in &status.nodes {
         let mut ids: Vec<&str> = Vec::new();
@@ -38,7 +42,7 @@ fn migration_line(id: &str, counts: &[&FailCount]) -> String {
     let threshold = if threshold == 0 { 1_000_000 } else { threshold };
     let mut line = format!(
         "{id}: migration-threshold={threshold} fail-count={}",
-        score(total)
+        total.min(1_000_000)
     );
     if let Some(last) = own.iter().filter_map(|f| f.last_failure).max() {
         let _ = write!(line, " last-failure='{}'", asctime(last));

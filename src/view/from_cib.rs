@@ -1,7 +1,8 @@
 //! What a status takes from the CIB and the plan made of it.
 
-use super::{FailCount, Status, details};
+use super::{FailCount, Status, details, leaves};
 use cib::Element;
+use cib::config::Config;
 use scheduler::Plan;
 
 impl Status {
@@ -56,8 +57,9 @@ impl Status {
                 .map(|(n, v)| (n.to_owned(), v.to_owned()))
                 .collect();
             (self.details, self.bans) = details(&cib, self.now);
+            self.failcounts = fail_counts(root, &cib::config::Config::new(&cib));
         }
-        self.failcounts = fail_counts(root, plan);
+        self.ask_pings_where_they_run(plan);
         // Nodes have one order wherever they are shown.
         let place = |name: &str| plan.nodes.iter().position(|n| n.name == name);
         self.details.sort_by_key(|of| place(&of.node));
@@ -65,10 +67,29 @@ impl Status {
         self.nodes.clone_from(&plan.nodes);
         self.resources.clone_from(&plan.resources);
     }
+
+    /// What a ping resource's attribute is to be matters on nodes where one runs
+    /// (Pacemaker pe_output.c:add_extra_info).
+    fn ask_pings_where_they_run(&mut self, plan: &Plan) {
+        let mut asked: Vec<&str> = Vec::new();
+        for resource in &plan.resources {
+            leaves(resource, &mut |leaf| {
+                let kind = leaf.agent.rsplit(':').next().unwrap_or_default();
+                if matches!(kind, "ping" | "pingd") {
+                    asked.extend(leaf.nodes.iter().map(String::as_str));
+                }
+            });
+        }
+        for node in &mut self.details {
+            if !asked.contains(&node.node.as_str()) {
+                node.expected.clear();
+            }
+        }
+    }
 }
 
 /// Fail counts from the transient attributes `fail-count-RSC#OP_INTERVAL`.
-fn fail_counts(cib: &cib::Element, plan: &Plan) -> Vec<FailCount> {
+fn fail_counts(cib: &Element, config: &Config<'_>) -> Vec<FailCount> {
     let mut counts = Vec::new();
     let Some(status) = cib.first("status") else {
         return counts;
@@ -97,7 +118,7 @@ fn fail_counts(cib: &cib::Element, plan: &Plan) -> Vec<FailCount> {
                 node: node.to_owned(),
                 operation: operation.to_owned(),
                 count: count_of(value),
-                threshold: threshold(plan, resource),
+                threshold: threshold(config, resource),
                 last_failure: last,
             });
         }
@@ -113,13 +134,12 @@ fn count_of(value: &str) -> u32 {
     }
 }
 
-/// `migration-threshold` as the plan's reasons name it; 0 = none reached.
-fn threshold(plan: &Plan, resource: &str) -> u32 {
-    let of = |r: &scheduler::Reason| match &r.because {
-        scheduler::Because::FailedTooOften { threshold, .. } if r.resource == resource => {
-            Some(*threshold)
-        }
-        _ => None,
-    };
-    plan.reasons.iter().find_map(of).unwrap_or(0)
+/// `migration-threshold` as configured; 0 = none, or INFINITY.
+fn threshold(config: &Config<'_>, resource: &str) -> u32 {
+    let base = resource.split(':').next().unwrap_or(resource);
+    let found = config.resource(base);
+    let meta = found.map(|found| config.meta(&found)).unwrap_or_default();
+    let score = meta.get("migration-threshold").copied();
+    let score = score.and_then(|score| cib::value::Score::parse(score).ok());
+    score.map_or(0, |score| u32::try_from(score.get()).unwrap_or(0))
 }

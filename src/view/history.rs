@@ -1,7 +1,7 @@
 //! Operations, attributes and bans as `crm_mon` writes them (`-o`, `-t`, `-A`, `-L`).
 
 use super::model::{NodeDetails, OperationResult, ResourceHistory, Status};
-use super::tell::{asctime, ocf_code, score};
+use super::tell::{asctime, ocf_code};
 use std::fmt::Write as _;
 
 /// `Node Attributes:`.
@@ -58,7 +58,7 @@ fn heading(history: &ResourceHistory) -> String {
         history.resource, history.threshold
     );
     if let Some(count) = history.fail_count {
-        let _ = write!(line, " fail-count={}", score(count.unsigned_abs()));
+        let _ = write!(line, " fail-count={}", count.unsigned_abs());
     }
     if let Some(last) = history.last_failure {
         let _ = write!(line, " last-failure='{}'", asctime(last));

@@ -77,7 +77,7 @@ pub const fn exec_status(status: i32) -> &'static str {
     }
 }
 
-/// A fail count or threshold: a million is `INFINITY`.
+/// A fail count or threshold as pcs writes it: a million is `INFINITY`.
 #[must_use]
 pub fn score(count: u32) -> String {
     if count >= 1_000_000 {
