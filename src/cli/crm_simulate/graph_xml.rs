@@ -107,6 +107,8 @@ fn attributes(action: &Action) -> Element {
     for (name, value) in action.meta.iter() {
         attributes.set(&format!("CRM_meta_{name}"), value);
     }
+    attributes.set("crm_feature_set", cib::document::FEATURE_SET);
+    attributes.attrs.sort();
     attributes
 }
 

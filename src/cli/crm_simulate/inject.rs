@@ -1,9 +1,10 @@
 //! Changes to try out on a CIB before the scheduler sees it (Pacemaker pcmk_injections.c).
 
 use super::record::{self, Agent, Outcome, Places};
+use crate::view::leaves;
 use crate::view::printer::Printer;
 use cib::Element;
-use scheduler::Action;
+use scheduler::{Action, ResourceStatus};
 
 /// What shall be changed, in the order of the command line within each kind.
 #[derive(Clone, Debug, Default)]
@@ -83,8 +84,15 @@ impl Injections {
             && self.watchdog.is_none()
     }
 
-    /// Makes the changes, and tells of them; what could not be made is returned.
-    pub(super) fn apply(&self, cib: &mut Element, now: i64, out: &mut Printer) -> Vec<String> {
+    /// Makes the changes to what has these resources, and tells of them; what could not be made is
+    /// returned.
+    pub(super) fn apply(
+        &self,
+        cib: &mut Element,
+        known: &[ResourceStatus],
+        now: i64,
+        out: &mut Printer,
+    ) -> Vec<String> {
         let mut wrong = Vec::new();
         let mut xml = Element::new("modifications");
         for (name, value) in [("quorum", &self.quorum), ("watchdog", &self.watchdog)] {
@@ -93,12 +101,19 @@ impl Injections {
             }
         }
         out.list("Performing Requested Modifications", xml, |out| {
-            self.apply_each(cib, now, out, &mut wrong);
+            self.apply_each(cib, known, now, out, &mut wrong);
         });
         wrong
     }
 
-    fn apply_each(&self, cib: &mut Element, now: i64, out: &mut Printer, wrong: &mut Vec<String>) {
+    fn apply_each(
+        &self,
+        cib: &mut Element,
+        known: &[ResourceStatus],
+        now: i64,
+        out: &mut Printer,
+        wrong: &mut Vec<String>,
+    ) {
         if let Some(quorum) = &self.quorum {
             out.text_item(&format!("Setting quorum: {quorum}"));
             cib.set("have-quorum", quorum);
@@ -146,14 +161,23 @@ impl Injections {
             out.item(&format!("Injecting {text} into the configuration"), || {
                 Element::new("inject_spec").with("spec", text)
             });
-            wrong.extend(operation(cib, text, now, out).err());
+            wrong.extend(operation(cib, known, text, now, out).err());
         }
     }
 }
 
 /// Puts a result into the history of a resource.
-fn operation(cib: &mut Element, text: &str, now: i64, out: &mut Printer) -> Result<(), String> {
+fn operation(
+    cib: &mut Element,
+    known: &[ResourceStatus],
+    text: &str,
+    now: i64,
+    out: &mut Printer,
+) -> Result<(), String> {
     let spec = OpSpec::parse(text)?;
+    if !is_known(known, &spec.resource) {
+        return Err(format!("Invalid resource name: {}", spec.resource));
+    }
     let base = spec.resource.split(':').next().unwrap_or_default();
     let resources = cib
         .first("configuration")
@@ -193,6 +217,19 @@ fn operation(cib: &mut Element, text: &str, now: i64, out: &mut Printer) -> Resu
     let history = places.history(state, &spec.resource, base, &agent);
     record::result(history, base, &outcome);
     Ok(())
+}
+
+/// Instances that can be told apart are called by their numbers.
+fn is_known(known: &[ResourceStatus], name: &str) -> bool {
+    let base = |id: &str| id.split(':').next().unwrap_or_default().to_owned();
+    let mut found = false;
+    for resource in known {
+        leaves(resource, &mut |leaf| {
+            let id = &leaf.shown.name;
+            found |= id == name || (!leaf.shown.unique && base(id) == base(name));
+        });
+    }
+    found
 }
 
 fn primitive<'a>(parent: &'a Element, id: &str) -> Option<&'a Element> {

@@ -20,6 +20,7 @@ pub(super) use source::{bytes_of, decided_at, now_s, read as read_source};
 pub(super) use summary::Row;
 
 use super::console::Console;
+use super::crm::describe_finding;
 use super::exit::{Exit, Failure};
 use super::getopt::{self, Found};
 use super::tool::Tool;
@@ -27,8 +28,9 @@ use crate::view::list::{self, Look};
 use crate::view::printer::{Form, Printer};
 use crate::view::{self, Status, parts, text, xml};
 use cib::Element;
+use cib::check::Severity;
 use options::Wanted;
-use scheduler::{Plan, Score};
+use scheduler::{Plan, ResourceStatus, Score};
 
 /// The whole program; `args` without its name.
 #[must_use]
@@ -120,7 +122,7 @@ impl Session<'_> {
             if !wanted.quiet {
                 self.out.spacer();
             }
-            self.inject(cib, console);
+            self.inject(cib, &plan.resources, console);
             self.set_now(cib);
             plan = self.plan(cib, console)?;
         }
@@ -184,6 +186,7 @@ impl Session<'_> {
         let options = scheduler::Options { now: self.now };
         let plan = scheduler::schedule_for(cib, &options, self.wanted.asked());
         if self.wanted.verbose {
+            tell_findings(cib, console);
             for text in &plan.errors {
                 console.err_line(&format!("error: {text}"));
             }
@@ -258,14 +261,13 @@ impl Session<'_> {
         }
     }
 
-    fn inject(&mut self, cib: &mut Element, console: &mut Console) {
-        let wrong = match self.wanted.quiet {
-            true => {
-                let mut unseen = Printer::new(Form::Fancy, Element::default());
-                self.wanted.injections.apply(cib, self.now, &mut unseen)
-            }
-            false => self.wanted.injections.apply(cib, self.now, &mut self.out),
+    fn inject(&mut self, cib: &mut Element, known: &[ResourceStatus], console: &mut Console) {
+        let mut unseen = Printer::new(Form::Fancy, Element::default());
+        let out = match self.wanted.quiet {
+            true => &mut unseen,
+            false => &mut self.out,
         };
+        let wrong = self.wanted.injections.apply(cib, known, self.now, out);
         console.print(&self.out.take());
         for text in wrong {
             console.err_line(&text);
@@ -342,6 +344,21 @@ impl Session<'_> {
         self.out.list(title, Element::new("transition"), |out| {
             *complete = paper.execute(cib, out);
         });
+    }
+}
+
+/// What the scheduler ignores without a word because the check of the configuration tells of it.
+fn tell_findings(cib: &Element, console: &mut Console) {
+    let Ok(cib) = cib::Cib::from_element(cib.clone()) else {
+        return;
+    };
+    for finding in cib::check::verify(&cib) {
+        let word = match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Notice => continue,
+        };
+        console.err_line(&format!("{word}: {}", describe_finding(&finding)));
     }
 }
 

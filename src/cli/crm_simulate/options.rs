@@ -97,7 +97,7 @@ impl Wanted {
     pub(super) const fn asked(&self) -> Asked {
         let saved = self.save_graph.is_some() || self.save_dot.is_some();
         Asked {
-            status: !self.quiet || self.simulate,
+            status: !self.quiet || self.simulate || !self.injections.operations.is_empty(),
             // Its circles are told of.
             graph: self.simulate || saved || self.verbose,
             reasons: false,

@@ -6,7 +6,7 @@ use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
 use crate::view::printer::Printer;
 use cib::Element;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Schedules every `.xml` and `.bz2` in a folder as often as asked, and tells the times.
@@ -16,11 +16,14 @@ pub(super) fn run(folder: &str, wanted: &Wanted, console: &mut Console) -> Resul
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let kind = path.extension().and_then(|e| e.to_str());
-        if matches!(kind, Some("xml" | "bz2")) && path.is_file() {
+        let hidden = entry_name(&path).starts_with('.');
+        if matches!(kind, Some("xml" | "bz2")) && !hidden && path.is_file() {
             files.push(path);
         }
     }
+    // As Pacemaker has them: the last comes first.
     files.sort();
+    files.reverse();
     let mut out = Printer::new(wanted.form(), Element::default());
     out.list("Timings", Element::new("timings"), |out| {
         for path in &files {
@@ -32,6 +35,11 @@ pub(super) fn run(folder: &str, wanted: &Wanted, console: &mut Console) -> Resul
         console.element(part);
     }
     Ok(())
+}
+
+fn entry_name(path: &Path) -> &str {
+    let name = path.file_name();
+    name.and_then(|name| name.to_str()).unwrap_or_default()
 }
 
 fn time(name: &str, wanted: &Wanted, out: &mut Printer, console: &mut Console) {
@@ -52,7 +60,7 @@ fn time(name: &str, wanted: &Wanted, out: &mut Printer, console: &mut Console) {
         let _ = scheduler::schedule(&cib, &scheduler::Options { now });
     }
     let seconds = start.elapsed().as_secs_f64();
-    out.item(&format!("Testing {name} ... {seconds:.6} secs"), || {
+    out.item(&format!("Testing {name} ... {seconds:.2} secs"), || {
         let timing = Element::new("timing").with("file", name);
         timing.with("duration", &format!("{seconds:.6}"))
     });

@@ -300,3 +300,58 @@ fn a_failure_frees_what_has_the_highest_priority() {
     assert!(text.contains("failed with rc=1"), "{text}");
     assert!(!text.contains("c_start_0"), "{text}");
 }
+
+/// Instances that can be told apart have numbers; a number that none has names nothing.
+#[test]
+fn an_instance_is_called_by_its_number() {
+    let unique = r#"<clone id="c"><meta_attributes id="m"><nvpair id="u" name="globally-unique"
+        value="true"/></meta_attributes><primitive id="d" class="ocf" provider="pacemaker" type="Dummy"/></clone>"#;
+    let plain = r#"<primitive id="d" class="ocf" provider="pacemaker" type="Dummy"/>"#;
+    let unique = CLUSTER.replace(plain, unique);
+    for (cib, name, takes) in [
+        (CLUSTER, "d", true),
+        (CLUSTER, "c", false),
+        (&unique, "d:0", true),
+        (&unique, "d", false),
+        (&unique, "d:7", false),
+    ] {
+        let mut wanted = all_of_it();
+        wanted.injections.operations = vec![format!("{name}_monitor_10000@node1=7")];
+        let mut session = Session {
+            wanted: &wanted,
+            out: Printer::new(wanted.form(), Element::default()),
+            now: 0,
+            complete: true,
+        };
+        let mut cib = cib::xml::parse(cib).unwrap();
+        session.run(&mut cib, &mut Console::buffers()).unwrap();
+        let took = cib::xml::compact(&cib).contains("rc-code=\"7\"");
+        assert_eq!(took, takes, "{name}");
+    }
+}
+
+/// A ping's attribute is judged where a ping runs.
+#[test]
+fn lost_connectivity_is_told_where_a_ping_runs() {
+    let ping = r#"<primitive id="d" class="ocf" provider="pacemaker" type="ping"><instance_attributes
+        id="p"><nvpair id="h" name="host_list" value="10.0.0.1"/><nvpair id="n" name="name" value="tier"/>
+        </instance_attributes></primitive>"#;
+    let plain = r#"<primitive id="d" class="ocf" provider="pacemaker" type="Dummy"/>"#;
+    let stopped = CLUSTER.replace(plain, ping).replace("\"9\"", "\"0\"");
+    let running = stopped.replace("stop", "start");
+    let lost = |cib: &str| told_of(&all_of_it(), cib).contains("Connectivity is lost");
+    assert_eq!((lost(&running), lost(&stopped)), (true, false));
+}
+
+/// Fail counts stand beside the threshold that is configured.
+#[test]
+fn a_threshold_that_is_not_reached_is_told() {
+    let plain = r#"<primitive id="d" class="ocf" provider="pacemaker" type="Dummy"/>"#;
+    let limited = r#"<primitive id="d" class="ocf" provider="pacemaker" type="Dummy"><meta_attributes
+        id="m"><nvpair id="t" name="migration-threshold" value="5"/></meta_attributes></primitive>"#;
+    let text = told_of(&all_of_it(), &CLUSTER.replace(plain, limited));
+    assert!(
+        text.contains("d: migration-threshold=5 fail-count=2"),
+        "{text}"
+    );
+}
