@@ -1,9 +1,10 @@
-//! Every byte that comes from outside `wire`, `membership` and `store`, as targets: functions from
-//! bytes that return if all is well and panic otherwise. `scripts/fuzz TARGET SECONDS` looks for
-//! inputs that reach new code and keeps them in `corpus/TARGET.hex`, one per line; `cargo test -p
-//! fuzz` runs what is kept.
+//! Every byte that comes from outside `wire`, `membership`, `store` and `scheduler`, as targets:
+//! functions from bytes that return if all is well and panic otherwise. `scripts/fuzz TARGET SECONDS`
+//! looks for inputs that reach new code and keeps them in `corpus/TARGET.hex`, one per line; `cargo
+//! test -p fuzz` runs what is kept.
 
 mod core;
+mod decision;
 mod disk;
 mod sealed;
 mod seed;
@@ -26,6 +27,7 @@ pub const TARGETS: &[Target] = &[
     ("snapshot", core::snapshot),
     ("slot", disk::slot),
     ("import", disk::import),
+    ("schedule", decision::schedule),
 ];
 
 /// The target of that name.

@@ -18,6 +18,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "snapshot" => Three::run().snapshots(),
         "slot" => vec![crate::disk::slots()],
         "import" => vec![crate::disk::exported()],
+        "schedule" => crate::decision::cases(),
         _ => Vec::new(),
     }
 }
