@@ -452,6 +452,8 @@ pub enum Because {
     },
     /// Not managed, or in maintenance.
     NotManaged,
+    /// Nothing is managed, because fencing is wanted and no device is configured.
+    NoFenceDevice,
     /// Blocked by a failure.
     Blocked {
         /// Operation key.

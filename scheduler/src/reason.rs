@@ -153,7 +153,11 @@ impl Cluster<'_> {
                 (None, Because::Blocked { operation })
             }));
         } else if !r.flags.managed {
-            found.push((None, Because::NotManaged));
+            let unfenced = self.options.fencing && !self.have_fencing_device;
+            found.push(match unfenced && !r.flags.maintenance {
+                true => (None, Because::NoFenceDevice),
+                false => (None, Because::NotManaged),
+            });
         }
         let all_stop = self.options.stop_all && r.flags.managed;
         if all_stop {

@@ -307,6 +307,11 @@ impl Answer<'_> {
                     "crm resource manage {id}, or end maintenance mode: crm configure property maintenance-mode=false"
                 )
             }
+            Because::NoFenceDevice => {
+                "configure a fence device (crm configure primitive ID stonith:AGENT …), or \
+                 crm configure property stonith-enabled=false if data loss does not matter"
+                    .to_owned()
+            }
             Because::WaitsForFencing { node } if self.is_guest(node) => return None,
             Because::WaitsForFencing { node } => {
                 format!("see that a fence device can reach {node} (`crm_mon -1`)")

@@ -157,6 +157,10 @@ pub(super) fn sentence(because: &Because) -> String {
             )
         }
         Because::NotManaged => "the cluster does not manage it now".to_owned(),
+        Because::NoFenceDevice => {
+            "nothing is started or stopped: fencing is enabled, but no fence device is configured"
+                .to_owned()
+        }
         Because::Blocked { operation } => {
             format!("it is blocked: {operation} failed, and may not be followed by anything")
         }
