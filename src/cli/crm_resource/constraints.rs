@@ -1,6 +1,6 @@
 //! `--constraints` and `--stack`: what binds a resource to nodes and to others.
 
-use super::{configured, named, parent_of};
+use super::{configured, named};
 use crate::cli::backend::{self, Backend};
 use crate::cli::console::Console;
 use crate::cli::exit::Failure;
@@ -16,12 +16,16 @@ pub(super) fn show(
     recursive: bool,
 ) -> Result<(), Failure> {
     let cib = backend::cib(backend, false)?;
-    let id = configured(&Config::new(&cib), named(found)?)?.id;
-    // A member's constraints are those of its collective.
-    let mut id = id.to_owned();
-    while let Some(parent) = parent_of(&cib, &id).filter(|_| !found.has("force")) {
-        id = parent.id.to_owned();
+    let config = Config::new(&cib);
+    let mut resource = configured(&config, named(found)?)?;
+    // A member's constraints are those of its collective. Of one id the outermost is found, so that
+    // this ends even where a resource is within one of its own id.
+    while let Some(parent) = resource.parent.and_then(|id| config.resource(id))
+        && !found.has("force")
+    {
+        resource = parent;
     }
+    let id = resource.id.to_owned();
     let mut xml = Element::new("constraints");
     let mut seen = vec![id.clone()];
     locations(&cib, &id, console, &mut xml, 0);
