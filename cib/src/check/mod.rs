@@ -86,6 +86,20 @@ pub fn conforms(cib: &Cib) -> Vec<Finding> {
     findings.list
 }
 
+/// Why Pacemaker's schemas refuse a CIB: its shape ([`conforms`]), ids that stand twice, and references
+/// that lead nowhere (their ID and IDREF types). Members of fencing levels and of tags are no references
+/// to them.
+#[must_use]
+pub fn malformed(cib: &Cib) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    duplicate_ids(cib, &mut findings);
+    schema::check(cib, &mut findings);
+    references::check(cib, &mut findings);
+    let mut errors = findings.list;
+    errors.retain(|f| f.severity == Severity::Error && f.tag != "fencing-level");
+    errors
+}
+
 /// What a change brought: of the findings about the CIB that it made, or some of them, those that
 /// `old` does not have. Whoever repairs one thing is not asked to repair the others first.
 ///

@@ -54,14 +54,16 @@ fn all<'a>(cib: &'a Cib, tag: &'a str) -> impl Iterator<Item = &'a Element> {
 
 /// The resource and everything in it, by id.
 fn with_members(cib: &Cib, id: &str) -> Vec<String> {
-    let mut ids = vec![id.to_owned()];
-    let mut at = 0;
-    while let Some(id) = ids.get(at).cloned() {
-        let found = Config::new(cib).resource(&id);
-        let members = found.into_iter().flat_map(|r| &r.element.children);
+    fn collect(resource: &Element, ids: &mut Vec<String>) {
+        ids.extend(resource.id().map(str::to_owned));
+        let members = resource.children.iter();
         let members = members.filter(|c| cib::config::kind_of(&c.name).is_some());
-        ids.extend(members.filter_map(|m| m.id().map(str::to_owned)));
-        at += 1;
+        members.for_each(|member| collect(member, ids));
+    }
+    let mut ids = Vec::new();
+    match Config::new(cib).resource(id) {
+        Some(resource) => collect(resource.element, &mut ids),
+        None => ids.push(id.to_owned()),
     }
     ids
 }

@@ -113,6 +113,7 @@ impl Session<'_> {
         if cib.attr("validate-with") == Some("none") {
             console.err_line(NO_SCHEMA);
         }
+        must_conform(cib)?;
         self.set_now(cib);
         let mut plan = self.plan(cib, console)?;
         if !wanted.quiet {
@@ -344,6 +345,25 @@ impl Session<'_> {
         self.out.list(title, Element::new("transition"), |out| {
             *complete = paper.execute(cib, out);
         });
+    }
+}
+
+/// No cluster would take what the schema refuses, so a plan for it would say nothing (Pacemaker
+/// crm_simulate.c: cli_config_update).
+fn must_conform(cib: &Element) -> Result<(), Failure> {
+    let refused = |text: String| Failure {
+        exit: Exit::Config,
+        text,
+        cure: Some("`crm_verify -V` tells everything that is wrong".to_owned()),
+    };
+    let cib = cib::Cib::from_element(cib.clone()).map_err(|e| refused(e.to_string()))?;
+    let faults: Vec<String> = cib::check::malformed(&cib)
+        .iter()
+        .map(describe_finding)
+        .collect();
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(refused(faults.join("\n"))),
     }
 }
 
