@@ -275,12 +275,10 @@ fn the_configuration_survives_the_power_off_of_the_whole_cluster() {
     }
     let holder = c.wait_started("node1", "web", None);
     c.wait_sole_holder(&holder);
-    assert!(
-        resource(&c.status("node1"), "ip")
-            .unwrap()
-            .failures
-            .is_empty()
-    );
+    // A machine that stood still for longer than the lease has counted a failure, and told it.
+    let lapsed = c.log_of(&holder).contains("the lease of grant");
+    let failures = resource(&c.status("node1"), "ip").unwrap().failures.clone();
+    assert!(failures.is_empty() || lapsed, "{failures:?}");
 }
 
 /// `token` with which a lease lasts ten seconds, and eight at least from any death on.
