@@ -148,3 +148,18 @@ fn colocations(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_end_even_where_a_group_is_in_one_of_its_own_id() {
+        let text = r#"<cib><configuration><resources><group id="g"><group id="g"><primitive id="p"/></group></group></resources></configuration></cib>"#;
+        let root = cib::xml::parse(text).unwrap();
+        let mut cib = Cib::empty();
+        let resources = root.first("configuration").unwrap().children[0].clone();
+        *cib.section_mut(Section::Resources) = resources;
+        assert_eq!(with_members(&cib, "g"), ["g", "g", "p"]);
+    }
+}

@@ -355,3 +355,33 @@ fn a_threshold_that_is_not_reached_is_told() {
         "{text}"
     );
 }
+
+/// No plan is made of what no cluster takes.
+#[test]
+fn what_the_schema_refuses_is_not_planned() {
+    let nowhere =
+        r#"<constraints><rsc_location id="l" rsc="nope" node="node1" score="5"/></constraints>"#;
+    let wanted = all_of_it();
+    for (sound, broken, word) in [
+        (
+            r#"type="Dummy"/></resources>"#,
+            r#"type="Dummy" foo="bar"/></resources>"#,
+            "foo",
+        ),
+        ("<constraints/>", nowhere, "\"nope\" does not exist"),
+    ] {
+        let text = CLUSTER.replace(sound, broken);
+        assert_ne!(text, CLUSTER);
+        let mut session = Session {
+            wanted: &wanted,
+            out: Printer::new(wanted.form(), Element::default()),
+            now: 0,
+            complete: true,
+        };
+        let mut cib = cib::xml::parse(&text).unwrap();
+        let refused = session.run(&mut cib, &mut Console::buffers()).unwrap_err();
+        assert_eq!(refused.exit, Exit::Config);
+        assert!(refused.text.contains(word), "{}", refused.text);
+        assert_eq!(session.out.take(), "");
+    }
+}
