@@ -65,7 +65,6 @@ impl Core {
             return Err("this node has no vote".into());
         }
         let mut consenting = BTreeSet::from([self.me.node]);
-        let mut voteless = String::new();
         for peer in self.peers.values() {
             let consents = peer.beat.as_ref().is_some_and(|b| b.dc_lost);
             let futile = self.is_witness(peer.node) && !self.witness_would_promise();
@@ -74,14 +73,12 @@ impl Core {
             } else if rules.two_node() && rules.names(peer.node) && self.heard(peer.node) {
                 let node = peer.node;
                 return Err(format!("node {node} is there and does not consent").into());
-            } else if peer.fresh(self.now, self.cfg.timing.t_fail_us) {
-                self.name_voteless(peer, futile, &mut voteless);
             }
         }
         if self.log.head().seq == 0 {
             self.may_found(&consenting)?;
         } else if !rules.quorate(&consenting) {
-            let count = consenting.len();
+            let (count, voteless) = (consenting.len(), self.voteless(&consenting));
             return Err(format!("{count} consenting nodes are no quorum{voteless}").into());
         } else if rules.wait_for_all() && !self.seen_all && !self.sole_survivor() {
             return Err("wait_for_all: not all nodes were seen since this process started".into());
@@ -97,15 +94,21 @@ impl Core {
     }
 
     /// Who is heard and has no vote for this node, for the person who wonders what is waited for.
-    fn name_voteless(&self, peer: &crate::peer::Peer, futile: bool, text: &mut String) {
-        let recovers = peer.beat.as_ref().map(|b| b.state) == Some(NodeState::Recovering);
-        let between = if text.is_empty() { ": " } else { ", " };
-        let node = peer.node;
-        if futile && !recovers {
-            *text += &format!("{between}the witness votes for a member of its last view alone");
-        } else if recovers {
-            *text += &format!("{between}node {node} lost its store and does not vote");
+    fn voteless(&self, consenting: &BTreeSet<NodeId>) -> String {
+        let mut text = String::new();
+        let t_fail_us = self.cfg.timing.t_fail_us;
+        let there = |p: &&peer::Peer| p.fresh(self.now, t_fail_us) && !consenting.contains(&p.node);
+        for peer in self.peers.values().filter(there) {
+            let between = if text.is_empty() { ": " } else { ", " };
+            let node = peer.node;
+            if peer.beat.as_ref().map(|b| b.state) == Some(NodeState::Recovering) {
+                text += &format!("{between}node {node} lost its store and does not vote");
+            } else if self.is_witness(node) && !self.witness_would_promise() {
+                text += between;
+                text += "the witness votes for a member of its last view alone";
+            }
         }
+        text
     }
 
     /// Q = 1: two quorums of one do not intersect, and what the other node committed with proof that

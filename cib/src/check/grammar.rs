@@ -179,7 +179,6 @@ pub(super) const ROLES: &[&str] = &[
     "Master",
     "Slave",
 ];
-/// What has to be so before a resource is started.
 /// What is done about a failure.
 pub(super) const ON_FAIL: &[&str] = &[
     "ignore",
@@ -191,6 +190,7 @@ pub(super) const ON_FAIL: &[&str] = &[
     "fence",
     "restart-container",
 ];
+/// What has to be so before a resource is started.
 pub(super) const REQUIRES: &[&str] = &["nothing", "quorum", "fencing", "unfencing"];
 const ROLE: Kind = Kind::Word(ROLES);
 const ACTION: Kind = Kind::Word(&["start", "stop", "promote", "demote"]);
