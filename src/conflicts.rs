@@ -91,6 +91,14 @@ pub(crate) fn of_note(mut lost: Vec<Entry>) -> Vec<Entry> {
     lost
 }
 
+/// `1 change`, `3 changes`.
+pub(crate) fn count(changes: usize) -> String {
+    match changes {
+        1 => "1 change".to_owned(),
+        n => format!("{n} changes"),
+    }
+}
+
 /// Keeps lost entries; the file's place.
 ///
 /// # Errors

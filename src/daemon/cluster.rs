@@ -503,10 +503,7 @@ impl App {
                 ),
                 Err(error) => format!("not kept, {}: {error}", dir.display()),
             };
-            let count = match lost.len() {
-                1 => "1 change".to_owned(),
-                n => format!("{n} changes"),
-            };
+            let count = conflicts::count(lost.len());
             let text =
                 format!("{count} made here without quorum lost against the other side's: {place}");
             // The loop has ended: the file is there.

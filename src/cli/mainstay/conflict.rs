@@ -35,10 +35,7 @@ pub(super) fn run(verb: &ConflictVerb, console: &mut Console) -> Result<(), Fail
 
 /// `1790000000-17  Mon Sep 21 14:13:20 2026  3 changes`.
 fn summary(one: &Kept) -> String {
-    let count = match one.lost.len() {
-        1 => "1 change".to_owned(),
-        n => format!("{n} changes"),
-    };
+    let count = conflicts::count(one.lost.len());
     format!("{}  {}  {count}", one.name, asctime(one.at))
 }
 
