@@ -184,6 +184,14 @@ impl<'a> Config<'a> {
         self.resources().into_iter().find(|r| r.id == id)
     }
 
+    /// What a resource stands in, from the inside out. It comes to its end even where a resource
+    /// stands in one of its own id: of equal ids the outermost is found.
+    pub fn around(&self, id: &str) -> impl Iterator<Item = Resource<'a>> {
+        let parent = |r: &Resource<'a>| r.parent.and_then(|id| self.resource(id));
+        let first = self.resource(id).and_then(|r| parent(&r));
+        std::iter::successors(first, parent)
+    }
+
     /// Resource templates.
     #[must_use]
     pub fn templates(&self) -> Vec<&'a Element> {

@@ -155,18 +155,12 @@ fn expected(config: &Config<'_>, attributes: &[(String, String)]) -> Vec<(String
 
 /// The instances of a clone of it are not alike: each has its own number.
 fn is_unique(config: &Config<'_>, id: &str) -> bool {
-    let mut around = config.resource(id).and_then(|r| r.parent);
-    while let Some(parent) = around.and_then(|id| config.resource(id)) {
+    config.around(id).any(|parent| {
         let meta = config.meta(&parent);
-        let unique = meta
-            .get("globally-unique")
-            .map(|v| cib::value::parse_bool(v));
-        if parent.kind == Kind::Clone && matches!(unique, Some(Ok(true))) {
-            return true;
-        }
-        around = parent.parent;
-    }
-    false
+        let unique = meta.get("globally-unique");
+        let unique = unique.map(|v| cib::value::parse_bool(v));
+        parent.kind == Kind::Clone && matches!(unique, Some(Ok(true)))
+    })
 }
 
 /// Attributes that are shown elsewhere.

@@ -7,7 +7,7 @@ use crate::cli::backend;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::pcs::is_it;
 use crate::view;
-use cib::config::{Attrs, Config};
+use cib::config::{Attrs, Config, Resource};
 use cib::{Cib, edit};
 
 /// Verbs of the level.
@@ -110,21 +110,20 @@ fn is_left_alone(cib: &Cib, id: &str, host: &str) -> bool {
             .get(name)
             .is_some_and(|v| cib::value::parse_bool(v).unwrap_or(false))
     };
-    let left = |id: &str| {
-        config.resource(id).is_some_and(|r| {
-            let meta = config.meta(&r);
-            on(&meta, "maintenance")
-                || meta
-                    .get("is-managed")
-                    .is_some_and(|v| !cib::value::parse_bool(v).unwrap_or(true))
-        })
+    let left = |resource: Resource<'_>| {
+        let meta = config.meta(&resource);
+        on(&meta, "maintenance")
+            || meta
+                .get("is-managed")
+                .is_some_and(|v| !cib::value::parse_bool(v).unwrap_or(true))
     };
-    let mut holder = Some(id);
-    while let Some(id) = holder {
-        if left(id) {
-            return true;
-        }
-        holder = config.resource(id).and_then(|r| r.parent);
+    if config
+        .resource(id)
+        .into_iter()
+        .chain(config.around(id))
+        .any(left)
+    {
+        return true;
     }
     on(&config.properties(), "maintenance-mode")
         || config

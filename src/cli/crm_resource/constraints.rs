@@ -17,15 +17,11 @@ pub(super) fn show(
 ) -> Result<(), Failure> {
     let cib = backend::cib(backend, false)?;
     let config = Config::new(&cib);
-    let mut resource = configured(&config, named(found)?)?;
-    // A member's constraints are those of its collective. Of one id the outermost is found, so that
-    // this ends even where a resource is within one of its own id.
-    while let Some(parent) = resource.parent.and_then(|id| config.resource(id))
-        && !found.has("force")
-    {
-        resource = parent;
-    }
-    let id = resource.id.to_owned();
+    let resource = configured(&config, named(found)?)?;
+    // A member's constraints are those of its collective.
+    let collective = config.around(resource.id).last();
+    let collective = collective.filter(|_| !found.has("force"));
+    let id = collective.unwrap_or(resource).id.to_owned();
     let mut xml = Element::new("constraints");
     let mut seen = vec![id.clone()];
     locations(&cib, &id, console, &mut xml, 0);

@@ -156,34 +156,17 @@ fn constraints<'a>(cib: &'a Cib, tag: &'a str) -> impl Iterator<Item = &'a Eleme
 }
 
 /// A resource and all that it lies in: what binds a group binds its members, and the other way round.
-fn family<'a>(cib: &'a Cib, id: &'a str) -> Vec<&'a str> {
-    let mut found = vec![id];
-    if let Some(resources) = cib.section(Section::Resources) {
-        outer(resources, id, &mut found);
-    }
-    found
-}
-
-/// Adds what `id` lies in; true where it lies in `element`.
-fn outer<'a>(element: &'a Element, id: &str, found: &mut Vec<&'a str>) -> bool {
-    element.children.iter().any(|child| {
-        if cib::config::kind_of(&child.name).is_none() {
-            return false;
-        }
-        let inside = outer(child, id, found);
-        if inside && let Some(outer) = child.id() {
-            found.push(outer);
-        }
-        inside || child.id() == Some(id)
-    })
+fn family<'a>(config: &Config<'a>, id: &'a str) -> Vec<&'a str> {
+    let around = config.around(id).map(|r| r.id);
+    std::iter::once(id).chain(around).collect()
 }
 
 /// Pairs of resources that an order binds, either way.
-fn ordered(cib: &Cib) -> BTreeSet<(String, String)> {
+fn ordered(cib: &Cib, config: &Config<'_>) -> BTreeSet<(String, String)> {
     let mut pairs = BTreeSet::new();
     let mut add = |a: &str, b: &str| {
-        for a in family(cib, a) {
-            for b in family(cib, b) {
+        for a in family(config, a) {
+            for b in family(config, b) {
                 pairs.insert((a.to_owned(), b.to_owned()));
                 pairs.insert((b.to_owned(), a.to_owned()));
             }
@@ -226,7 +209,7 @@ fn is_address(config: &Config<'_>, id: &str) -> bool {
 
 /// A colocation says where, not when; and who follows whom is easily turned round.
 fn colocations(cib: &Cib, config: &Config<'_>) -> Vec<Remark> {
-    let ordered = ordered(cib);
+    let ordered = ordered(cib, config);
     let mut found = Vec::new();
     for colocation in constraints(cib, "rsc_colocation") {
         let get = |name: &str| colocation.attr(name);
@@ -237,8 +220,8 @@ fn colocations(cib: &Cib, config: &Config<'_>) -> Vec<Remark> {
         if get("score").is_some_and(|s| s.starts_with('-')) {
             continue;
         }
-        let are_ordered = family(cib, rsc).into_iter().any(|a| {
-            let with = family(cib, with);
+        let are_ordered = family(config, rsc).into_iter().any(|a| {
+            let with = family(config, with);
             with.into_iter()
                 .any(|b| ordered.contains(&(a.to_owned(), b.to_owned())))
         });
