@@ -64,8 +64,8 @@ pub(super) const SECTIONS_IGNORED: [(&str, &str); 12] = [
     ),
     ("amf", "the AMF service went with Corosync 1"),
     ("event", "the event service went with Corosync 1"),
-    ("logging.logger", LOG_SUBSYS),
-    ("logging.logging_daemon", LOG_SUBSYS),
+    ("logging.logger", LOG_LOGGER),
+    ("logging.logging_daemon", LOG_LOGGER),
     (
         "service",
         "mainstay is one daemon: there is no plugin to load, ver 0 and 1 mean the same",
@@ -312,9 +312,9 @@ const LOGGING: &[(&str, Fate)] = &[
 ];
 
 const SUBSYS: &[(&str, Fate)] = &[
-    ("subsys", Ignored(LOG_SUBSYS)),
-    ("debug", Ignored(LOG_SUBSYS)),
-    ("tags", Ignored(LOG_SUBSYS)),
+    ("subsys", Used),
+    ("debug", Used),
+    ("tags", Ignored(LOG_TAGS)),
     ("to_syslog", Ignored(LOG_SUBSYS)),
     ("to_logfile", Ignored(LOG_SUBSYS)),
     ("logfile", Ignored(LOG_SUBSYS)),
@@ -329,4 +329,6 @@ const NO_RING: &str = "there is no token ring: nodes hear each other directly";
 const KNET: &str = "there is no knet: the links have their own heartbeats";
 const CRYPTO: &str = "every packet is encrypted with XChaCha20-Poly1305";
 const LOG_FORM: &str = "log lines have one form";
-const LOG_SUBSYS: &str = "log levels are not set per part";
+const LOG_SUBSYS: &str = "all parts write to the same places";
+const LOG_TAGS: &str = "lines have no tags any more";
+const LOG_LOGGER: &str = "it is called logger_subsys now";

@@ -5,6 +5,7 @@ mod cmap;
 mod edit;
 pub mod keepalived;
 mod keys;
+mod logging;
 mod model;
 mod names;
 mod quorum;
@@ -16,9 +17,9 @@ mod write;
 pub use authkey::{AuthkeyError, KEY_BYTES, generate as generate_authkey, load as load_authkey};
 pub use cmap::keys as map_keys;
 pub use edit::set as set_key;
+pub use logging::{LogPart, Logging};
 pub use model::{
-    ClusterConf, Link, Logging, NodeConf, PORT_DEFAULT, QuorumConf, Tie, WITNESS_ID, Warning,
-    WitnessConf,
+    ClusterConf, Link, NodeConf, PORT_DEFAULT, QuorumConf, Tie, WITNESS_ID, Warning, WitnessConf,
 };
 pub use names::Hosts;
 pub use read::{Strictness, read};

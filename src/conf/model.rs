@@ -1,5 +1,6 @@
 //! What corosync.conf says, whichever generation wrote it.
 
+use super::logging::Logging;
 use std::net::IpAddr;
 
 /// One cluster's configuration file.
@@ -143,39 +144,6 @@ pub struct WitnessConf {
     pub host: String,
     /// UDP port; that of link 0 when not given.
     pub port: Option<u16>,
-}
-
-/// `logging{}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Logging {
-    /// `to_stderr`.
-    pub to_stderr: bool,
-    /// `logfile`, where `to_logfile` is on.
-    pub logfile: Option<String>,
-    /// `to_syslog`.
-    pub to_syslog: bool,
-    /// `syslog_facility`.
-    pub syslog_facility: String,
-    /// `debug: on`.
-    pub debug: bool,
-    /// `timestamp`.
-    pub timestamp: bool,
-    /// `fileline`.
-    pub fileline: bool,
-}
-
-impl Default for Logging {
-    fn default() -> Self {
-        Self {
-            to_stderr: true,
-            logfile: None,
-            to_syslog: true,
-            syslog_facility: "daemon".to_owned(),
-            debug: false,
-            timestamp: true,
-            fileline: false,
-        }
-    }
 }
 
 /// Something accepted with a remark.

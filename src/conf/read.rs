@@ -1,5 +1,7 @@
 //! From syntax to meaning: every key is obeyed, remarked upon, or refused.
 
+mod logging;
+
 use super::ConfError;
 use super::keys::{self, Fate};
 use super::model::{
@@ -68,6 +70,7 @@ impl Reader<'_> {
             "nodelist.node" => self.node(section)?,
             "quorum" => return self.quorum(section),
             "logging" => self.logging(section)?,
+            "logging.logger_subsys" => self.logger_subsys(section)?,
             _ => {}
         }
         for inner in &section.sections {
@@ -301,30 +304,6 @@ impl Reader<'_> {
         }
         self.conf.quorum = QuorumReader::new(self.file).read(section)?;
         self.quorum_line = section.line;
-        Ok(())
-    }
-
-    fn logging(&mut self, section: &Section) -> Result<(), ConfError> {
-        let mut file = None;
-        let mut to_file = None;
-        for item in &section.items {
-            let on = || self.yes_no(item);
-            match item.key.as_str() {
-                "to_stderr" => self.conf.logging.to_stderr = on()?,
-                "to_logfile" => to_file = Some(on()?),
-                "logfile" => file = Some(item.value.clone()),
-                "to_syslog" => self.conf.logging.to_syslog = on()?,
-                "debug" => self.conf.logging.debug = item.value == "trace" || on()?,
-                "timestamp" => self.conf.logging.timestamp = item.value == "hires" || on()?,
-                "fileline" => self.conf.logging.fileline = on()?,
-                "syslog_facility" => {
-                    self.conf.logging.syslog_facility = self.facility(item)?;
-                }
-                _ => {}
-            }
-        }
-        // Naming a file asks for it, unless it is switched off.
-        self.conf.logging.logfile = file.filter(|_| to_file != Some(false));
         Ok(())
     }
 

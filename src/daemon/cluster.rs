@@ -212,6 +212,7 @@ impl App {
             self.members_changed(&before);
         }
         if let Some(version) = applied.configuration {
+            tracing::debug!(seq = entry.seq, ?version, "the configuration changed");
             self.keep_version(version);
             self.configuration_changed();
         }
