@@ -128,8 +128,12 @@ pub fn schedule_for(cib: &cib::Element, options: &Options, asked: Asked) -> Plan
     if let Some(reason) = cluster.refused {
         return refusal(reason);
     }
-    let (nodes, resources) = match asked.status {
-        true => (cluster.node_status(), cluster.resource_status()),
+    let (nodes, resources, leftover_failures) = match asked.status {
+        true => (
+            cluster.node_status(),
+            cluster.resource_status(),
+            cluster.leftover_failures(),
+        ),
         false => Default::default(),
     };
     cluster.decide();
@@ -156,6 +160,7 @@ pub fn schedule_for(cib: &cib::Element, options: &Options, asked: Asked) -> Plan
     Plan {
         nodes,
         resources,
+        leftover_failures,
         graph,
         summary,
         reasons: cluster.reasons,

@@ -15,6 +15,9 @@ pub struct Plan {
     pub nodes: Vec<NodeStatus>,
     /// Top-level resources as they are, in document order.
     pub resources: Vec<ResourceStatus>,
+    /// Failures of removed resources and instances that run nowhere and so stand in no list.
+    #[serde(default)]
+    pub leftover_failures: Vec<OpFailure>,
     /// What to do.
     pub graph: Graph,
     /// One line per resource that changes, as crm_simulate's "Transition Summary" (without bullets).
@@ -252,6 +255,23 @@ pub struct OpFailure {
     pub queue_time_ms: u64,
     /// History call id.
     pub call_id: i32,
+}
+
+impl OpFailure {
+    /// A probe that only says that the agent cannot run there: no failure to people.
+    #[must_use]
+    pub fn is_masked_probe(&self) -> bool {
+        self.key.ends_with("_monitor_0") && says_not_here(self.rc, self.op_status)
+    }
+}
+
+/// Whether a probe's result says that the resource cannot run on that node, and so does not: no
+/// agent, or parameters that are of no use there (Pacemaker probes.c:pcmk_xe_mask_probe_failure).
+pub(crate) fn says_not_here(rc: i32, op_status: i32) -> bool {
+    const INVALID_PARAM: i32 = 2;
+    const NOT_INSTALLED: i32 = 5;
+    const STATUS_NOT_INSTALLED: i32 = 7;
+    matches!(rc, INVALID_PARAM | NOT_INSTALLED) || op_status == STATUS_NOT_INSTALLED
 }
 
 /// A transition graph: synapses fire when all their inputs are done.

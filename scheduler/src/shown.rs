@@ -132,9 +132,8 @@ impl Cluster<'_> {
             let clone = other.parent.filter(|parent| self.is_clone(*parent));
             other.xml_id == *id || clone.is_some_and(|c| self.rscs[c].xml_id == *id)
         };
-        let probe = |key: &str| key.ends_with("_monitor_0");
         let found = self.failed_ops.iter();
-        let found = found.filter(|failed| probe(&failed.failure.key) && of(failed));
+        let found = found.filter(|failed| failed.failure.is_masked_probe() && of(failed));
         found
             .map(|failed| (failed.failure.node.clone(), failed.failure.rc))
             .collect()

@@ -52,8 +52,23 @@ impl Cluster<'_> {
     pub(crate) fn resource_status(&self) -> Vec<ResourceStatus> {
         self.top
             .iter()
-            .filter(|rsc| !self.rscs[**rsc].flags.removed || self.is_active(**rsc))
+            .filter(|rsc| !self.is_hidden(**rsc))
             .map(|rsc| self.status_of(*rsc))
+            .collect()
+    }
+
+    /// Removed, and running nowhere: nothing is left of it but its history.
+    fn is_hidden(&self, rsc: RscId) -> bool {
+        self.rscs[rsc].flags.removed && !self.is_active(rsc)
+    }
+
+    /// Failures of what [`Self::resource_status`] leaves out: they stand until they are cleaned up.
+    pub(crate) fn leftover_failures(&self) -> Vec<OpFailure> {
+        let around = |rsc| std::iter::successors(Some(rsc), |rsc: &RscId| self.rscs[*rsc].parent);
+        let failed = self.failed_ops.iter();
+        failed
+            .filter(|failed| around(failed.rsc).any(|rsc| self.is_hidden(rsc)))
+            .map(|failed| failed.failure.clone())
             .collect()
     }
 
@@ -87,7 +102,7 @@ impl Cluster<'_> {
             children: r
                 .children
                 .iter()
-                .filter(|child| !self.rscs[**child].flags.removed || self.is_active(**child))
+                .filter(|child| !self.is_hidden(**child))
                 .map(|child| self.status_of(*child))
                 .collect(),
             shown: self.shown(rsc),

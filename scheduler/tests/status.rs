@@ -70,6 +70,42 @@ fn failures_are_listed_where_they_happened() {
 }
 
 #[test]
+fn failures_of_what_was_removed_are_told_until_they_are_cleaned_up() {
+    let plan = Cib::new(&["n1", "n2", "n3"])
+        .resource(&primitive("a"))
+        .stopped("a")
+        .failed("n1", "gone", "monitor", 0, 1)
+        .ran("n1", "gone", "stop", 0, 0)
+        .failed("n2", "a", "start", 0, 1)
+        .failed("n3", "a", "start", 0, 1)
+        .state("n3", LOST)
+        .plan();
+    assert!(plan.resources.iter().all(|r| r.id != "gone"));
+    let left: Vec<_> = plan.leftover_failures.iter().map(|f| &f.key).collect();
+    assert_eq!(left, ["gone_monitor_0"]);
+    // What failed on a node that is not there has no meaning any more.
+    let a = resource(&plan, "a");
+    let nodes: Vec<_> = a.failures.iter().map(|f| &f.node).collect();
+    assert_eq!(nodes, ["n2"]);
+}
+
+#[test]
+fn a_probe_that_finds_no_place_for_it_is_no_failure() {
+    for rc in [2, 5] {
+        let plan = Cib::new(&["n1", "n2"])
+            .resource(&primitive("a"))
+            .failed("n2", "a", "monitor", 0, rc)
+            .running("n1", "a")
+            .plan();
+        let a = resource(&plan, "a");
+        assert_eq!(a.nodes, ["n1"], "exit code {rc}");
+        assert!(!a.failed && plan.summary.is_empty(), "{:?}", plan.summary);
+        assert!(a.failures.iter().all(|f| f.is_masked_probe()));
+        assert_eq!(a.shown.failed_probes, [("n2".to_owned(), rc)]);
+    }
+}
+
+#[test]
 fn a_failed_stop_blocks_and_says_so() {
     let plan = Cib::new(&["n1", "n2"])
         .resource(&primitive("a"))

@@ -148,6 +148,12 @@ impl App {
             // node, and have another one do it.
             return self.refuse(NodeCommand::Run(Box::new(request)));
         }
+        tracing::debug!(
+            rsc = request.rsc,
+            operation = request.operation,
+            interval_ms = request.interval_ms,
+            "operation begins"
+        );
         self.lease_operation(&request);
         let executor = &self.local.executor;
         let taken = match token {
@@ -422,6 +428,10 @@ pub(super) fn is_active(lrm: &cib::Element) -> bool {
     let rc = newest.attr("rc-code").unwrap_or("");
     match newest.attr("operation") {
         Some("stop") => rc != "0",
+        // Neither does it run where its parameters are of no use.
+        Some("monitor") if newest.attr("interval").is_none_or(|i| i == "0") => {
+            !matches!(rc, "2" | "5" | "7")
+        }
         // Not running, not installed: both mean that nothing is there.
         _ => rc != "7" && rc != "5",
     }
@@ -476,6 +486,10 @@ mod tests {
             is_active(&lrm(&[("start", 1, 9)])),
             "a failed start may have left a part running"
         );
+        let mut misplaced = lrm(&[("monitor", 2, 9)]);
+        assert!(!is_active(&misplaced));
+        misplaced.children[0].set("interval", "1000");
+        assert!(is_active(&misplaced), "it was there before");
         assert!(!is_active(&lrm(&[("monitor", 5, 9)])));
     }
 

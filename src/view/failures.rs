@@ -66,18 +66,21 @@ pub(super) fn failed(status: &Status, detail: bool) -> String {
     format!("\nFailed Resource Actions:\n{text}")
 }
 
-/// Failures that stand in the history, each once.
+/// Failures that stand in the history, each once. That a probe found a node where the resource
+/// cannot run is none (Pacemaker pe_output.c:failed_action_list).
 pub(crate) fn all(status: &Status) -> Vec<&OpFailure> {
     let mut found: Vec<&OpFailure> = Vec::new();
+    let mut add = |failure| {
+        if !OpFailure::is_masked_probe(failure) && !found.contains(&failure) {
+            found.push(failure);
+        }
+    };
     for resource in &status.resources {
         leaves(resource, &mut |leaf| {
-            for failure in &leaf.failures {
-                if !found.contains(&failure) {
-                    found.push(failure);
-                }
-            }
+            leaf.failures.iter().for_each(&mut add)
         });
     }
+    status.leftover_failures.iter().for_each(add);
     found
 }
 

@@ -66,6 +66,7 @@ impl Status {
         self.failcounts.sort_by_key(|of| place(&of.node));
         self.nodes.clone_from(&plan.nodes);
         self.resources.clone_from(&plan.resources);
+        self.leftover_failures.clone_from(&plan.leftover_failures);
     }
 
     /// What a ping resource's attribute is to be matters on nodes where one runs

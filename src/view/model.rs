@@ -1,6 +1,6 @@
 //! What is known of the cluster right now, as data; renderers turn it into text, JSON or XML.
 
-use scheduler::{NodeStatus, ResourceStatus};
+use scheduler::{NodeStatus, OpFailure, ResourceStatus};
 use serde::{Deserialize, Serialize};
 
 /// The whole status, as one node sees it.
@@ -36,6 +36,8 @@ pub struct Status {
     pub peers: Vec<PeerStatus>,
     /// Resources, in document order.
     pub resources: Vec<ResourceStatus>,
+    /// Failures of removed resources that run nowhere.
+    pub leftover_failures: Vec<OpFailure>,
     /// Fail counts: resource, node, count (`INFINITY` = 1 000 000), last failure.
     pub failcounts: Vec<FailCount>,
     /// Transition under way: actions done, actions in all.

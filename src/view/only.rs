@@ -1,6 +1,7 @@
 //! A part of the status: one node, or one resource (`crm_mon --node`, `--resource`).
 
 use super::Status;
+use super::failures::parse_key;
 use scheduler::ResourceStatus;
 
 /// That node, what runs there, and what was done there.
@@ -19,6 +20,7 @@ pub fn only_node(mut status: Status, node: &str) -> Status {
         let place = shown.place.take();
         shown.place = place.filter(|(n, _)| names.contains(n));
     });
+    status.leftover_failures.retain(|f| names.contains(&f.node));
     status.details.retain(|d| names.contains(&d.node));
     status.failcounts.retain(|f| names.contains(&f.node));
     status.bans.retain(|b| names.contains(&b.node));
@@ -35,6 +37,10 @@ pub fn only_resource(mut status: Status, id: &str) -> Status {
     for node in &mut status.details {
         node.history.retain(|h| ids.contains(&h.resource));
     }
+    status.leftover_failures.retain(|f| {
+        let (id, ..) = parse_key(&f.key);
+        ids.contains(&base(id))
+    });
     status.failcounts.retain(|f| ids.contains(&f.resource));
     status.bans.retain(|b| ids.contains(&b.resource));
     status

@@ -1,6 +1,6 @@
 //! Fail counts, their expiry, and the migration threshold.
 
-use super::history::{HistoryOp, exec};
+use super::history::{HistoryOp, exec, leading_number};
 use crate::action::flag;
 use crate::cluster::{ActId, Cluster, NodeId, RscId};
 use crate::constraint::relation;
@@ -76,7 +76,7 @@ impl Cluster<'_> {
         blocking.into_iter().any(|config| {
             entry.all("lrm_rsc_op").any(|op| {
                 let attr = |name: &str| op.attr(name).unwrap_or("");
-                let interval: u64 = attr("interval").parse().unwrap_or(0);
+                let interval: u64 = leading_number(attr("interval")).unwrap_or(0);
                 let same = interval == config.interval_ms && attr("operation") == config.name();
                 let target = attr("transition-key").split(':').nth(2).unwrap_or("");
                 same && (attr("id").ends_with("_last_failure_0") || attr("rc-code") != target)

@@ -1,6 +1,6 @@
 //! One operation of the history: did it fail, and what does that mean for the resource.
 
-use super::history::{HistoryOp, exec};
+use super::history::{HistoryOp, exec, leading_number};
 use crate::cluster::{Cluster, FailedOp, NodeId, RscId};
 use crate::operation::OnFail;
 use crate::plan::OpFailure;
@@ -63,7 +63,7 @@ impl<'a> Cluster<'a> {
             return;
         }
         if masked {
-            self.mask_probe_failure(rsc, node, op, original_rc, *last_failure, on_fail);
+            self.mask_probe_failure(rsc, node, op, original_rc);
             return;
         }
         match op.status {
@@ -270,13 +270,10 @@ impl<'a> Cluster<'a> {
         node: NodeId,
         op: &HistoryOp<'a>,
         original_rc: i32,
-        last_failure: Option<LastFailure<'a>>,
-        on_fail: &mut OnFail,
     ) {
         let mut shown = op.clone();
         shown.rc = original_rc;
         self.rscs[rsc].role = Role::Stopped;
-        let _ = (last_failure, on_fail);
         self.record_failure(rsc, node, &shown);
         let banned = self.ban_target(rsc);
         self.ban(banned, node, "failure", op.key());
@@ -530,8 +527,12 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// For display: each operation of each node once.
+    /// For display: each operation of each node once, and only of nodes that are there
+    /// (Pacemaker unpack.c:record_failed_op).
     fn record_failure(&mut self, rsc: RscId, node: NodeId, op: &HistoryOp) {
+        if !self.nodes[node].online {
+            return;
+        }
         let key = op.key().to_owned();
         let name = self.nodes[node].name.clone();
         if self
@@ -541,7 +542,7 @@ impl<'a> Cluster<'a> {
         {
             return;
         }
-        let number = |attr: &str| op.xml.attr(attr).and_then(|v| v.parse().ok()).unwrap_or(0);
+        let number = |attr: &str| op.xml.attr(attr).and_then(leading_number).unwrap_or(0);
         self.failed_ops.push(FailedOp {
             rsc,
             failure: OpFailure {

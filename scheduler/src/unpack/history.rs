@@ -3,6 +3,7 @@
 use crate::cluster::{Cluster, NodeId, RscId};
 use crate::ledger::named;
 use crate::operation::OnFail;
+use crate::plan::says_not_here;
 use crate::resource::{MultipleActive, Role, Variant};
 use crate::score::INFINITY;
 use cib::Element;
@@ -53,22 +54,18 @@ pub(crate) mod exec {
 impl<'a> HistoryOp<'a> {
     /// Reads an entry; what is missing gets neutral values.
     fn parse(xml: &'a Element) -> Self {
-        let number = |name: &str| xml.attr(name).and_then(|v| v.trim().parse::<i32>().ok());
+        let number = |name: &str| xml.attr(name).map(leading_number::<i32>);
         Self {
             xml,
             id: xml.id().unwrap_or(""),
             task: xml.attr("operation").unwrap_or(""),
-            interval_ms: xml
-                .attr("interval")
-                .and_then(|v| v.trim().parse().ok())
-                .unwrap_or(0),
-            rc: number("rc-code").unwrap_or(-1),
-            status: number("op-status").unwrap_or(i32::MIN),
+            interval_ms: xml.attr("interval").and_then(leading_number).unwrap_or(0),
+            rc: number("rc-code").flatten().unwrap_or(-1),
+            // Nonsense is as good as pending; without any the entry says nothing.
+            status: number("op-status").map_or(i32::MIN, |n| n.unwrap_or(exec::PENDING)),
             target_rc: target_rc(xml),
-            call_id: number("call-id").unwrap_or(0),
-            last_rc_change: xml
-                .attr("last-rc-change")
-                .and_then(|v| v.trim().parse().ok()),
+            call_id: number("call-id").flatten().unwrap_or(0),
+            last_rc_change: xml.attr("last-rc-change").and_then(leading_number),
             reschedule: false,
         }
     }
@@ -83,11 +80,19 @@ impl<'a> HistoryOp<'a> {
         self.task == "monitor" && self.interval_ms == 0
     }
 
-    /// A probe failure that only says that the agent cannot run there (Pacemaker
-    /// probes.c:pcmk_xe_mask_probe_failure).
+    /// A probe failure that only says that the resource cannot run there.
     pub(crate) fn is_masked_probe(&self) -> bool {
-        self.is_probe() && (self.rc == 5 || self.status == exec::NOT_INSTALLED)
+        self.is_probe() && says_not_here(self.rc, self.status)
     }
+}
+
+/// A number of an entry; what stands behind it does not count
+/// (Pacemaker strings.c:pcmk__scan_ll, which only warns of it).
+pub(super) fn leading_number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    let text = text.trim_start();
+    let sign = usize::from(text.starts_with(['-', '+']));
+    let digits = text[sign..].bytes().take_while(u8::is_ascii_digit).count();
+    text[..sign + digits].parse().ok()
 }
 
 /// The last field of `transition-key`, `ACTION:TRANSITION:TARGET_RC:UUID`.
@@ -516,5 +521,37 @@ impl<'a> Cluster<'a> {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_behind_a_number_does_not_count() {
+        assert_eq!(leading_number("7"), Some(7));
+        assert_eq!(leading_number(" -1 "), Some(-1));
+        assert_eq!(leading_number("1.5"), Some(1));
+        assert_eq!(leading_number("0x7"), Some(0));
+        assert_eq!(leading_number::<i32>("abc"), None);
+        assert_eq!(leading_number::<i32>("-"), None);
+        assert_eq!(leading_number::<i32>("99999999999999999999"), None);
+    }
+
+    #[test]
+    fn an_entry_without_a_result_says_nothing_and_nonsense_is_pending() {
+        let parse = |attrs: &[(&str, &str)]| {
+            let mut xml = Element::new("lrm_rsc_op");
+            attrs.iter().for_each(|(name, value)| xml.set(name, value));
+            let op = HistoryOp::parse(&xml);
+            (op.rc, op.status)
+        };
+        assert_eq!(parse(&[]), (-1, i32::MIN));
+        assert_eq!(
+            parse(&[("rc-code", "x"), ("op-status", "x")]),
+            (-1, exec::PENDING)
+        );
+        assert_eq!(parse(&[("rc-code", "7x"), ("op-status", "4,")]), (7, 4));
     }
 }

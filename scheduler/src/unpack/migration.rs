@@ -1,7 +1,7 @@
 //! Migrations in the history: where a resource may be active because of one, and whether it can
 //! go on (Pacemaker unpack.c:unpack_migrate_to_success and its neighbours).
 
-use super::history::{HistoryOp, exec, is_newer};
+use super::history::{HistoryOp, exec, is_newer, leading_number};
 use crate::cluster::{Cluster, NodeId, RscId};
 use crate::resource::Role;
 use cib::Element;
@@ -122,7 +122,7 @@ impl<'a> Cluster<'a> {
         if from.is_some() && source_newer {
             return;
         }
-        let number = |name: &str| from.and_then(|f| f.attr(name)?.trim().parse::<i32>().ok());
+        let number = |name: &str| from.and_then(|f| leading_number::<i32>(f.attr(name)?));
         let from_rc = number("rc-code").unwrap_or(0);
         let from_status = number("op-status").unwrap_or(exec::PENDING);
         let target_newer = self.newer_state(rsc, target, Some(op.xml), from);
