@@ -518,3 +518,29 @@ fn a_bindnetaddr_that_fits_nothing_is_named_with_what_would() {
         }
     }
 }
+
+#[test]
+fn everything_may_be_told_of_some_parts_alone() {
+    let text = |logging: &str| format!("totem {{\n version: 2\n}}\nlogging {{\n{logging}\n}}\n");
+    let part = |subsys: &str, debug: &str| {
+        format!(" logger_subsys {{\n  subsys: {subsys}\n  debug: {debug}\n }}\n")
+    };
+    let told = |conf: &ClusterConf| LogPart::ALL.map(|part| conf.logging.debug_of(part));
+    let conf = strict(&text(" debug: off")).unwrap();
+    assert_eq!(told(&conf), [false; 6]);
+    // Names of today's parts and of Corosync's, in any case; of two sections the later counts.
+    let some = part("voteq", "trace") + &part("VIP", "on") + &part("VIP", "off");
+    let conf = strict(&text(&some)).unwrap();
+    assert_eq!(told(&conf), [false, false, true, false, false, false]);
+    let conf = strict(&text(&format!(" debug: on\n{}", part("TOTEM", "off")))).unwrap();
+    assert_eq!(told(&conf), [true, false, true, true, true, true]);
+    let conf = strict(&text(&part("AMF", "on"))).unwrap();
+    let remark = conf.warnings.first().unwrap();
+    assert_eq!(
+        (remark.line, remark.key.as_str()),
+        (6, "subsys"),
+        "{remark:?}"
+    );
+    let wrong = strict(&text(&part("VIP", "perhaps"))).unwrap_err();
+    assert_eq!((wrong.line, wrong.key.as_str()), (7, "debug"));
+}

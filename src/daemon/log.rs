@@ -5,6 +5,7 @@ mod sinks;
 
 use crate::conf::{LogPart, Logging};
 use form::{Form, part_of};
+use jiff::Timestamp;
 use sinks::Sinks;
 use std::io::{self, Write};
 use std::path::Path;
@@ -32,7 +33,7 @@ pub struct Log {
 /// What the writing thread is told.
 #[derive(Debug)]
 enum Entry {
-    Line(SystemTime, Level, Vec<u8>),
+    Line(Option<Timestamp>, Level, Vec<u8>),
     Sinks(Sinks),
     /// Everything before this is written.
     Flush(SyncSender<()>),
@@ -131,6 +132,11 @@ impl Log {
     }
 }
 
+/// `None` where the clock is outside of the calendar.
+fn now() -> Option<Timestamp> {
+    Timestamp::try_from(SystemTime::now()).ok()
+}
+
 /// Its place in [`Log::debug`].
 const fn bit(part: LogPart) -> u8 {
     1 << part as u8
@@ -151,7 +157,7 @@ fn write_all(inbox: &Receiver<Entry>, lost: &AtomicU64) {
             let text = format!(
                 " WARN MAIN: {lines} lines of the log are missing here: they came too fast\n"
             );
-            sinks.write(SystemTime::now(), Level::WARN, text.as_bytes());
+            sinks.write(now(), Level::WARN, text.as_bytes());
         }
     }
 }
@@ -179,7 +185,7 @@ impl Write for Line<'_> {
     /// Called once per line, with all of it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if let Some(log) = self.log {
-            let entry = Entry::Line(SystemTime::now(), self.level, line.to_vec());
+            let entry = Entry::Line(now(), self.level, line.to_vec());
             if log.queue.try_send(entry).is_err() {
                 log.lost.fetch_add(1, Ordering::Relaxed);
             }

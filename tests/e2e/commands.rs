@@ -373,7 +373,19 @@ fn reload_says_what_it_took_over_and_keeps_what_is_wrong_out() {
     assert!(told.contains("token") && told.contains("restart"), "{told}");
     // The next line goes to the new file.
     c.run("node1", "mainstay reload");
-    c.run("node1", "grep -q reload /var/log/other.log");
+    c.run("node1", "grep -q 'INFO MAIN: reload' /var/log/other.log");
+    // Everything is told of one part, and of no other.
+    c.edit_file("node1", CONF, |text| {
+        let part = "logging {\n    logger_subsys {\n        subsys: CFG\n        debug: on\n    }";
+        text.replacen("logging {", part, 1)
+    });
+    c.run("node1", "mainstay reload");
+    c.run("node1", "crm_mon -1");
+    let debug = c.run("node1", "grep DEBUG /var/log/other.log");
+    assert!(
+        debug.lines().all(|line| line.contains(" DEBUG IPC: ")),
+        "{debug}"
+    );
 
     c.edit_file("node1", CONF, |text| text.replace("token:", "tokne:"));
     let wrong = c.refused("node1", "mainstay reload", 78);

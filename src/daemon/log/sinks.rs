@@ -1,12 +1,12 @@
 //! Where lines end: standard error, a file, syslog.
 
 use crate::conf::{Logging, syslog_facility};
+use jiff::Timestamp;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 use tracing::Level;
 
 /// What is open. The default takes nothing.
@@ -50,14 +50,9 @@ impl Sinks {
     }
 
     /// A destination that fails must not silence the others.
-    pub(super) fn write(&mut self, at: SystemTime, level: Level, line: &[u8]) {
-        let timed = || {
-            let stamp = match self.timestamp {
-                true => stamp(at),
-                false => String::new(),
-            };
-            [stamp.as_bytes(), line].concat()
-        };
+    pub(super) fn write(&mut self, at: Option<Timestamp>, level: Level, line: &[u8]) {
+        let stamp = at.filter(|_| self.timestamp);
+        let timed = || [stamp.map_or_else(String::new, told).as_bytes(), line].concat();
         match self.stderr {
             Some(Stderr::Person) => drop(io::stderr().write_all(&timed())),
             Some(Stderr::Journal) => {
@@ -75,10 +70,9 @@ impl Sinks {
     }
 }
 
-/// RFC 3339 with microseconds, and a space; as in `2026-09-21T14:13:20.000123Z `.
-fn stamp(at: SystemTime) -> String {
-    // A clock outside of the calendar's years is not told.
-    jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| format!("{at:.6} "))
+/// RFC 3339 with microseconds, and a space: `2026-09-21T14:13:20.000123Z `.
+fn told(at: Timestamp) -> String {
+    format!("{at:.6} ")
 }
 
 /// Whether standard error goes to the journal (systemd.exec(5), `JOURNAL_STREAM`).
