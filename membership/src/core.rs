@@ -267,6 +267,12 @@ impl Core {
         self.out.pop_front()
     }
 
+    /// The times it keeps, all of which follow from the token.
+    #[must_use]
+    pub fn timing(&self) -> &Timing {
+        &self.cfg.timing
+    }
+
     /// The incarnation is on disk: handshakes and packets may leave. Before that a crash would let
     /// the next process use the same incarnation, and peers would refuse it as a clone.
     pub fn may_speak(&self) -> bool {

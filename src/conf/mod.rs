@@ -18,6 +18,7 @@ pub use authkey::{AuthkeyError, KEY_BYTES, generate as generate_authkey, load as
 pub use cmap::keys as map_keys;
 pub use edit::set as set_key;
 pub use logging::{LogPart, Logging};
+pub(crate) use model::TOKEN_MS_MAX;
 pub use model::{
     ClusterConf, Link, NodeConf, PORT_DEFAULT, QuorumConf, Tie, WITNESS_ID, Warning, WitnessConf,
 };

@@ -181,4 +181,4 @@ pub(super) const NODES_MAX: usize = 128;
 /// Shortest `token`, in milliseconds.
 pub(super) const TOKEN_MS_MIN: u64 = 50;
 /// Longest `token`, in milliseconds: one minute.
-pub(super) const TOKEN_MS_MAX: u64 = 60_000;
+pub(crate) const TOKEN_MS_MAX: u64 = 60_000;

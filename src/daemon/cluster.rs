@@ -8,7 +8,7 @@ use crate::conflicts;
 use crate::controller;
 use crate::ipc::Response;
 use crate::replica::{NewVersion, Replica};
-use crate::transport::{Message, PEER_TROUBLE, Report};
+use crate::transport::{Message, PEER_TROUBLE, Report, STANDS_STILL};
 use membership::{
     ConfigEntry, Entry, EntryBody, Event, Input, NodeState, PeerState, Token, VoterSet,
 };
@@ -73,6 +73,7 @@ impl App {
                     return self.store_failed(text);
                 }
                 match (code.as_str(), node) {
+                    (STANDS_STILL, _) => drop(self.notices.clear(STANDS_STILL)),
                     (DEGRADED, Some(node)) => self.path_degraded(node, &text),
                     (RESTORED, Some(node)) => return self.path_restored(node, &text),
                     _ => {}

@@ -16,10 +16,10 @@ pub use address::{AddressError, LinkAddresses, Peers};
 pub use clock::{boottime_ms, boottime_us};
 pub use entropy::OsEntropy;
 pub use join::{Desk, JoinCall};
-pub(crate) use protocol::PEER_TROUBLE;
 pub use protocol::{
     EVENTS_MAX, Ended, MAIN_TURN_US_MAX, Message, NewPeers, OnHang, Protocol, ProtocolHandle,
     Report, Seed,
 };
+pub(crate) use protocol::{PEER_TROUBLE, STANDS_STILL};
 pub(crate) use sockets::Sockets;
 pub use stream::{StreamControl, StreamHandle, Streams};

@@ -4,11 +4,13 @@ mod change;
 mod handle;
 mod pulse;
 mod relay;
+mod stall;
 mod trouble;
 
 pub use change::NewPeers;
 pub use handle::{ProtocolHandle, Seed};
 pub use pulse::MAIN_TURN_US_MAX;
+pub(crate) use stall::STANDS_STILL;
 pub(crate) use trouble::PEER_TROUBLE;
 
 use super::sockets::{Sockets, Stranger};
@@ -18,6 +20,7 @@ use crate::vip::lease::{Fresh, LeaseHandle};
 use membership::{Core, CoreStatus, Effect, Event, Input, Output, Time, Via};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
+use stall::Stalls;
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::thread::JoinHandle;
@@ -104,6 +107,7 @@ struct Loop {
     writes: VecDeque<(u64, Vec<Effect>)>,
     ended: Option<Ended>,
     troubles: Troubles,
+    stalls: Stalls,
     on_hang: Option<OnHang>,
 }
 
@@ -131,6 +135,7 @@ impl Protocol {
     ) -> std::io::Result<Self> {
         let sockets = Sockets::bind(&peers.links)?;
         let all = Loop {
+            stalls: Stalls::new(core.timing().t_fail_us),
             core,
             endpoint,
             sockets,
@@ -194,6 +199,7 @@ impl Loop {
         self.transmit();
         while self.ended.is_none() {
             self.wait();
+            self.notice_stalls();
             self.receive();
             self.take_messages();
             self.tick();
@@ -221,6 +227,19 @@ impl Loop {
                 MAIN_TURN_US_MAX / 1_000_000
             );
             on_hang(&why);
+        }
+    }
+
+    /// The core wanted to be called before: this process, or the machine, stood still.
+    fn notice_stalls(&mut self) {
+        let now = boottime_us();
+        let due = self.core.next_timeout().map_or(now, |at| at.0);
+        if let Some(text) = self.stalls.note(now, now.saturating_sub(due)) {
+            self.effect(Effect::Event(Event::Notice {
+                code: STANDS_STILL.to_owned(),
+                node: None,
+                text,
+            }));
         }
     }
 

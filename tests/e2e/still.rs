@@ -38,6 +38,10 @@ fn nodes_that_all_stood_still_go_on_where_they_were() {
     for node in NODES {
         let log = c.log_of(node);
         assert!(!log.contains("has no quorum: stopping"), "{node}: {log}");
+        // Whoever looks is told why it was so silent, once.
+        let told = c.status(node).notices;
+        let still = told.iter().filter(|n| n.code == "stands-still");
+        assert_eq!(still.count(), 1, "{node}: {told:?}");
     }
 }
 
