@@ -19,6 +19,7 @@ pub struct Grant {
     /// The holding process: a new process of its node, or a new boot, needs a re-grant.
     pub holder: Identity,
     /// Strictly growing; given by the DC.
+    #[serde(deserialize_with = "crate::message::number")]
     pub grant_no: u64,
     /// Longest reliance of the holder on one stamp when the grant was given, in microseconds:
     /// what is waited for after a revoke. Filled in by the DC.

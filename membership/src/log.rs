@@ -15,6 +15,7 @@ use crate::{Ballot, EntryBody, OpId};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Position, from 1.
+    #[serde(deserialize_with = "crate::message::number")]
     pub seq: u64,
     /// Ballot under which it was appended.
     pub ballot: Ballot,

@@ -14,6 +14,7 @@ pub type Hash = [u8; 32];
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Point {
     /// Position; 0 before the first entry.
+    #[serde(deserialize_with = "number")]
     pub seq: u64,
     /// Ballot of that entry.
     pub ballot: Ballot,
@@ -555,6 +556,16 @@ fn decode_as<'a, T: Deserialize<'a>>(format: u8, bytes: &'a [u8]) -> Result<T, D
     postcard::from_bytes(rest).map_err(|e| DecodeError::Malformed(e.to_string()))
 }
 
+/// For `#[serde(deserialize_with)]` on a number that one is added to some day: what no cluster
+/// reaches is refused, whoever says it.
+pub(crate) fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    match number < NUMBER_MAX {
+        true => Ok(number),
+        false => Err(serde::de::Error::custom("a number that no cluster reaches")),
+    }
+}
+
 /// For `#[serde(with)]` on a `Vec<u8>`: in one piece what serde takes byte by byte, in the same form.
 pub(crate) mod in_one_piece {
     use super::{Blob, Deserialize};
@@ -618,8 +629,8 @@ impl Time {
     }
 }
 
-/// Ballot counters, view numbers and incarnations stay below this, so that adding one never wraps
-/// whatever a peer claims (48 bits, protocol 3.2).
+/// All numbers of the protocol stay below this, so that adding one never wraps whatever a peer claims
+/// or a disk gives back (48 bits, protocol 3.2).
 pub const NUMBER_MAX: u64 = 1 << 48;
 /// Format of disk records and snapshots. 2: grants that wait for another. 3: as messages. 4: voters
 /// that are out for a while, witness.

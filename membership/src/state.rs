@@ -25,6 +25,7 @@ pub struct LogState {
     /// Grants that were revoked and not yet released, with their number (R12).
     pub revoked: BTreeMap<u64, Grant>,
     /// Highest grant number given.
+    #[serde(deserialize_with = "crate::message::number")]
     pub grant_no: u64,
     /// The last grants that ended, by Revoke, Released or a newer grant, oldest first.
     ended: VecDeque<Ended>,
@@ -33,6 +34,7 @@ pub struct LogState {
     /// Fence intents without a result (R10).
     pub intents: BTreeMap<u64, FenceIntent>,
     /// Highest fence number given.
+    #[serde(deserialize_with = "crate::message::number")]
     pub fence_no: u64,
     /// Newest proof of absence per node.
     pub certificates: BTreeMap<NodeId, Certificate>,

@@ -16,6 +16,7 @@ pub struct OpId(pub [u8; 16]);
 )]
 pub struct Ballot {
     /// Grows with every attempt to lead.
+    #[serde(deserialize_with = "crate::message::number")]
     pub counter: u64,
     /// Node that leads it; 0 before the first.
     pub node: u32,
@@ -36,6 +37,7 @@ pub struct View {
     /// Ballot under which it was formed.
     pub ballot: Ballot,
     /// Strictly growing number.
+    #[serde(deserialize_with = "crate::message::number")]
     pub view_no: u64,
     /// Ascending by node id.
     pub members: Vec<Member>,
@@ -112,6 +114,7 @@ pub enum EntryBody {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigEntry {
     /// Strictly growing.
+    #[serde(deserialize_with = "crate::message::number")]
     pub config_epoch: u64,
     /// The set in force.
     pub current: VoterSet,
@@ -147,6 +150,7 @@ pub struct VoterSet {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FenceIntent {
     /// Strictly growing number given by the DC.
+    #[serde(deserialize_with = "crate::message::number")]
     pub fence_no: u64,
     /// Who shall be gone.
     pub target: NodeId,
