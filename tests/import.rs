@@ -71,6 +71,9 @@ fn keepaliveds_addresses_become_resources() {
         assert!(stdout(&told).contains(words), "{words}\n{}", stdout(&told));
     }
     assert_eq!(machine.configuration(), before);
+    let empty = machine.file("empty.conf", b"vrrp_instance web {\n}\n");
+    let told = machine.run(&["import", &empty]);
+    assert!(stdout(&told).ends_with("nothing of this file becomes configuration\n"));
 
     let done = machine.run(&["import", "--node", "lb1", &file]);
     assert!(done.status.success(), "{done:?}");

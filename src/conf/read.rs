@@ -486,7 +486,7 @@ fn generated_id(address: Ipv4Addr) -> u32 {
 }
 
 /// `; did you mean …?` for the closest known name, if one is close.
-fn nearest(word: &str, known: &[&str]) -> String {
+pub(in crate::conf) fn nearest(word: &str, known: &[&str]) -> String {
     let word: String = word.chars().take(WORD_CHARS_MAX).collect();
     // Among equally close names the first of the list wins.
     let best = known

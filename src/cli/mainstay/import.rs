@@ -270,7 +270,10 @@ fn from_keepalived(
             console.line(&marked(line, finding.column));
         }
     }
-    console.line("crm configure:");
+    console.line(match done.lines.is_empty() {
+        true => "nothing of this file becomes configuration",
+        false => "crm configure:",
+    });
     for line in &done.lines {
         console.line(&format!("  {line}"));
     }

@@ -3,6 +3,8 @@
 //! What VRRP needs and a cluster does not (router ids, advertisement intervals, passwords) is obsolete;
 //! what has no counterpart is refused with the cure. The outcome is lines for `crm configure`.
 
+mod address;
+mod keys;
 mod syntax;
 mod translate;
 

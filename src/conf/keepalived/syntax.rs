@@ -25,17 +25,6 @@ impl Statement {
     pub(super) fn value(&self) -> Option<&str> {
         self.words.get(1).map(String::as_str)
     }
-
-    /// The word stands behind the keyword.
-    pub(super) fn has(&self, word: &str) -> bool {
-        self.words.iter().skip(1).any(|w| w == word)
-    }
-
-    /// The word behind another one, as in `dev eth0`.
-    pub(super) fn after(&self, word: &str) -> Option<&str> {
-        let at = self.words.iter().position(|w| w == word)?;
-        self.words.get(at + 1).map(String::as_str)
-    }
 }
 
 /// Reads the syntax; `file` is for messages.
@@ -55,7 +44,8 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Vec<Statement>, ConfError>
     for (number, raw) in text.lines().enumerate() {
         let line = number + 1;
         let mut statement = Statement::default();
-        for (column, word) in words(raw) {
+        let words = words(raw).map_err(|what| ConfError::at(file, line, "", what))?;
+        for (column, word) in words {
             match word.as_str() {
                 "{" => {
                     end(&mut open, std::mem::take(&mut statement));
@@ -108,11 +98,14 @@ fn end(open: &mut [Vec<Statement>], statement: Statement) {
     }
 }
 
-/// The words of a line, each with its column; quotes keep blanks, braces are words of their own.
-fn words(raw: &str) -> Vec<(usize, String)> {
+/// The words of a line, each with its column; quotes keep blanks, braces are words of their own
+/// but for those of `${NAME}`.
+fn words(raw: &str) -> Result<Vec<(usize, String)>, &'static str> {
     let mut words: Vec<(usize, String)> = Vec::new();
     let (mut inside, mut quote) = (false, None);
     for (at, c) in raw.chars().enumerate() {
+        let word = words.last().filter(|_| inside).map_or("", |(_, word)| word);
+        let named = c == '{' && word.ends_with('$') || c == '}' && is_open_name(word);
         match (quote, c) {
             (Some(q), _) if c == q => quote = None,
             (None, '"' | '\'') => {
@@ -123,7 +116,7 @@ fn words(raw: &str) -> Vec<(usize, String)> {
                 }
             }
             (None, '#' | '!') => break,
-            (None, '{' | '}') => {
+            (None, '{' | '}') if !named => {
                 words.push((at + 1, c.to_string()));
                 inside = false;
             }
@@ -139,7 +132,15 @@ fn words(raw: &str) -> Vec<(usize, String)> {
             }
         }
     }
-    words
+    match quote {
+        None => Ok(words),
+        Some(_) => Err("a quote is not closed: what it holds ends on its line"),
+    }
+}
+
+/// The word holds a `${` whose brace is still open.
+fn is_open_name(word: &str) -> bool {
+    word.rfind("${").is_some_and(|at| !word[at..].contains('}'))
 }
 
 /// Longest file, in bytes.

@@ -80,6 +80,7 @@ fn what_is_no_such_file_is_told_with_its_line() {
         ("vrrp_instance x {\n", 1, "not closed"),
         ("}\n", 1, "closes nothing"),
         ("\n{\n", 2, "without a name"),
+        ("a {\n b \"c d\n}\n", 2, "a quote is not closed"),
     ] {
         let error = translate("k", text, "n").unwrap_err();
         assert_eq!(error.line, line, "{text}");
@@ -131,9 +132,103 @@ fn what_would_be_lost_or_collide_is_refused() {
     assert!(!lines.contains("10.0.0.5") && !lines.contains("colocation g"));
 }
 
+/// What is refused in this text: line and words.
+fn refused(text: &str) -> Vec<(usize, String)> {
+    let done = translate("k", text, "n").unwrap();
+    let findings = done.findings.into_iter();
+    let refused = findings.filter(|f| f.fate == Fate::Refused);
+    refused.map(|f| (f.line, f.text)).collect()
+}
+
+#[test]
+fn words_of_an_address_are_looked_at() {
+    for (words, why) in [
+        ("brd nonsense", "an IPv4 address is expected behind it"),
+        ("dev", "dev of 192.0.2.1/24: nothing stands behind it"),
+        (
+            "peer 192.0.2.2",
+            "peer of 192.0.2.1/24: an address gets no other end",
+        ),
+        ("label eth0:with-a-long-tail", "more than 15 characters"),
+        ("dev eth1 label eth0:1", "a label is the interface"),
+        ("sideways", "sideways of 192.0.2.1/24: not known here"),
+    ] {
+        let text =
+            format!("vrrp_instance x {{\n virtual_ipaddress {{\n  192.0.2.1/24 {words}\n }}\n}}\n");
+        let refused = refused(&text);
+        assert_eq!(refused.len(), 1, "{words}: {refused:?}");
+        assert!(
+            refused[0].0 == 3 && refused[0].1.contains(why),
+            "{refused:?}"
+        );
+    }
+    let text = "vrrp_instance x {\n interface eth0\n virtual_ipaddress {\n\
+                \x20 192.0.2.1 broadcast 192.0.2.255 label eth0:1 scope global\n }\n}\n";
+    let done = translate("k", text, "n").unwrap();
+    assert_eq!(refused(text), []);
+    assert!(done.lines[0].contains("nic=eth0 broadcast=192.0.2.255 iflabel=1 op"));
+}
+
+#[test]
+fn slips_of_the_pen_are_told_with_the_nearest_word() {
+    let text = "global_defs {\n router_idd x\n vrrp_strict\n}\n\
+                vrrp_instanc a {\n}\n\
+                vrrp_instance b {\n prioritty 5\n priority 300\n priority 0\n\
+                \x20virtual_ipaddress {\n  ${VIP}/24\n }\n}\nvrrp_instance {\n}\n";
+    let refused = refused(text);
+    let refused: Vec<_> = refused
+        .iter()
+        .map(|(line, text)| (*line, text.as_str()))
+        .collect();
+    assert_eq!(
+        refused,
+        [
+            (2, "router_idd x: not known here; did you mean `router_id`?"),
+            (
+                5,
+                "vrrp_instanc a: not known here; did you mean `vrrp_instance`?"
+            ),
+            (
+                7,
+                "vrrp_instance b: it has no virtual_ipaddress that can be taken over"
+            ),
+            (8, "prioritty 5: not known here; did you mean `priority`?"),
+            (9, "priority 300: a number from 1 to 255 is expected"),
+            (10, "priority 0: a number from 1 to 255 is expected"),
+            (
+                12,
+                "${VIP}/24: definitions are not followed: write what they come to"
+            ),
+            (15, "vrrp_instance: a name is expected behind it"),
+        ]
+    );
+}
+
+#[test]
+fn what_holds_for_all_instances_holds_unless_one_says_else() {
+    let text = "vrrp_instance a {\n virtual_ipaddress {\n  192.0.2.1/24\n }\n}\n\
+                vrrp_instance b {\n interface eth2\n garp_master_repeat 7\n\
+                \x20virtual_ipaddress {\n  192.0.2.2/24\n }\n}\n\
+                global_defs {\n default_interface eth1\n vrrp_garp_master_repeat 3\n}\n";
+    let done = translate("k", text, "n").unwrap();
+    assert!(
+        done.lines[0].contains("nic=eth1 arp_count=3 "),
+        "{:?}",
+        done.lines
+    );
+    assert!(
+        done.lines[1].contains("nic=eth2 arp_count=7 "),
+        "{:?}",
+        done.lines
+    );
+    let bare = translate("k", &text[..text.find("global").unwrap()], "n").unwrap();
+    let told = |f: &Finding| f.line == 3 && f.text.contains("no interface is named");
+    assert!(bare.findings.iter().any(told), "{:?}", bare.findings);
+}
+
 proptest::proptest! {
     #[test]
-    fn no_text_makes_it_panic(text in "[a-z0-9{}\\n \"'#!/:.]{0,200}") {
+    fn no_text_makes_it_panic(text in "[a-z0-9${}\\n \"'#!/:.]{0,200}") {
         let _ = translate("k", &text, "n");
         let _ = is_one(&text);
     }

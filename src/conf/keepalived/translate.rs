@@ -1,6 +1,8 @@
 //! Statements to lines of `crm configure`.
 
-use super::{Fate, Finding, Statement, Translation};
+use super::address::{self, Address};
+use super::{Fate, Finding, Statement, Translation, keys};
+use crate::conf::read::nearest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -9,10 +11,16 @@ pub(super) fn translate(statements: &[Statement], node: &str) -> Translation {
     let mut all = Translator {
         node,
         done: Translation::default(),
+        all: Instance::default(),
         ids: BTreeSet::new(),
         instances: BTreeMap::new(),
         addresses: BTreeMap::new(),
     };
+    // What holds for all instances comes before them.
+    let of_all = statements.iter().filter(|s| s.keyword() == "global_defs");
+    for setting in of_all.flat_map(|s| &s.block) {
+        all.global(setting);
+    }
     for statement in statements {
         all.top(statement);
     }
@@ -31,6 +39,8 @@ pub(super) fn translate(statements: &[Statement], node: &str) -> Translation {
 struct Translator<'a> {
     node: &'a str,
     done: Translation,
+    /// What an instance has that says nothing else.
+    all: Instance<'a>,
     /// Ids given so far.
     ids: BTreeSet<String>,
     /// The first resource of every instance that has one, by the instance's name.
@@ -39,24 +49,27 @@ struct Translator<'a> {
     addresses: BTreeMap<IpAddr, String>,
 }
 
+/// Parameters of `IPaddr2` that are numbers.
+type Params = BTreeMap<&'static str, u32>;
+
 /// What an instance says beside its addresses.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Instance<'a> {
     id: String,
     nic: Option<&'a str>,
-    priority: Option<i32>,
+    priority: Option<u8>,
     keeps: bool,
-    params: Vec<String>,
+    params: Params,
     addresses: Vec<&'a Statement>,
 }
 
-impl Translator<'_> {
-    fn top(&mut self, s: &Statement) {
+impl<'a> Translator<'a> {
+    fn top(&mut self, s: &'a Statement) {
         match s.keyword() {
             "vrrp_instance" => self.instance(s),
             // After all instances.
             "vrrp_sync_group" => {}
-            "vrrp_script" | "track_file" | "vrrp_track_process" => self.say(
+            "vrrp_script" | "track_file" | "vrrp_track_file" | "vrrp_track_process" => self.say(
                 s,
                 Fate::Refused,
                 "run what it checks as a resource with a monitor, and place the address with it: \
@@ -68,46 +81,78 @@ impl Translator<'_> {
                 "IPVS tables are not managed here: keep keepalived for them, without vrrp_instance, \
                  and give the addresses the parameter lvs_support=true",
             ),
-            "static_ipaddress" | "static_routes" | "static_rules" => self.say(
+            "static_ipaddress" | "static_routes" | "static_rules" | "track_group" => self.say(
                 s,
                 Fate::Refused,
                 "what does not move belongs to the network's own configuration",
             ),
-            "global_defs" => {
-                for inner in &s.block {
-                    self.global(inner);
-                }
-            }
-            "include" => self.say(s, Fate::Refused, "import the files that it names one by one"),
+            // Before all instances.
+            "global_defs" => {}
+            "include" | "includea" | "includeb" | "includem" | "includer" | "includew" => self
+                .say(s, Fate::Refused, "import the files that it names one by one"),
             word if word.starts_with(['@', '$']) => self.say(
                 s,
                 Fate::Refused,
                 "conditions and definitions are not followed: write what they come to",
             ),
-            _ => self.say(s, Fate::Refused, "not known here"),
+            word if keys::TOP.contains(&word) => self.say(s, Fate::Obsolete, OF_ITSELF),
+            word => self.unknown(s, word, &[keys::TOP, &TOP_OTHERS].concat()),
         }
     }
 
-    fn global(&mut self, s: &Statement) {
-        let keyword = s.keyword();
-        if keyword.starts_with("notification_email") || keyword.starts_with("smtp") {
-            return self.say(
+    fn global(&mut self, s: &'a Statement) {
+        let mut all = std::mem::take(&mut self.all);
+        match s.keyword() {
+            "notification_email"
+            | "notification_email_from"
+            | "smtp_server"
+            | "smtp_helo_name"
+            | "smtp_connect_timeout"
+            | "smtp_alert"
+            | "smtp_alert_vrrp"
+            | "smtp_alert_checker"
+            | "notify_fifo"
+            | "notify_fifo_script"
+            | "vrrp_notify_fifo"
+            | "vrrp_notify_fifo_script" => self.say(
                 s,
                 Fate::Refused,
                 "an alert agent tells people: crm configure alert ID PATH",
-            );
+            ),
+            "startup_script" | "shutdown_script" => self.say(
+                s,
+                Fate::Refused,
+                "what runs once at start and end is a unit of the service manager",
+            ),
+            "default_interface" => {
+                all.nic = s.value();
+                self.say(s, Fate::Maps, "nic of instances that name no interface");
+            }
+            "vrrp_garp_master_repeat" => self.parameter(s, "arp_count", &mut all.params),
+            "vrrp_garp_master_refresh_repeat" => {
+                self.parameter(s, "arp_count_refresh", &mut all.params);
+            }
+            word if keys::GLOBAL.contains(&word) => self.say(s, Fate::Obsolete, OF_ITSELF),
+            word => self.unknown(s, word, keys::GLOBAL),
         }
-        self.say(s, Fate::Obsolete, "settings of keepalived itself");
+        self.all = all;
     }
 
-    fn instance(&mut self, s: &Statement) {
-        let name = s.value().unwrap_or("vip");
+    fn unknown(&mut self, s: &Statement, word: &str, known: &[&str]) {
+        let near = nearest(word, known);
+        self.say(s, Fate::Refused, &format!("not known here{near}"));
+    }
+
+    fn instance(&mut self, s: &'a Statement) {
+        let Some(name) = s.value() else {
+            return self.say(s, Fate::Refused, "a name is expected behind it");
+        };
         if self.instances.contains_key(name) {
             return self.say(s, Fate::Refused, "an instance of this name stands above");
         }
         let mut instance = Instance {
             id: self.new_id(name),
-            ..Instance::default()
+            ..self.all.clone()
         };
         for inner in &s.block {
             self.setting(inner, &mut instance);
@@ -122,7 +167,11 @@ impl Translator<'_> {
             })
             .collect();
         let Some(first) = ids.first() else {
-            return self.say(s, Fate::Refused, "it has no virtual_ipaddress");
+            return self.say(
+                s,
+                Fate::Refused,
+                "it has no virtual_ipaddress that can be taken over",
+            );
         };
         self.instances.insert(name.to_owned(), first.clone());
         for (id, address) in ids.iter().zip(&instance.addresses) {
@@ -141,19 +190,22 @@ impl Translator<'_> {
         self.note(s, Fate::Maps, what);
     }
 
-    fn setting<'s>(&mut self, s: &'s Statement, instance: &mut Instance<'s>) {
+    fn setting(&mut self, s: &'a Statement, instance: &mut Instance<'a>) {
         let value = s.value();
         match s.keyword() {
-            "interface" => instance.nic = value,
+            "interface" => {
+                instance.nic = value;
+                self.say(s, Fate::Maps, "nic of its addresses that name no dev");
+            }
             "virtual_ipaddress" | "virtual_ipaddress_excluded" => {
                 instance.addresses.extend(&s.block);
             }
             "priority" => match value.and_then(|v| v.parse().ok()) {
-                Some(priority) => {
+                Some(priority @ 1..) => {
                     instance.priority = Some(priority);
                     self.say(s, Fate::Maps, "the score of this node");
                 }
-                None => self.say(s, Fate::Refused, "a number is expected"),
+                _ => self.say(s, Fate::Refused, "a number from 1 to 255 is expected"),
             },
             "nopreempt" => {
                 instance.keeps = true;
@@ -163,54 +215,33 @@ impl Translator<'_> {
                     "resource-stickiness=INFINITY: it stays where it is",
                 );
             }
-            "garp_master_repeat" => self.parameter(s, "arp_count", instance),
-            "garp_master_refresh_repeat" => self.parameter(s, "arp_count_refresh", instance),
+            "garp_master_repeat" => self.parameter(s, "arp_count", &mut instance.params),
+            "garp_master_refresh_repeat" => {
+                self.parameter(s, "arp_count_refresh", &mut instance.params);
+            }
             "track_interface" => self.say(
                 s,
                 Fate::Maps,
                 "an address whose interface goes down or loses its carrier is moved at once; other \
                  interfaces: ocf:heartbeat:ethmonitor and a location rule",
             ),
-            "state"
-            | "virtual_router_id"
-            | "advert_int"
-            | "authentication"
-            | "unicast_peer"
-            | "unicast_src_ip"
-            | "mcast_src_ip"
-            | "version"
-            | "use_vmac"
-            | "vmac_xmit_base"
-            | "strict_mode"
-            | "preempt"
-            | "preempt_delay"
-            | "garp_master_delay"
-            | "garp_master_refresh"
-            | "garp_lower_prio_repeat"
-            | "garp_lower_prio_delay"
-            | "garp_extra_if"
-            | "accept"
-            | "no_accept"
-            | "native_ipv6"
-            | "promote_secondaries"
-            | "linkbeat_use_polling"
-            | "skip_check_adv_addr"
-            | "check_unicast_src"
-            | "unicast_ttl"
-            | "unicast_fault_no_peers"
-            | "kernel_rx_buf_size"
-            | "vrrp_garp_master_refresh"
-            | "init_fail"
-            | "notify_priority_changes"
-            | "lower_prio_no_advert"
-            | "higher_prio_send_advert"
-            | "debug"
-            | "dont_track_primary" => self.say(
+            word if keys::INSTANCE.contains(&word) => self.say(
                 s,
                 Fate::Obsolete,
                 "membership, quorum and announcements are the cluster's: see mainstay-vip(7)",
             ),
-            "notify" | "notify_master" | "notify_backup" | "notify_fault" | "notify_stop"
+            "global_tracking" | "sync_group_tracking_weight" => self.say(
+                s,
+                Fate::Obsolete,
+                "instances that stay together move together, whatever is tracked",
+            ),
+            "notify"
+            | "notify_master"
+            | "notify_backup"
+            | "notify_fault"
+            | "notify_stop"
+            | "notify_deleted"
+            | "notify_master_rx_lower_pri"
             | "smtp_alert" => self.say(
                 s,
                 Fate::Refused,
@@ -233,14 +264,17 @@ impl Translator<'_> {
                 Fate::Refused,
                 "conditions are not followed: write what holds on this node, without the condition",
             ),
-            _ => self.say(s, Fate::Refused, "not known here"),
+            word => {
+                let known = [keys::INSTANCE, keys::INSTANCE_OTHERS].concat();
+                self.unknown(s, word, &known);
+            }
         }
     }
 
-    fn parameter<'s>(&mut self, s: &'s Statement, name: &str, instance: &mut Instance<'s>) {
+    fn parameter(&mut self, s: &Statement, name: &'static str, params: &mut Params) {
         match s.value().and_then(|v| v.parse::<u32>().ok()) {
             Some(number) => {
-                instance.params.push(format!("{name}={number}"));
+                params.insert(name, number);
                 self.say(s, Fate::Maps, &format!("{name}={number}"));
             }
             None => self.say(s, Fate::Refused, "a number is expected"),
@@ -249,23 +283,13 @@ impl Translator<'_> {
 
     /// An address that can be one, and is nobody else's yet.
     fn is_address(&mut self, s: &Statement, instance: &str) -> bool {
-        let (ip, mask) = ip_and_mask(s.keyword());
-        let Ok(ip) = ip.parse::<IpAddr>() else {
-            self.note(
-                s,
-                Fate::Refused,
-                format!("{}: an IPv4 or IPv6 address is expected", s.keyword()),
-            );
-            return false;
+        let ip = match address::parse(s.keyword()) {
+            Ok(ip) => ip,
+            Err(what) => {
+                self.note(s, Fate::Refused, what);
+                return false;
+            }
         };
-        let longest = if ip.is_ipv4() { 32 } else { 128 };
-        let dotted = mask.is_some_and(|m| ip.is_ipv4() && m.parse::<std::net::Ipv4Addr>().is_ok());
-        let counted = mask.is_none_or(|m| m.parse::<u8>().is_ok_and(|bits| bits <= longest));
-        if !dotted && !counted {
-            let what = format!("{}: a prefix has 0 to {longest} bits", s.keyword());
-            self.note(s, Fate::Refused, what);
-            return false;
-        }
         if let Some(owner) = self.addresses.get(&ip) {
             let what = format!("{}: it is an address of {owner} already", s.keyword());
             self.note(s, Fate::Refused, what);
@@ -275,22 +299,28 @@ impl Translator<'_> {
         true
     }
 
-    /// `192.0.2.1/24 brd 192.0.2.255 dev eth0 label eth0:1`
     fn address(&mut self, id: &str, s: &Statement, instance: &Instance<'_>) {
-        let (ip, mask) = ip_and_mask(s.keyword());
+        let (ip, mask) = address::ip_and_mask(s.keyword());
+        let mut address = Address::read(s);
+        let nic = address.nic.or(instance.nic);
+        address.within(nic);
         let mut params = vec![format!("ip={ip}")];
         let named = |name: &str, value: Option<&str>| value.map(|v| format!("{name}={v}"));
-        let nic = s.after("dev").or(instance.nic);
         params.extend(named("cidr_netmask", mask));
         params.extend(named("nic", nic));
-        params.extend(named("broadcast", s.after("brd").filter(|b| *b != "-")));
-        params.extend(named("iflabel", self.label(s, nic)));
-        params.extend(named("preferred_lft", s.after("preferred_lft")));
+        params.extend(named("broadcast", address.broadcast));
+        params.extend(named("iflabel", address.label));
+        params.extend(named("preferred_lft", address.preferred_lft));
+        params.extend(named(
+            "noprefixroute",
+            address.no_prefix_route.then_some("true"),
+        ));
         params.extend(
-            s.has("noprefixroute")
-                .then(|| "noprefixroute=true".to_owned()),
+            instance
+                .params
+                .iter()
+                .map(|(name, n)| format!("{name}={n}")),
         );
-        params.extend(instance.params.iter().cloned());
         let meta = match instance.keeps {
             true => " meta resource-stickiness=INFINITY",
             false => "",
@@ -299,56 +329,21 @@ impl Translator<'_> {
         self.done.lines.push(format!(
             "primitive {id} ocf:heartbeat:IPaddr2 params {params} op monitor interval=10s{meta}"
         ));
-        self.note(s, Fate::Maps, format!("{} is resource {id}", s.keyword()));
-        self.words_left(s);
-    }
-
-    /// What stands behind `NIC:` in the label; IPaddr2 writes the interface before it.
-    fn label<'s>(&mut self, s: &'s Statement, nic: Option<&str>) -> Option<&'s str> {
-        let label = s.after("label")?;
-        match label.split_once(':') {
-            Some((before, label)) if nic.is_none_or(|nic| nic == before) => Some(label),
-            _ => {
-                let what = format!("label {label}: a label is the interface, a colon and a word");
-                self.note(s, Fate::Refused, what);
-                None
-            }
+        let where_it_goes = match nic {
+            Some(_) => "",
+            None => ": no interface is named, so it goes where the route to it leads",
+        };
+        self.note(
+            s,
+            Fate::Maps,
+            format!("{} is resource {id}{where_it_goes}", s.keyword()),
+        );
+        for (fate, text) in address.lost {
+            self.note(s, fate, text);
         }
     }
 
-    /// Words of an address that are lost.
-    fn words_left(&mut self, s: &Statement) {
-        let mut words = s.words.iter().skip(1);
-        while let Some(word) = words.next() {
-            let (fate, why) = match word.as_str() {
-                "dev" | "brd" | "label" | "preferred_lft" => {
-                    words.next();
-                    continue;
-                }
-                "noprefixroute" => continue,
-                "scope" => {
-                    let scope = words.next().map_or("", String::as_str);
-                    if scope == "global" {
-                        continue;
-                    }
-                    (Fate::Refused, "the address gets the scope global")
-                }
-                "metric" => {
-                    words.next();
-                    (Fate::Refused, "its route has the metric of others")
-                }
-                "no_track" | "no-track" => {
-                    (Fate::Refused, "an address whose interface is down is moved")
-                }
-                // No address waits for a check, and none is anybody's home.
-                "nodad" | "home" | "mngtmpaddr" => (Fate::Obsolete, "nothing here needs it"),
-                _ => (Fate::Refused, "not known here"),
-            };
-            self.note(s, fate, format!("{} of {}: {why}", word, s.keyword()));
-        }
-    }
-
-    fn sync_group(&mut self, s: &Statement) {
+    fn sync_group(&mut self, s: &'a Statement) {
         let group = s.block.iter().find(|b| b.keyword() == "group");
         let names: Vec<&String> = group
             .iter()
@@ -411,6 +406,20 @@ impl Translator<'_> {
     }
 }
 
+const OF_ITSELF: &str = "settings of keepalived itself";
+/// Other words where no block is open, for whom a slip of the pen may have meant.
+const TOP_OTHERS: [&str; 9] = [
+    "global_defs",
+    "static_ipaddress",
+    "static_routes",
+    "virtual_server",
+    "vrrp_instance",
+    "vrrp_script",
+    "vrrp_sync_group",
+    "vrrp_track_file",
+    "vrrp_track_process",
+];
+
 /// A name as an id of the CIB may be: an XML NCName.
 fn id_of(name: &str) -> String {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -421,13 +430,6 @@ fn id_of(name: &str) -> String {
     match id.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
         true => id,
         false => format!("vip-{id}"),
-    }
-}
-
-fn ip_and_mask(word: &str) -> (&str, Option<&str>) {
-    match word.split_once('/') {
-        Some((ip, mask)) => (ip, Some(mask)),
-        None => (word, None),
     }
 }
 
