@@ -305,6 +305,16 @@ fn what_its_agent_cannot_run_is_not_committed() {
             "printf 'configure\\nprimitive new ocf:heartbeat:IPaddr2\\ncommit\\n' | crm",
             "new: ocf:heartbeat:IPaddr2 needs ip; nothing was committed",
         ),
+        // Told once for each mistake, however many there are.
+        (
+            "printf 'configure\\nprimitive new ocf:heartbeat:Nope\\ncommit\\n' | crm",
+            "new: the agent ocf:heartbeat:Nope is not installed on this node",
+        ),
+        (
+            "printf 'configure\\nprimitive new ocf:heartbeat:IPaddr2\\n\
+             colocation with inf: new nothere\\n' | crm",
+            "does not exist; create the resource, or delete the constraint",
+        ),
     ] {
         let done = c.sh("node1", command);
         assert!(!done.ok(), "{command}: {done:?}");

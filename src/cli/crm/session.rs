@@ -18,7 +18,7 @@ pub(crate) struct Session {
     base: Cib,
     work: Cib,
     refused: Option<Cib>,
-    commits_at_once: bool,
+    agents_asked: bool,
 }
 
 impl Session {
@@ -33,7 +33,7 @@ impl Session {
             base,
             work,
             refused: None,
-            commits_at_once: false,
+            agents_asked: false,
         })
     }
 
@@ -43,10 +43,10 @@ impl Session {
         &self.work
     }
 
-    /// It is one command, and its agents are asked at the end of it: that one is not installed is
-    /// then told once, by them.
-    pub(crate) const fn commits_at_once(&mut self) {
-        self.commits_at_once = true;
+    /// Nobody reads what a command answers before `commit` asks the agents: that one is not
+    /// installed is then told once, by them.
+    pub(crate) const fn agents_are_asked(&mut self) {
+        self.agents_asked = true;
     }
 
     /// Something waits for `commit`.
@@ -99,7 +99,7 @@ impl Session {
         console: &mut Console,
     ) -> Result<(), Failure> {
         let remarks = how(&mut self.work, verb, words, agents)?;
-        let told_later = |text: &str| self.commits_at_once && text.ends_with(NOT_INSTALLED);
+        let told_later = |text: &str| self.agents_asked && text.ends_with(NOT_INSTALLED);
         for text in remarks.warnings.iter().filter(|text| !told_later(text)) {
             console.warning(text);
         }
@@ -118,6 +118,18 @@ impl Session {
     #[must_use]
     pub(crate) fn new_findings(&self) -> Vec<Finding> {
         cib::check::added(&self.base, cib::check::verify(&self.work))
+    }
+
+    /// What the edit brought that is wrong, and what is only odd.
+    pub(crate) fn found(&self) -> (Vec<String>, Vec<String>) {
+        let findings = self.new_findings().into_iter();
+        let (wrong, odd): (Vec<_>, Vec<_>) =
+            findings.partition(|finding| finding.severity == Severity::Error);
+        let explained = |findings: Vec<Finding>| {
+            let texts = findings.iter().map(|finding| self.explained(finding));
+            texts.collect()
+        };
+        (explained(wrong), explained(odd))
     }
 
     /// A finding; where it misses a name, with the nearest that there is.
@@ -152,12 +164,9 @@ impl Session {
         if !self.changed() {
             return Ok(false);
         }
-        let mut wrong = Vec::new();
-        for finding in self.new_findings() {
-            match finding.severity {
-                Severity::Error => wrong.push(self.explained(&finding)),
-                Severity::Warning | Severity::Notice => console.warning(&self.explained(&finding)),
-            }
+        let (mut wrong, odd) = self.found();
+        for text in odd {
+            console.warning(&text);
         }
         // The last one is the failure, so that a single mistake is a single line.
         if let Some(last) = wrong.pop_if(|_| !force) {
@@ -177,7 +186,10 @@ impl Session {
         for text in &committed.warnings {
             console.warning(text);
         }
-        *self = Self::begin(backend)?;
+        *self = Self {
+            agents_asked: self.agents_asked,
+            ..Self::begin(backend)?
+        };
         Ok(committed.changed)
     }
 }

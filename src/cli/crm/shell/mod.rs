@@ -164,12 +164,12 @@ impl<'a> Shell<'a> {
         if rest.is_empty() {
             return Ok(());
         }
-        let asks = self.context.preferences.asks_agents() && self.context.backend.live();
+        let asks = self.asks_agents();
         if let Some(session) = self.session.as_mut().filter(|s| !s.changed())
             && depth == 0
             && asks
         {
-            session.commits_at_once();
+            session.agents_are_asked();
         }
         let done = self.execute(rest);
         if done.is_err() && levels.contains(&Level::Configure) {
@@ -186,7 +186,12 @@ impl<'a> Shell<'a> {
         let skill = level.skill();
         self.context.preferences.allows(level.name(), skill)?;
         if level == Level::Configure && self.session.is_none() {
-            self.session = Some(Session::begin(&mut self.context.backend)?);
+            let mut session = Session::begin(&mut self.context.backend)?;
+            // Commands of a file or a pipe are all there already.
+            if !self.interactive() && self.asks_agents() {
+                session.agents_are_asked();
+            }
+            self.session = Some(session);
         }
         self.levels.push(level);
         Ok(())
@@ -255,7 +260,7 @@ impl<'a> Shell<'a> {
 
     fn commit(&mut self, session: &mut Session, force: bool) -> Result<(), Failure> {
         let force = force || self.context.preferences.is_relaxed();
-        if self.context.preferences.asks_agents() {
+        if self.asks_agents() {
             self.ask_agents(session, force)?;
         }
         if self.context.options.wait {
@@ -268,14 +273,16 @@ impl<'a> Shell<'a> {
         Ok(())
     }
 
+    /// `commit` asks agents: not those of another machine, whose file this may be.
+    fn asks_agents(&self) -> bool {
+        self.context.preferences.asks_agents() && self.context.backend.live()
+    }
+
     /// Agents of primitives that are new, or have changed, look at their parameters. What they say
     /// is a warning, as another node may have what this one lacks; what cannot work is refused, as
     /// crmsh refuses it.
     fn ask_agents(&mut self, session: &mut Session, force: bool) -> Result<(), Failure> {
         use cib::config::Config;
-        if !self.context.backend.live() {
-            return Ok(());
-        }
         let (old, new) = (Config::new(session.base()), Config::new(session.cib()));
         let resources = new.resources().into_iter();
         let changed = resources.filter(|r| {
@@ -299,7 +306,9 @@ impl<'a> Shell<'a> {
             return Ok(());
         };
         session.refuse();
-        for text in refused {
+        // What else is wrong is not kept for the next attempt; what is only odd is.
+        let (wrong, _) = session.found();
+        for text in wrong.into_iter().chain(refused) {
             self.context.console.error(&text);
         }
         Err(Failure {
