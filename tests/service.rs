@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -122,6 +122,43 @@ fn systemd_takes_both_names_for_one_unit() {
     for name in ["corosync", "pacemaker"] {
         let answer = systemctl(&target, &["is-enabled", name]).unwrap();
         assert_eq!(String::from_utf8_lossy(&answer.stdout), "alias\n", "{name}");
+    }
+}
+
+#[test]
+fn a_log_is_rotated_whether_it_is_a_file_or_in_a_directory() {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let text = fs::read_to_string(scripts.join("init/logrotate")).unwrap();
+    for log in ["corosync", "corosync/corosync.log", "cluster/corosync.log"] {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        fs::create_dir_all(at(log).parent().unwrap()).unwrap();
+        fs::write(at(log), "told\n").unwrap();
+        let text = text.replace("/var/log/", &format!("{}/", dir.path().display()));
+        fs::write(at("rules"), text.replace("/run/mainstay/", "/nonexistent/")).unwrap();
+        fs::set_permissions(at("rules"), fs::Permissions::from_mode(0o644)).unwrap();
+        let argv = [
+            "--force".into(),
+            "--state".into(),
+            at("state").into_os_string(),
+        ];
+        let Ok(done) = Command::new("/usr/sbin/logrotate")
+            .args(argv)
+            .arg(at("rules"))
+            .output()
+        else {
+            println!("skipped: logrotate is not installed");
+            return;
+        };
+        assert!(
+            done.status.success() && done.stderr.is_empty(),
+            "{log}: {done:?}"
+        );
+        assert!(!at(log).exists(), "{log}: {done:?}");
+        assert_eq!(
+            fs::read_to_string(at(&format!("{log}.1"))).unwrap(),
+            "told\n"
+        );
     }
 }
 
