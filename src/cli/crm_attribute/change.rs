@@ -31,9 +31,11 @@ pub(super) fn run(
             Scope::CrmConfig | Scope::RscDefaults | Scope::OpDefaults => "option",
             _ => "attribute",
         };
+        let set = which.set.as_deref().map(|set| format!(" set={set}"));
+        let set = set.unwrap_or_default();
         for (id, name) in before {
             console.line(&format!(
-                "Deleted {} {kind}: id={id} name={name}",
+                "Deleted {} {kind}: id={id}{set} name={name}",
                 scope.name()
             ));
         }

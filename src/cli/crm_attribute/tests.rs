@@ -101,6 +101,10 @@ fn options_sets_ids_and_patterns() {
         ("-t rsc_defaults -n failure-timeout -v 60s", ""),
         ("-t rsc_defaults -s rd -n x -v 1", ""),
         ("-t rsc_defaults -s rd -n x -G -q", "1\n"),
+        (
+            "-t rsc_defaults -s rd -n x -D",
+            "Deleted rsc_defaults option: id=rd-x set=rd name=x\n",
+        ),
         ("-P ( -G", "64"),
     ]);
 }

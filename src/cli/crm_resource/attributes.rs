@@ -110,9 +110,13 @@ pub(super) fn delete(
         }
         Ok(gone)
     })?;
+    let set = found.value("set-name").map(|set| format!(" set={set}"));
+    let set = set.unwrap_or_default();
     for pair in gone {
         if !found.has("quiet") {
-            console.line(&format!("Deleted '{id}' option: id={pair} name={name}"));
+            console.line(&format!(
+                "Deleted '{id}' option: id={pair}{set} name={name}"
+            ));
         }
     }
     Ok(())

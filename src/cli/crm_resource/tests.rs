@@ -103,6 +103,10 @@ fn parameters_as_pacemakers_tool_words_them() {
             "-r dis -s mine -p x -v 1",
             "Set 'dis' option: id=mine-x set=mine name=x value=1\n",
         ),
+        (
+            "-r dis -s mine -d x",
+            "Deleted 'dis' option: id=mine-x set=mine name=x\n",
+        ),
         ("-r dis -p x", "64"),
         ("-p x -v 1", "64"),
         ("-r nobody -p x -v 1", "105"),
