@@ -1,6 +1,6 @@
 //! One line for monitoring: crm_mon's `-s`, and the Nagios plugin `mainstay check`.
 
-use super::tell::{count, option_on};
+use super::tell::{count, option, option_on};
 use super::{Status, failures};
 
 /// `crm_mon -s` (tools/crm_mon.c `print_simple_status` of 2.1): the line, and its exit code.
@@ -45,6 +45,23 @@ fn aside(nodes: usize, what: &str) -> String {
     }
 }
 
+/// What may happen because nodes are not fenced and quorum is not what it looks like; what the
+/// policy really does is [`super::risks`]'s.
+fn of_safety(status: &Status) -> Option<String> {
+    if option_on(status, "stonith-enabled", true) || status.nodes.len() < 2 {
+        return None;
+    }
+    let text = match (option(status, "no-quorum-policy")?, status.nodes.len()) {
+        ("ignore", 2) => "split brain is possible: no fencing, and quorum is ignored".to_owned(),
+        ("ignore", _) => "no fencing, and no-quorum-policy=ignore is taken as freeze".to_owned(),
+        (policy @ ("suicide" | "fence"), _) => {
+            format!("no fencing, and no-quorum-policy={policy} is taken as stop")
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
 /// The Nagios line with performance data, and the plugin's exit code: 0 OK, 1 WARNING, 2 CRITICAL.
 #[must_use]
 pub fn check(status: &Status) -> (String, u8) {
@@ -71,9 +88,7 @@ pub fn check(status: &Status) -> (String, u8) {
     if option_on(status, "stop-all-resources", false) {
         warning.push("all resources are kept stopped".to_owned());
     }
-    if super::risks(status).len() > 1 {
-        warning.push("split brain is possible: no fencing, and quorum is ignored".to_owned());
-    }
+    warning.extend(of_safety(status));
     let online = status.nodes.iter().filter(|n| n.online).count();
     let perfdata = format!(
         "nodes_online={online};;;0;{} resources_active={};;;0;{} failed_actions={failures};;;0",

@@ -183,6 +183,54 @@ fn one_line_for_monitoring() {
     );
 }
 
+#[test]
+fn a_probe_says_what_the_policy_does_here() {
+    let of = |nodes: usize, policy: &str| {
+        let mut status = Status {
+            dc: Some("a".to_owned()),
+            quorate: true,
+            nodes: vec![
+                NodeStatus {
+                    online: true,
+                    ..NodeStatus::default()
+                };
+                nodes
+            ],
+            ..Status::default()
+        };
+        let options = [("stonith-enabled", "false"), ("no-quorum-policy", policy)];
+        let options = options.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        status.options.extend(options);
+        nagios::check(&status)
+    };
+    for (nodes, policy, says) in [
+        (
+            2,
+            "ignore",
+            "split brain is possible: no fencing, and quorum is ignored",
+        ),
+        (
+            3,
+            "ignore",
+            "no fencing, and no-quorum-policy=ignore is taken as freeze",
+        ),
+        (
+            3,
+            "fence",
+            "no fencing, and no-quorum-policy=fence is taken as stop",
+        ),
+    ] {
+        let (line, code) = of(nodes, policy);
+        assert_eq!(code, 1, "{line}");
+        assert!(
+            line.starts_with(&format!("MAINSTAY WARNING - {says} |")),
+            "{line}"
+        );
+    }
+    assert_eq!(of(1, "ignore").1, 0);
+    assert_eq!(of(3, "stop").1, 0);
+}
+
 /// A node that takes nothing is not counted among those that are online.
 #[test]
 fn a_simple_status_counts_the_nodes_by_what_they_take() {
