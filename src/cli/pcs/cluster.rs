@@ -145,10 +145,9 @@ const fn older(
 
 /// What such a word is called now.
 fn old_word(cx: &mut Context<'_>, old: &str, new: &str, words: &[String]) {
-    let words = words.join(" ");
-    cx.warning(&format!(
-        "`pcs cluster {old}` is the older form of `pcs node {new} {words}`",
-    ));
+    let words = words.iter().map(|word| format!(" {word}"));
+    let now = format!("pcs node {new}{}", words.collect::<String>());
+    cx.warning(&format!("`pcs cluster {old}` is the older form of `{now}`"));
 }
 
 /// The CIB, or a section of it, to standard output or a file.
