@@ -93,8 +93,6 @@ struct Remark {
     of_state: bool,
 }
 
-/// What is wrong: what the check of the configuration finds, and what the scheduler ignores
-/// besides.
 /// Shells hand over configurations of which they have made the status away; that is no fault.
 fn with_status(mut cib: Cib) -> Cib {
     if cib.root().first("status").is_none() {
@@ -103,6 +101,8 @@ fn with_status(mut cib: Cib) -> Cib {
     cib
 }
 
+/// What is wrong: what the check of the configuration finds, and what the scheduler ignores
+/// besides.
 fn verify(source: &Source) -> Vec<Remark> {
     let root = source.cib.root();
     let now = decided_at(root).unwrap_or_else(now_s);
