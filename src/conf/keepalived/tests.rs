@@ -49,7 +49,7 @@ fn instances_become_addresses_that_stay_together() {
              nic=eth1 arp_count=3 op monitor interval=10s meta resource-stickiness=INFINITY",
             "colocation VI_1-together inf: ( VI_1-2 ) VI_1",
             "location VI_1-on-lb1 VI_1 101: lb1",
-            "primitive vip-10.1 ocf:heartbeat:IPaddr2 params ip=10.1.0.1 nic=eth2 \
+            "primitive vip-10.1 ocf:heartbeat:IPaddr2 params ip=10.1.0.1 cidr_netmask=32 nic=eth2 \
              op monitor interval=10s",
             "colocation both inf: ( vip-10.1 ) VI_1",
         ]
@@ -71,6 +71,7 @@ fn every_setting_has_a_fate_with_its_place() {
     assert_eq!(of("notify_master"), Some((27, 5, Fate::Refused)));
     assert_eq!(of("192.0.2.10/24"), Some((23, 9, Fate::Maps)));
     assert_eq!(of("both"), Some((34, 1, Fate::Maps)));
+    assert_eq!(of("left it out"), Some((24, 9, Fate::Maps)));
     assert!(!done.findings.iter().any(|f| f.text.contains("s3cret")));
 }
 

@@ -197,9 +197,11 @@ impl<'a> Translator<'a> {
                 instance.nic = value;
                 self.say(s, Fate::Maps, "nic of its addresses that name no dev");
             }
-            "virtual_ipaddress" | "virtual_ipaddress_excluded" => {
+            "virtual_ipaddress" => {
+                self.families(&s.block);
                 instance.addresses.extend(&s.block);
             }
+            "virtual_ipaddress_excluded" => instance.addresses.extend(&s.block),
             "priority" => match value.and_then(|v| v.parse().ok()) {
                 Some(priority @ 1..) => {
                     instance.priority = Some(priority);
@@ -271,6 +273,22 @@ impl<'a> Translator<'a> {
         }
     }
 
+    /// Tells of addresses that are taken here, and were not there: what VRRP announces is of one
+    /// family.
+    fn families(&mut self, addresses: &[Statement]) {
+        let family = |s: &Statement| address::parse(s.keyword()).ok().map(|ip| ip.is_ipv4());
+        let first = addresses.iter().find_map(family);
+        for s in addresses {
+            if family(s).is_some() && family(s) != first {
+                self.say(
+                    s,
+                    Fate::Maps,
+                    "keepalived left it out, as the first address is of the other family",
+                );
+            }
+        }
+    }
+
     fn parameter(&mut self, s: &Statement, name: &'static str, params: &mut Params) {
         match s.value().and_then(|v| v.parse::<u32>().ok()) {
             Some(number) => {
@@ -304,6 +322,9 @@ impl<'a> Translator<'a> {
         let mut address = Address::read(s);
         let nic = address.nic.or(instance.nic);
         address.within(nic);
+        // Without a prefix keepalived gives the address alone; IPaddr2 needs the nic for that.
+        let alone = if ip.contains(':') { "128" } else { "32" };
+        let mask = mask.or(nic.map(|_| alone));
         let mut params = vec![format!("ip={ip}")];
         let named = |name: &str, value: Option<&str>| value.map(|v| format!("{name}={v}"));
         params.extend(named("cidr_netmask", mask));
