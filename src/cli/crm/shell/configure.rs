@@ -14,6 +14,7 @@ use crate::cli::private;
 use crate::view;
 use cib::check::Severity;
 use cib::{Cib, Section};
+use std::collections::BTreeSet;
 
 impl Shell<'_> {
     pub(super) fn configure(&mut self, verb: &str, rest: &[String]) -> Result<(), Failure> {
@@ -193,6 +194,7 @@ impl Shell<'_> {
         let mut joiner = Joiner::default();
         let mut lines: Vec<String> = text.lines().filter_map(|l| joiner.push(l)).collect();
         lines.extend(joiner.finish());
+        let mut defined = BTreeSet::new();
         for (number, line) in lines.iter().enumerate() {
             let words = split(line)?;
             let Some((verb, rest)) = words.split_first() else {
@@ -203,9 +205,17 @@ impl Shell<'_> {
                 ..failure
             };
             let verb = pick("configure", &configure::EDITS, verb).map_err(in_line)?;
-            let known = rest
-                .first()
-                .is_some_and(|id| defines(verb) && has(trial.cib(), id.trim_end_matches(':')));
+            let id = rest.first().filter(|_| defines(verb));
+            let id = id.map(|id| id.trim_end_matches(':'));
+            let known = id.is_some_and(|id| has(trial.cib(), id));
+            // The last of two would win in silence.
+            if let Some(id) = id
+                && !defined.insert(id.to_owned())
+                && known
+            {
+                let what = format!("{id} is described in this text already: keep one of the two");
+                return Err(in_line(Failure::new(Exit::Exists, what)));
+            }
             let how = match known {
                 true => configure::redefine,
                 false => configure::run,
