@@ -89,6 +89,9 @@ pub(crate) enum Role {
 #[derive(Debug)]
 pub(crate) struct Candidate {
     pub(crate) ballot: Ballot,
+    /// Its own promise is on disk, and the others are asked.
+    pub(crate) asks: bool,
+    /// When it gives up; not before it has asked.
     pub(crate) deadline: Time,
     pub(crate) resend_at: Time,
     pub(crate) bootstrap: bool,

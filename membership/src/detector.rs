@@ -48,8 +48,8 @@ impl Core {
                 peer.stamp = Some(stamp);
                 peer.stamp_at = now;
             }
-            peer.stands_since = match beat.state {
-                NodeState::Candidate => peer.stands_since.or(Some(now)),
+            peer.stands = match beat.state {
+                NodeState::Candidate => peer.stands.or(Some((now, beat.ballot))),
                 _ => None,
             };
             let leads = matches!(beat.state, NodeState::Dc | NodeState::DcPending);

@@ -137,16 +137,27 @@ impl Core {
                 .is_some_and(|(at, _, _)| self.now.since(at) < self.patience_us())
     }
 
-    /// How long a candidate is given, by itself and by others, in microseconds. What failed before
-    /// may have waited for disks that take longer than half of T to write a promise, and would fail
-    /// as often as it is tried.
+    /// How long a candidate is given by others before it has asked, in microseconds. What failed before
+    /// may have waited for disks that take longer than half of T to write a promise, and would fail as
+    /// often as it is tried. Whose own disk is as slow has no reason to try instead.
     fn patience_us(&self) -> u64 {
+        self.patience_of(BARRIER_US_MAX, 2 * self.writes.pace_us)
+    }
+
+    /// How long a candidate waits for promises once it has asked, in microseconds. Another disk may be at
+    /// a write for another candidate, and then write the promise, both at the pace of this one.
+    fn asking_us(&self) -> u64 {
+        self.patience_of(ASKING_US_MAX, 3 * self.writes.pace_us)
+    }
+
+    fn patience_of(&self, doubled_us_max: u64, disks_us: u64) -> u64 {
         let half_us = self.cfg.timing.t_fail_us / 2;
         if mutant::on(Mutant::CandidacyEverAsShort) {
             return half_us;
         }
         let doubled_us = half_us << self.election.failures.min(BACK_OFF_DOUBLINGS);
-        doubled_us.min(BARRIER_US_MAX).max(half_us)
+        let enough_us = doubled_us.min(doubled_us_max).max(disks_us);
+        enough_us.min(ASKING_US_MAX).max(half_us)
     }
 
     /// There is a coordinator, and it acts.
@@ -157,12 +168,18 @@ impl Core {
 
     /// R9: who hears that another asks for promises lets it try. It says so before its own promise is
     /// on its disk, and so long before it asks: two that are eligible at once, as all are when a new
-    /// process of the coordinator shows that the old one is dead, seldom ask both. Until when?
+    /// process of the coordinator shows that the old one is dead, seldom ask both. Once it has asked,
+    /// it alone knows how often it failed and how long disks take here: whoever outbids it makes those
+    /// that are about to promise write once more. Until when?
     fn standing_peer(&self) -> Option<(NodeId, Time)> {
-        let until = |since: Time| since.plus(self.patience_us());
+        let until = |peer: &peer::Peer, since: Time| {
+            let asks = peer.asks() && !mutant::on(Mutant::AskingOutbid);
+            let patience_us = if asks { ASKING_US_MAX } else { 0 };
+            since.plus(patience_us.max(self.patience_us()))
+        };
         let standing = self.peers.values();
         standing
-            .filter_map(|p| p.stands_since.map(|since| (p.node, until(since))))
+            .filter_map(|p| p.stands.map(|(since, _)| (p.node, until(p, since))))
             .find(|(node, until)| self.now < *until && self.linked(*node))
     }
 
@@ -258,7 +275,8 @@ impl Core {
         self.matched = (ballot, 0);
         self.role = Role::Candidate(Candidate {
             ballot,
-            deadline: self.now.plus(self.patience_us() + timing.resend_us),
+            asks: false,
+            deadline: NEVER,
             resend_at: self.now.plus(2 * timing.resend_us),
             bootstrap: self.log.head().seq == 0,
             asked: BTreeSet::new(),
@@ -300,6 +318,7 @@ impl Core {
     }
 
     fn check_candidacy(&mut self) {
+        self.begin_to_ask();
         let Role::Candidate(candidate) = &mut self.role else {
             return;
         };
@@ -313,6 +332,24 @@ impl Core {
         }
         self.ask_promises(again);
         self.check_promises();
+    }
+
+    /// The own promise is on disk: from now on the others are waited for.
+    fn begin_to_ask(&mut self) {
+        let Role::Candidate(candidate) = &self.role else {
+            return;
+        };
+        if candidate.asks || self.safe.promised != candidate.ballot {
+            return;
+        }
+        let patience_us = self.asking_us() + self.cfg.timing.resend_us;
+        let deadline = self.now.plus(patience_us);
+        if let Role::Candidate(candidate) = &mut self.role {
+            candidate.asks = true;
+            if candidate.adopting.is_none() {
+                candidate.deadline = deadline;
+            }
+        }
     }
 
     /// Back-off, randomised and doubling (R9).
@@ -345,8 +382,10 @@ impl Core {
             .is_some_and(|(_, _, given)| given == ballot)
             && ballot == self.safety.promised
         {
-            // Asked again: the answer was lost, or is still on its way to the disk.
-            self.promise(from, ballot);
+            // Asked again: the answer was lost, or is still on its way to the disk and leaves by itself.
+            if self.safe.promised == ballot || mutant::on(Mutant::EachQuestionWritten) {
+                self.promise(from, ballot);
+            }
             return;
         }
         if let Err(again) = self.may_promise(from, ballot, head, bootstrap) {
@@ -659,5 +698,10 @@ impl Core {
 
 /// Doublings of the back-off: at most 32 steps.
 const BACK_OFF_DOUBLINGS: u32 = 5;
+/// A candidate that has asked is given so long at most, in microseconds: one after the other, a disk that
+/// just does not count as hung ends what it is at, and writes a promise; and so much again.
+pub(crate) const ASKING_US_MAX: u64 = 4 * BARRIER_US_MAX;
+/// Not by itself.
+const NEVER: Time = Time(u64::MAX);
 /// A candidate gives up fetching a promiser's log after this time, in microseconds.
 const ADOPTION_US_MAX: u64 = 10_000_000;

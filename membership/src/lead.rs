@@ -150,8 +150,12 @@ impl Core {
             self.step_down(&format!("node {rival} leads a newer ballot"));
             return;
         }
-        let patience = self.cfg.timing.t_fail_us;
-        if !fresh && (dc.acting || self.now.since(dc.since) > 2 * patience) {
+        let mut patience_us = 2 * self.cfg.timing.t_fail_us;
+        if !mutant::on(Mutant::FirstViewInTwoT) {
+            // The first view of all is echoed only from the disks of a quorum, however slow they are.
+            patience_us = patience_us.max(election::ASKING_US_MAX);
+        }
+        if !fresh && (dc.acting || self.now.since(dc.since) > patience_us) {
             self.step_down("a quorum has not answered its heartbeats in time");
             return;
         }

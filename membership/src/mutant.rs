@@ -183,6 +183,15 @@ pub enum Mutant {
     /// A candidate is given half of T however often it failed: disks that take longer to write a
     /// promise never elect anybody (R9).
     CandidacyEverAsShort,
+    /// Who has asked for promises is outbid after half of T: slow disks write one promise after the
+    /// other, each for a candidate that has given up (R9).
+    AskingOutbid,
+    /// A promise that is asked for again is written again: a slow disk is given more than it can ever
+    /// write.
+    EachQuestionWritten,
+    /// A coordinator whose first view is not on the disks of a quorum within 2 T steps down: disks that
+    /// take longer than that never found a cluster.
+    FirstViewInTwoT,
     /// A proposal that another coordinator may have appended is appended by the next, although that
     /// remembers only later ones (R1).
     DoubtGivenAgain,
@@ -190,7 +199,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 88] = [
+    pub const ALL: [Self; 91] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -278,6 +287,9 @@ impl Mutant {
         Self::WitnessByRelay,
         Self::LmsByLocalTimer,
         Self::CandidacyEverAsShort,
+        Self::AskingOutbid,
+        Self::EachQuestionWritten,
+        Self::FirstViewInTwoT,
         Self::DoubtGivenAgain,
     ];
 }

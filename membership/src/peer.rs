@@ -32,8 +32,8 @@ pub(crate) struct Peer {
     pub(crate) last_heard: Option<Time>,
     /// The ballot that it leads, acting or not, as its newest beat says.
     pub(crate) leads: Option<Ballot>,
-    /// Since when its beats say that it asks for promises.
-    pub(crate) stands_since: Option<Time>,
+    /// Since when its beats say that it stands, and the promise on its disk that the first of them named.
+    pub(crate) stands: Option<(Time, Ballot)>,
     /// R0: it is not missing, and no view without it is acknowledged, before.
     pub(crate) presence_until: Time,
     /// R0: no promise against it before; cleared when its process denies being DC or is dead.
@@ -118,7 +118,7 @@ impl Peer {
             fit: false,
             leads: None,
             hears_us: false,
-            stands_since: None,
+            stands: None,
             stamp: None,
             stamp_at: Time(0),
             given: None,
@@ -161,7 +161,7 @@ impl Peer {
         self.fit = false;
         self.leads = None;
         self.hears_us = false;
-        self.stands_since = None;
+        self.stands = None;
         self.stamp = None;
         self.given = None;
         self.authority_until = Time(0);
@@ -201,6 +201,13 @@ impl Peer {
     /// Both ends hear each other.
     pub(crate) fn linked(&self, now: Time, t_fail_us: u64) -> bool {
         self.hears_us && self.hears(now, t_fail_us)
+    }
+
+    /// It stands, and its promise to itself has come to its disk since: it asks for those of others.
+    pub(crate) fn asks(&self) -> bool {
+        let promised = self.beat.as_ref().map(|b| b.ballot);
+        let own = |(_, before)| promised.is_some_and(|b| b > before && b.node == self.node.0);
+        self.stands.is_some_and(own)
     }
 
     /// A direct link is up.

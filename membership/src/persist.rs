@@ -14,6 +14,8 @@ pub(crate) struct Writes {
     next_id: u64,
     /// When the last one that is finished was.
     finished: Time,
+    /// How long a barrier takes lately, in microseconds: up at once, down by halves.
+    pub(crate) pace_us: u64,
     /// Log position through which everything is on disk.
     pub(crate) durable: u64,
     pub(crate) failed: Option<String>,
@@ -36,6 +38,7 @@ impl Writes {
             flying: VecDeque::new(),
             next_id: 1,
             finished: Time(0),
+            pace_us: 0,
             durable,
             failed: None,
             hung: false,
@@ -128,6 +131,13 @@ impl Core {
         if empty || writes.flying.len() >= WRITES_IN_FLIGHT_MAX {
             return;
         }
+        let settled = writes.pending_ops.is_empty() && writes.flying.is_empty();
+        if settled && !mutant::on(Mutant::EachQuestionWritten) {
+            // All that is relied on is on disk already.
+            let then = writes.pending_then.drain(..);
+            self.out.extend(then.map(Output::Do));
+            return;
+        }
         let ops = std::mem::take(&mut writes.pending_ops);
         let then = std::mem::take(&mut writes.pending_then);
         let id = writes.next_id;
@@ -159,6 +169,7 @@ impl Core {
     }
 
     pub(crate) fn on_durable(&mut self, id: u64) {
+        let began = self.writes.oldest().unwrap_or(self.now);
         while self.writes.flying.front().is_some_and(|w| w.id <= id) {
             let Some(write) = self.writes.flying.pop_front() else {
                 break;
@@ -171,7 +182,12 @@ impl Core {
             }
         }
         self.writes.hung = false;
-        self.writes.finished = self.now;
+        if self.writes.finished < self.now {
+            // What ends together ends with one barrier.
+            let took_us = self.now.since(began);
+            self.writes.finished = self.now;
+            self.writes.pace_us = took_us.max(self.writes.pace_us.midpoint(took_us));
+        }
         self.after_durable();
     }
 

@@ -120,6 +120,24 @@ pub struct Write {
     pub then: Vec<Effect>,
 }
 
+/// A disk that works and takes its time.
+#[derive(Clone, Copy, Debug)]
+pub struct SlowDisk {
+    /// A write takes so long, at least and at most.
+    pub low_us: u64,
+    pub high_us: u64,
+    /// It is slow for so long, then as quick as any for as long; 0: always slow.
+    pub period_us: u64,
+}
+
+impl SlowDisk {
+    /// How long a write that is handed over now takes, unless the disk is quick at this time.
+    pub fn write_us(self, now: u64) -> Option<(u64, u64)> {
+        let quick = self.period_us > 0 && now / self.period_us % 2 == 1;
+        (!quick).then_some((self.low_us, self.high_us))
+    }
+}
+
 /// A process, by the order of starts: packets and sessions name them by the million.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process(pub u32);
@@ -153,7 +171,10 @@ pub struct Node {
     pub generation: u64,
     pub tick_at: u64,
     pub disk_free_at: u64,
+    /// When it begins with the write that it was given last.
+    pub disk_begins_at: u64,
     pub disk_stalled_until: u64,
+    pub slow_disk: Option<SlowDisk>,
     pub store_failed: bool,
     pub t_fail_us: u64,
     pub nodelist_digest: [u8; 32],
@@ -190,7 +211,9 @@ impl Node {
             generation: 0,
             tick_at: u64::MAX,
             disk_free_at: 0,
+            disk_begins_at: 0,
             disk_stalled_until: 0,
+            slow_disk: None,
             store_failed: false,
             t_fail_us,
             nodelist_digest: [7; 32],

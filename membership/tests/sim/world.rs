@@ -317,6 +317,7 @@ impl World {
         node.soft_seen.clear();
         node.store_failed = false;
         node.disk_free_at = now;
+        node.disk_begins_at = now;
         self.oracle.process(&self.nodes[id as usize - 1]);
         self.kernels.process(id);
         self.say(id, || format!("process {} starts", me.incarnation));
@@ -431,15 +432,24 @@ impl World {
             self.note(id, format!("{ops:?}"));
         }
         let model = self.setup.disk;
-        let mut in_us = self.rng.range(model.write_us_max / 10, model.write_us_max);
+        let slow = self.node(id).slow_disk.and_then(|s| s.write_us(self.now));
+        let usual = (model.write_us_max / 10, model.write_us_max);
+        let (low_us, high_us) = slow.unwrap_or(usual);
+        let mut in_us = self.rng.range(low_us, high_us);
         if !self.calm && self.rng.permille(model.stall_permille) {
             in_us += self.rng.range(200 * MS, 3 * SECOND);
             *self.stats.faults.entry("slow write").or_default() += 1;
         }
         let now = self.now;
         let node = self.node_mut(id);
-        let at = node.disk_free_at.max(now).max(node.disk_stalled_until) + in_us;
-        node.disk_free_at = at;
+        let begins_at = node.disk_free_at.max(now).max(node.disk_stalled_until);
+        let gathered = slow.is_some() && node.disk_begins_at > now;
+        if !gathered {
+            node.disk_begins_at = begins_at;
+            node.disk_free_at = begins_at + in_us;
+        }
+        // What waits for a slow disk is written behind one barrier, as the daemon does it.
+        let at = node.disk_free_at;
         node.writes.push_back(Write {
             id: write,
             ops,

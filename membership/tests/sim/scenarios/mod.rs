@@ -15,6 +15,7 @@ mod heirs;
 mod leases;
 mod relays;
 mod restarts;
+mod slow_disks;
 mod stores;
 mod two_nodes;
 mod voters;
@@ -27,6 +28,7 @@ use wire::NodeId;
 use crate::app::Work;
 use crate::disk::Disk;
 use crate::faults::Profile;
+use crate::node::SlowDisk;
 use crate::oracle::Violation;
 use crate::world::{Happening, MS, SECOND, Setup, World};
 
@@ -45,6 +47,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         restarts::ALL,
         heirs::ALL,
         voters::ALL,
+        slow_disks::ALL,
     ];
     families.into_iter().flatten()
 }
@@ -62,6 +65,15 @@ fn dc_of(world: &World) -> u32 {
 
 fn others(world: &World, not: u32) -> Vec<u32> {
     (1..=world.size()).filter(|n| *n != not).collect()
+}
+
+/// A write of that node takes from one number of milliseconds to another.
+fn slow_down(world: &mut World, id: u32, ms: (u64, u64), period_us: u64) {
+    world.node_mut(id).slow_disk = Some(SlowDisk {
+        low_us: ms.0 * MS,
+        high_us: ms.1 * MS,
+        period_us,
+    });
 }
 
 fn split(world: &mut World, left: &[u32], until: u64) {
