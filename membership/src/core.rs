@@ -119,6 +119,8 @@ pub(crate) struct Dc {
     pub(crate) local_intents: BTreeSet<u64>,
     /// Since when voters are in no view of this DC (last_man_standing).
     pub(crate) gone_since: BTreeMap<NodeId, Time>,
+    /// Barriers in a row that ended long after others had committed what was in them.
+    pub(crate) late: u32,
     /// What the witness holds.
     pub(crate) arbiter: crate::arbiter::Arbiter,
 }

@@ -619,6 +619,7 @@ impl Core {
             act_no: 0,
             local_intents: BTreeSet::new(),
             gone_since: BTreeMap::new(),
+            late: 0,
             arbiter,
         });
         self.transfer = None;

@@ -535,6 +535,7 @@ impl Core {
         let counts = current || mutant::on(Mutant::CommitOldBallot);
         if reached > self.commit && counts {
             self.commit = reached;
+            self.writes.note_commit(reached, self.now);
             if let Role::Dc(dc) = &mut self.role {
                 dc.confirmed |= reached >= first_seq;
             }

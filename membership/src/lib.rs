@@ -32,6 +32,7 @@ mod receive;
 mod relay;
 mod roster;
 mod salvage;
+mod slow;
 mod soft;
 mod state;
 mod status;

@@ -192,6 +192,10 @@ pub enum Mutant {
     /// A coordinator whose first view is not on the disks of a quorum within 2 T steps down: disks that
     /// take longer than that never found a cluster.
     FirstViewInTwoT,
+    /// A coordinator whose disk is much slower than the others' goes on for ever.
+    SlowDcStays,
+    /// A store that hangs again and again is trusted after each write that ends (I24).
+    HungTrustedAtOnce,
     /// A proposal that another coordinator may have appended is appended by the next, although that
     /// remembers only later ones (R1).
     DoubtGivenAgain,
@@ -199,7 +203,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 91] = [
+    pub const ALL: [Self; 93] = [
         Self::PromiseWithoutPersist,
         Self::EchoNoPromise,
         Self::HoldForgottenAtRestart,
@@ -290,6 +294,8 @@ impl Mutant {
         Self::AskingOutbid,
         Self::EachQuestionWritten,
         Self::FirstViewInTwoT,
+        Self::SlowDcStays,
+        Self::HungTrustedAtOnce,
         Self::DoubtGivenAgain,
     ];
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::message::Message;
 use crate::mutant::{self, Mutant};
+use crate::slow::Relapses;
 use crate::*;
 
 #[derive(Debug)]
@@ -19,7 +20,9 @@ pub(crate) struct Writes {
     /// Log position through which everything is on disk.
     pub(crate) durable: u64,
     pub(crate) failed: Option<String>,
+    /// It hangs, or did so too often to be trusted yet.
     pub(crate) hung: bool,
+    pub(crate) relapses: Relapses,
 }
 
 #[derive(Debug)]
@@ -27,6 +30,8 @@ struct Write {
     id: u64,
     issued: Time,
     log_to: Option<u64>,
+    /// When all of the log in it was committed, here seen, as far as others have it on disk.
+    committed: Option<Time>,
     safety: Option<SafetyRecord>,
 }
 
@@ -42,6 +47,7 @@ impl Writes {
             durable,
             failed: None,
             hung: false,
+            relapses: Relapses::default(),
         }
     }
 
@@ -81,6 +87,19 @@ impl Writes {
             false => self.finished,
         };
         self.flying.front().map(|w| w.issued.max(finished))
+    }
+
+    /// What others have on disk so far is committed: of what is still on its way here, too.
+    pub(crate) fn note_commit(&mut self, commit: u64, now: Time) {
+        let unknown = self.flying.iter_mut().filter(|w| w.committed.is_none());
+        for write in unknown.filter(|w| w.log_to.is_some_and(|to| to <= commit)) {
+            write.committed = Some(now);
+        }
+    }
+
+    /// Nothing is under way, and nothing waits to be.
+    pub(crate) fn idle(&self) -> bool {
+        self.flying.is_empty() && self.pending_ops.is_empty()
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -146,6 +165,7 @@ impl Core {
             id,
             issued: self.now,
             log_to: None,
+            committed: None,
             safety: None,
         };
         for op in &ops {
@@ -161,6 +181,7 @@ impl Core {
             }
         }
         writes.flying.push_back(write);
+        writes.note_commit(self.commit, self.now);
         self.out.push_back(Output::Persist {
             write: id,
             ops,
@@ -170,6 +191,7 @@ impl Core {
 
     pub(crate) fn on_durable(&mut self, id: u64) {
         let began = self.writes.oldest().unwrap_or(self.now);
+        let mut lag_us = None;
         while self.writes.flying.front().is_some_and(|w| w.id <= id) {
             let Some(write) = self.writes.flying.pop_front() else {
                 break;
@@ -179,16 +201,25 @@ impl Core {
             }
             if let Some(to) = write.log_to {
                 self.writes.durable = self.writes.durable.max(to.min(self.log.head().seq));
+                let behind_us = write.committed.map_or(0, |at| self.now.since(at));
+                lag_us = lag_us.max(Some(behind_us));
             }
         }
-        self.writes.hung = false;
         if self.writes.finished < self.now {
             // What ends together ends with one barrier.
-            let took_us = self.now.since(began);
-            self.writes.finished = self.now;
-            self.writes.pace_us = took_us.max(self.writes.pace_us.midpoint(took_us));
+            self.barrier_ended(self.now.since(began), lag_us);
         }
         self.after_durable();
+    }
+
+    fn barrier_ended(&mut self, took_us: u64, lag_us: Option<u64>) {
+        let writes = &mut self.writes;
+        writes.finished = self.now;
+        writes.pace_us = took_us.max(writes.pace_us.midpoint(took_us));
+        self.store_answered(took_us);
+        if let Some(lag_us) = lag_us {
+            self.note_lag(lag_us);
+        }
     }
 
     pub(crate) fn on_store_failed(&mut self, reason: String) {
@@ -204,12 +235,9 @@ impl Core {
             .oldest()
             .is_some_and(|t| self.now.since(t) >= BARRIER_US_MAX);
         if late && !self.writes.hung {
-            self.writes.hung = true;
-            let text = "the store has not completed a barrier for 2 s: this node stops renewing \
-                        and leaves the view until it does"
-                .to_owned();
-            self.notice("store-hung", Some(self.me.node), text);
+            self.store_hangs();
         }
+        self.check_trust();
         if !self.writes.usable() && !matches!(self.role, core::Role::Follower) {
             self.step_down("its store does not work");
         }

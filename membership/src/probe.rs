@@ -22,6 +22,8 @@ pub struct Probe<'a> {
     pub restricted: bool,
     /// It may not vote (R6).
     pub recovering: bool,
+    /// Its store hangs, or did so too often to be trusted yet.
+    pub hung: bool,
     /// What was decided.
     pub safety: &'a SafetyRecord,
     /// What of it is on disk.
@@ -54,6 +56,7 @@ impl Core {
             leads: self.dc_ballot(),
             restricted: self.restricted(),
             recovering: self.is_recovering(),
+            hung: self.writes.hung,
             safety: &self.safety,
             safe: &self.safe,
             head: self.log.head(),

@@ -433,6 +433,7 @@ impl Core {
             self.arbiter_timeout(),
             self.lms_timeout(),
             store.map(|t| t.plus(persist::BARRIER_US_MAX)),
+            self.trust_timeout(),
             leave,
         ];
         // Never in the past: whatever is overdue was looked at in the last step already.

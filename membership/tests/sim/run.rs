@@ -316,7 +316,8 @@ impl World {
         self.nodes.iter().all(up)
             && cores.iter().all(|core| {
                 let p = core.probe();
-                p.view == view
+                !p.hung
+                    && p.view == view
                     && view.names(&p.me)
                     && p.head == head
                     && p.commit == head.seq

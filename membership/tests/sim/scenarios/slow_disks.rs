@@ -4,7 +4,17 @@ use membership::OpId;
 
 use super::*;
 
-scenarios![r9_disks_slower_than_the_detection_elect_and_commit];
+scenarios![
+    a_follower_on_a_slow_disk,
+    a_coordinator_on_a_slow_disk_hands_over,
+    r9_disks_slower_than_the_detection_elect_and_commit,
+    i24_a_disk_that_is_slow_now_and_then,
+];
+
+/// Among quick disks a write is acknowledged within this time: as if the slow one was not there.
+const AT_THE_PACE_OF_THE_QUICK_US: u64 = 60 * MS;
+/// The same while the coordinator falls silent and is missed.
+const OVER_AN_ELECTION_US: u64 = SECOND;
 
 /// What came of some seconds of writes.
 struct Came {
@@ -74,6 +84,58 @@ fn written(world: &mut World, ids: &[u32], for_us: u64) -> Came {
     came
 }
 
+/// One of three takes longer for a write than T, also longer than a store may that does not count as
+/// hung. The others go on at their own pace, and it does not come and go with every write.
+fn a_follower_on_a_slow_disk(seed: u64) -> Result<(), Violation> {
+    for (ms, seed) in [
+        ((600, 900), seed),
+        ((1_500, 1_900), seed),
+        ((1_500, 3_000), seed),
+    ] {
+        let mut world = founded(Setup::plain(3, seed));
+        let dc = dc_of(&world);
+        let slow = others(&world, dc)[1];
+        slow_down(&mut world, slow, ms, 0);
+        let quick = others(&world, slow);
+        let came = written(&mut world, &quick, 40 * SECOND);
+        let in_time = came.slowest_us <= AT_THE_PACE_OF_THE_QUICK_US;
+        came.require(&mut world, "I23", "the quick go on", in_time);
+        let one = came.coordinators == [dc];
+        came.require(&mut world, "I24", "one coordinator", one);
+        // It hangs, is out, comes back, hangs once more, and is out until its disk is prompt.
+        let calm = came.views <= 4;
+        came.require(&mut world, "I24", "it does not come and go", calm);
+        ends_well(world)?;
+    }
+    Ok(())
+}
+
+/// The same where the slow one is the coordinator. Others could do better, and then one of them does;
+/// it stays, and writes are as quick as if all disks were.
+fn a_coordinator_on_a_slow_disk_hands_over(seed: u64) -> Result<(), Violation> {
+    for nodes in [3, 5] {
+        for ms in [(600, 900), (1_500, 1_900), (1_500, 3_000)] {
+            let mut world = founded(Setup::plain(nodes, seed));
+            let slow = dc_of(&world);
+            slow_down(&mut world, slow, ms, 0);
+            let quick = others(&world, slow);
+            let came = written(&mut world, &quick, 20 * SECOND);
+            let in_time = came.slowest_us <= OVER_AN_ELECTION_US;
+            came.require(&mut world, "I23", "the quick go on", in_time);
+            let gone = came.coordinators.len() == 2 && came.coordinators[0] == slow;
+            came.require(&mut world, "I23", "another one leads", gone);
+            let next = dc_of(&world);
+            let came = written(&mut world, &quick, 20 * SECOND);
+            let in_time = came.slowest_us <= AT_THE_PACE_OF_THE_QUICK_US;
+            came.require(&mut world, "I23", "at the pace of the quick", in_time);
+            let stays = came.coordinators == [next] && came.views <= 4;
+            came.require(&mut world, "I24", "it stays", stays);
+            ends_well(world)?;
+        }
+    }
+    Ok(())
+}
+
 /// No disk, or only one, writes a promise within half of T. A cluster is founded, changes its voters, takes
 /// writes, and replaces its coordinator, in a few ballots each.
 fn r9_disks_slower_than_the_detection_elect_and_commit(seed: u64) -> Result<(), Violation> {
@@ -141,4 +203,37 @@ fn leads_soon(world: &mut World, ballots: u64) {
         world.oracle.now = world.now;
         world.oracle.fail(rule, text);
     }
+}
+
+/// A disk is slow for five seconds, quick for five, and so on, under writes. Each time that it hangs
+/// the node is out for longer; the coordinator changes once, if the disk is its own.
+fn i24_a_disk_that_is_slow_now_and_then(seed: u64) -> Result<(), Violation> {
+    for coordinates in [false, true] {
+        for ms in [(600, 900), (1_500, 3_000)] {
+            let mut world = founded(Setup::plain(3, seed));
+            let dc = dc_of(&world);
+            let slow = if coordinates {
+                dc
+            } else {
+                others(&world, dc)[1]
+            };
+            slow_down(&mut world, slow, ms, 5 * SECOND);
+            let quick = others(&world, slow);
+            let came = written(&mut world, &quick, 60 * SECOND);
+            let limit_us = if coordinates {
+                OVER_AN_ELECTION_US
+            } else {
+                AT_THE_PACE_OF_THE_QUICK_US
+            };
+            let in_time = came.slowest_us <= limit_us;
+            came.require(&mut world, "I23", "the quick go on", in_time);
+            let steady = came.coordinators.len() <= if coordinates { 2 } else { 1 };
+            came.require(&mut world, "I24", "coordinators", steady);
+            // Out and in again at most once in each of the six times that it is slow.
+            let calm = came.views <= 12;
+            came.require(&mut world, "I24", "it does not come and go", calm);
+            ends_well(world)?;
+        }
+    }
+    Ok(())
 }
