@@ -6,7 +6,7 @@ use membership::*;
 
 use crate::app::Work;
 use crate::faults::{Fault, Profile};
-use crate::node::Node;
+use crate::node::{Node, SlowDisk};
 use crate::oracle::Violation;
 use crate::rng::Rng;
 use wire::NodeId;
@@ -144,6 +144,7 @@ fn simulate(run: Run, leases: bool) -> Result<Stats, Violation> {
         // Most runs begin with a founded cluster; the others are founded among faults.
         world.run(3 * SECOND);
     }
+    draw_slow_disks(&mut world, run.seed);
     world.later(0, Happening::Work(Work::Client));
     world.later(0, Happening::Work(Work::Coordinate));
     world.later(0, Happening::Fault(Fault::Next));
@@ -192,6 +193,30 @@ fn draw_network(rng: &mut Rng, world: &mut World) {
     world.net.tail_us = *rng.pick(&[5 * MS, 50 * MS, 400 * MS]).unwrap_or(&MS);
 }
 
+/// One disk that is slow, all of them, or one now and then, in a part of the seeds. Draws from a source
+/// of its own: the others are what they are without.
+fn draw_slow_disks(world: &mut World, seed: u64) {
+    let mut rng = Rng::new(seed ^ 0x510d_d15c);
+    if !rng.permille(200) {
+        return;
+    }
+    let one = rng.range(1, u64::from(world.all())) as u32;
+    let now_and_then_us = rng.range(2 * SECOND, 8 * SECOND);
+    let (ids, (low_ms, high_ms), period_us) = match rng.below(3) {
+        0 => (one..=one, (1_500, 3_000), 0),
+        1 => (1..=world.all(), (300, 1_500), 0),
+        _ => (one..=one, (600, 3_000), now_and_then_us),
+    };
+    for id in ids {
+        world.node_mut(id).slow_disk = Some(SlowDisk {
+            low_us: low_ms * MS,
+            high_us: high_ms * MS,
+            period_us,
+        });
+        *world.stats.faults.entry("slow disk").or_default() += 1;
+    }
+}
+
 impl World {
     /// Everything heals; within bounded time one DC acts, everybody is in, writes commit (I23),
     /// and all replicas are equal (I26).
@@ -208,6 +233,7 @@ impl World {
         let mut repaired_at = self.now;
         for id in 1..=self.all() {
             self.node_mut(id).disk_stalled_until = 0;
+            self.node_mut(id).slow_disk = None;
             if self.node(id).paused_until > self.now {
                 let resume = self.node(id).paused_until - self.now;
                 self.run(resume);
