@@ -17,6 +17,8 @@ pub(crate) struct Proposals {
     looked: Option<(u64, Option<(NodeId, Ballot)>)>,
     /// Nothing is due for any of them before, unless that changes.
     look_at: Time,
+    /// Came since then: nothing about the rest changes with them.
+    fresh: Vec<OpId>,
 }
 
 impl Proposals {
@@ -77,7 +79,7 @@ impl Core {
             retry_at: since,
         };
         self.proposals.own.entry(op).or_insert(own);
-        self.proposals.look_again();
+        self.proposals.fresh.push(op);
     }
 
     /// In the order given: an entry may rest on the one before it.
@@ -94,6 +96,7 @@ impl Core {
 
     /// Gives waiting proposals to the DC there is; ends those that waited too long.
     pub(crate) fn check_proposals(&mut self) {
+        let fresh = std::mem::take(&mut self.proposals.fresh);
         if self.proposals.own.is_empty() {
             return;
         }
@@ -103,14 +106,15 @@ impl Core {
             None => (false, false),
         };
         let in_time = unchanged && self.now < self.proposals.look_at;
-        if in_time && known {
+        if in_time && known && fresh.is_empty() {
             return;
         }
-        if !in_time {
-            let ops: Vec<OpId> = self.proposals.own.keys().copied().collect();
-            for op in ops {
-                self.check_proposal(op, dc);
-            }
+        let ops = match in_time {
+            true => fresh,
+            false => self.proposals.own.keys().copied().collect(),
+        };
+        for op in ops {
+            self.check_proposal(op, dc);
         }
         // What was delivered since has ended already whatever it was about (`proposal_committed`), and
         // where another state took the place of ours, everything is looked at again: for the rest
