@@ -3,6 +3,7 @@
 use crate::draft::Draft;
 use crate::score::INFINITY;
 use crate::shown::Shown;
+use crate::unpack::history::says_not_here;
 use crate::values::Values;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -258,20 +259,11 @@ pub struct OpFailure {
 }
 
 impl OpFailure {
-    /// A probe that only says that the agent cannot run there: no failure to people.
+    /// A probe that only says that the resource cannot run there: no failure to people.
     #[must_use]
     pub fn is_masked_probe(&self) -> bool {
         self.key.ends_with("_monitor_0") && says_not_here(self.rc, self.op_status)
     }
-}
-
-/// Whether a probe's result says that the resource cannot run on that node, and so does not: no
-/// agent, or parameters that are of no use there (Pacemaker probes.c:pcmk_xe_mask_probe_failure).
-pub(crate) fn says_not_here(rc: i32, op_status: i32) -> bool {
-    const INVALID_PARAM: i32 = 2;
-    const NOT_INSTALLED: i32 = 5;
-    const STATUS_NOT_INSTALLED: i32 = 7;
-    matches!(rc, INVALID_PARAM | NOT_INSTALLED) || op_status == STATUS_NOT_INSTALLED
 }
 
 /// A transition graph: synapses fire when all their inputs are done.

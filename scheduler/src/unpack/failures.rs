@@ -7,12 +7,12 @@ use crate::plan::OpFailure;
 use crate::resource::Role;
 
 /// OCF exit codes with a meaning of their own.
-mod rc {
+pub(super) mod rc {
     pub(super) const OK: i32 = 0;
-    pub(super) const INVALID_PARAM: i32 = 2;
+    pub(in crate::unpack) const INVALID_PARAM: i32 = 2;
     pub(super) const UNIMPLEMENTED: i32 = 3;
     pub(super) const PERMISSION: i32 = 4;
-    pub(super) const NOT_INSTALLED: i32 = 5;
+    pub(in crate::unpack) const NOT_INSTALLED: i32 = 5;
     pub(super) const NOT_CONFIGURED: i32 = 6;
     pub(super) const NOT_RUNNING: i32 = 7;
     pub(super) const PROMOTED: i32 = 8;

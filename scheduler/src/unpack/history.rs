@@ -1,9 +1,9 @@
 //! `lrm_resource`: what was done on a node, in order, and what that means for the resource.
 
+use super::failures::rc;
 use crate::cluster::{Cluster, NodeId, RscId};
 use crate::ledger::named;
 use crate::operation::OnFail;
-use crate::plan::says_not_here;
 use crate::resource::{MultipleActive, Role, Variant};
 use crate::score::INFINITY;
 use cib::Element;
@@ -84,6 +84,12 @@ impl<'a> HistoryOp<'a> {
     pub(crate) fn is_masked_probe(&self) -> bool {
         self.is_probe() && says_not_here(self.rc, self.status)
     }
+}
+
+/// Whether a probe's result says that the resource cannot run on that node, and so does not: no
+/// agent, or parameters that are of no use there (Pacemaker probes.c:pcmk_xe_mask_probe_failure).
+pub(crate) fn says_not_here(rc: i32, op_status: i32) -> bool {
+    matches!(rc, rc::INVALID_PARAM | rc::NOT_INSTALLED) || op_status == exec::NOT_INSTALLED
 }
 
 /// A number of an entry; what stands behind it does not count
