@@ -198,8 +198,8 @@ impl Loop {
         }
         self.transmit();
         while self.ended.is_none() {
-            self.wait();
-            self.notice_stalls();
+            let due_us = self.wait();
+            self.notice_stall(due_us);
             self.receive();
             self.take_messages();
             self.tick();
@@ -230,11 +230,11 @@ impl Loop {
         }
     }
 
-    /// The core wanted to be called before: this process, or the machine, stood still.
-    fn notice_stalls(&mut self) {
+    /// Where the core wanted to be called before: this process, or the machine, stood still.
+    fn notice_stall(&mut self, due_us: Option<u64>) {
         let now = boottime_us();
-        let due = self.core.next_timeout().map_or(now, |at| at.0);
-        if let Some(text) = self.stalls.note(now, now.saturating_sub(due)) {
+        let late_us = due_us.map_or(0, |due| now.saturating_sub(due));
+        if let Some(text) = self.stalls.note(now, late_us) {
             self.effect(Effect::Event(Event::Notice {
                 code: STANDS_STILL.to_owned(),
                 node: None,
@@ -243,13 +243,10 @@ impl Loop {
         }
     }
 
-    /// Sleeps until a packet, a message or a deadline.
-    fn wait(&self) {
-        let deadline = [
-            self.core.next_timeout().map(|t| t.0),
-            self.endpoint.next_timeout(),
-        ];
-        let wait_us = deadline
+    /// Sleeps until a packet, a message or a deadline; returns the core's.
+    fn wait(&self) -> Option<u64> {
+        let due_us = self.core.next_timeout().map(|t| t.0);
+        let wait_us = [due_us, self.endpoint.next_timeout()]
             .into_iter()
             .flatten()
             .min()
@@ -265,6 +262,7 @@ impl Loop {
         if woken.is_some_and(|events| !events.is_empty()) {
             let _ = self.seed.wake.read();
         }
+        due_us
     }
 
     fn receive(&mut self) {
