@@ -146,11 +146,11 @@ const fn bit(part: LogPart) -> u8 {
 fn write_all(inbox: &Receiver<Entry>, lost: &AtomicU64) {
     let mut sinks = Sinks::default();
     while let Ok(entry) = inbox.recv() {
+        let mut asked = None;
         match entry {
             Entry::Line(at, level, line) => sinks.write(at, level, &line),
             Entry::Sinks(new) => sinks = new,
-            // Whoever asked may have given up.
-            Entry::Flush(written) => drop(written.try_send(())),
+            Entry::Flush(written) => asked = Some(written),
         }
         let lines = lost.swap(0, Ordering::Relaxed);
         if lines > 0 {
@@ -159,6 +159,9 @@ fn write_all(inbox: &Receiver<Entry>, lost: &AtomicU64) {
             );
             sinks.write(now(), Level::WARN, text.as_bytes());
         }
+        // That lines are missing is told before the process ends, too. Whoever asked may have
+        // given up.
+        drop(asked.map(|written| written.try_send(())));
     }
 }
 
@@ -316,6 +319,10 @@ mod tests {
         let (first, rest) = file.split_once('\n').unwrap();
         assert!(first.contains("MAIN: 7 lines of the log are missing here"));
         assert!(rest.ends_with("the next\n"), "{rest}");
+        log.lost.store(2, Ordering::Relaxed);
+        let file = written(&log, root.path());
+        let last = file.lines().next_back().unwrap();
+        assert!(last.contains("2 lines of the log are missing"), "{last}");
     }
 
     #[test]
