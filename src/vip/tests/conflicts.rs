@@ -3,6 +3,7 @@
 use super::*;
 use crate::vip::{Conflict, Referee, Ruling};
 use netlink::{Announcer, Mac};
+use std::net::Ipv6Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Knows the other machine as a member, rules as told, counts.
@@ -69,11 +70,18 @@ impl World {
             ..AddressSpec::new(eth0, ip, prefix)
         };
         peer.add_address(&spec).unwrap();
-        // The kernel answers for an IPv6 address a moment after it has it.
-        until("the address is in use", || {
-            let addresses = peer.addresses().unwrap();
-            addresses.iter().any(|a| a.ip == ip && !a.is_tentative())
-        });
+        if let IpAddr::V6(ip) = ip {
+            // The kernel has an address at once and hears questions for it when a worker of its
+            // own has joined the group they are sent to.
+            until("the other machine hears questions", || self.far_hears(ip));
+        }
+    }
+
+    /// Whether the other machine is in the solicited-node group of an address (RFC 4291, 2.7.1).
+    fn far_hears(&self, ip: Ipv6Addr) -> bool {
+        let group = format!("ff0200000000000000000001ff{:06x}", ip.to_bits() & 0xff_ffff);
+        let groups = || std::fs::read_to_string("/proc/thread-self/net/igmp6").unwrap();
+        self.far.run(groups).unwrap().contains(&group)
     }
 }
 
