@@ -203,26 +203,42 @@ fn of_two_nodes_one_with_a_hung_disk_gives_up_alone() {
 #[test]
 fn an_address_moves_at_the_first_try_whatever_the_disks_take() {
     let test = "an_address_moves_at_the_first_try_whatever_the_disks_take";
-    let Some((c, holder)) = with_own_disk(test, 2, |_| ()) else {
-        return;
-    };
-    let other = c.other_than(&[&holder]);
+    for _ in 0..TRIES {
+        let Some((c, holder)) = with_own_disk(test, 2, |_| ()) else {
+            return;
+        };
+        move_on_slow_disks(&c, &holder);
+        let status = c.status(&holder);
+        let failed = status.failcounts.iter().any(|f| f.resource == "ip");
+        let notices = ["node1", "node2"].map(|n| c.status(n).notices).concat();
+        let hung = notices.iter().any(|n| n.code == "store-hung");
+        match failed && hung {
+            // The file systems below lie on it: then a node was given up, which is not asked here.
+            true => eprintln!("    the machine's own disk hung: {}", brief(&status)),
+            false => {
+                let counts = &status.failcounts;
+                return assert!(!failed, "{counts:?}; {}", brief(&status));
+            }
+        }
+    }
+    panic!("the machine's own disk hung each time");
+}
+
+/// The address goes back and forth while neither disk is ever prompt.
+fn move_on_slow_disks(c: &Cluster, holder: &str) {
+    let other = c.other_than(&[holder]);
     c.stop_daemon(&other, PATIENCE).unwrap();
-    assert!(own_disk(&c, &other), "as on {holder}");
+    assert!(own_disk(c, &other), "as on {holder}");
     c.start_daemon(&other).unwrap();
     c.wait_online();
-    c.wait_idle(&holder);
+    c.wait_idle(holder);
     // Never in step.
-    let slow = [(&holder, "0.3"), (&other, "0.13")].map(|(n, s)| Slowness::begin(&c, n, s));
+    let _slow = [(holder, "0.3"), (&other, "0.13")].map(|(n, s)| Slowness::begin(c, n, s));
     for turn in 0..MOVES {
-        let to = [&other, &holder][turn % 2];
-        c.run(&holder, &format!("crm resource move ip {to} force"));
-        c.wait_started_on(&holder, "ip", to);
+        let to = [&*other, holder][turn % 2];
+        c.run(holder, &format!("crm resource move ip {to} force"));
+        c.wait_started_on(holder, "ip", to);
     }
-    drop(slow);
-    let status = c.status(&holder);
-    let failed = status.failcounts.iter().any(|f| f.resource == "ip");
-    assert!(!failed, "{:?}; {}", status.failcounts, brief(&status));
 }
 
 /// A client makes something through one node and refers to it through another one, whose disk is late:
@@ -295,3 +311,5 @@ fn a_node_that_is_behind_refuses_nothing_that_it_has_not_seen() {
 
 /// How often an address is moved.
 const MOVES: usize = 12;
+/// How often it is tried to do that on a machine whose own disk does not hang.
+const TRIES: usize = 3;
