@@ -42,6 +42,7 @@ mod iso8601;
 mod keygen;
 mod mainstay;
 mod moves;
+mod options;
 mod outcome;
 mod pacemakerd;
 mod pcs;

@@ -5,7 +5,7 @@ use super::shell::{ALIASES, GENERAL, Level, STATUS_OPTIONS, TOP};
 use super::wizards::{self, WIZARDS};
 use super::{cibstatus, corosync, history, maintenance, preferences, ra, site, templates};
 use crate::cli::backend::{self, Backend, shadow};
-use crate::cli::pcs::PROPERTY_NAMES as PROPERTIES;
+use crate::cli::options::cluster::NAMES as PROPERTIES;
 use cib::Cib;
 use cib::config::Config;
 use std::collections::BTreeSet;

@@ -1,9 +1,10 @@
 //! What may come next on a command line of pcs: the verbs of the tree, and names where a verb's
 //! usage speaks of nodes, resources or agents.
 
+use super::ROOT;
 use super::level::{Act, Level};
-use super::{PROPERTY_NAMES, ROOT};
 use crate::cli::crm::complete::{Source, fitting};
+use crate::cli::options::cluster::NAMES as PROPERTY_NAMES;
 
 /// Words that may stand where `partial` begins, behind `words`.
 pub(in crate::cli) fn next(

@@ -13,7 +13,6 @@ mod flags;
 mod ids;
 mod level;
 mod node;
-mod properties;
 mod property;
 mod quorum;
 mod resource;
@@ -38,7 +37,6 @@ pub(super) use flags::OPTIONS_SHOWN;
 #[cfg(test)]
 pub(super) use level::Act;
 pub(super) use level::Level;
-pub(super) use properties::NAMES as PROPERTY_NAMES;
 pub(super) use words::is_it;
 
 /// What a verb works with.

@@ -3,9 +3,10 @@
 use super::Context;
 use super::flags::Format;
 use super::level::{Level, also, misused, verb};
-use super::properties::{ALL, NAMES, Property};
 use super::words::{self, is_it};
 use crate::cli::exit::Failure;
+use crate::cli::options::Known;
+use crate::cli::options::cluster::{ALL, NAMES};
 use cib::config::{BOOTSTRAP_SET, Config};
 use cib::{Cib, edit};
 use std::collections::BTreeMap;
@@ -124,14 +125,14 @@ fn listed(cib: Option<&Cib>) -> String {
 }
 
 /// Properties without those that are called otherwise, or stand elsewhere, today.
-fn usual() -> impl Iterator<Item = &'static Property> {
+fn usual() -> impl Iterator<Item = &'static Known> {
     let older = "default-resource-stickiness";
     ALL.iter().filter(move |p| p.name != older)
 }
 
 /// Those of these names; all that are in use where none is named. Those without effect here are
 /// left out then, but for `--full`.
-fn chosen(cx: &Context<'_>, words: &[String]) -> Result<Vec<&'static Property>, Failure> {
+fn chosen(cx: &Context<'_>, words: &[String]) -> Result<Vec<&'static Known>, Failure> {
     if words.is_empty() {
         let full = cx.flags.has("full");
         return Ok(usual().filter(|p| p.heeded || full).collect());
@@ -181,7 +182,7 @@ fn describe(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn description(property: &Property) -> String {
+fn description(property: &Known) -> String {
     let mut text = format!("{}\n  Description: {}\n", property.name, property.about);
     if !property.heeded {
         text.push_str("  Effect: none with mainstay; the value is kept\n");

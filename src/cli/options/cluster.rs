@@ -1,65 +1,12 @@
 //! The options of the cluster: what they are for, and what holds where they are not set.
 
-/// An option of the cluster.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Property {
-    /// Its name.
-    pub(super) name: &'static str,
-    /// What holds where it is not set.
-    pub(super) default: &'static str,
-    /// `boolean`, `integer`, `percentage`, `score`, `select`, `string` or `time`.
-    pub(super) kind: &'static str,
-    /// The words there are, of a `select`.
-    pub(super) values: &'static [&'static str],
-    /// What it is for.
-    pub(super) about: &'static str,
-    /// mainstayd heeds it; others are kept for what reads the configuration besides.
-    pub(super) heeded: bool,
-}
-
-const fn heeded(
-    name: &'static str,
-    default: &'static str,
-    kind: &'static str,
-    values: &'static [&'static str],
-    about: &'static str,
-) -> Property {
-    Property {
-        name,
-        default,
-        kind,
-        values,
-        about,
-        heeded: true,
-    }
-}
-
-const fn without_effect(
-    name: &'static str,
-    default: &'static str,
-    kind: &'static str,
-    values: &'static [&'static str],
-    about: &'static str,
-) -> Property {
-    Property {
-        heeded: false,
-        ..heeded(name, default, kind, values, about)
-    }
-}
+use super::{Known, heeded, names, without_effect};
 
 /// Names of [`ALL`], in the same order.
-pub(in crate::cli) const NAMES: [&str; ALL.len()] = {
-    let mut names = [""; ALL.len()];
-    let mut at = 0;
-    while at < names.len() {
-        names[at] = ALL[at].name;
-        at += 1;
-    }
-    names
-};
+pub(in crate::cli) const NAMES: [&str; ALL.len()] = names(&ALL);
 
 /// Options of Pacemaker 2.1 and what follows it, by name.
-pub(super) const ALL: [Property; 46] = [
+pub(in crate::cli) const ALL: [Known; 46] = [
     heeded(
         "batch-limit",
         "0",
