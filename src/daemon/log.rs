@@ -161,7 +161,7 @@ fn write_all(inbox: &Receiver<Entry>, lost: &AtomicU64) {
         }
         // That lines are missing is told before the process ends, too. Whoever asked may have
         // given up.
-        drop(asked.map(|written| written.try_send(())));
+        let _ = asked.map(|written| written.try_send(()));
     }
 }
 
