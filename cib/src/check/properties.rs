@@ -150,7 +150,8 @@ fn no_fence_device(cib: &Cib, findings: &mut Findings) {
 }
 
 /// Cluster options by what they take (Pacemaker Explained, "Cluster Options").
-const BOOLEANS: [&str; 15] = [
+const BOOLEANS: [&str; 17] = [
+    "cancel-removed-actions",
     "concurrent-fencing",
     "enable-acl",
     "enable-startup-probes",
@@ -165,6 +166,7 @@ const BOOLEANS: [&str; 15] = [
     "stop-all-resources",
     "stop-orphan-actions",
     "stop-orphan-resources",
+    "stop-removed-resources",
     "symmetric-cluster",
 ];
 const INTERVALS: [&str; 11] = [
@@ -218,7 +220,7 @@ const WORDS: [(&str, &[&str]); 5] = [
     ),
     ("fence-reaction", &["stop", "panic"]),
 ];
-const OTHERS: [&str; 12] = [
+const OTHERS: [&str; 11] = [
     "cluster-infrastructure",
     "cluster-name",
     "dc-version",
@@ -230,7 +232,6 @@ const OTHERS: [&str; 12] = [
     "remove-after-stop",
     "stonith-max-attempts",
     "stonith-watchdog-timeout",
-    "stop-removed-resources",
 ];
 /// Options of Pacemaker 1.x that its newer schemas refuse, and what says the same today.
 const MOVED: [(&str, &str); 4] = [
