@@ -370,6 +370,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     flag('V', "verbose"),
     flag('$', "version"),
     flag('?', "help"),
+    flag('\0', "help-all"),
     flag('\0', "text-fancy"),
     flag('\0', "html-cgi"),
     with_value('\0', "html-stylesheet"),

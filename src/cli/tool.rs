@@ -4,10 +4,11 @@
 use super::backend::{self, Backend};
 use super::console::Console;
 use super::exit::{Exit, Failure};
-use super::getopt::{self, Found, Opt};
+use super::getopt::{self, Found, Opt, Value};
 use super::pacemakerd;
 use crate::view;
 use cib::Element;
+use std::fmt::Write as _;
 use std::io::Read;
 
 /// A tool.
@@ -83,6 +84,10 @@ impl Tool {
             version(console);
             return true;
         }
+        if found.has("help-all") {
+            console.print(&help(self.usage, self.options));
+            return true;
+        }
         if found.has("help") || found.has("help-usage") {
             console.line(self.usage);
             return true;
@@ -129,6 +134,26 @@ const TAKE_WORDS: [&str; 3] = ["cibadmin", "crm_error", "crm_resource"];
 /// Tools that agents call, some with a value that they forgot to quote: Pacemaker's take the first
 /// word of it.
 const AGENTS_CALL: [&str; 2] = ["crm_attribute", "attrd_updater"];
+
+/// Usage, and every option by its name: pcs looks there for what a tool can do before it asks for
+/// it (pcs/lib/pacemaker/live.py, `_is_in_pcmk_tool_help`).
+#[must_use]
+pub(crate) fn help(usage: &str, options: &[Opt]) -> String {
+    let mut text = format!("{usage}\n\noptions:\n");
+    for option in options {
+        let value = match option.value {
+            Value::None => "",
+            Value::Needed => "=VALUE",
+            Value::Optional => "[=VALUE]",
+        };
+        let short = match option.short {
+            '\0' => "   ".to_owned(),
+            letter => format!("-{letter},"),
+        };
+        let _ = writeln!(text, "  {short} --{}{value}", option.long);
+    }
+    text
+}
 
 /// The version that is stood in for, and who does.
 pub(crate) fn version(console: &mut Console) {

@@ -39,6 +39,10 @@ pub(crate) fn main(args: &[String]) -> Exit {
             return failure.exit;
         }
     };
+    if found.has("help-all") {
+        console.print(&super::tool::help(USAGE, &OPTIONS));
+        return Exit::Ok;
+    }
     if found.has("help") {
         console.line(USAGE);
         return Exit::Ok;
@@ -436,7 +440,7 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MS_MIN: u64 = 100;
 
 /// crm_mon(8).
-pub(super) const OPTIONS: [Opt; 40] = [
+pub(super) const OPTIONS: [Opt; 41] = [
     flag('1', "one-shot"),
     flag('r', "inactive"),
     flag('n', "group-by-node"),
@@ -469,6 +473,7 @@ pub(super) const OPTIONS: [Opt; 40] = [
     flag('\0', "text-fancy"),
     flag('$', "version"),
     flag('?', "help"),
+    flag('\0', "help-all"),
     with_optional('m', "fence-history"),
     with_value('i', "interval"),
     with_value('I', "include"),
