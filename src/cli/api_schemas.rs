@@ -5,10 +5,11 @@ use super::backend::{Backend, CibFile};
 use super::console::Console;
 use super::exit::Failure;
 use super::getopt::{self, Found, Opt};
+use super::options::List;
 use super::{crm_attribute, crm_error, crm_mon, crm_resource, crm_simulate, crmadmin};
 use crate::view::xml;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 type Run = fn(&mut dyn Backend, &mut Console, &Found) -> Result<(), Failure>;
@@ -95,44 +96,76 @@ fn documents() -> Vec<(String, String)> {
     all
 }
 
-#[test]
-fn answers_in_xml_follow_the_published_schemas() {
+/// Where the schemas are and can be asked; `None`, with the reason printed, where not.
+fn schemas() -> Option<PathBuf> {
     let Some(dir) = std::env::var_os("PCMK_API_SCHEMAS").map(PathBuf::from) else {
         println!("skipped: PCMK_API_SCHEMAS names no directory of Pacemaker's api schemas");
-        return;
+        return None;
     };
-    if Command::new("xmllint")
+    let found = Command::new("xmllint")
         .arg("--version")
         .stderr(Stdio::null())
-        .status()
-        .is_err()
-    {
+        .status();
+    if found.is_err() {
         println!("skipped: xmllint is not installed (libxml2-utils)");
-        return;
+        return None;
     }
+    Some(dir)
+}
+
+/// What is wrong with a document; empty where nothing is.
+fn faults(schema: &Path, text: &str) -> String {
+    let mut child = Command::new("xmllint")
+        .args(["--noout", "--relaxng"])
+        .arg(schema)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(text.as_bytes()).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    match output.status.success() {
+        true => String::new(),
+        false => format!("{}\n{text}", String::from_utf8_lossy(&output.stderr)),
+    }
+}
+
+#[test]
+fn answers_in_xml_follow_the_published_schemas() {
+    let Some(dir) = schemas() else { return };
     let schema = dir.join("api-result-2.25.rng");
     assert!(schema.exists(), "{} is not there", schema.display());
-    let mut faults = Vec::new();
-    for (what, text) in documents() {
-        let mut child = Command::new("xmllint")
-            .args(["--noout", "--relaxng"])
-            .arg(&schema)
-            .arg("-")
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(text.as_bytes())
-            .unwrap();
-        let output = child.wait_with_output().unwrap();
-        if !output.status.success() {
-            let why = String::from_utf8_lossy(&output.stderr).into_owned();
-            faults.push(format!("{what}:\n{why}\n{text}"));
-        }
+    let all = documents().into_iter();
+    let all = all.map(|(what, text)| (what, faults(&schema, &text)));
+    let wrong: Vec<String> = all
+        .filter(|(_, faults)| !faults.is_empty())
+        .map(|(what, faults)| format!("{what}:\n{faults}"))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Schemas have them since Pacemaker 2.1.8, in a file of their own.
+#[test]
+fn lists_of_options_follow_the_published_schema() {
+    let Some(dir) = schemas() else { return };
+    let schema = dir.join("options-2.37.rng");
+    if !schema.exists() {
+        println!("skipped: {} is not there", schema.display());
+        return;
     }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let lists = [List::Cluster, List::Primitive, List::Fencing];
+    for asked in ["cluster", "primitive", "fencing"] {
+        let mut console = Console::buffers();
+        console.answer_in_xml();
+        List::told(&mut console, asked, &lists, false).unwrap();
+        let parts = console.take_answer().unwrap();
+        let [part] = parts.as_slice() else {
+            panic!("{asked}: {} parts", parts.len());
+        };
+        let faults = faults(&schema, &cib::xml::format(part));
+        assert_eq!(faults, "", "{asked}");
+    }
 }

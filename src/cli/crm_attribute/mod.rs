@@ -10,6 +10,7 @@ use super::backend::{self, Backend};
 use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::getopt::{Found, Opt, flag, with_optional, with_value};
+use super::options::List;
 use super::tool::Tool;
 use cib::Element;
 use regex_lite::Regex;
@@ -17,8 +18,13 @@ use regex_lite::Regex;
 /// The whole program.
 #[must_use]
 pub(crate) fn main(args: &[String]) -> Exit {
-    TOOL.main(args, |backend, console, found| {
-        run(backend, console, found).map_err(worded)
+    TOOL.alone(args, |console, found| {
+        // What options there are is no question to the cluster.
+        if let Some(asked) = found.value("list-options") {
+            return List::told(console, asked, &[List::Cluster], found.has("all"));
+        }
+        let mut backend = backend::open()?;
+        run(backend.as_mut(), console, found).map_err(worded)
     })
 }
 
@@ -237,7 +243,7 @@ fn scope(backend: &mut dyn Backend, found: &Found) -> Result<Scope, Failure> {
 }
 
 /// crm_attribute(8).
-pub(super) const OPTIONS: [Opt; 28] = [
+pub(super) const OPTIONS: [Opt; 31] = [
     flag('G', "query"),
     flag('D', "delete"),
     flag('\0', "delete-attr"),
@@ -263,9 +269,12 @@ pub(super) const OPTIONS: [Opt; 28] = [
     with_value('d', "default"),
     with_value('s', "set-name"),
     with_optional('p', "promotion"),
+    with_value('\0', "list-options"),
+    flag('\0', "all"),
+    flag('\0', "help-all"),
     flag('\0', "text-fancy"),
     with_value('\0', "output-as"),
     with_value('\0', "output-to"),
 ];
 
-const USAGE: &str = "usage: crm_attribute [-t nodes|status|crm_config|rsc_defaults|op_defaults] [-N NODE] [-l reboot|forever] -n NAME|-p [RESOURCE] [-G [-q] [-d DEFAULT] | -v VALUE | -D]";
+const USAGE: &str = "usage: crm_attribute [-t nodes|status|crm_config|rsc_defaults|op_defaults] [-N NODE] [-l reboot|forever] -n NAME|-p [RESOURCE] [-G [-q] [-d DEFAULT] | -v VALUE | -D] | --list-options=cluster [--all]";

@@ -8,6 +8,7 @@ use crate::cli::crm::agents::{self, AgentName, Agents};
 use crate::cli::crm::ra;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::getopt::Found;
+use crate::cli::options::List;
 use crate::paths::Paths;
 use crate::view::{self, xml::with_text};
 use cib::config::Config;
@@ -19,18 +20,23 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Commands that need no cluster.
-pub(super) const COMMANDS: [&str; 5] = [
+pub(super) const COMMANDS: [&str; 6] = [
     "list-standards",
     "list-ocf-providers",
     "list-agents",
     "list-ocf-alternatives",
     "show-metadata",
+    "list-options",
 ];
 
 pub(super) fn run(console: &mut Console, found: &Found, command: &str) -> Result<(), Failure> {
     let agents = Agents::new(Paths::from_env());
     let asked = found.value(command).unwrap_or_default();
     match command {
+        "list-options" => {
+            let lists = [List::Primitive, List::Fencing];
+            List::told(console, asked, &lists, found.has("all"))
+        }
         "list-standards" => {
             let mut names = vec!["ocf", "lsb", "service"];
             if agents.classes().iter().any(|c| c == "systemd") {

@@ -154,6 +154,8 @@ pub(super) const OPTIONS: &[Opt] = &[
     with_value('\0', "list-agents"),
     with_value('\0', "list-ocf-alternatives"),
     with_value('\0', "show-metadata"),
+    with_value('\0', "list-options"),
+    flag('\0', "all"),
     flag('q', "query-xml"),
     flag('w', "query-xml-raw"),
     with_value('g', "get-parameter"),
@@ -207,9 +209,10 @@ pub(super) const OPTIONS: &[Opt] = &[
     flag('$', "version"),
     flag('?', "help"),
     flag('h', "help-usage"),
+    flag('\0', "help-all"),
     flag('\0', "text-fancy"),
     with_value('\0', "output-as"),
     with_value('\0', "output-to"),
 ];
 
-const USAGE: &str = "usage: crm_resource -L | -l | -O | -W|-q|-a|-Y -r ID | -g|-d NAME -r ID [-m|-z] | -p NAME -v VALUE -r ID [-m|-z] | -M|-B|-U -r ID [-N NODE] | -C|-R [-r ID] [-N NODE] | --restart -r ID | -F -r ID -N NODE | --wait [-T TIME] | --force-check|--force-start|--force-stop|--force-promote|--force-demote -r ID | --list-agents CLASS[:PROVIDER] | --show-metadata CLASS:[PROVIDER:]TYPE";
+const USAGE: &str = "usage: crm_resource -L | -l | -O | -W|-q|-a|-Y -r ID | -g|-d NAME -r ID [-m|-z] | -p NAME -v VALUE -r ID [-m|-z] | -M|-B|-U -r ID [-N NODE] | -C|-R [-r ID] [-N NODE] | --restart -r ID | -F -r ID -N NODE | --wait [-T TIME] | --force-check|--force-start|--force-stop|--force-promote|--force-demote -r ID | --list-agents CLASS[:PROVIDER] | --show-metadata CLASS:[PROVIDER:]TYPE | --list-options=primitive|fencing [--all]";

@@ -1,6 +1,6 @@
 //! The options of the cluster: what they are for, and what holds where they are not set.
 
-use super::{Known, heeded, names, without_effect};
+use super::{Known, Level, heeded, names, without_effect};
 
 /// Names of [`ALL`], in the same order.
 pub(in crate::cli) const NAMES: [&str; ALL.len()] = names(&ALL);
@@ -27,7 +27,8 @@ pub(in crate::cli) const ALL: [Known; 46] = [
         "integer",
         &[],
         "Most messages that may wait for a local client. Clients of mainstayd are answered one by one.",
-    ),
+    )
+    .at(Level::Deprecated(None)),
     heeded(
         "cluster-name",
         "",
@@ -62,14 +63,16 @@ pub(in crate::cli) const ALL: [Known; 46] = [
         "score",
         &[],
         "The older place of the default resource-stickiness, which belongs to `pcs resource defaults`.",
-    ),
+    )
+    .at(Level::Deprecated(Some("resource-stickiness"))),
     without_effect(
         "election-timeout",
         "2min",
         "time",
         &[],
         "How long the election of a DC may take. The DC is settled with the membership.",
-    ),
+    )
+    .advanced(),
     without_effect(
         "enable-acl",
         "false",
@@ -97,14 +100,16 @@ pub(in crate::cli) const ALL: [Known; 46] = [
         "time",
         &[],
         "How long a node may take to join for good.",
-    ),
+    )
+    .advanced(),
     without_effect(
         "join-integration-timeout",
         "3min",
         "time",
         &[],
         "How long a node may take to join.",
-    ),
+    )
+    .advanced(),
     without_effect(
         "load-threshold",
         "80%",
@@ -229,14 +234,16 @@ pub(in crate::cli) const ALL: [Known; 46] = [
         "boolean",
         &[],
         "A resource is forgotten on a node after it was stopped there.",
-    ),
+    )
+    .at(Level::Deprecated(None)),
     heeded(
         "shutdown-escalation",
         "20min",
         "time",
         &[],
         "How long a node may take to stop its resources before it leaves without having stopped them.",
-    ),
+    )
+    .advanced(),
     heeded(
         "shutdown-lock",
         "false",
@@ -264,7 +271,8 @@ pub(in crate::cli) const ALL: [Known; 46] = [
         "boolean",
         &[],
         "Nodes that were never seen are fenced before their resources are started elsewhere.",
-    ),
+    )
+    .advanced(),
     heeded(
         "stonith-action",
         "reboot",
@@ -278,7 +286,8 @@ pub(in crate::cli) const ALL: [Known; 46] = [
         "boolean",
         &[],
         "Nodes that failed are fenced. Without it shared data may be written to from two sides.",
-    ),
+    )
+    .advanced(),
     heeded(
         "stonith-max-attempts",
         "10",
@@ -334,5 +343,70 @@ pub(in crate::cli) const ALL: [Known; 46] = [
         "time",
         &[],
         "How long is waited after an event before decisions are made.",
-    ),
+    )
+    .advanced(),
 ];
+
+/// What the cluster writes into its options itself (`daemon/describe.rs`).
+pub(in crate::cli) const GENERATED: [Known; 3] = [
+    heeded(
+        "dc-version",
+        "",
+        "version",
+        &[],
+        "The version of Pacemaker that mainstay stands in for, and its own.",
+    )
+    .at(Level::Generated),
+    heeded(
+        "cluster-infrastructure",
+        "",
+        "string",
+        &[],
+        "What the messages of the cluster travel by. mainstay says corosync: tools ask for that.",
+    )
+    .at(Level::Generated),
+    heeded(
+        "have-watchdog",
+        "false",
+        "boolean",
+        &[],
+        "A watchdog fences nodes in the place of a device. mainstay says false.",
+    )
+    .at(Level::Generated),
+];
+
+/// Names that Pacemaker 3.0.2 gave to options of [`ALL`], and the names that those have there:
+/// mainstay takes both.
+pub(in crate::cli) const LATER_NAMES: [(&str, &str); 7] = [
+    ("cancel-removed-actions", "stop-orphan-actions"),
+    ("fencing-action", "stonith-action"),
+    ("fencing-enabled", "stonith-enabled"),
+    ("fencing-max-attempts", "stonith-max-attempts"),
+    ("fencing-timeout", "stonith-timeout"),
+    ("fencing-watchdog-timeout", "stonith-watchdog-timeout"),
+    ("stop-removed-resources", "stop-orphan-resources"),
+];
+
+/// The option of this name, later names included; nothing that only the cluster writes.
+pub(in crate::cli) fn find(name: &str) -> Option<&'static Known> {
+    let later = LATER_NAMES.iter().find(|(later, _)| *later == name);
+    let name = later.map_or(name, |(_, older)| older);
+    ALL.iter().find(|known| known.name == name)
+}
+
+/// Everything that may stand in `cluster_property_set`: what the cluster writes, [`ALL`], and the
+/// later names.
+pub(super) fn all() -> Vec<Known> {
+    let mut all = GENERATED.to_vec();
+    all.extend(ALL);
+    let later = LATER_NAMES.iter().filter_map(|(name, older)| {
+        let known = ALL.iter().find(|known| known.name == *older)?;
+        Some(Known {
+            name,
+            other_name_of: Some(older),
+            ..*known
+        })
+    });
+    all.extend(later);
+    all
+}

@@ -2,6 +2,11 @@
 //! which completes, checks or tells of them.
 
 pub(in crate::cli) mod cluster;
+mod fencing;
+mod list;
+pub(in crate::cli) mod primitive;
+
+pub(in crate::cli) use list::List;
 
 /// An option.
 #[derive(Clone, Copy, Debug)]
@@ -10,7 +15,8 @@ pub(in crate::cli) struct Known {
     pub(in crate::cli) name: &'static str,
     /// What holds where it is not set; empty where that depends.
     pub(in crate::cli) default: &'static str,
-    /// `boolean`, `integer`, `percentage`, `score`, `select`, `string` or `time`.
+    /// `boolean`, `integer`, `percentage`, `port`, `score`, `select`, `string`, `time`, `timeout` or
+    /// `version`.
     pub(in crate::cli) kind: &'static str,
     /// The words there are, of a `select`.
     pub(in crate::cli) values: &'static [&'static str],
@@ -18,6 +24,35 @@ pub(in crate::cli) struct Known {
     pub(in crate::cli) about: &'static str,
     /// mainstayd heeds it; others are kept for what reads the configuration besides.
     pub(in crate::cli) heeded: bool,
+    /// Whom it is for.
+    pub(in crate::cli) level: Level,
+    /// The name that it stands for, where it is another name of an option.
+    pub(in crate::cli) other_name_of: Option<&'static str>,
+}
+
+/// Whom an option is for. What is advanced is taken from Pacemaker (lib/common/options.c, the flags
+/// `pcmk__opt_*`), so that its front ends hide the same; deprecated is what mainstay itself advises
+/// against (`cib::check`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Level {
+    /// Everybody.
+    Usual,
+    /// Who knows why: the default is right nearly everywhere.
+    Advanced,
+    /// Nobody any more; another option says the same where one is named.
+    Deprecated(Option<&'static str>),
+    /// Nobody: the cluster writes it.
+    Generated,
+}
+
+impl Known {
+    const fn at(self, level: Level) -> Self {
+        Self { level, ..self }
+    }
+
+    const fn advanced(self) -> Self {
+        self.at(Level::Advanced)
+    }
 }
 
 const fn heeded(
@@ -34,6 +69,8 @@ const fn heeded(
         values,
         about,
         heeded: true,
+        level: Level::Usual,
+        other_name_of: None,
     }
 }
 

@@ -1,0 +1,127 @@
+//! Meta-attributes of primitive resources (Pacemaker Explained, "Resource Meta-Attributes").
+
+use super::{Known, heeded, without_effect};
+
+/// All of them, in the order of that chapter.
+pub(in crate::cli) const ALL: [Known; 18] = [
+    heeded(
+        "priority",
+        "0",
+        "score",
+        &[],
+        "Which resources are more important. Where not all of them can run, those of a lower priority are stopped.",
+    ),
+    heeded(
+        "critical",
+        "true",
+        "boolean",
+        &[],
+        "What it is bound to moves along where it cannot run there any more. It is the default of influence in the colocations that bind it, and in its group.",
+    ),
+    heeded(
+        "target-role",
+        "Started",
+        "select",
+        &["Stopped", "Started", "Unpromoted", "Promoted"],
+        "What the cluster tries to keep it as. Stopped and Unpromoted forbid more than that; Started and Promoted let the cluster decide about a promotion.",
+    ),
+    heeded(
+        "is-managed",
+        "true",
+        "boolean",
+        &[],
+        "The cluster may start, stop, promote and demote it. Otherwise it is watched only.",
+    ),
+    heeded(
+        "maintenance",
+        "false",
+        "boolean",
+        &[],
+        "Hands off this resource. It is neither started nor stopped nor watched; monitors of the role Stopped go on.",
+    ),
+    heeded(
+        "resource-stickiness",
+        "",
+        "score",
+        &[],
+        "How much it prefers to stay where it runs. Without a value that is 1 for the instances of a clone, and 0 for others.",
+    ),
+    heeded(
+        "requires",
+        "",
+        "select",
+        &["nothing", "quorum", "fencing", "unfencing"],
+        "What must hold before it is started. The default is quorum for fence devices and where fencing is disabled, unfencing where a device provides that, and fencing otherwise.",
+    ),
+    heeded(
+        "migration-threshold",
+        "INFINITY",
+        "score",
+        &[],
+        "Failures on a node after which it no longer runs there; 0 is any number. A failed start counts as INFINITY while start-failure-is-fatal holds.",
+    ),
+    heeded(
+        "failure-timeout",
+        "0",
+        "time",
+        &[],
+        "How long after the last failure its failures are forgotten; 0 is never.",
+    ),
+    heeded(
+        "multiple-active",
+        "stop_start",
+        "select",
+        &["block", "stop_only", "stop_start", "stop_unexpected"],
+        "What is done when it is found on several nodes. It is left alone, stopped everywhere, stopped everywhere and started once, or stopped where it does not belong.",
+    ),
+    heeded(
+        "allow-migrate",
+        "",
+        "boolean",
+        &[],
+        "It is moved without being stopped, where its agent can do that. The default is false.",
+    ),
+    heeded(
+        "allow-unhealthy-nodes",
+        "false",
+        "boolean",
+        &[],
+        "It may run where the health of the node speaks against it.",
+    ),
+    heeded(
+        "container-attribute-target",
+        "",
+        "string",
+        &[],
+        "Whose node attributes count for what runs inside a container. host is the machine around it, anything else the inside.",
+    ),
+    without_effect(
+        "remote-node",
+        "",
+        "string",
+        &[],
+        "Name of the node that the virtual machine is which this resource starts. There are no remote nodes in this version.",
+    ),
+    without_effect(
+        "remote-addr",
+        "",
+        "string",
+        &[],
+        "Address of that node. The default is its name.",
+    ),
+    without_effect("remote-port", "3121", "port", &[], "Port of that node."),
+    without_effect(
+        "remote-connect-timeout",
+        "60s",
+        "time",
+        &[],
+        "How long the connection to that node may take to come about.",
+    ),
+    without_effect(
+        "remote-allow-migrate",
+        "true",
+        "boolean",
+        &[],
+        "The connection to that node may move without being stopped.",
+    ),
+];
