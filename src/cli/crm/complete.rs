@@ -6,6 +6,7 @@ use super::wizards::{self, WIZARDS};
 use super::{cibstatus, corosync, history, maintenance, preferences, ra, site, templates};
 use crate::cli::backend::{self, Backend, shadow};
 use crate::cli::options::cluster::NAMES as PROPERTIES;
+use crate::cli::options::primitive;
 use cib::Cib;
 use cib::config::Config;
 use std::collections::BTreeSet;
@@ -252,7 +253,7 @@ fn resource(verb: &str, rest: &[&str], source: &mut Source<'_>) -> Vec<String> {
         ("maintenance", [_]) => strings(["on", "off"]),
         ("meta" | "param" | "utilization", [_]) => strings(["set", "delete", "show"]),
         ("failcount", [_]) => strings(["show", "delete"]),
-        ("meta", [_, _]) => strings(META),
+        ("meta", [_, _]) => meta(),
         ("param", [id, _]) => {
             let agent = source.agent_of(id);
             let names = agent.map(|agent| source.parameters(&agent));
@@ -284,7 +285,7 @@ fn agent(verb: &str, rest: &[&str], source: &mut Source<'_>) -> Vec<String> {
 fn configure(verb: &str, rest: &[&str], source: &mut Source<'_>) -> Vec<String> {
     match (verb, rest) {
         ("property", _) => strings(PROPERTIES).into_iter().map(|n| n + "=").collect(),
-        ("rsc_defaults", _) => strings(META).into_iter().map(|n| n + "=").collect(),
+        ("rsc_defaults", _) => meta().into_iter().map(|n| n + "=").collect(),
         ("op_defaults", _) => strings(OPERATION_OPTIONS)
             .into_iter()
             .map(|n| n + "=")
@@ -335,7 +336,7 @@ fn primitive(rest: &[&str], source: &mut Source<'_>) -> Vec<String> {
     let keyword = rest.iter().rev().find(|w| PRIMITIVE_WORDS.contains(w));
     let mut words = match (keyword, rest.last()) {
         (Some(&"params"), _) | (None, Some(_)) => source.parameters(agent),
-        (Some(&"meta"), _) => strings(META).into_iter().map(|n| n + "=").collect(),
+        (Some(&"meta"), _) => meta().into_iter().map(|n| n + "=").collect(),
         (Some(&"op"), Some(&"op")) => return strings(OPERATIONS),
         (Some(&"op"), _) => strings(OPERATION_OPTIONS)
             .into_iter()
@@ -347,24 +348,15 @@ fn primitive(rest: &[&str], source: &mut Source<'_>) -> Vec<String> {
     words
 }
 
+/// Meta-attributes of resources that mean something; of a clone's, what its agent must know.
+fn meta() -> Vec<String> {
+    let heeded = primitive::ALL.iter().filter(|known| known.heeded);
+    let names = heeded.map(|known| known.name).chain(["notify"]);
+    names.map(str::to_owned).collect()
+}
+
 /// Words that begin a part of a primitive.
 const PRIMITIVE_WORDS: [&str; 5] = ["params", "meta", "op", "operations", "utilization"];
-/// Meta-attributes of resources (Pacemaker Explained, "Resource Meta-Attributes").
-const META: [&str; 13] = [
-    "allow-migrate",
-    "critical",
-    "failure-timeout",
-    "is-managed",
-    "maintenance",
-    "migration-threshold",
-    "multiple-active",
-    "notify",
-    "priority",
-    "requires",
-    "resource-stickiness",
-    "target-role",
-    "allow-unhealthy-nodes",
-];
 /// Operations of agents.
 const OPERATIONS: [&str; 6] = [
     "monitor",

@@ -6,7 +6,7 @@ use super::level::{Level, also, misused, verb};
 use super::words::{self, is_it};
 use crate::cli::exit::Failure;
 use crate::cli::options::Known;
-use crate::cli::options::cluster::{ALL, NAMES};
+use crate::cli::options::cluster::{self, ALL, NAMES};
 use cib::config::{BOOTSTRAP_SET, Config};
 use cib::{Cib, edit};
 use std::collections::BTreeMap;
@@ -84,7 +84,7 @@ fn config(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
         }
         Format::Cmd => {
             let properties = Config::new(&cib).properties();
-            let own = properties.iter().filter(|(n, _)| !OWN.contains(n));
+            let own = properties.iter().filter(|(n, _)| !is_own(n));
             let words: Vec<String> = own
                 .map(|(n, v)| super::resource::show::shell(&format!("{n}={v}")))
                 .collect();
@@ -211,8 +211,7 @@ fn set(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     }
     let force = cx.flags.force();
     for (name, value) in &pairs {
-        let modern = name.replacen("fencing-", "stonith-", 1);
-        if !NAMES.contains(&name.as_str()) && !NAMES.contains(&modern.as_str()) && !force {
+        if cluster::find(name).is_none() && !force {
             let near = match is_it(name, NAMES) {
                 near if near.is_empty() => {
                     format!(", allowed options are: '{}'", NAMES.join("', '"))
@@ -237,15 +236,15 @@ fn set(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
 }
 
 fn check_value(name: &str, value: &str) -> Result<(), Failure> {
-    let modern = name.replacen("fencing-", "stonith-", 1);
-    let Some(property) = ALL.iter().find(|p| p.name == name || p.name == modern) else {
-        return match RENAMED.contains(&name) {
-            true => check_boolean(name, value),
-            false => Ok(()),
-        };
+    let Some(property) = cluster::find(name) else {
+        return Ok(());
     };
     if property.kind == "boolean" {
-        return check_boolean(name, value);
+        return cib::value::parse_bool(value).map(|_| ()).map_err(|_| {
+            Failure::usage(format!(
+                "'{value}' is not a valid {name} value, use true or false, use --force to override"
+            ))
+        });
     }
     let words = property.values;
     if words.is_empty() {
@@ -259,15 +258,6 @@ fn check_value(name: &str, value: &str) -> Result<(), Failure> {
                 .replace(": is", " (is")
                 .replace('?', "?)"),
             words.join("', '")
-        ))),
-    }
-}
-
-fn check_boolean(name: &str, value: &str) -> Result<(), Failure> {
-    match cib::value::parse_bool(value) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Failure::usage(format!(
-            "'{value}' is not a valid {name} value, use true or false, use --force to override"
         ))),
     }
 }
@@ -305,12 +295,6 @@ fn put_away(set: &mut cib::Element, name: &str) {
 }
 
 /// Written by the cluster itself.
-const OWN: [&str; 4] = [
-    "cluster-infrastructure",
-    "cluster-name",
-    "dc-version",
-    "have-watchdog",
-];
-
-/// Later names of the options of orphans.
-const RENAMED: [&str; 2] = ["stop-removed-actions", "stop-removed-resources"];
+fn is_own(name: &str) -> bool {
+    name == "cluster-name" || cluster::GENERATED.iter().any(|known| known.name == name)
+}
