@@ -1,9 +1,18 @@
-//! Transient attributes, as several tools ask for and set them.
+//! Transient attributes, as several tools ask for and set them, and how tools name a pair that they
+//! changed.
 
 use super::backend::{self, Backend, ask, ask_done};
 use super::exit::Failure;
 use crate::ipc::{AttributeChange, AttributeUpdate, NodeAttribute, Request, Response};
 use cib::{Cib, Element};
+
+/// A pair, as Pacemaker's tools name what they set or deleted: its id, the set where that is worth
+/// telling, its name.
+#[must_use]
+pub(crate) fn pair_named(id: &str, set: Option<&str>, name: &str) -> String {
+    let set = set.map(|set| format!(" set={set}")).unwrap_or_default();
+    format!("id={id}{set} name={name}")
+}
 
 /// Sets (`Some`) or deletes an attribute of a node.
 ///

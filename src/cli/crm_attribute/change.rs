@@ -31,13 +31,9 @@ pub(super) fn run(
             Scope::CrmConfig | Scope::RscDefaults | Scope::OpDefaults => "option",
             _ => "attribute",
         };
-        let set = which.set.as_deref().map(|set| format!(" set={set}"));
-        let set = set.unwrap_or_default();
         for (id, name) in before {
-            console.line(&format!(
-                "Deleted {} {kind}: id={id}{set} name={name}",
-                scope.name()
-            ));
+            let pair = attributes::pair_named(&id, which.set.as_deref(), &name);
+            console.line(&format!("Deleted {} {kind}: {pair}", scope.name()));
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Parameters, meta-attributes and utilization of a resource.
 
 use super::{configured, named, parent_of, unknown};
+use crate::cli::attributes::pair_named;
 use crate::cli::backend::{self, Backend};
 use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
@@ -74,12 +75,8 @@ pub(super) fn set(
         console.err_line(&warning);
     }
     if !found.has("quiet") {
-        let made = pair.made_in.map(|set| format!(" set={set}"));
-        console.line(&format!(
-            "Set '{id}' option: id={}{} name={name} value={value}",
-            pair.id,
-            made.unwrap_or_default()
-        ));
+        let pair = pair_named(&pair.id, pair.made_in.as_deref(), name);
+        console.line(&format!("Set '{id}' option: {pair} value={value}"));
     }
     Ok(())
 }
@@ -110,13 +107,10 @@ pub(super) fn delete(
         }
         Ok(gone)
     })?;
-    let set = found.value("set-name").map(|set| format!(" set={set}"));
-    let set = set.unwrap_or_default();
-    for pair in gone {
-        if !found.has("quiet") {
-            console.line(&format!(
-                "Deleted '{id}' option: id={pair}{set} name={name}"
-            ));
+    if !found.has("quiet") {
+        for pair in gone {
+            let pair = pair_named(&pair, found.value("set-name"), name);
+            console.line(&format!("Deleted '{id}' option: {pair}"));
         }
     }
     Ok(())
