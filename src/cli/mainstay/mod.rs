@@ -124,9 +124,10 @@ fn run(verb: &Verb, console: &mut Console) -> Result<ExitCode, Failure> {
             transition,
         } => {
             let past = past::Past::of(at.as_deref(), transition.as_deref());
-            let (heading, plan) = past::plan(past.as_ref())?;
-            let text = why::explain(&plan, resource, node.as_deref())?;
-            console.print(&heading);
+            let decision = past::decision(past.as_ref())?;
+            let text = why::explain(&decision.plan, resource, node.as_deref());
+            let text = text.map_err(|failure| decision.unknown(resource, failure))?;
+            console.print(&decision.heading);
             console.print(&text);
         }
         Verb::Status { output } => status(&asked(backend::status)?, *output, console)?,

@@ -1,5 +1,6 @@
 //! Which decision is asked about: the present one, or one whose input was kept.
 
+use super::why;
 use crate::cli::crm_simulate::{decided_at, now_s, read_source};
 use crate::cli::exit::{Exit, Failure};
 use crate::inputs::{self, Kept};
@@ -26,13 +27,64 @@ impl Past {
     }
 }
 
-/// The plan asked about, with its scores, and a line that says which it is where it is not the
-/// present one.
+/// The decision asked about.
+#[derive(Debug)]
+pub(super) struct Decision {
+    /// A line that says which it is, where it is not the present one.
+    pub(super) heading: String,
+    /// What was decided, with its scores.
+    pub(super) plan: Plan,
+    /// Its name and time, where it is not the present one.
+    named: Option<String>,
+}
+
+impl Decision {
+    /// What was not found in it, told with the decision that was looked at: who asks about the past
+    /// may ask for what came later.
+    pub(super) fn unknown(&self, resource: &str, failure: Failure) -> Failure {
+        let Some(named) = self.named.as_deref() else {
+            return failure;
+        };
+        let then = why::knows(&self.plan, resource);
+        let now = || read_source(None).is_ok_and(|cib| is_configured(&cib, resource));
+        not_then(failure, named, (!then && now()).then_some(resource))
+    }
+}
+
+/// A failure to find something in a decision; `later` is the resource that came after it.
+fn not_then(failure: Failure, named: &str, later: Option<&str>) -> Failure {
+    let later = later.map(|id| format!(": {id} is configured now, and was not then"));
+    Failure {
+        text: format!("{} in {named}{}", failure.text, later.unwrap_or_default()),
+        cure: failure
+            .cure
+            .map(|c| c.replacen("there are:", "there were:", 1)),
+        ..failure
+    }
+}
+
+/// A resource of this id is in the configuration; an instance's number counts for nothing.
+fn is_configured(cib: &Element, id: &str) -> bool {
+    fn inside(at: &Element, id: &str) -> bool {
+        let is = |e: &Element| RESOURCES.contains(&e.name.as_str()) && e.id() == Some(id);
+        at.children.iter().any(|e| is(e) || inside(e, id))
+    }
+    let resources = cib
+        .first("configuration")
+        .and_then(|c| c.first("resources"));
+    let id = id.split(':').next().unwrap_or(id);
+    resources.is_some_and(|resources| inside(resources, id))
+}
+
+/// Tags of resources.
+const RESOURCES: [&str; 5] = ["primitive", "group", "clone", "master", "bundle"];
+
+/// The decision asked about.
 ///
 /// # Errors
 /// [`Exit::NoSuch`] when nothing is kept of it here; [`Exit::DataErr`] when the CIB is bigger than
 /// the scheduler looks at; as [`read_source`].
-pub(super) fn plan(past: Option<&Past>) -> Result<(String, Plan), Failure> {
+pub(super) fn decision(past: Option<&Past>) -> Result<Decision, Failure> {
     let file = match past {
         None => None,
         Some(Past::Named(name)) if Path::new(name).is_file() => Some(name.clone()),
@@ -51,6 +103,11 @@ pub(super) fn plan(past: Option<&Past>) -> Result<(String, Plan), Failure> {
     if let Some(why) = plan.refused {
         return Err(Failure::new(Exit::DataErr, why));
     }
+    let named = file.as_deref().map(|file| {
+        let name = Path::new(file).file_name().map(|n| n.to_string_lossy());
+        let name = name.as_deref().unwrap_or(file).to_owned();
+        format!("the decision {name} of {}", asctime(now))
+    });
     let heading = match file {
         None => String::new(),
         Some(file) => {
@@ -62,7 +119,11 @@ pub(super) fn plan(past: Option<&Past>) -> Result<(String, Plan), Failure> {
             heading(&file, now, coordinator(&cib), present)
         }
     };
-    Ok((heading, plan))
+    Ok(Decision {
+        heading,
+        plan,
+        named,
+    })
 }
 
 /// Which decision is spoken of; and that another node decides now, where that is so: the newest
@@ -189,6 +250,29 @@ mod tests {
         assert_eq!(at("1970-01-01T00:00:10Z"), None);
         let wrong = find(&kept(), &Past::At("yesterday".to_owned())).map(|_| ());
         assert_eq!(wrong.unwrap_err().exit, Exit::Usage);
+    }
+
+    #[test]
+    fn what_came_later_is_told_with_the_decision() {
+        let xml = r#"<cib><configuration><resources><group id="g"><primitive id="ip"><meta_attributes id="m"/></primitive></group></resources></configuration></cib>"#;
+        let cib = cib::xml::parse(xml).unwrap();
+        for (id, there) in [("g", true), ("ip:0", true), ("m", false), ("web", false)] {
+            assert_eq!(is_configured(&cib, id), there, "{id}");
+        }
+        let failure = || Failure {
+            cure: Some("there are: g".to_owned()),
+            ..Failure::no_such("there is no resource ip")
+        };
+        let named = "the decision pe-input-7.bz2 of Sat Nov 21 03:00:00 2026";
+        let told = not_then(failure(), named, Some("ip"));
+        assert_eq!(told.exit, Exit::NoSuch);
+        assert_eq!(
+            told.text,
+            format!("there is no resource ip in {named}: ip is configured now, and was not then")
+        );
+        assert_eq!(told.cure.as_deref(), Some("there were: g"));
+        let told = not_then(failure(), named, None);
+        assert_eq!(told.text, format!("there is no resource ip in {named}"));
     }
 
     #[test]

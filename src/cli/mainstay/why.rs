@@ -49,6 +49,14 @@ pub(in crate::cli) fn explain(
     Ok(text)
 }
 
+/// The plan has a resource, or instances, of this name.
+pub(super) fn knows(plan: &Plan, id: &str) -> bool {
+    let mut found = Vec::new();
+    let resources = plan.resources.iter();
+    resources.for_each(|r| find(r, None, id, &mut found));
+    !found.is_empty()
+}
+
 fn unknown(kind: &str, name: &str, known: &[&str]) -> Failure {
     Failure {
         exit: Exit::NoSuch,
