@@ -33,10 +33,13 @@ fn a_planned_move_goes_by_the_holders_word() {
         return;
     };
     let witness = Witness::start(&c);
+    witness.wait_for(&c, &first);
     c.run(&first, &format!("crm -w node standby {first}"));
     let second = wait_taken(&c, &first);
+    witness.wait_for(&c, &second);
     c.run(&second, &format!("crm -w node standby {second}"));
     let third = c.wait_started(&second, "ip", Some(&second));
+    witness.wait_for(&c, &third);
     std::thread::sleep(STILLNESS);
 
     let turns = holders_in_turn(&c, &witness.stop());

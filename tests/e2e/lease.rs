@@ -9,15 +9,16 @@ use mainstay::lab::{Options, VIP};
 use netlink::probe::longest_silence;
 use netlink::{ArpListener, Kernel, Mac, NetNs};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Asks who has the floating IP, from the client's place, and notes who says so and when.
 pub(crate) struct Witness {
     over: Arc<AtomicBool>,
-    thread: JoinHandle<Vec<(Instant, Mac)>>,
+    heard: Arc<Mutex<Vec<(Instant, Mac)>>>,
+    thread: JoinHandle<()>,
 }
 
 impl Witness {
@@ -25,26 +26,43 @@ impl Witness {
         let client = c.client().unwrap();
         let netns = NetNs::of_pid(client.pid.unsigned_abs()).unwrap();
         let over = Arc::new(AtomicBool::new(false));
-        let end = Arc::clone(&over);
+        let heard = Arc::default();
+        let (end, note) = (Arc::clone(&over), Arc::clone(&heard));
         let thread = std::thread::spawn(move || {
-            let watch = || watch(&end);
+            let watch = || watch(&end, &note);
             netns.run(watch).unwrap()
         });
-        Self { over, thread }
+        Self {
+            over,
+            heard,
+            thread,
+        }
+    }
+
+    /// Who has the address by the cluster's word has spoken for it: that comes a moment later.
+    pub(crate) fn wait_for(&self, c: &Cluster, node: &str) {
+        let mac = mac_of(c, node);
+        c.wait_until("a word of the holder", node, || {
+            let heard = self.heard.lock().unwrap();
+            match heard.iter().any(|(_, m)| *m == mac) {
+                true => Ok(()),
+                false => Err(format!("{} words of others", heard.len())),
+            }
+        });
     }
 
     pub(crate) fn stop(self) -> Vec<(Instant, Mac)> {
         self.over.store(true, Ordering::Release);
-        self.thread.join().unwrap()
+        self.thread.join().unwrap();
+        std::mem::take(&mut *self.heard.lock().unwrap())
     }
 }
 
-fn watch(over: &AtomicBool) -> Vec<(Instant, Mac)> {
+fn watch(over: &AtomicBool, heard: &Mutex<Vec<(Instant, Mac)>>) {
     let vip = four();
     let link = Kernel::open().unwrap().link("eth0").unwrap();
     let own = link.mac.unwrap();
     let ear = ArpListener::open(&link).unwrap();
-    let mut heard = Vec::new();
     while !over.load(Ordering::Acquire) {
         ear.ask(vip).unwrap();
         let round = Instant::now() + ASK_EVERY;
@@ -53,11 +71,11 @@ fn watch(over: &AtomicBool) -> Vec<(Instant, Mac)> {
                 break;
             };
             if packet.sender_ip == vip && packet.sender_mac != own {
-                heard.push((Instant::now(), packet.sender_mac));
+                let word = (Instant::now(), packet.sender_mac);
+                heard.lock().unwrap().push(word);
             }
         }
     }
-    heard
 }
 
 fn four() -> Ipv4Addr {
@@ -165,6 +183,7 @@ fn a_frozen_holder_is_followed_by_another_and_never_joined_by_it() {
     // know yet that it is no member.
     c.thaw(&holder).unwrap();
     c.wait_online();
+    witness.wait_for(&c, &taker);
     std::thread::sleep(STILLNESS);
     let turns = holders_in_turn(&c, &witness.stop());
     assert_eq!(turns, [first, second]);
@@ -185,6 +204,7 @@ fn a_holder_that_was_cut_off_is_silent_when_the_cable_is_mended() {
     let taker = wait_taken(&c, &holder);
     c.heal(&holder).unwrap();
     c.wait_online();
+    witness.wait_for(&c, &taker);
     std::thread::sleep(STILLNESS);
     let turns = holders_in_turn(&c, &witness.stop());
     assert_eq!(turns, [first, mac_of(&c, &taker)]);
@@ -223,6 +243,7 @@ END"
     std::thread::sleep(STILLNESS);
     c.run(&holder, "nft delete table inet apart");
     c.wait_online();
+    witness.wait_for(&c, &taker);
     std::thread::sleep(STILLNESS);
     let turns = holders_in_turn(&c, &witness.stop());
     assert_eq!(turns, [first, mac_of(&c, &taker)]);
@@ -251,6 +272,7 @@ fn a_killed_daemon_leaves_its_address_silent_and_the_next_start_takes_the_rules_
     c.start_daemon(&holder).unwrap();
     c.wait_online();
     c.wait_idle(&taker);
+    witness.wait_for(&c, &taker);
     std::thread::sleep(STILLNESS);
     assert_eq!(
         holders_in_turn(&c, &witness.stop()),
@@ -277,6 +299,7 @@ fn a_clean_stop_leaves_neither_address_nor_rule() {
     assert_eq!(tables(&c, &holder), [""; 0]);
     let taker = wait_taken(&c, &holder);
     c.wait_sole_holder(&taker);
+    witness.wait_for(&c, &taker);
     assert_eq!(holders_in_turn(&c, &witness.stop()).len(), 2);
 }
 
@@ -425,6 +448,7 @@ fn without_nf_tables_the_lifetime_of_the_address_keeps_two_from_answering() {
     let taker = wait_taken(&c, &holder);
     c.thaw(&holder).unwrap();
     c.wait_online();
+    witness.wait_for(&c, &taker);
     std::thread::sleep(STILLNESS);
     let turns = holders_in_turn(&c, &witness.stop());
     assert_eq!(turns, [first, mac_of(&c, &taker)]);

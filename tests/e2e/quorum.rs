@@ -260,6 +260,7 @@ fn with_a_witness_the_other_of_two_nodes_takes_over_and_never_both() {
     });
     let (first, second) = (mac_of(&c, &holder), mac_of(&c, other));
     let listener = Witness::start(&c);
+    listener.wait_for(&c, &holder);
     c.apart(&holder).unwrap();
     c.wait_for(other, "the address here", |s| {
         match started_on(s, "ip").as_slice() {
@@ -268,6 +269,7 @@ fn with_a_witness_the_other_of_two_nodes_takes_over_and_never_both() {
         }
     });
     c.must_edit(other, |cib| properties(cib, &[("batch-limit", "7")]));
+    listener.wait_for(&c, other);
     let turns = holders_in_turn(&c, &listener.stop());
     assert_eq!(turns, [first, second]);
     c.wait_for(
