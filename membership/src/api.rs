@@ -23,6 +23,18 @@ use crate::message::Message;
 )]
 pub struct Time(pub u64);
 
+impl Time {
+    /// This moment plus a span in microseconds.
+    pub(crate) fn plus(self, us: u64) -> Self {
+        Self(self.0.saturating_add(us))
+    }
+
+    /// Microseconds since an earlier moment, 0 if it is later.
+    pub(crate) fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 /// A network link (ring) between nodes, `ringnumber` / `ringX_addr` in corosync.conf(5): 0..=7.
 pub type LinkId = u8;
 

@@ -1,11 +1,19 @@
-//! What cores say to each other, and its bytes: one version byte, then postcard.
+//! What cores say to each other.
+
+mod beat;
+mod bytes;
 
 use serde::{Deserialize, Serialize};
 use wire::{NodeId, ProcessBoot};
 
+pub use beat::{Beat, Echo, Ends, GRANTS_VOID_MAX, Heard, Known, Stamp, VOID_ALL};
+pub use bytes::{Blob, DecodeError, FORMAT, NUMBER_MAX};
+pub(crate) use bytes::{decode, encode, in_one_piece, number};
+use bytes::{decode_as, encode_into};
+
 use crate::config::NODES_MAX;
 use crate::witness::WITNESS_NODES_MAX;
-use crate::{Ballot, ConfigEntry, EntryBody, NodeState, OpId, Refusal, Time, Token, WitnessView};
+use crate::{Ballot, ConfigEntry, EntryBody, OpId, Refusal, Token, WitnessView};
 
 /// SHA-256 chain value: of the entry and everything before it.
 pub type Hash = [u8; 32];
@@ -20,179 +28,6 @@ pub struct Point {
     pub ballot: Ballot,
     /// Chain value through that entry.
     pub hash: Hash,
-}
-
-/// Bytes that are (de)serialised as one run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Blob(pub Vec<u8>);
-
-/// A heartbeat's claim: "I rely on this stamp for `hold_us` after `sent_us` of my clock" (R0).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stamp {
-    /// Sender's clock.
-    pub sent_us: u64,
-    /// Its longest reliance on it.
-    pub hold_us: u64,
-}
-
-/// A stamp given back: a promise (R0), made under this ballot and view.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Echo {
-    /// The receiver's own clock, as it sent it.
-    pub sent_us: u64,
-    /// Highest ballot the echoer has promised (durably).
-    pub ballot: Ballot,
-    /// Newest view the echoer has accepted (durably).
-    pub view_no: u64,
-    /// The stamp's holder is a member of that view: the echo is a promise to it.
-    pub member: bool,
-    /// Grants of the holder that the echoer's log has seen end, ascending, as far as the holder
-    /// may not know it: no promise for these (R12). [`VOID_ALL`] stands for every grant.
-    pub void: Vec<u64>,
-    /// Configuration epoch of the echoer's log: to a holder whose voter sets are older the echo
-    /// is no promise for grants (R3).
-    pub config_epoch: u64,
-}
-
-impl Echo {
-    /// Does it promise anything about this grant of its receiver?
-    pub fn covers(&self, grant_no: u64) -> bool {
-        self.member && !self.void.contains(&grant_no) && !self.void.contains(&VOID_ALL)
-    }
-}
-
-/// What the sender remembers of the receiver (R8).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Known {
-    /// Highest incarnation seen.
-    pub incarnation: u64,
-    /// Committed position it has acknowledged as durable.
-    pub durable: u64,
-}
-
-/// One node's reception of another: a field of the who-hears-whom matrix. A node received within
-/// the detection timeout has one, by whatever path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Heard {
-    /// Who is received.
-    pub node: NodeId,
-    /// [`Self::COUNTS`], [`Self::DIRECT`], [`Self::EDGE`].
-    pub how: u8,
-}
-
-impl Heard {
-    /// It counts as heard, and is echoed (R0).
-    pub const COUNTS: u8 = 1;
-    /// A direct link from it is up.
-    pub const DIRECT: u8 = 2;
-    /// So is one to it: packets may be passed on between the two.
-    pub const EDGE: u8 = 4;
-}
-
-/// How far a log goes. Where everything in it is committed, as nearly always, one of the two goes
-/// without saying.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ends {
-    /// Last entry known committed.
-    pub commit: Point,
-    /// Last entry in the log.
-    pub head: Point,
-}
-
-impl Serialize for Ends {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let head = (self.head != self.commit).then_some(self.head);
-        (self.commit, head).serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Ends {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (commit, head) = <(Point, Option<Point>)>::deserialize(deserializer)?;
-        let head = head.unwrap_or(commit);
-        Ok(Self { commit, head })
-    }
-}
-
-/// Heartbeat. It never changes persisted state by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Beat {
-    /// Grows with every beat of the process; what is older than the newest is not news.
-    pub beat_no: u64,
-    /// Wants an echo.
-    pub stamp: Option<Stamp>,
-    /// It answers a heartbeat, at once and on its way. It may be one itself.
-    pub answers: bool,
-    /// Stamp given back.
-    pub echo: Option<Echo>,
-    /// Highest ballot promised (durably).
-    pub ballot: Ballot,
-    /// Newest view accepted (durably).
-    pub view_no: u64,
-    /// The sender's log.
-    pub log: Ends,
-    /// Sender's protocol state.
-    pub state: NodeState,
-    /// Authority fresh: the sender acts as DC.
-    pub acting: bool,
-    /// It misses a DC: its consent to an election (the pre-vote).
-    pub dc_lost: bool,
-    /// It may promise and acknowledge at all.
-    pub fit: bool,
-    /// It started lately and suspects nobody yet (R0).
-    pub withholding: bool,
-    /// It never had a log nor promised anything.
-    pub blank: bool,
-    /// Its log holds commits of class U.
-    pub class_u: bool,
-    /// First bytes of its node list's digest (R6).
-    pub digest: [u8; 8],
-    /// Whom it receives, and how (ruling 19), ascending.
-    pub row: Vec<Heard>,
-    /// What it remembers of the receiver.
-    pub known: Known,
-    /// Highest parcel of the receiver's channel delivered.
-    pub parcel_ack: u64,
-}
-
-impl Beat {
-    fn heard(&self, node: NodeId) -> Option<&Heard> {
-        // Ascending as cores make it; in one that is not, each is looked at.
-        match self.row.binary_search_by_key(&node, |h| h.node) {
-            Ok(at) => self.row.get(at),
-            Err(_) => self.row.iter().find(|h| h.node == node),
-        }
-    }
-
-    fn how(&self, node: NodeId) -> u8 {
-        self.heard(node).map_or(0, |h| h.how)
-    }
-
-    /// The sender counts this node as heard, and echoes it.
-    pub fn counts(&self, node: NodeId) -> bool {
-        self.how(node) & Heard::COUNTS != 0
-    }
-
-    /// The sender receives this node, by whatever path.
-    pub fn receives(&self, node: NodeId) -> bool {
-        self.heard(node).is_some()
-    }
-
-    /// The sender receives this node directly.
-    pub fn direct(&self, node: NodeId) -> bool {
-        self.how(node) & Heard::DIRECT != 0
-    }
-
-    /// The sender and this node reach each other directly.
-    pub fn edge(&self, node: NodeId) -> bool {
-        self.how(node) & Heard::EDGE != 0
-    }
-
-    /// Whom the sender counts as heard, ascending.
-    pub fn hears(&self) -> impl Iterator<Item = NodeId> {
-        let counts = self.row.iter().filter(|h| h.how & Heard::COUNTS != 0);
-        counts.map(|h| h.node)
-    }
 }
 
 /// A parcel of the ordered channel.
@@ -433,35 +268,6 @@ pub enum Message {
     },
 }
 
-/// Why bytes are no message.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// Nothing there.
-    #[error("empty message")]
-    Empty,
-    /// Another format.
-    #[error("format {found}, this build reads {known}")]
-    Format {
-        /// The one it has.
-        found: u8,
-        /// The one it should have.
-        known: u8,
-    },
-    /// Not what it should be.
-    #[error("malformed message: {0}")]
-    Malformed(String),
-    /// A collection exceeds its bound.
-    #[error("message with {what}: {count}, at most {max}")]
-    Bound {
-        /// Which collection.
-        what: &'static str,
-        /// Found.
-        count: usize,
-        /// Allowed.
-        max: usize,
-    },
-}
-
 impl Message {
     /// The message's bytes.
     pub fn encode(&self) -> Vec<u8> {
@@ -507,134 +313,6 @@ impl Message {
     }
 }
 
-/// Format byte, then postcard: of disk records and snapshots.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    encode_into(Vec::new(), FORMAT, value)
-}
-
-fn encode_into<T: Serialize>(mut bytes: Vec<u8>, format: u8, value: &T) -> Vec<u8> {
-    bytes.push(format);
-    postcard::serialize_with_flavor(value, Bytes(bytes))
-        .expect("plain data without maps of unknown length always serialises into a Vec")
-}
-
-/// Where encoded bytes go. Postcard's own flavour for this extends byte by byte, and hashes are
-/// written as 32 single bytes each.
-struct Bytes(Vec<u8>);
-
-impl postcard::ser_flavors::Flavor for Bytes {
-    type Output = Vec<u8>;
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<Vec<u8>> {
-        Ok(self.0)
-    }
-}
-
-/// Inverse of [`encode`].
-pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
-    decode_as(FORMAT, bytes)
-}
-
-fn decode_as<'a, T: Deserialize<'a>>(format: u8, bytes: &'a [u8]) -> Result<T, DecodeError> {
-    let (&found, rest) = bytes.split_first().ok_or(DecodeError::Empty)?;
-    if found != format {
-        return Err(DecodeError::Format {
-            found,
-            known: format,
-        });
-    }
-    postcard::from_bytes(rest).map_err(|e| DecodeError::Malformed(e.to_string()))
-}
-
-/// For `#[serde(deserialize_with)]` on a number that one is added to some day: what no cluster
-/// reaches is refused, whoever says it.
-pub(crate) fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let number = u64::deserialize(deserializer)?;
-    match number < NUMBER_MAX {
-        true => Ok(number),
-        false => Err(serde::de::Error::custom("a number that no cluster reaches")),
-    }
-}
-
-/// For `#[serde(with)]` on a `Vec<u8>`: in one piece what serde takes byte by byte, in the same form.
-pub(crate) mod in_one_piece {
-    use super::{Blob, Deserialize};
-
-    pub(crate) fn serialize<S: serde::Serializer>(
-        v: &[u8],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(v)
-    }
-
-    pub(crate) fn deserialize<'de, D>(deserializer: D) -> Result<Vec<u8>, D::Error>
-    where
-        D: serde::Deserializer<'de>,
-    {
-        Blob::deserialize(deserializer).map(|Blob(bytes)| bytes)
-    }
-}
-
-impl Serialize for Blob {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Blob {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Blob;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("bytes")
-            }
-            fn visit_bytes<E>(self, v: &[u8]) -> Result<Blob, E> {
-                Ok(Blob(v.to_vec()))
-            }
-            fn visit_byte_buf<E>(self, v: Vec<u8>) -> Result<Blob, E> {
-                Ok(Blob(v))
-            }
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut a: A) -> Result<Blob, A::Error> {
-                let mut bytes = Vec::new();
-                while let Some(byte) = a.next_element()? {
-                    bytes.push(byte);
-                }
-                Ok(Blob(bytes))
-            }
-        }
-        deserializer.deserialize_bytes(Visitor)
-    }
-}
-
-impl Time {
-    /// This moment plus a span in microseconds.
-    pub(crate) fn plus(self, us: u64) -> Self {
-        Self(self.0.saturating_add(us))
-    }
-
-    /// Microseconds since an earlier moment, 0 if it is later.
-    pub(crate) fn since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
-    }
-}
-
-/// All numbers of the protocol stay below this, so that adding one never wraps whatever a peer claims
-/// or a disk gives back (48 bits, protocol 3.2).
-pub const NUMBER_MAX: u64 = 1 << 48;
-/// Format of disk records and snapshots. 2: grants that wait for another. 3: as messages. 4: voters
-/// that are out for a while, witness.
-pub const FORMAT: u8 = 4;
 /// Format of messages. 3: a beat tells how its sender receives whom. 4: as disk records. 5: answers
 /// that are beats, a log's ends.
 pub const MESSAGE_FORMAT: u8 = 5;
@@ -642,10 +320,6 @@ pub const MESSAGE_FORMAT: u8 = 5;
 const USUAL_BYTES: usize = 320;
 /// Most entries in one message.
 pub const ENTRIES_PER_MESSAGE_MAX: usize = 1_024;
-/// Most numbers in [`Echo::void`]; more are told as [`VOID_ALL`].
-pub const GRANTS_VOID_MAX: usize = 16;
-/// In [`Echo::void`]: every grant of the receiver. Grants are numbered from 1.
-pub const VOID_ALL: u64 = 0;
 /// Most grants in one [`Parcel::GivenUp`]: with names of usual length they fit a datagram.
 pub const GIVEN_UP_MAX: usize = 32;
 /// Most soft-state items in one parcel.
