@@ -76,6 +76,18 @@ fn announces(lab: &Lab, node: &str, capture: &Capture, wait: Duration) -> bool {
 }
 
 #[test]
+fn a_lab_that_cannot_be_built_says_why_and_can_be_removed() {
+    let program = tempfile::NamedTempFile::new().unwrap();
+    let mut options = Options::for_test(1, PROGRAM);
+    options.program = program.path().to_owned();
+    let dir = options.dir.clone();
+    let failed = Lab::up(&options).unwrap_err().to_string();
+    assert_eq!(failed, "start the switch: Permission denied (os error 13)");
+    Lab::down(&dir, true).unwrap();
+    assert!(!dir.exists());
+}
+
+#[test]
 fn a_cable_may_be_cut_in_one_direction() {
     let Some(lab) = lab("a_cable_may_be_cut_in_one_direction", 2, |_| ()) else {
         return;

@@ -17,11 +17,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use std::fs::{self, OpenOptions};
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 impl Lab {
@@ -83,15 +83,15 @@ impl Lab {
     /// Starts a process that holds a namespace; the caller has the lock.
     fn hold(&self, kind: &str) -> Result<Process, LabError> {
         let log = self.dir.join(format!("{kind}.log"));
-        let mut child = Command::new(self.dir.join(PROGRAM))
+        let mut command = Command::new(self.dir.join(PROGRAM));
+        command
             .args(["__hold", kind])
             .arg(&self.dir)
             .arg(if self.tied() { "tied" } else { "free" })
             .stdin(self.lifeline()?)
             .stdout(Stdio::piped())
-            .stderr(append(&log)?)
-            .spawn()
-            .tried(|| format!("start the {kind}"))?;
+            .stderr(append(&log)?);
+        let mut child = spawn(&mut command).tried(|| format!("start the {kind}"))?;
         let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
         let line = first_line(child.stdout.take(), &format!("the {kind} to start"), &log)?;
         if line != "ready" {
@@ -349,6 +349,20 @@ fn install_program(program: &Path, lab: &Path) -> Result<(), LabError> {
     Ok(())
 }
 
+/// Starts the lab's copy of the program. Where that was copied this very moment, a process that another
+/// thread begins may still hold what it was written through.
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    for _ in 0..BUSY_RETRIES_MAX {
+        match command.spawn() {
+            Err(e) if e.kind() == io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            other => return other,
+        }
+    }
+    command.spawn()
+}
+
 fn append(path: &Path) -> Result<fs::File, LabError> {
     OpenOptions::new()
         .create(true)
@@ -438,6 +452,9 @@ const DIR_MODE: u32 = 0o755;
 const AUTHKEY_BYTES: usize = 256;
 /// Longest directory name, in bytes: sockaddr_un holds 107, `/nodes/node48/init.sock` is 23.
 const DIR_BYTES_MAX: usize = 80;
+/// Attempts at a program that is open for writing, and the pause between two.
+const BUSY_RETRIES_MAX: u32 = 200;
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 /// Bound of a boot.
 const BOOTED_WITHIN: Duration = Duration::from_secs(20);
 /// Bound of the end of a killed process.

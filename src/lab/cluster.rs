@@ -65,7 +65,7 @@ impl Lab {
         } else {
             None
         };
-        let lab = Self {
+        let mut lab = Self {
             dir: options.dir.clone(),
             quiet: options.quiet,
             lifeline,
@@ -75,6 +75,8 @@ impl Lab {
         if built.is_err() {
             // The first error is the one to report.
             let _ = lab.end(false);
+            // Ended once is enough: another time would wait for the lock that is held here.
+            lab.lifeline = None;
         }
         built.map(|()| lab)
     }
