@@ -80,9 +80,9 @@ fn outdated(pair: &Element, name: &str, value: &str, findings: &mut Findings) {
             "write off".to_owned(),
         ),
         "remove-after-stop" if parse_bool(value) == Ok(true) => (
-            "remove-after-stop is not followed: the history of removed resources goes by itself"
+            "remove-after-stop is deprecated: with every stop the history of the resource on that node goes, and with it the failed actions that status shows"
                 .to_owned(),
-            "take it away".to_owned(),
+            "take it away; `crm resource cleanup` forgets failed actions when that is wanted".to_owned(),
         ),
         _ => match MOVED.iter().find(|(old, _)| *old == name) {
             Some((old, now)) => (
@@ -150,7 +150,7 @@ fn no_fence_device(cib: &Cib, findings: &mut Findings) {
 }
 
 /// Cluster options by what they take (Pacemaker Explained, "Cluster Options").
-const BOOLEANS: [&str; 17] = [
+const BOOLEANS: [&str; 18] = [
     "cancel-removed-actions",
     "concurrent-fencing",
     "enable-acl",
@@ -159,6 +159,7 @@ const BOOLEANS: [&str; 17] = [
     "is-managed-default",
     "have-watchdog",
     "maintenance-mode",
+    "remove-after-stop",
     "shutdown-lock",
     "start-failure-is-fatal",
     "startup-fencing",
@@ -220,7 +221,7 @@ const WORDS: [(&str, &[&str]); 5] = [
     ),
     ("fence-reaction", &["stop", "panic"]),
 ];
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 10] = [
     "cluster-infrastructure",
     "cluster-name",
     "dc-version",
@@ -229,7 +230,6 @@ const OTHERS: [&str; 11] = [
     "last-lrm-refresh",
     "load-threshold",
     "node-pending-timeout",
-    "remove-after-stop",
     "stonith-max-attempts",
     "stonith-watchdog-timeout",
 ];

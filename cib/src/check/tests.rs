@@ -227,6 +227,14 @@ fn options_and_sections() {
             "name=\"stonith-timeout\" value=\"soon\"",
             "is not an interval",
         ),
+        (
+            "name=\"remove-after-stop\" value=\"yes\"",
+            "remove-after-stop is deprecated: with every stop",
+        ),
+        (
+            "name=\"remove-after-stop\" value=\"later\"",
+            "remove-after-stop=\"later\" is not a boolean",
+        ),
     ];
     for (pair, part) in table {
         let found = check(pair);
@@ -235,6 +243,7 @@ fn options_and_sections() {
             "{pair}: {found:?}"
         );
     }
+    assert_eq!(check("name=\"remove-after-stop\" value=\"no\""), [""; 0]);
     let suicide = "name=\"no-quorum-policy\" value=\"suicide\"";
     assert_eq!(check(suicide), [""; 0]);
     let without = check(&format!(
