@@ -61,6 +61,37 @@ fn lists_need_no_cluster() {
     }
 }
 
+/// crmsh 4 and pcs 0.11 start them by their path.
+#[test]
+fn daemons_tell_of_options_and_are_none() {
+    let root = tempfile::tempdir().unwrap();
+    for daemon in mainstay::cli::DAEMONS {
+        let path = root.path().join(daemon.name);
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_mainstay"), &path).unwrap();
+        let run = |words: &[&str]| Command::new(&path).args(words).output().unwrap();
+        let output = run(&["metadata"]);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(text(&output.stderr), "", "{}", daemon.name);
+        let agent = cib::xml::parse(text(&output.stdout)).unwrap();
+        assert_eq!(agent.name, "resource-agent");
+        assert_eq!(agent.attr("name"), Some(daemon.name));
+        for wanted in [&["--version"][..], &["--help"]] {
+            let output = run(wanted);
+            assert!(output.status.success(), "{output:?}");
+            assert!(text(&output.stdout).contains("mainstay"), "{output:?}");
+        }
+        // A unit that starts it, with options or without.
+        for words in [&[][..], &["-V"], &["--foreground"]] {
+            let output = run(words);
+            assert_eq!(output.status.code(), Some(64), "{output:?}");
+            assert_eq!(text(&output.stdout), "");
+            let told = text(&output.stderr);
+            assert!(told.starts_with(&format!("{}: ", daemon.name)), "{told}");
+            assert!(told.contains("the daemon is mainstayd"), "{told}");
+        }
+    }
+}
+
 #[test]
 fn help_names_every_option() {
     let root = tempfile::tempdir().unwrap();

@@ -285,6 +285,7 @@ fn commands() -> BTreeSet<String> {
     names.extend(
         mainstay::cli::COMMANDS
             .iter()
+            .chain(mainstay::cli::DAEMONS)
             .map(|c| c.man_page.to_owned()),
     );
     names

@@ -31,6 +31,7 @@ mod crm_standby;
 mod crm_ticket;
 mod crm_verify;
 mod crmadmin;
+mod daemons;
 mod diff;
 mod elsewhere;
 mod exit;
@@ -57,7 +58,7 @@ mod tarball;
 mod tool;
 
 pub use exit::Exit;
-pub use table::{COMMANDS, Command};
+pub use table::{COMMANDS, Command, DAEMONS};
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -74,9 +75,8 @@ pub fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let called = called.flatten().map(|n| n.to_string_lossy().into_owned());
     let called = called.unwrap_or_default();
     let named = |name: &str| {
-        COMMANDS
-            .iter()
-            .find(|c| c.name == name && c.name != "mainstay")
+        let mut all = COMMANDS.iter().chain(DAEMONS);
+        all.find(|c| c.name == name && c.name != "mainstay")
     };
     if let Some(command) = named(&called) {
         return (command.run)(words.get(1..).unwrap_or_default());

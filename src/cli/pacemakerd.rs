@@ -36,10 +36,11 @@ fn run(console: &mut Console, found: &Found) -> Result<(), Failure> {
             ..Failure::new(Exit::Unimplemented, "--standby is not offered")
         });
     }
-    Err(Failure::usage(
-        "the daemon is mainstayd: start it with `systemctl start mainstay` or /etc/init.d/mainstay start",
-    ))
+    Err(Failure::usage(THE_DAEMON))
 }
+
+/// For who starts a daemon of Pacemaker's: which one there is, and how it is started.
+pub(super) const THE_DAEMON: &str = "the daemon is mainstayd: start it with `systemctl start mainstay` or /etc/init.d/mainstay start";
 
 fn features(console: &mut Console) {
     let (version, build) = numbers();

@@ -1,5 +1,6 @@
 //! Every command by name: what dispatch, help and the man pages are held against.
 
+use super::options::Daemon;
 use std::process::ExitCode;
 
 /// A command line under a name of its own.
@@ -199,6 +200,34 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
+/// What front ends ask Pacemaker's daemons for: programs in its directory of daemons, not in PATH.
+pub const DAEMONS: &[Command] = &[
+    Command {
+        name: "pacemaker-based",
+        man_page: "pacemaker-metadata",
+        summary: "options of the configuration, for front ends",
+        run: |args| super::daemons::main(Daemon::Configuration, args).into(),
+    },
+    Command {
+        name: "pacemaker-controld",
+        man_page: "pacemaker-metadata",
+        summary: "options of the cluster, for front ends",
+        run: |args| super::daemons::main(Daemon::Controller, args).into(),
+    },
+    Command {
+        name: "pacemaker-fenced",
+        man_page: "pacemaker-metadata",
+        summary: "parameters of every fence device, for front ends",
+        run: |args| super::daemons::main(Daemon::Fencer, args).into(),
+    },
+    Command {
+        name: "pacemaker-schedulerd",
+        man_page: "pacemaker-metadata",
+        summary: "options of decisions, for front ends",
+        run: |args| super::daemons::main(Daemon::Scheduler, args).into(),
+    },
+];
+
 #[cfg(test)]
 mod tests {
     use super::super::getopt::Opt;
@@ -231,11 +260,12 @@ mod tests {
 
     #[test]
     fn every_option_is_in_its_manual_page() {
-        let tables: [(&str, &[Opt]); 20] = [
+        let tables: [(&str, &[Opt]); 21] = [
             ("crm_verify", &super::super::crm_verify::OPTIONS),
             ("crm_simulate", &super::super::crm_simulate::OPTIONS),
             ("crm_rule", super::super::crm_rule::OPTIONS),
             ("pacemakerd", super::super::pacemakerd::OPTIONS),
+            ("pacemaker-metadata", super::super::daemons::OPTIONS),
             ("attrd_updater", &super::super::attrd_updater::OPTIONS),
             ("crm_mon", &super::super::crm_mon::OPTIONS),
             ("cibadmin", &super::super::cibadmin::OPTIONS),
@@ -304,8 +334,9 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_summaries_there() {
-        for (at, command) in COMMANDS.iter().enumerate() {
-            assert!(COMMANDS[at + 1..].iter().all(|c| c.name != command.name));
+        let all: Vec<&Command> = COMMANDS.iter().chain(DAEMONS).collect();
+        for (at, command) in all.iter().enumerate() {
+            assert!(all[at + 1..].iter().all(|c| c.name != command.name));
             assert!(!command.summary.is_empty());
         }
     }

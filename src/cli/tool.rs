@@ -129,8 +129,16 @@ impl Tool {
     }
 }
 
-/// Tools that words may follow: the schema of an empty CIB; codes; parameters.
-const TAKE_WORDS: [&str; 3] = ["cibadmin", "crm_error", "crm_resource"];
+/// Tools that words may follow: the schema of an empty CIB; codes; parameters; what is asked.
+const TAKE_WORDS: [&str; 7] = [
+    "cibadmin",
+    "crm_error",
+    "crm_resource",
+    "pacemaker-based",
+    "pacemaker-controld",
+    "pacemaker-fenced",
+    "pacemaker-schedulerd",
+];
 /// Tools that agents call, some with a value that they forgot to quote: Pacemaker's take the first
 /// word of it.
 const AGENTS_CALL: [&str; 2] = ["crm_attribute", "attrd_updater"];

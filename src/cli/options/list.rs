@@ -1,11 +1,10 @@
 //! `--list-options`: a list of options as Pacemaker's tools print it (lib/common/options_display.c),
 //! in text for people and in XML for crmsh, pcs and Hawk. It needs no cluster.
 
+use super::agent::{agent, in_english};
 use super::{Known, Level, cluster, fencing, primitive};
 use crate::cli::console::Console;
 use crate::cli::exit::Failure;
-use crate::cli::pacemakerd;
-use crate::view::xml::with_text;
 use cib::Element;
 use std::fmt::Write as _;
 
@@ -117,44 +116,12 @@ impl List {
 
     /// As an agent's meta-data; the schema is Pacemaker's xml/api/options-2.37.rng.
     fn element(self) -> Element {
-        let (short, long) = self.about();
-        let mut parameters = Element::new("parameters");
-        parameters.children = self.options().iter().map(Known::parameter).collect();
-        Element::new("resource-agent")
-            .with("name", self.agent())
-            .with("version", pacemakerd::numbers().0)
-            .child(with_text("version", OCF_VERSION))
-            .child(in_english("longdesc", long))
-            .child(in_english("shortdesc", short))
-            .child(parameters)
+        let parameters = self.options().iter().map(Known::parameter).collect();
+        agent(self.agent(), self.about(), parameters)
     }
 }
 
 impl Known {
-    /// What it is for, in a line without a full stop: front ends put one behind it.
-    fn short(&self) -> &'static str {
-        let first = self.about.split_once(". ").map(|(first, _)| first);
-        first.unwrap_or(self.about).trim_end_matches('.')
-    }
-
-    /// The rest of what is to be said, with what it must not be taken for.
-    fn long(&self) -> String {
-        let rest = self.about.split_once(". ").map(|(_, rest)| rest.to_owned());
-        let remarks = [
-            self.other_name_of
-                .map(|name| format!("It is another name of {name}.")),
-            (!self.heeded).then(|| "mainstay keeps the value, and it has no effect.".to_owned()),
-        ];
-        let said: Vec<String> = rest
-            .into_iter()
-            .chain(remarks.into_iter().flatten())
-            .collect();
-        match said.is_empty() {
-            true => self.short().to_owned(),
-            false => said.join(" "),
-        }
-    }
-
     fn describe(&self, indent: &str, text: &mut String) {
         let (short, long) = (self.short(), self.long());
         let _ = writeln!(text, "{indent}* {}: {short}", self.name);
@@ -216,13 +183,6 @@ impl Known {
             .child(content)
     }
 }
-
-fn in_english(name: &str, text: &str) -> Element {
-    with_text(name, text).with("lang", "en")
-}
-
-/// Version of the OCF resource agent API that the form is of.
-const OCF_VERSION: &str = "1.1";
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,15 @@
 //! Options that are known by name, with what they are for: the one place that every command asks
 //! which completes, checks or tells of them.
 
+mod agent;
 pub(in crate::cli) mod cluster;
 mod fencing;
 mod list;
+mod metadata;
 pub(in crate::cli) mod primitive;
 
 pub(in crate::cli) use list::List;
+pub(in crate::cli) use metadata::Daemon;
 
 /// An option.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +31,8 @@ pub(in crate::cli) struct Known {
     pub(in crate::cli) level: Level,
     /// The name that it stands for, where it is another name of an option.
     pub(in crate::cli) other_name_of: Option<&'static str>,
+    /// The daemons of Pacemaker that tell of it, where it is an option of the cluster.
+    pub(in crate::cli) told_by: &'static [Daemon],
 }
 
 /// Whom an option is for. What is advanced is taken from Pacemaker (lib/common/options.c, the flags
@@ -53,6 +58,10 @@ impl Known {
     const fn advanced(self) -> Self {
         self.at(Level::Advanced)
     }
+
+    const fn told_by(self, told_by: &'static [Daemon]) -> Self {
+        Self { told_by, ..self }
+    }
 }
 
 const fn heeded(
@@ -71,6 +80,7 @@ const fn heeded(
         heeded: true,
         level: Level::Usual,
         other_name_of: None,
+        told_by: &[],
     }
 }
 
