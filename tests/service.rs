@@ -81,6 +81,12 @@ fn what_is_installed_is_removed_again() {
         link("usr/local/sbin/crm"),
         Some("-> /usr/local/sbin/mainstay")
     );
+    for daemon in mainstay::cli::DAEMONS {
+        assert_eq!(
+            link(&format!("usr/lib/pacemaker/{}", daemon.name)),
+            Some("-> /usr/local/sbin/mainstay")
+        );
+    }
     for name in ["corosync", "pacemaker"] {
         let unit = format!("usr/lib/systemd/system/{name}.service");
         assert_eq!(link(&unit), Some("-> mainstay.service"));
@@ -167,6 +173,7 @@ fn names_that_others_have_stay_theirs() {
     let target = Target::new();
     let theirs = [
         "usr/local/sbin/crm_mon",
+        "usr/lib/pacemaker/pacemaker-controld",
         "usr/lib/systemd/system/corosync.service",
         "etc/init.d/corosync",
     ];
