@@ -19,7 +19,7 @@ pub fn main() -> ExitCode {
         "mainstayd" => crate::daemon::main_from_args(args),
         "mainstay-witness" => crate::daemon::witness_from_args(args),
         mounts::FENCE_AGENT => fence::main(args.get(1..).unwrap_or_default()),
-        name if mounts::names().any(|n| n == name) => crate::cli::main_from_args(args),
+        name if mounts::is_name(name) => crate::cli::main_from_args(args),
         _ => lab(&args),
     }
 }

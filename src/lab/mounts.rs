@@ -20,6 +20,15 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
         .chain(crate::cli::COMMANDS.iter().map(|c| c.name))
 }
 
+/// Whether the program is a command of that name.
+pub(super) fn is_name(name: &str) -> bool {
+    let mut daemons = crate::cli::DAEMONS.iter();
+    names().any(|n| n == name) || daemons.any(|d| d.name == name)
+}
+
+/// Where front ends look for Pacemaker's daemons, to ask them which options there are.
+const DAEMONS: &str = "usr-lib/pacemaker";
+
 /// The lab's fence agent.
 pub(super) const FENCE_AGENT: &str = "fence_lab";
 
@@ -67,6 +76,7 @@ pub(super) fn make_skeleton(lab: &Path) -> Result<(), LabError> {
         "etc/corosync",
         "etc/default",
         "usr-lib/mainstay/bin",
+        DAEMONS,
         "usr-lib/ocf/resource.d/mainstay",
         "usr-sbin",
     ] {
@@ -83,6 +93,9 @@ pub(super) fn make_skeleton(lab: &Path) -> Result<(), LabError> {
     for name in names() {
         link(&skeleton.join("usr-lib/mainstay/bin").join(name))?;
         link(&skeleton.join("usr-sbin").join(name))?;
+    }
+    for daemon in crate::cli::DAEMONS {
+        link(&skeleton.join(DAEMONS).join(daemon.name))?;
     }
     link(&skeleton.join("usr-sbin").join(FENCE_AGENT))?;
     let shared = lab.join("shared");

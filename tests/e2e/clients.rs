@@ -122,7 +122,35 @@ fn real_crmsh_drives_the_cluster_through_our_tools() {
         "configure show",
     );
     crm("configure verify");
+    crmsh_knows_the_options(&crm);
     it_runs_moves_fails_and_goes(&c, &crm);
+}
+
+/// crmsh asks Pacemaker's daemons for options: in a node, ours lie over those of the package.
+fn crmsh_knows_the_options(crm: &dyn Fn(&str) -> String) {
+    has_lines(
+        &crm("configure get-property"),
+        &["enable-acl", "no-quorum-policy", "stonith-max-attempts"],
+        "the options that are offered",
+    );
+    has_lines(
+        &crm("configure get-property no-quorum-policy"),
+        &["stop\n"],
+        "a default",
+    );
+    has_lines(
+        &crm("ra info pacemaker-schedulerd"),
+        &[
+            "no-quorum-policy (select, [stop]): What a partition without quorum does with its resources\n",
+            "maintenance-mode (boolean, [false]): \n    Hands off: nothing is started",
+        ],
+        "ra info pacemaker-schedulerd",
+    );
+    has_lines(
+        &crm("ra info stonith:fence_lab"),
+        &["pcmk_host_list (string): Nodes that the device can fence\n"],
+        "ra info stonith:fence_lab",
+    );
 }
 
 /// What was configured by crmsh, in operation.
@@ -181,6 +209,7 @@ fn real_pcs_drives_the_cluster_through_our_tools() {
     };
     let pcs = |line: &str| typed(&c, &pcs, line);
 
+    pcs_knows_the_options(&c, &pcs);
     pcs("property set stonith-enabled=false");
     pcs("resource create d1 ocf:heartbeat:Dummy op monitor interval=1s timeout=20s --wait=60");
     pcs("resource create d2 ocf:heartbeat:Dummy meta migration-threshold=5 --wait=60");
@@ -232,4 +261,42 @@ fn real_pcs_drives_the_cluster_through_our_tools() {
     await_clean(&c, "d1");
     pcs("resource delete d2");
     has_lines(&pcs("resource"), &["  * d1"], "resource");
+}
+
+/// pcs asks Pacemaker's daemons for options: in a node, ours lie over those of the package.
+fn pcs_knows_the_options(c: &Cluster, pcs: &dyn Fn(&str) -> String) {
+    has_lines(
+        &pcs("property config --defaults"),
+        &[
+            " enable-acl: false\n",
+            " no-quorum-policy: stop\n",
+            " stonith-max-attempts: 10\n",
+        ],
+        "property config --defaults",
+    );
+    // It has a title with the word Warning.
+    let all = c.run(
+        "node1",
+        "HOME=/tmp real-pcs property get_cluster_properties_definition",
+    );
+    let all: serde_json::Value = serde_json::from_str(&all).unwrap();
+    let policy = &all["no-quorum-policy"];
+    assert_eq!(
+        policy["shortdesc"], "What a partition without quorum does with its resources",
+        "{policy}"
+    );
+    assert_eq!(all["stonith-enabled"]["advanced"], true);
+    assert_eq!(all["cluster-delay"]["advanced"], false);
+    has_lines(
+        &pcs("stonith describe fence_lab"),
+        &["  pcmk_host_list: Nodes that the device can fence"],
+        "stonith describe",
+    );
+    // What it checks before it sets it.
+    let refused = c.sh(
+        "node1",
+        "HOME=/tmp real-pcs property set no-quorum-policy=stpo",
+    );
+    has_lines(&refused.stderr, &["'freeze'", "'stop'"], "the refusal");
+    assert_eq!(refused.code, 1, "{refused:?}");
 }
