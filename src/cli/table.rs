@@ -203,25 +203,25 @@ pub const COMMANDS: &[Command] = &[
 /// What front ends ask Pacemaker's daemons for: programs in its directory of daemons, not in PATH.
 pub const DAEMONS: &[Command] = &[
     Command {
-        name: "pacemaker-based",
+        name: Daemon::Configuration.name(),
         man_page: "pacemaker-metadata",
         summary: "options of the configuration, for front ends",
         run: |args| super::daemons::main(Daemon::Configuration, args).into(),
     },
     Command {
-        name: "pacemaker-controld",
+        name: Daemon::Controller.name(),
         man_page: "pacemaker-metadata",
         summary: "options of the cluster, for front ends",
         run: |args| super::daemons::main(Daemon::Controller, args).into(),
     },
     Command {
-        name: "pacemaker-fenced",
+        name: Daemon::Fencer.name(),
         man_page: "pacemaker-metadata",
         summary: "parameters of every fence device, for front ends",
         run: |args| super::daemons::main(Daemon::Fencer, args).into(),
     },
     Command {
-        name: "pacemaker-schedulerd",
+        name: Daemon::Scheduler.name(),
         man_page: "pacemaker-metadata",
         summary: "options of decisions, for front ends",
         run: |args| super::daemons::main(Daemon::Scheduler, args).into(),

@@ -6,6 +6,7 @@ use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::getopt::{self, Found, Opt, Value};
 use super::pacemakerd;
+use super::table::DAEMONS;
 use crate::view;
 use cib::Element;
 use std::fmt::Write as _;
@@ -66,7 +67,8 @@ impl Tool {
         by_agent: bool,
         console: &mut Console,
     ) -> Result<(), Failure> {
-        if TAKE_WORDS.contains(&self.name) {
+        let asked = DAEMONS.iter().any(|daemon| daemon.name == self.name);
+        if asked || TAKE_WORDS.contains(&self.name) {
             return Ok(());
         }
         match found.no_words() {
@@ -129,16 +131,9 @@ impl Tool {
     }
 }
 
-/// Tools that words may follow: the schema of an empty CIB; codes; parameters; what is asked.
-const TAKE_WORDS: [&str; 7] = [
-    "cibadmin",
-    "crm_error",
-    "crm_resource",
-    "pacemaker-based",
-    "pacemaker-controld",
-    "pacemaker-fenced",
-    "pacemaker-schedulerd",
-];
+/// Tools that words may follow, besides [`DAEMONS`], which are asked by one: the schema of an empty
+/// CIB; codes; parameters.
+const TAKE_WORDS: [&str; 3] = ["cibadmin", "crm_error", "crm_resource"];
 /// Tools that agents call, some with a value that they forgot to quote: Pacemaker's take the first
 /// word of it.
 const AGENTS_CALL: [&str; 2] = ["crm_attribute", "attrd_updater"];

@@ -32,6 +32,18 @@ impl Known {
         first.unwrap_or(self.about).trim_end_matches('.')
     }
 
+    /// What it takes, `kind` being what its kind is called there: with its default, and the words of
+    /// a `select`.
+    pub(super) fn content(&self, kind: &str) -> Element {
+        let mut content = Element::new("content").with("type", kind);
+        if !self.default.is_empty() {
+            content.set("default", self.default);
+        }
+        let word = |word: &&str| Element::new("option").with("value", word);
+        content.children = self.values.iter().map(word).collect();
+        content
+    }
+
     /// The rest of what is to be said, with what it must not be taken for.
     pub(super) fn long(&self) -> String {
         let rest = self.about.split_once(". ").map(|(_, rest)| rest.to_owned());
@@ -53,3 +65,6 @@ impl Known {
 
 /// Version of the OCF resource agent API that the form is of.
 const OCF_VERSION: &str = "1.1";
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -171,16 +171,10 @@ impl Known {
             deprecated.children.extend(now);
             parameter.children.push(deprecated);
         }
-        let mut content = Element::new("content").with("type", self.kind_listed());
-        if !self.default.is_empty() {
-            content.set("default", self.default);
-        }
-        let word = |word: &&str| Element::new("option").with("value", word);
-        content.children = self.values.iter().map(word).collect();
         parameter
             .child(in_english("longdesc", &self.long()))
             .child(in_english("shortdesc", self.short()))
-            .child(content)
+            .child(self.content(self.kind_listed()))
     }
 }
 

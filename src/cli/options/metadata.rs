@@ -69,12 +69,6 @@ impl Daemon {
     }
 
     fn parameter(self, option: &Known) -> Element {
-        let mut content = Element::new("content").with("type", option.kind_of_agents());
-        if !option.default.is_empty() {
-            content.set("default", option.default);
-        }
-        let word = |word: &&str| Element::new("option").with("value", word);
-        content.children = option.values.iter().map(word).collect();
         let short = format!("{}{}", self.warning(option.level), option.short());
         let mut long = option.long();
         // Where long and short say the same, front ends print one of them.
@@ -90,7 +84,7 @@ impl Daemon {
             .with("name", option.name)
             .child(in_english("longdesc", &long))
             .child(in_english("shortdesc", &short))
-            .child(content)
+            .child(option.content(option.kind_of_agents()))
     }
 
     /// What the form has no place for stands before the description. pcs knows what is advanced by

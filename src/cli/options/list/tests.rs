@@ -1,53 +1,12 @@
+use super::super::agent;
+use super::super::agent::tests::{Read, assert_form};
 use super::*;
-use std::collections::BTreeSet;
 
 const ALL: [List; 3] = [List::Cluster, List::Primitive, List::Fencing];
 
-/// What crmsh, pcs and Hawk read of a parameter (crmsh/ra.py, pcs/lib/resource_agent/xml.py,
-/// crm_config.rb).
-#[derive(Debug)]
-struct Read {
-    name: String,
-    advanced: bool,
-    kind: String,
-    default: Option<String>,
-    values: Vec<String>,
-    short: String,
-    long: String,
-    deprecated_by: Option<Vec<String>>,
-}
-
 fn read(list: List) -> Vec<Read> {
     let text = cib::xml::format(&list.element());
-    let agent = cib::xml::parse(&text).unwrap();
-    assert_eq!(agent.name, "resource-agent");
-    assert_eq!(agent.first("version").unwrap().text.trim(), "1.1");
-    let parameters = agent.first("parameters").unwrap();
-    parameters.all("parameter").map(parameter).collect()
-}
-
-fn parameter(element: &Element) -> Read {
-    let text = |name: &str| {
-        let found = element.first(name).unwrap();
-        assert_eq!(found.attr("lang"), Some("en"));
-        found.text.trim().to_owned()
-    };
-    let content = element.first("content").unwrap();
-    let names = |inside: &Element, tag: &str, attr: &str| -> Vec<String> {
-        let all = inside.all(tag).filter_map(|e| e.attr(attr));
-        all.map(str::to_owned).collect()
-    };
-    let deprecated = element.first("deprecated");
-    Read {
-        name: element.attr("name").unwrap().to_owned(),
-        advanced: element.attr("advanced") == Some("1"),
-        kind: content.attr("type").unwrap().to_owned(),
-        default: content.attr("default").map(str::to_owned),
-        values: names(content, "option", "value"),
-        short: text("shortdesc"),
-        long: text("longdesc"),
-        deprecated_by: deprecated.map(|d| names(d, "replaced-with", "name")),
-    }
+    agent::tests::read(&cib::xml::parse(&text).unwrap())
 }
 
 #[test]
@@ -66,24 +25,7 @@ fn front_ends_find_what_they_read() {
         "version",
     ];
     for list in ALL {
-        let read = read(list);
-        let names: BTreeSet<&str> = read.iter().map(|r| r.name.as_str()).collect();
-        assert_eq!(names.len(), read.len(), "{list:?}: a name twice");
-        for option in &read {
-            assert!(kinds.contains(&option.kind.as_str()), "{option:?}");
-            assert_eq!(
-                option.kind == "select",
-                !option.values.is_empty(),
-                "{option:?}"
-            );
-            let known = |value: &String| option.kind != "select" || option.values.contains(value);
-            assert!(option.default.iter().all(known), "{option:?}");
-            // pcs joins them with a full stop.
-            assert!(!option.short.is_empty(), "{option:?}");
-            assert!(!option.short.ends_with('.'), "{option:?}");
-            assert!(!option.long.is_empty(), "{option:?}");
-            assert!(!option.long.contains('\n'), "{option:?}");
-        }
+        assert_form(&read(list), &kinds);
     }
 }
 

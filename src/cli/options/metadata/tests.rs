@@ -1,3 +1,5 @@
+use super::super::agent;
+use super::super::agent::tests::{Read, assert_form};
 use super::*;
 use std::collections::BTreeSet;
 
@@ -8,46 +10,15 @@ const ALL: [Daemon; 4] = [
     Daemon::Scheduler,
 ];
 
-/// A parameter as a front end reads it.
-#[derive(Debug)]
-struct Read {
-    name: String,
-    kind: String,
-    default: Option<String>,
-    values: Vec<String>,
-    short: String,
-    long: String,
-}
-
 fn read(daemon: Daemon) -> Vec<Read> {
     let text = daemon.metadata();
     assert!(text.starts_with("<?xml version=\"1.0\"?>\n<resource-agent "));
     let agent = cib::xml::parse(&text).unwrap();
     assert_eq!(agent.attr("name"), Some(daemon.name()));
-    assert_eq!(agent.first("version").unwrap().text, "1.1");
     for about in ["longdesc", "shortdesc"] {
         assert_eq!(agent.first(about).unwrap().attr("lang"), Some("en"));
     }
-    let parameters = agent.first("parameters").unwrap();
-    parameters.all("parameter").map(parameter).collect()
-}
-
-fn parameter(element: &Element) -> Read {
-    let text = |name: &str| {
-        let found = element.first(name).unwrap();
-        assert_eq!(found.attr("lang"), Some("en"));
-        found.text.clone()
-    };
-    let content = element.first("content").unwrap();
-    let values = content.all("option").filter_map(|o| o.attr("value"));
-    Read {
-        name: element.attr("name").unwrap().to_owned(),
-        kind: content.attr("type").unwrap().to_owned(),
-        default: content.attr("default").map(str::to_owned),
-        values: values.map(str::to_owned).collect(),
-        short: text("shortdesc"),
-        long: text("longdesc"),
-    }
+    agent::tests::read(&agent)
 }
 
 fn set<'a>(words: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
@@ -67,22 +38,8 @@ fn every_parameter_is_of_the_form() {
     ];
     for daemon in ALL {
         let all = read(daemon);
-        assert_eq!(
-            set(all.iter().map(|o| o.name.as_str())).len(),
-            all.len(),
-            "{daemon:?}: a name twice"
-        );
+        assert_form(&all, &kinds);
         for option in &all {
-            assert!(kinds.contains(&option.kind.as_str()), "{option:?}");
-            assert_eq!(
-                option.kind == "select",
-                !option.values.is_empty(),
-                "{option:?}"
-            );
-            let known = |value: &String| option.kind != "select" || option.values.contains(value);
-            assert!(option.default.iter().all(known), "{option:?}");
-            assert!(!option.short.is_empty() && !option.short.ends_with('.'));
-            assert!(!option.long.is_empty() && !option.long.contains('\n'));
             let told = option.long.split_once("  Allowed values: ");
             let words = told.map(|(_, words)| words.split(", ").collect::<Vec<_>>());
             assert_eq!(words.unwrap_or_default(), option.values, "{option:?}");
