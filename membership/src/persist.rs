@@ -150,8 +150,7 @@ impl Core {
         if empty || writes.flying.len() >= WRITES_IN_FLIGHT_MAX {
             return;
         }
-        let settled = writes.pending_ops.is_empty() && writes.flying.is_empty();
-        if settled && !mutant::on(Mutant::EachQuestionWritten) {
+        if writes.idle() && !mutant::on(Mutant::EachQuestionWritten) {
             // All that is relied on is on disk already.
             let then = writes.pending_then.drain(..);
             self.out.extend(then.map(Output::Do));

@@ -74,11 +74,17 @@ impl Core {
         self.writes.relapses.trusted = Some(self.now);
     }
 
+    /// It hung again and again, and has not failed.
+    fn distrusted(&self) -> bool {
+        let writes = &self.writes;
+        writes.hung && writes.failed.is_none() && writes.relapses.count > 0
+    }
+
     /// A store that hung again is tried, and trusted when it has been prompt for long enough: else the
     /// node would come and go with every write. Unless nobody goes on without it: then a slow node is
     /// better than none.
     pub(crate) fn check_trust(&mut self) {
-        if !self.writes.hung || self.writes.failed.is_some() || self.writes.relapses.count == 0 {
+        if !self.distrusted() {
             return;
         }
         let at_it_us = self.writes.oldest().map_or(0, |from| self.now.since(from));
@@ -109,10 +115,10 @@ impl Core {
     }
 
     pub(crate) fn trust_timeout(&self) -> Option<Time> {
-        let relapses = &self.writes.relapses;
-        if !self.writes.hung || self.writes.failed.is_some() || relapses.count == 0 {
+        if !self.distrusted() {
             return None;
         }
+        let relapses = &self.writes.relapses;
         let needed = relapses.not_needed.plus(2 * self.cfg.timing.t_fail_us);
         let tried = Some(relapses.try_at).filter(|_| self.writes.idle());
         let prompt = relapses.prompt_since.map(|t| t.plus(relapses.prompt_us()));
