@@ -105,26 +105,40 @@ impl Core {
             Some((applied, looked)) => (applied == self.applied, looked == dc),
             None => (false, false),
         };
-        let in_time = unchanged && self.now < self.proposals.look_at;
-        if in_time && known && fresh.is_empty() {
+        let (now, in_time) = (self.now, self.now < self.proposals.look_at);
+        if unchanged && in_time && known && fresh.is_empty() {
             return;
-        }
-        let ops = match in_time {
-            true => fresh,
-            false => self.proposals.own.keys().copied().collect(),
-        };
-        for op in ops {
-            self.check_proposal(op, dc);
         }
         // What was delivered since has ended already whatever it was about (`proposal_committed`), and
         // where another state took the place of ours, everything is looked at again: for the rest
         // nothing has changed, thousands though they may be.
-        let due = |own: &Own| match dc {
-            Some(_) if own.given != dc => own.ends_at().min(own.retry_at),
-            _ => own.ends_at(),
+        let all = self.proposals.own.iter();
+        let ops: Vec<OpId> = match (unchanged, in_time) {
+            (true, true) => fresh.clone(),
+            (true, false) => all
+                .filter(|(_, o)| o.due(dc) <= now)
+                .map(|o| *o.0)
+                .collect(),
+            (false, _) => all.map(|(op, _)| *op).collect(),
         };
-        let next = self.proposals.own.values().map(due).min();
-        self.proposals.look_at = next.unwrap_or(NEVER);
+        for op in ops {
+            self.check_proposal(op, dc);
+        }
+        let own = &self.proposals.own;
+        let next = match unchanged && in_time {
+            true => fresh
+                .iter()
+                .filter_map(|op| own.get(op))
+                .map(|o| o.due(dc))
+                .min(),
+            false => own.values().map(|o| o.due(dc)).min(),
+        };
+        let before = if unchanged && in_time {
+            self.proposals.look_at
+        } else {
+            NEVER
+        };
+        self.proposals.look_at = next.map_or(before, |next| next.min(before));
         self.proposals.looked = Some((self.applied, dc));
     }
 
@@ -323,6 +337,14 @@ impl Core {
 }
 
 impl Own {
+    /// When something is to be done about it, by itself.
+    fn due(&self, dc: Option<(NodeId, Ballot)>) -> Time {
+        match dc {
+            Some(_) if self.given != dc => self.ends_at().min(self.retry_at),
+            _ => self.ends_at(),
+        }
+    }
+
     /// When its client is told that nothing is known of it.
     fn ends_at(&self) -> Time {
         let limit = if self.ever_given {
