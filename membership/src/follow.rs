@@ -233,7 +233,12 @@ impl Core {
         self.applied = at.seq;
         self.committed = self.log.snapshot.state.clone();
         self.proposals.look_again();
-        self.matched.1 = self.matched.1.min(kept);
+        self.matched.1 = match fork {
+            // It was compared through here. What was before may be below the snapshot now, where no
+            // point is left to acknowledge: the DC would send the same for ever.
+            Some(_) if self.matched.0 == self.safety.promised => kept,
+            _ => self.matched.1.min(kept),
+        };
         self.lease.forget_ends();
         self.writes.pend(DurableOp::TruncateLog { seq: kept + 1 });
         if at.seq == 0 {
