@@ -15,9 +15,13 @@ use crate::*;
 pub(crate) struct Beats {
     pub(crate) at: Time,
     told: Option<Told>,
+    /// That is still what there is to tell: nothing has come since that could change it.
+    pub(crate) current: bool,
     /// News of rows told to all since `counted_from`.
     news: u32,
     counted_from: Time,
+    /// A changed row waits to be told.
+    pub(crate) behind: bool,
 }
 
 impl Beats {
@@ -41,7 +45,7 @@ struct Told {
 }
 
 /// What a heartbeat says to all alike, but for the row.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Says {
     dc_lost: bool,
     state: NodeState,
@@ -68,16 +72,19 @@ impl Core {
             return;
         }
         let (now, heartbeat_us) = (self.now, self.cfg.timing.heartbeat_us);
+        let news = self.news();
         let all = now >= self.beats.at
-            || match self.news() {
+            || match news {
                 News::None => false,
                 News::Row => self.beats.may_tell(now, heartbeat_us),
                 News::Own => true,
             };
         let next = now.plus(heartbeat_us);
-        if all {
+        if all && !matches!(news, News::None) {
             self.beats.told = Some(self.told());
         }
+        self.beats.current = all || matches!(news, News::None);
+        self.beats.behind = !self.beats.current;
         if all || self.peers.is_empty() {
             // A node without peers looks at its clock as often.
             self.beats.at = if self.peers.is_empty() { next } else { NEVER };
@@ -152,7 +159,10 @@ impl Core {
     fn beat(&mut self, node: NodeId, stamped: bool) -> Option<Beat> {
         let echo = self.give_back(node);
         let hold_us = self.cfg.hold_us();
-        let (says, row) = (self.says(), self.row().collect());
+        let (says, row) = match &self.beats.told {
+            Some(told) if self.beats.current => (told.says, told.row.clone()),
+            _ => (self.says(), self.row().collect()),
+        };
         let commit = self.point_or_base(self.commit);
         let logged = self.tip.last_seen.get(&node).map(|id| id.incarnation);
         let peer = self.peers.get_mut(&node)?;

@@ -50,6 +50,11 @@ impl Channel {
         !to_send && self.early.is_empty() && !self.ack_due
     }
 
+    /// What waits to be sent, or to be acknowledged.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Nothing more can be queued.
     pub(crate) fn full(&self) -> bool {
         self.queue.len() >= PARCELS_QUEUED_MAX

@@ -73,8 +73,16 @@ pub struct Core {
     pub(crate) nonce: u64,
     pub(crate) restart_told: bool,
     pub(crate) lease: lease::Watch,
+    /// The last look at everything changed nothing of what others look at before it.
+    pub(crate) settled: bool,
+    /// When everything was looked at last.
+    pub(crate) looked: Time,
+    /// When something follows from time alone, be it at once.
+    pub(crate) due: Option<Time>,
     /// What [`Core::next_timeout`] gives.
     pub(crate) timeout: Option<Time>,
+    /// Nothing followed of the last step, and so nothing was looked at.
+    pub(crate) was_quiet: bool,
 }
 
 /// What this node does about coordination.
@@ -214,7 +222,11 @@ impl Core {
             nonce: 0,
             restart_told: false,
             lease: lease::Watch::new(now),
+            settled: false,
+            looked: now,
+            due: None,
             timeout: None,
+            was_quiet: false,
             cfg: config,
         };
         core.begin(recovered.commit_hint, opened.truncate);
@@ -225,12 +237,8 @@ impl Core {
     pub fn handle(&mut self, now: Time, input: Input) {
         self.now = self.now.max(now);
         self.check_pause();
-        match input {
-            Input::Tick => {}
-            Input::SessionUp { peer } => {
-                self.session(peer);
-            }
-            Input::PeerHead { of, head } => self.on_peer_head(of, head),
+        let quiet = match input {
+            Input::Tick => return self.tick(),
             Input::Packet {
                 from,
                 link,
@@ -241,6 +249,27 @@ impl Core {
                 link,
                 message,
             } => self.packet(from, link, || Ok(*message)),
+            other => {
+                self.beats.current = false;
+                self.take(other);
+                None
+            }
+        };
+        match quiet {
+            Some(from) => self.move_on(from),
+            None => self.look(),
+        }
+    }
+
+    /// What comes from this machine.
+    fn take(&mut self, input: Input) {
+        match input {
+            // Taken above.
+            Input::Tick | Input::Packet { .. } | Input::Message { .. } => {}
+            Input::SessionUp { peer } => {
+                self.session(peer);
+            }
+            Input::PeerHead { of, head } => self.on_peer_head(of, head),
             Input::Durable { write } => self.on_durable(write),
             Input::Outdated { from, incarnation } => {
                 self.on_outdated(from, self.me.process_boot, incarnation);
@@ -262,9 +291,23 @@ impl Core {
             Input::Snapshot { seq, state } => self.on_snapshot(seq, state),
             Input::Leave { clean } => self.on_leave(clean),
         }
+    }
+
+    fn tick(&mut self) {
+        if !self.beats_suffice() {
+            self.look();
+        }
+    }
+
+    /// Looks at everything.
+    fn look(&mut self) {
+        self.beats.current = false;
+        let stood = self.stands_at();
         self.advance();
-        self.timeout = self.reckon_timeout();
-        self.lease.due = self.timeout;
+        self.settled = self.stands_at() == stood;
+        self.looked = self.now;
+        self.was_quiet = false;
+        self.come_back(self.reckon_due());
     }
 
     /// The next thing to do in the world.
@@ -295,7 +338,7 @@ impl Core {
     }
 
     /// Everything that follows from time and state; runs after every input and is idempotent.
-    fn advance(&mut self) {
+    pub(crate) fn advance(&mut self) {
         self.check_store();
         self.forget_retired();
         self.check_detector();
@@ -347,7 +390,9 @@ impl Core {
         self.deliver();
         self.report();
         self.flush_writes();
-        self.timeout = self.reckon_timeout();
+        self.looked = self.now;
+        self.come_back(self.reckon_due());
+        self.lease.due = None;
     }
 
     /// Recomputes the fold through the head: after truncation or a snapshot.

@@ -330,10 +330,10 @@ impl Core {
 
     /// When the detector wants to be called again.
     pub(crate) fn detector_timeout(&self) -> Option<Time> {
-        let mut at = Some(self.next_beat()).filter(|_| self.may_send());
+        let mut at = None;
         let mut earlier = |time: Time| {
-            if time > self.now {
-                at = Some(at.map_or(time, |a| a.min(time)));
+            if time > self.looked {
+                at = Some(at.map_or(time, |a: Time| a.min(time)));
             }
         };
         earlier(self.withhold_until);

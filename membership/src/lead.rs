@@ -360,10 +360,8 @@ impl Core {
         }
         let waiting = progress.sent.is_some_and(|t| self.now.since(t) < resend_us);
         let behind = progress.mem < head || progress.durable < head;
-        let since = progress
-            .unanswered
-            .filter(|_| progress.next > progress.mem + 1);
-        let lost = since.is_some_and(|t| self.now.since(t) >= resend_us);
+        let lost = progress.oldest_unanswered();
+        let lost = lost.is_some_and(|t| self.now.since(t) >= resend_us);
         if lost && progress.matched && !mutant::on(Mutant::LossHiddenByLoad) {
             // However many entries were sent after it: what was lost comes before them.
             progress.next = progress.mem + 1;
@@ -583,7 +581,7 @@ impl Core {
 
     pub(crate) fn lead_timeout(&self) -> Option<Time> {
         let ballot = self.dc_ballot()?;
-        let mut at = self.authority_until().filter(|t| *t > self.now);
+        let mut at = self.authority_until().filter(|t| *t > self.looked);
         let head = self.log.head().seq;
         let t_fail_us = self.cfg.timing.t_fail_us;
         for peer in self.peers.values() {
@@ -592,7 +590,11 @@ impl Core {
             };
             let behind = peer.progress.durable < head && !self.is_witness(peer.node);
             if behind && ballot.counter > 0 && peer.hears(self.now, t_fail_us) {
-                let due = sent.plus(self.cfg.timing.resend_us);
+                // What was sent last waits as long as what was lost before it.
+                let oldest = peer.progress.oldest_unanswered();
+                let oldest = oldest.filter(|_| peer.progress.matched);
+                let due = sent.min(oldest.unwrap_or(sent));
+                let due = due.plus(self.cfg.timing.resend_us);
                 at = Some(at.map_or(due, |a| a.min(due)));
             }
         }

@@ -27,6 +27,7 @@ mod peers;
 mod persist;
 mod probe;
 mod propose;
+mod quiet;
 pub mod quorum;
 mod receive;
 mod relay;

@@ -45,7 +45,7 @@ impl Core {
         };
         let window_us = self.committed.config.current.last_man_standing?;
         let due = dc.gone_since.values().map(|since| since.plus(window_us));
-        due.filter(|at| *at > self.now).min()
+        due.filter(|at| *at > self.looked).min()
     }
 }
 

@@ -102,6 +102,13 @@ pub(crate) struct Progress {
     pub(crate) offered: Option<Time>,
 }
 
+impl Progress {
+    /// Since when entries are on the way without an answer, if any are.
+    pub(crate) fn oldest_unanswered(&self) -> Option<Time> {
+        self.unanswered.filter(|_| self.next > self.mem + 1)
+    }
+}
+
 impl Peer {
     pub(crate) fn new(config: &PeerConfig) -> Self {
         Self {

@@ -97,6 +97,11 @@ impl Writes {
         }
     }
 
+    /// What waits to be handed to the store, and for that.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending_ops.len() + self.pending_then.len()
+    }
+
     /// Nothing is under way, and nothing waits to be.
     pub(crate) fn idle(&self) -> bool {
         self.flying.is_empty() && self.pending_ops.is_empty()
@@ -146,8 +151,7 @@ impl Core {
             writes.pending_then.clear();
             return;
         }
-        let empty = writes.pending_ops.is_empty() && writes.pending_then.is_empty();
-        if empty || writes.flying.len() >= WRITES_IN_FLIGHT_MAX {
+        if writes.pending() == 0 || writes.flying.len() >= WRITES_IN_FLIGHT_MAX {
             return;
         }
         if writes.idle() && !mutant::on(Mutant::EachQuestionWritten) {

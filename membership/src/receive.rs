@@ -1,6 +1,6 @@
 //! What arrives: whom to listen to (R8, R10), and which duty takes it.
 
-use wire::Identity;
+use wire::{Identity, NodeId};
 
 use crate::core::Core;
 use crate::links::Link;
@@ -101,18 +101,20 @@ impl Core {
         }
     }
 
+    /// Takes what a process sent. `Some`: of the node's heartbeat nothing follows ([`crate::quiet`]).
     pub(crate) fn packet(
         &mut self,
         from: Identity,
         link: LinkId,
         read: impl FnOnce() -> Result<Message, DecodeError>,
-    ) {
+    ) -> Option<NodeId> {
+        let before = self.before(&from, link);
         if !self.session(from) {
-            return;
+            return None;
         }
         if let Some(fence_no) = self.tip.fenced(&from) {
             self.answer_poisoned(from.node, fence_no);
-            return;
+            return None;
         }
         let now = self.now;
         let node = from.node;
@@ -132,13 +134,20 @@ impl Core {
                 link.heard(now);
             }
         }
-        match read() {
-            Ok(message) => self.dispatch(from, link, message),
+        let message = match read() {
+            Ok(message) => message,
             Err(e) => {
                 let text = format!("node {node} sent what this build cannot read: {e}");
                 self.notice("unreadable-message", Some(node), text);
+                return None;
             }
-        }
+        };
+        let before = before.filter(|b| self.says_nothing_new(b, node, &message));
+        self.beats.current &= before.is_some();
+        self.dispatch(from, link, message);
+        before
+            .filter(|b| self.nothing_came_of(b, node))
+            .map(|_| node)
     }
 
     fn dispatch(&mut self, from: Identity, link: LinkId, message: Message) {

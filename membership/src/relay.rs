@@ -76,6 +76,11 @@ impl Relaying {
         self.heard = Some(now);
     }
 
+    /// One did within that time.
+    pub(crate) fn lately(&self, now: Time, span_us: u64) -> bool {
+        self.heard.is_some_and(|t| now < t.plus(span_us))
+    }
+
     /// One of our stamps came back that way.
     pub(crate) fn echoed(&mut self, now: Time, stamp_us: u64) {
         let rtt = now.0.saturating_sub(stamp_us);
@@ -367,13 +372,16 @@ impl Core {
                 .last_heard
                 .filter(|_| self.is_acting() && self.tip.view.member(peer.node).is_some())
                 .map(|t| t.plus(UNREACHABLE_T_FAIL * t_fail_us));
+            // Nothing came that way any more.
+            let ended = state.heard.filter(|_| state.since.is_some());
             let due = [
+                ended.map(|t| t.plus(t_fail_us)),
                 told.map(|t| t.plus(t_fail_us + DEGRADED_US)),
                 Some(state.rejoin_at),
                 silent,
                 Some(peer.met.plus(self.cfg.timing.link_down_us)),
             ];
-            let due = due.into_iter().flatten().filter(|t| *t > self.now).min();
+            let due = due.into_iter().flatten().filter(|t| *t > self.looked).min();
             at = at.into_iter().chain(due).min();
         }
         at

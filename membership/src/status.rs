@@ -310,6 +310,16 @@ impl Core {
         self.reports.quorate && patient
     }
 
+    /// When a quorum without coordinator is told to be none, unless one is there by then.
+    fn patience_timeout(&self) -> Option<Time> {
+        let reports = &self.reports;
+        let patience_us = LEADERLESS_T_FAIL * self.cfg.timing.t_fail_us;
+        let ends = reports.leaderless.map(|t| t.plus(patience_us));
+        let excused = Some(reports.excused_until).filter(|_| reports.leaderless.is_some());
+        let ends = ends.into_iter().chain(excused);
+        ends.filter(|at| *at > self.looked).min()
+    }
+
     fn report_peers(&mut self) {
         let t_fail_us = self.cfg.timing.t_fail_us;
         let now = self.now;
@@ -414,8 +424,22 @@ impl Core {
         self.timeout
     }
 
-    /// Reckoned once, at the end of every step.
-    pub(crate) fn reckon_timeout(&self) -> Option<Time> {
+    /// Something is due then.
+    pub(crate) fn come_back(&mut self, due: Option<Time>) {
+        // Never in the past: whatever is overdue was looked at in the last step already.
+        let soon = self.now.plus(TICK_US_MIN);
+        (self.due, self.timeout) = (due, due.map(|due| due.max(soon)));
+        self.lease.due = self.timeout;
+    }
+
+    /// Reckoned once, at the end of every step of which something may follow.
+    pub(crate) fn reckon_due(&self) -> Option<Time> {
+        let beat = Some(self.next_beat()).filter(|_| self.may_send());
+        self.due_but_beats().into_iter().chain(beat).min()
+    }
+
+    /// The same without the heartbeats.
+    pub(crate) fn due_but_beats(&self) -> Option<Time> {
         let store = self.writes.oldest().filter(|_| self.writes.usable());
         let leave = self
             .leaving
@@ -434,14 +458,10 @@ impl Core {
             self.lms_timeout(),
             store.map(|t| t.plus(persist::BARRIER_US_MAX)),
             self.trust_timeout(),
+            self.patience_timeout(),
             leave,
         ];
-        // Never in the past: whatever is overdue was looked at in the last step already.
-        times
-            .into_iter()
-            .flatten()
-            .min()
-            .map(|t| t.max(self.now.plus(TICK_US_MIN)))
+        times.into_iter().flatten().min()
     }
 }
 
