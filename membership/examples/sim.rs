@@ -53,6 +53,10 @@ struct Options {
     seeds: std::ops::Range<u64>,
     nodes: Vec<u32>,
     seconds: u64,
+    /// Peace between storms of faults, in seconds; 0: faults all the time.
+    lull: u64,
+    /// Of so many steps one is looked after, if nothing followed of it: nothing would have?
+    look: u64,
     minutes: Option<u64>,
     trace: bool,
     keep_going: bool,
@@ -126,6 +130,7 @@ fn stay_calm(nodes: u32, options: &Options) -> bool {
     let began = Instant::now();
     let setup = world::Setup::plain(nodes, options.seeds.start);
     let mut world = world::World::new(setup, faults::Profile::calm());
+    world.look_every = options.look;
     world.net.loss_permille = 10;
     world.start_all();
     world.until("founded", 60 * SECOND, world::World::settled);
@@ -206,6 +211,8 @@ fn parse() -> Result<Options, String> {
         seeds: 1..201,
         nodes: vec![2, 3, 5],
         seconds: 60,
+        lull: 0,
+        look: world::LOOK_EVERY,
         minutes: None,
         trace: false,
         keep_going: false,
@@ -242,6 +249,8 @@ fn parse() -> Result<Options, String> {
                 options.nodes = nodes?.into_iter().map(|n| n.clamp(1, 128) as u32).collect();
             }
             "--seconds" => options.seconds = number(value()?)?,
+            "--look" => options.look = number(value()?)?.max(1),
+            "--lull" => options.lull = number(value()?)?,
             "--hours" => options.minutes = Some(60 * number(value()?)?),
             "--minutes" => options.minutes = Some(number(value()?)?),
             "--trace" => options.trace = true,
@@ -267,7 +276,7 @@ fn parse() -> Result<Options, String> {
 }
 
 const USAGE: &str = "usage: sim [--seed S | --seeds A..B] [--nodes N[,N...]] [--seconds SIMULATED] \
-                     [--minutes REAL | --hours REAL] [--jobs N] [--trace] [--keep-going] [--digest] \
+                     [--lull SECONDS] [--look N] [--minutes REAL | --hours REAL] [--jobs N] [--trace] [--keep-going] [--digest] \
                      [--two-node] [--rules plain|tie|lms|witness|mixed] [--leases] | --calm [--nodes N] [--seconds SIMULATED] | --scenarios [--only PART] [--bug MUTANT] [--seed S] | --mutants \
                      [--hunt SEEDS]";
 
@@ -312,6 +321,8 @@ fn play(options: &Options, seed: u64, nodes: u32) -> Result<Stats, Violation> {
         seed,
         nodes,
         fault_us: options.seconds * SECOND,
+        lull_us: options.lull * SECOND,
+        look_every: options.look,
         trace: options.trace,
         digest: options.digest,
         two_node: options.two_node,
@@ -353,9 +364,10 @@ impl Found {
                 );
                 println!(
                     "replay: cargo run --release --example sim -p membership -- --seed {seed} \
-                     --nodes {nodes} --rules {} --seconds {}{}{} --trace",
+                     --nodes {nodes} --rules {} --seconds {} --lull {}{}{} --trace",
                     options.rules.name(),
                     options.seconds,
+                    options.lull,
                     if options.two_node { " --two-node" } else { "" },
                     if options.leases { " --leases" } else { "" }
                 );
@@ -386,8 +398,8 @@ fn report(found: &Found, jobs: usize, took_s: f64) {
         simulated_s / took_s
     );
     println!(
-        "packets         {}, by relay {}, steps {}",
-        total.packets, total.relayed, total.steps
+        "packets         {}, by relay {}, steps {}, of which nothing followed {}",
+        total.packets, total.relayed, total.steps, total.quiet
     );
     println!(
         "operations      {} proposed, {} acknowledged, {} entries committed",

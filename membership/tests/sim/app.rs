@@ -109,7 +109,8 @@ impl World {
             Work::Client => {
                 if !self.calm {
                     self.client();
-                    let in_us = self.rng.exponential(self.profile.client_gap_us);
+                    let fewer = if self.lull { LULL_CLIENT_GAPS } else { 1 };
+                    let in_us = self.rng.exponential(fewer * self.profile.client_gap_us);
                     self.later(in_us, Happening::Work(Work::Client));
                 }
             }
@@ -118,7 +119,8 @@ impl World {
                 for id in 1..=self.size() {
                     self.coordinate(id);
                 }
-                let in_us = self.rng.range(50 * MS, 250 * MS);
+                let fewer = if self.lull { LULL_COORDINATE_GAPS } else { 1 };
+                let in_us = fewer * self.rng.range(50 * MS, 250 * MS);
                 self.later(in_us, Happening::Work(Work::Coordinate));
             }
             Work::Retry { op } => {
@@ -374,3 +376,8 @@ impl World {
         self.propose(by, op, EntryBody::FenceResult(result));
     }
 }
+
+/// In a lull clients ask so many times more seldom.
+const LULL_CLIENT_GAPS: u64 = 200;
+/// And coordinators give commands so many times more seldom.
+const LULL_COORDINATE_GAPS: u64 = 8;

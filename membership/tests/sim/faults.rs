@@ -143,6 +143,9 @@ impl World {
         }
         let in_us = self.rng.exponential(self.profile.gap_us);
         self.later(in_us, Happening::Fault(Fault::Next));
+        if self.lull {
+            return;
+        }
         let kinds = self.profile.kinds.clone();
         let Some(kind) = self.rng.pick(&kinds).copied() else {
             return;

@@ -25,24 +25,30 @@ mod world;
 
 use faults::Profile;
 use run::{Rules, Run, guarded, run, run_with_leases};
-use world::{SECOND, Setup, World};
+use world::{LOOK_EVERY, SECOND, Setup, World};
 
-/// Simulated time under faults, per seed.
+/// Simulated time under faults, per seed: storms of [`run::STORM_US`].
 const FAULTS_S: u64 = 30;
+/// And the peace between two of them. With 135 it is five minutes in all, which takes a build with
+/// optimisation (MEMBERSHIP.md, "Speed").
+const LULL_S: u64 = 20;
 
 /// Runs seeds 1 to `count`: 2,000 in all the tests of this file together. How many of them, in
-/// percent, is `MAINSTAY_SIM_PERCENT`, and how long each is `MAINSTAY_SIM_SECONDS`; more are the
-/// example's.
+/// percent, is `MAINSTAY_SIM_PERCENT`; for how long each has faults is `MAINSTAY_SIM_SECONDS`, and how
+/// long the lulls between are, `MAINSTAY_SIM_LULL_SECONDS`. More are the example's.
 fn seeds(nodes: u32, two_node: bool, rules: Rules, leases: bool, count: u64) {
     let given = |name| std::env::var(name).ok();
     let number = |name, usual| given(name).map_or(usual, |n| n.parse().expect("a number"));
     let percent = number("MAINSTAY_SIM_PERCENT", 100);
     let faults_s = number("MAINSTAY_SIM_SECONDS", FAULTS_S);
+    let lull_s = number("MAINSTAY_SIM_LULL_SECONDS", LULL_S);
     for seed in 1..=(count * percent / 100).max(1) {
         let this = Run {
             seed,
             nodes,
             fault_us: faults_s * SECOND,
+            lull_us: lull_s * SECOND,
+            look_every: LOOK_EVERY,
             trace: false,
             digest: false,
             two_node,
@@ -57,7 +63,7 @@ fn seeds(nodes: u32, two_node: bool, rules: Rules, leases: bool, count: u64) {
             panic!(
                 "seed={seed} nodes={nodes} commit={}: {} violated at {} ms: {}\nreplay: cargo run \
                  --release --example sim -p membership -- --seed {seed} --nodes {nodes} --seconds \
-                 {faults_s} --rules {}{}{} --trace",
+                 {faults_s} --lull {lull_s} --rules {}{}{} --trace",
                 option_env!("MAINSTAY_COMMIT").unwrap_or("unknown"),
                 v.rule,
                 v.at_us / 1_000,
@@ -156,6 +162,8 @@ fn a_seed_repeats_exactly() {
         seed: 11,
         nodes: 3,
         fault_us: 10 * SECOND,
+        lull_us: 0,
+        look_every: LOOK_EVERY,
         trace: false,
         digest: true,
         two_node: false,

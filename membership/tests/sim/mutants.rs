@@ -5,7 +5,7 @@ use membership::mutant::{self, Mutant};
 use crate::oracle::Violation;
 use crate::run::{Rules, Run, guarded, run};
 use crate::scenarios;
-use crate::world::SECOND;
+use crate::world::{LOOK_EVERY, SECOND};
 
 /// What caught a bug.
 #[derive(Clone, Debug)]
@@ -45,6 +45,8 @@ fn in_seeds(bug: Mutant, seeds_max: u64) -> Option<Catch> {
             seed,
             nodes,
             fault_us: 30 * SECOND,
+            lull_us: 0,
+            look_every: LOOK_EVERY,
             trace: false,
             digest: false,
             two_node: true,

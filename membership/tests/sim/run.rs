@@ -18,7 +18,12 @@ use crate::world::{DiskModel, Happening, MS, SECOND, Setup, Stats, World};
 pub struct Run {
     pub seed: u64,
     pub nodes: u32,
+    /// Simulated time under faults.
     pub fault_us: u64,
+    /// They come in storms with so much peace between them; 0: in one.
+    pub lull_us: u64,
+    /// One step in so many is looked after ([`World::look_every`]).
+    pub look_every: u64,
     pub trace: bool,
     /// Reckon [`Stats::digest`].
     pub digest: bool,
@@ -131,6 +136,7 @@ fn simulate(run: Run, leases: bool) -> Result<Stats, Violation> {
         world = world.with_leases();
     }
     world.trace |= run.trace;
+    world.look_every = run.look_every;
     world.digest = run.digest.then(Default::default);
     draw_network(&mut rng, &mut world);
     if run.trace {
@@ -148,7 +154,15 @@ fn simulate(run: Run, leases: bool) -> Result<Stats, Violation> {
     world.later(0, Happening::Work(Work::Client));
     world.later(0, Happening::Work(Work::Coordinate));
     world.later(0, Happening::Fault(Fault::Next));
-    world.run(run.fault_us);
+    let mut left_us = run.fault_us;
+    while left_us > 0 {
+        let storm_us = if run.lull_us > 0 { STORM_US } else { left_us };
+        world.run(storm_us.min(left_us));
+        left_us = left_us.saturating_sub(storm_us);
+        if left_us > 0 {
+            world.lull(run.lull_us);
+        }
+    }
     world.heal_and_check();
     if leases {
         let limit = world.patience_us();
@@ -218,6 +232,15 @@ fn draw_slow_disks(world: &mut World, seed: u64) {
 }
 
 impl World {
+    /// No faults begin for a while, and clients ask for little. What has begun ends in its time.
+    fn lull(&mut self, us: u64) {
+        self.say(0, || "-- a lull".to_owned());
+        self.lull = true;
+        self.run(us);
+        self.lull = false;
+        self.say(0, || "-- the lull is over".to_owned());
+    }
+
     /// Everything heals; within bounded time one DC acts, everybody is in, writes commit (I23),
     /// and all replicas are equal (I26).
     pub fn heal_and_check(&mut self) {
@@ -424,6 +447,7 @@ impl Stats {
         self.packets += other.packets;
         self.relayed += other.relayed;
         self.steps += other.steps;
+        self.quiet += other.quiet;
         self.proposals += other.proposals;
         self.acked += other.acked;
         self.commits += other.commits;
@@ -435,3 +459,6 @@ impl Stats {
         }
     }
 }
+
+/// A storm of faults lasts so long where lulls come between.
+pub const STORM_US: u64 = 10 * SECOND;

@@ -26,6 +26,12 @@ pub const SECOND: u64 = 1_000_000;
 /// Set in the environment: every world says what happens, scenarios included.
 const TRACE: &str = "SIM_TRACE";
 
+/// One step in so many is looked after where nothing else was asked for: that takes as long as a
+/// thousand steps.
+pub const LOOK_EVERY: u64 = 50_000;
+/// With every seed other ones.
+const LOOK_SHIFT: u64 = 7_919;
+
 /// How a disk behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct DiskModel {
@@ -121,6 +127,10 @@ pub struct World {
     /// Of everything that was sent, told and handed to a disk, where somebody compares runs.
     pub digest: Option<DefaultHasher>,
     pub calm: bool,
+    /// No faults begin, and clients ask for little.
+    pub lull: bool,
+    /// One step in so many is looked after.
+    pub look_every: u64,
     pub stats: Stats,
     pub app: crate::app::State,
     pub kernels: Kernels,
@@ -140,6 +150,8 @@ pub struct Stats {
     pub packets: u64,
     pub relayed: u64,
     pub steps: u64,
+    /// Of these the ones after which a core looked at nothing.
+    pub quiet: u64,
     pub faults: BTreeMap<&'static str, u64>,
     pub proposals: u64,
     pub acked: u64,
@@ -175,6 +187,8 @@ impl World {
             trace: std::env::var_os(TRACE).is_some(),
             digest: None,
             calm: false,
+            lull: false,
+            look_every: LOOK_EVERY,
             stats: Stats::default(),
             app: crate::app::State::default(),
             kernels: Kernels::new(n, setup.seed),
@@ -321,7 +335,7 @@ impl World {
         self.oracle.process(&self.nodes[id as usize - 1]);
         self.kernels.process(id);
         self.say(id, || format!("process {} starts", me.incarnation));
-        self.drain(id);
+        self.drain(id, false);
         let published = self.node(id).soft.clone();
         let items = published.into_iter().map(|(k, v)| (k, Some(v))).collect();
         self.input(id, Input::Publish { items });
@@ -389,12 +403,34 @@ impl World {
             return;
         }
         self.stats.steps += 1;
-        self.drain(id);
+        let quiet = self.look_after(id);
+        self.drain(id, quiet);
     }
 
-    fn drain(&mut self, id: u32) {
+    /// Did the node's core look at nothing, for nothing would follow? Now and then: rightly so?
+    fn look_after(&mut self, id: u32) -> bool {
+        let core = self.nodes[id as usize - 1].core.as_mut();
+        let Some(core) = core.filter(|c| c.was_quiet()) else {
+            return false;
+        };
+        self.stats.quiet += 1;
+        let nth = self.stats.steps + self.setup.seed * LOOK_SHIFT;
+        if !nth.is_multiple_of(self.look_every) {
+            return true;
+        }
+        if let Some(what) = core.left_undone() {
+            let text = format!("node {id} took a step for one after which nothing follows: {what}");
+            self.oracle.now = self.now;
+            self.oracle.fail("quiet", text);
+        }
+        false
+    }
+
+    fn drain(&mut self, id: u32, quiet: bool) {
         self.oracle.now = self.now;
-        self.oracle.log_step(&self.nodes, id);
+        if !quiet {
+            self.oracle.log_step(&self.nodes, id);
+        }
         while let Some(output) = self.node_mut(id).poll() {
             match output {
                 Output::Do(effect) => self.effect(id, effect, false),
@@ -402,7 +438,9 @@ impl World {
             }
         }
         self.oracle.now = self.now;
-        self.oracle.authority_step(&self.nodes, id);
+        if !quiet {
+            self.oracle.authority_step(&self.nodes, id);
+        }
         self.kernel_step(id);
         self.schedule_tick(id);
     }

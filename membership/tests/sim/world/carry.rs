@@ -230,4 +230,4 @@ impl World {
 }
 
 /// One in so many heartbeats is encoded, decoded and compared.
-const ENCODED_EVERY: u64 = 16;
+const ENCODED_EVERY: u64 = 64;
