@@ -29,8 +29,8 @@ use world::{LOOK_EVERY, SECOND, Setup, World};
 
 /// Simulated time under faults, per seed: storms of [`run::STORM_US`].
 const FAULTS_S: u64 = 30;
-/// And the peace between two of them: none, unless asked for. With 135 it is five minutes in all, which
-/// takes a build with optimisation (MEMBERSHIP.md, "Speed").
+/// And the peace between two of them: none, unless asked for. With 135 it is five minutes in all, and takes
+/// eleven (MEMBERSHIP.md, "Speed").
 const LULL_S: u64 = 0;
 
 /// Runs seeds 1 to `count`: 2,000 in all the tests of this file together. How many of them, in
