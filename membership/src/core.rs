@@ -238,7 +238,8 @@ impl Core {
         self.now = self.now.max(now);
         self.check_pause();
         let quiet = match input {
-            Input::Tick => return self.tick(),
+            Input::Tick if self.beats_suffice() => return,
+            Input::Tick => None,
             Input::Packet {
                 from,
                 link,
@@ -293,12 +294,6 @@ impl Core {
         }
     }
 
-    fn tick(&mut self) {
-        if !self.beats_suffice() {
-            self.look();
-        }
-    }
-
     /// Looks at everything.
     fn look(&mut self) {
         self.beats.current = false;
@@ -337,7 +332,8 @@ impl Core {
         &self.committed
     }
 
-    /// Everything that follows from time and state; runs after every input and is idempotent.
+    /// Everything that follows from time and state, once; runs after every input of which something may
+    /// follow ([`crate::quiet`]).
     pub(crate) fn advance(&mut self) {
         self.check_store();
         self.forget_retired();

@@ -105,40 +105,41 @@ impl Core {
             Some((applied, looked)) => (applied == self.applied, looked == dc),
             None => (false, false),
         };
-        let (now, in_time) = (self.now, self.now < self.proposals.look_at);
-        if unchanged && in_time && known && fresh.is_empty() {
+        let (now, look_at) = (self.now, self.proposals.look_at);
+        let only_fresh = unchanged && now < look_at;
+        if only_fresh && known && fresh.is_empty() {
             return;
         }
         // What was delivered since has ended already whatever it was about (`proposal_committed`), and
         // where another state took the place of ours, everything is looked at again: for the rest
         // nothing has changed, thousands though they may be.
         let all = self.proposals.own.iter();
-        let ops: Vec<OpId> = match (unchanged, in_time) {
-            (true, true) => fresh.clone(),
-            (true, false) => all
+        let ops: Vec<OpId> = match (only_fresh, unchanged) {
+            (true, _) => fresh,
+            (false, true) => all
                 .filter(|(_, o)| o.due(dc) <= now)
                 .map(|o| *o.0)
                 .collect(),
-            (false, _) => all.map(|(op, _)| *op).collect(),
+            (false, false) => all.map(|(op, _)| *op).collect(),
         };
-        for op in ops {
-            self.check_proposal(op, dc);
+        for op in &ops {
+            self.check_proposal(*op, dc);
         }
         let own = &self.proposals.own;
-        let next = match unchanged && in_time {
-            true => fresh
+        let next = match only_fresh {
+            true => ops
                 .iter()
                 .filter_map(|op| own.get(op))
                 .map(|o| o.due(dc))
                 .min(),
             false => own.values().map(|o| o.due(dc)).min(),
         };
-        let before = if unchanged && in_time {
+        let others = if only_fresh {
             self.proposals.look_at
         } else {
             NEVER
         };
-        self.proposals.look_at = next.map_or(before, |next| next.min(before));
+        self.proposals.look_at = next.map_or(others, |next| next.min(others));
         self.proposals.looked = Some((self.applied, dc));
     }
 

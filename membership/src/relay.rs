@@ -177,8 +177,8 @@ impl Core {
 
     /// Through whom a peer is heard, if nothing goes directly both ways.
     pub(crate) fn degraded(&self, peer: &Peer) -> Option<NodeId> {
-        let recent = |t: Time| self.now.since(t) < self.cfg.timing.t_fail_us;
-        let relayed = self.apart(peer) && peer.relaying.heard.is_some_and(recent);
+        let lately = peer.relaying.lately(self.now, self.cfg.timing.t_fail_us);
+        let relayed = self.apart(peer) && lately;
         let hop = relayed.then(|| self.hops(peer.node).next()).flatten();
         hop.map(|(hop, _)| hop)
     }
